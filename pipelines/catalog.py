@@ -1,0 +1,90 @@
+"""The table of editing methods. A method is named as text and resolved when it runs, so this file needs no torch."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipelines.contract import Quality
+from pipelines.errors import UnknownMethod
+from pipelines.params import InpaintParams, LayeredParams, Params, SDEditParams, checked
+
+PRESETS = Path(__file__).resolve().parents[1] / "assets" / "presets"
+
+
+@dataclass(frozen=True)
+class Method:
+    """One entry: what it is called, what can be set, where it lives, what it needs."""
+
+    name: str
+    title: str
+    params: type[Params]
+    entry: str
+    """``module:function``; the function is ``run(bundle, request, params, progress) -> EditResult``."""
+    needs_mask: bool
+    stages: tuple[str, ...]
+    """The stages it reports, in order."""
+    paper: str
+
+    def resolve(self) -> Callable[..., Any]:
+        module, function = self.entry.split(":")
+        run: Callable[..., Any] = getattr(importlib.import_module(module), function)
+        return run
+
+
+CATALOG: dict[str, Method] = {
+    m.name: m
+    for m in (
+        Method(
+            name="layered",
+            title="Layered",
+            params=LayeredParams,
+            entry="pipelines.layered.method:run",
+            needs_mask=True,
+            stages=("reference", "embeddings", "fine-tune", "guidance"),
+            paper="Li et al., LayerDiffusion: Layered Controlled Image Editing with Diffusion Models, 2023",
+        ),
+        Method(
+            name="sdedit",
+            title="SDEdit",
+            params=SDEditParams,
+            entry="pipelines.methods.sdedit:run",
+            needs_mask=False,
+            stages=("denoise",),
+            paper="Meng et al., SDEdit: Guided Image Synthesis and Editing with SDEs, 2021",
+        ),
+        Method(
+            name="inpaint",
+            title="Inpaint (blended latents)",
+            params=InpaintParams,
+            entry="pipelines.methods.inpaint:run",
+            needs_mask=True,
+            stages=("denoise",),
+            paper="Avrahami et al., Blended Latent Diffusion, 2023",
+        ),
+    )
+}
+
+
+def method(name: str) -> Method:
+    """The entry called `name`; raises `UnknownMethod` with the names there are."""
+    try:
+        return CATALOG[name]
+    except KeyError:
+        raise UnknownMethod(f"there is no method called {name!r}; choose one of {', '.join(CATALOG)}") from None
+
+
+def preset(name: str, quality: Quality) -> dict[str, Any]:
+    """The settings of ``assets/presets/<method>.json`` for `quality`, as plain values."""
+    table = json.loads((PRESETS / f"{method(name).name}.json").read_text())
+    values: dict[str, Any] = table[quality]
+    return values
+
+
+def settings(name: str, quality: Quality, changes: dict[str, Any] | None = None) -> Params:
+    """The preset with `changes` over it, checked."""
+    return checked(method(name).params, {**preset(name, quality), **(changes or {})})

@@ -1,0 +1,156 @@
+"""What a method is given and what it gives back, and the conventions every module of `pipelines` keeps.
+
+Conventions
+-----------
+* A *picture* is ``(H, W, 3) uint8`` in ``[0, 255]``, RGB, row 0 at the top.
+* A *mask* is ``(H, W) bool`` of the same size as its picture; ``True`` is the **subject**.
+* A *point* is ``(x, y)`` in pixels of the picture, x to the right, y down; a *box* is ``xyxy`` in the same frame.
+* Inside the network an image is ``(B, 3, H, W) float32`` in ``[-1, 1]``, RGB; a latent is ``(B, C, h, w) float32``,
+  already multiplied by the autoencoder's scaling factor.
+
+This file imports no torch: the studio reads it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+Picture = NDArray[np.uint8]
+"""``(H, W, 3) uint8`` in ``[0, 255]``, RGB."""
+
+Mask = NDArray[np.bool_]
+"""``(H, W) bool``, ``True`` = subject."""
+
+
+@dataclass(frozen=True)
+class Extent:
+    """Width and height in pixels."""
+
+    width: int
+    height: int
+
+    @classmethod
+    def of(cls, picture: Picture | Mask) -> Extent:
+        return cls(width=int(picture.shape[1]), height=int(picture.shape[0]))
+
+    @property
+    def area(self) -> int:
+        return self.width * self.height
+
+    def contains(self, point: Point) -> bool:
+        return 0 <= point.x < self.width and 0 <= point.y < self.height
+
+    def fitted_inside(self, limit: Extent) -> Extent:
+        """The largest extent of the same aspect that fits inside `limit`, at least one pixel a side."""
+        scale = min(limit.width / self.width, limit.height / self.height)
+        return Extent(max(1, round(self.width * scale)), max(1, round(self.height * scale)))
+
+
+@dataclass(frozen=True)
+class Point:
+    """A position in pixels of the picture; ``(0, 0)`` is the upper left corner."""
+
+    x: float
+    y: float
+
+
+@dataclass(frozen=True)
+class Box:
+    """An axis-parallel box ``xyxy`` in pixels; right and bottom are exclusive."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    @property
+    def is_empty(self) -> bool:
+        return self.right <= self.left or self.bottom <= self.top
+
+
+class Scope(StrEnum):
+    """Which of the two tracks a turn may change; the other one is kept."""
+
+    SUBJECT = "subject"
+    BACKGROUND = "background"
+    BOTH = "both"
+
+
+class Quality(StrEnum):
+    """How much work a turn is given; the numbers behind each name are data in ``assets/presets``."""
+
+    DRAFT = "draft"
+    STANDARD = "standard"
+    EXACT = "exact"
+
+
+@dataclass(frozen=True)
+class EditRequest:
+    """One turn as a method sees it: the picture and everything asked of it, nothing about how.
+
+    `subject` and `background` are what each part *becomes*; an empty text keeps that part's wording out of the
+    prompt. `seed` is that of the first candidate; candidate ``k`` uses ``seed + k``.
+    """
+
+    picture: Picture
+    mask: Mask
+    subject: str
+    background: str
+    scope: Scope
+    seed: int
+    candidates: int = 1
+    background_reference: Picture | None = None
+    subject_reference: Picture | None = None
+    subject_reference_mask: Mask | None = None
+    feather: float = 2.0
+    """Width in pixels of the seam in which a pasted-back part fades into the edit."""
+
+
+@dataclass(frozen=True)
+class OutsideChange:
+    """What happened to the pixels that were to be kept (outside the edited scope and its feathered seam)."""
+
+    changed: int
+    """Number of kept pixels that differ in any channel."""
+    kept: int
+    """Number of pixels that were to be kept."""
+    largest: int
+    """Largest difference in any channel, in levels of 0 to 255."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One finished picture of a turn."""
+
+    seed: int
+    picture: Picture
+    outside: OutsideChange
+
+
+@dataclass(frozen=True)
+class StageReport:
+    """How long one named stage took."""
+
+    name: str
+    seconds: float
+    steps: int
+
+
+@dataclass(frozen=True)
+class EditResult:
+    """What a method gives back.
+
+    `weights_before` and `weights_after` are checksums of every parameter and buffer of the bundle; they are equal
+    unless there is a bug. `fitted` is the method's reusable state as safetensors bytes, or ``None``.
+    """
+
+    candidates: tuple[Candidate, ...]
+    stages: tuple[StageReport, ...]
+    weights_before: str
+    weights_after: str
+    background_reference: Picture | None = None
+    fitted: bytes | None = field(default=None, repr=False)

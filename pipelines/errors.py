@@ -1,0 +1,43 @@
+"""Everything that `pipelines` raises on purpose.
+
+::
+
+    PipelineError                  shown to the person as it stands; the work they had is untouched
+    ├── BadRequest                 the request cannot be run: empty mask, no text, a size the model cannot take
+    ├── BadPicture                 a file is not a picture we can read
+    ├── BadParameter               a setting is outside its range
+    ├── UnknownMethod              no catalogue entry of that name
+    ├── ModelError                 a model folder is missing, incomplete or of the wrong kind
+    └── NumericalError             the optimisation or the sampler left the finite numbers
+
+Anything else that escapes is a bug of ours. Messages say what was expected, what came and what to do next.
+`pipelines.progress.Cancelled` is not an error and stands apart.
+"""
+
+
+class PipelineError(Exception):
+    """Base of all errors that a person can act on."""
+
+
+class BadRequest(PipelineError):
+    """The request cannot be run as it is."""
+
+
+class BadPicture(PipelineError):
+    """The bytes are not a picture this studio reads."""
+
+
+class BadParameter(PipelineError):
+    """A setting is of the wrong type or outside its range."""
+
+
+class UnknownMethod(PipelineError):
+    """The catalogue has no method of that name."""
+
+
+class ModelError(PipelineError):
+    """A model folder is missing, incomplete, or not of a supported kind."""
+
+
+class NumericalError(PipelineError):
+    """A loss, latent or picture became NaN or infinite; nothing of it was kept."""

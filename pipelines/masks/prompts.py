@@ -1,0 +1,144 @@
+"""How a person points at the subject: clicks, a box, brush strokes and adjustments, as values that are stored.
+
+The mask itself is always recomputed from these (see `refine.compose`), so a stored turn can be segmented again.
+Coordinates are pixels of the picture. This file imports no torch.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pipelines.contract import Box, Extent, Point
+from pipelines.errors import BadRequest
+
+MOST_CLICKS = 64
+MOST_STROKES = 500
+MOST_STROKE_POINTS = 5_000
+LARGEST_GROW = 200
+"""Pixels."""
+
+
+@dataclass(frozen=True)
+class Click:
+    """One click; ``include=False`` says "not this"."""
+
+    x: float
+    y: float
+    include: bool = True
+
+
+@dataclass(frozen=True)
+class Stroke:
+    """A brush or eraser stroke along `points`, `radius` pixels wide to each side."""
+
+    points: tuple[Point, ...]
+    radius: float
+    erase: bool = False
+
+
+@dataclass(frozen=True)
+class MaskPrompts:
+    """Everything the mask is made from, applied in the order of the fields."""
+
+    clicks: tuple[Click, ...] = ()
+    box: Box | None = None
+    choice: int | None = None
+    """Which of the segmenter's alternatives was chosen; ``None`` takes the best scored."""
+    uploaded: str | None = None
+    """Digest of an uploaded mask, which replaces the segmenter's answer."""
+    strokes: tuple[Stroke, ...] = ()
+    invert: bool = False
+    grow: int = 0
+    """Pixels to grow (positive) or shrink (negative)."""
+    feather: float = 2.0
+    """Pixels over which the pasted seam fades."""
+
+    @property
+    def is_empty(self) -> bool:
+        """True when nothing was pointed at."""
+        return not (self.clicks or self.box or self.uploaded or self.strokes)
+
+    @property
+    def asks_segmenter(self) -> bool:
+        return self.uploaded is None and bool(self.clicks or self.box)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Any, extent: Extent) -> MaskPrompts:
+        """Read untrusted JSON for a picture of `extent`.
+
+        Raises `BadRequest` for unknown fields, numbers that are not finite, too many items, or a point outside.
+        """
+        return _Reader(extent).prompts(data)
+
+
+class _Reader:
+    def __init__(self, extent: Extent) -> None:
+        self.extent = extent
+
+    def number(self, value: Any, name: str, low: float, high: float) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise BadRequest(f"{name} must be a finite number; got {value!r}")
+        if not low <= value <= high:
+            raise BadRequest(f"{name} must be between {low:g} and {high:g}; got {value:g}")
+        return float(value)
+
+    def items(self, value: Any, name: str, most: int) -> list[Any]:
+        if not isinstance(value, list | tuple):
+            raise BadRequest(f"{name} must be a list; got {type(value).__name__}")
+        if len(value) > most:
+            raise BadRequest(f"at most {most} {name} are taken; got {len(value)}")
+        return list(value)
+
+    def fields(self, value: Any, name: str, allowed: set[str]) -> dict[str, Any]:
+        if not isinstance(value, dict) or not set(value) <= allowed:
+            raise BadRequest(f"{name} must have only the fields {', '.join(sorted(allowed))}; got {value!r:.200}")
+        return value
+
+    def click(self, value: Any) -> Click:
+        raw = self.fields(value, "a click", {"x", "y", "include"})
+        return Click(
+            x=self.number(raw.get("x"), "a click's x", 0, self.extent.width),
+            y=self.number(raw.get("y"), "a click's y", 0, self.extent.height),
+            include=bool(raw.get("include", True)),
+        )
+
+    def stroke(self, value: Any) -> Stroke:
+        raw = self.fields(value, "a stroke", {"points", "radius", "erase"})
+        side = max(self.extent.width, self.extent.height)
+        points = []
+        for item in self.items(raw.get("points"), "points of a stroke", MOST_STROKE_POINTS):
+            x, y = (item.get("x"), item.get("y")) if isinstance(item, dict) else self.items(item, "coordinates", 2)
+            points.append(Point(self.number(x, "x", -side, 2 * side), self.number(y, "y", -side, 2 * side)))
+        return Stroke(tuple(points), self.number(raw.get("radius"), "a stroke's radius", 0.5, side), bool(raw.get("erase")))
+
+    def box(self, value: Any) -> Box:
+        raw = self.fields(value, "a box", {"left", "top", "right", "bottom"})
+        w, h = self.extent.width, self.extent.height
+        edges = [self.number(raw.get(k), f"the box's {k}", 0, top) for k, top in
+                 (("left", w), ("top", h), ("right", w), ("bottom", h))]
+        box = Box(*edges)
+        if box.is_empty:
+            raise BadRequest("a box needs its right edge right of its left one and its bottom below its top")
+        return box
+
+    def prompts(self, value: Any) -> MaskPrompts:
+        allowed = set(MaskPrompts.__dataclass_fields__)
+        raw = self.fields(value, "mask prompts", allowed)
+        uploaded, choice = raw.get("uploaded"), raw.get("choice")
+        if uploaded is not None and not (isinstance(uploaded, str) and len(uploaded) == 64):
+            raise BadRequest(f"an uploaded mask is named by its 64-digit digest; got {uploaded!r:.80}")
+        return MaskPrompts(
+            clicks=tuple(self.click(c) for c in self.items(raw.get("clicks", ()), "clicks", MOST_CLICKS)),
+            box=None if raw.get("box") is None else self.box(raw["box"]),
+            choice=None if choice is None else int(self.number(choice, "the choice", 0, 2)),
+            uploaded=uploaded,
+            strokes=tuple(self.stroke(s) for s in self.items(raw.get("strokes", ()), "strokes", MOST_STROKES)),
+            invert=bool(raw.get("invert", False)),
+            grow=int(self.number(raw.get("grow", 0), "grow", -LARGEST_GROW, LARGEST_GROW)),
+            feather=self.number(raw.get("feather", 2.0), "feather", 0, 64),
+        )

@@ -1,0 +1,141 @@
+"""What can be set on each method: one frozen dataclass a method, every field with range, unit, default and help.
+
+The page's form, the command line's options and the stored requests are generated from these fields; a value is
+checked by `checked`, whoever sent it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, TypeVar, get_type_hints
+
+from pipelines.errors import BadParameter
+
+
+@dataclass(frozen=True)
+class Knob:
+    """What a form needs to know of one field. `low` and `high` are inclusive; ``None`` for switches and choices."""
+
+    help: str
+    low: float | None = None
+    high: float | None = None
+    unit: str = ""
+
+
+def knob(default: Any, help: str, low: float | None = None, high: float | None = None, unit: str = "") -> Any:
+    """A dataclass field that carries a `Knob`."""
+    return field(default=default, metadata={"knob": Knob(help, low, high, unit)})
+
+
+class EmbedMode(StrEnum):
+    """How Eq. 2 of LayerDiffusion is read."""
+
+    LAYERED = "layered"  # e_a under the object mask on the input, e_b under its complement on the background picture
+    LITERAL = "literal"  # both texts in one sequence of tokens, one pass, the object mask over the input
+
+
+class Tuned(StrEnum):
+    """Which weights the layered fine-tune may move."""
+
+    NONE = "none"  # skip the phase
+    LORA = "lora"  # low-rank update of the attention projections; ours, not the paper's
+    UNET = "unet"  # every weight of the U-Net, as in the paper
+
+
+class Start(StrEnum):
+    """Where guidance starts from."""
+
+    NOISE = "noise"  # pure noise, as in the paper
+    COMPOSITE = "composite"  # the subject in its place over the background reference, noised; ours
+
+
+@dataclass(frozen=True)
+class LayeredParams:
+    """LayerDiffusion, Li et al. 2023. Defaults are the paper's (section 3.3)."""
+
+    embed_steps: int = knob(500, "Steps that fit the two text embeddings (phase 1)", 0, 2000, "steps")
+    embed_rate: float = knob(1e-3, "Adam's rate for the embeddings", 1e-6, 1.0)
+    embed_mode: EmbedMode = knob(EmbedMode.LAYERED, "How Eq. 2 is read: each text under its own part, or both at once")
+    subject_weight: float = knob(0.7, "Share of the subject in the blended embedding (Eq. 3)", 0.0, 1.0)
+    tuned: Tuned = knob(Tuned.UNET, "Which weights the fine-tune moves (phase 2)")
+    tune_steps: int = knob(250, "Steps of the layered fine-tune", 0, 2000, "steps")
+    tune_rate: float = knob(2e-6, "Adam's rate for the weights", 1e-8, 1.0)
+    lora_rank: int = knob(8, "Rank of the low-rank update", 1, 128)
+    object_loss: float = knob(2.0, "Weight of the subject's loss (Eq. 6)", 0.0, 100.0)
+    small_object_loss: float = knob(3.0, "Weight of the subject's loss when the subject is small", 0.0, 100.0)
+    small_object_area: float = knob(0.05, "A subject below this share of the picture is small", 0.0, 1.0)
+    background_loss: float = knob(1.0, "Weight of the background's loss (Eq. 6)", 0.0, 100.0)
+    normalize_by_area: bool = knob(False, "Average each loss over its own part instead of the whole picture")
+    timesteps_per_step: int = knob(1, "Noise levels averaged in one optimisation step", 1, 64)
+    steps: int = knob(50, "Sampling steps of the iterative guidance (phase 3)", 1, 1000, "steps")
+    guidance: float = knob(7.5, "Classifier-free guidance scale", 0.0, 50.0)
+    alternate: bool = knob(True, "Alternate between the subject's text and the blend (Eq. 8)")
+    start: Start = knob(Start.NOISE, "Start from pure noise, or from the noised composite")
+    strength: float = knob(1.0, "Share of the noise schedule that is run when starting from the composite", 0.02, 1.0)
+    blend_latents: bool = knob(True, "Hold the kept part to the input at every sampling step")
+    paste_back: bool = knob(True, "Copy the kept pixels back from the input, with a feathered seam")
+
+
+@dataclass(frozen=True)
+class SDEditParams:
+    """SDEdit, Meng et al. 2021: noise the picture part of the way and denoise it with the new text."""
+
+    strength: float = knob(0.7, "How far the picture is noised (t0)", 0.02, 1.0)
+    steps: int = knob(50, "Sampling steps of the whole schedule", 1, 1000, "steps")
+    guidance: float = knob(7.5, "Classifier-free guidance scale", 0.0, 50.0)
+    paste_back: bool = knob(False, "Copy the kept pixels back from the input, with a feathered seam")
+
+
+@dataclass(frozen=True)
+class InpaintParams:
+    """Blended Latent Diffusion, Avrahami et al. 2023: denoise from noise, holding the kept part at every step."""
+
+    steps: int = knob(50, "Sampling steps", 1, 1000, "steps")
+    guidance: float = knob(7.5, "Classifier-free guidance scale", 0.0, 50.0)
+    strength: float = knob(1.0, "Share of the noise schedule that is run", 0.02, 1.0)
+    paste_back: bool = knob(True, "Copy the kept pixels back from the input, with a feathered seam")
+
+
+Params = LayeredParams | SDEditParams | InpaintParams
+P = TypeVar("P", LayeredParams, SDEditParams, InpaintParams)
+
+
+def knobs(params: type[Params] | Params) -> dict[str, tuple[type, Any, Knob]]:
+    """Field name to (type, default, knob), in order."""
+    cls = params if isinstance(params, type) else type(params)
+    hints = get_type_hints(cls)
+    return {f.name: (hints[f.name], f.default, f.metadata["knob"]) for f in dataclasses.fields(cls)}
+
+
+def _coerced(name: str, value: Any, wanted: type, spec: Knob) -> Any:
+    if issubclass(wanted, StrEnum):
+        if value not in list(wanted):
+            raise BadParameter(f"{name} must be one of {', '.join(wanted)}; got {value!r}")
+        return wanted(value)
+    if wanted is bool:
+        if not isinstance(value, bool):
+            raise BadParameter(f"{name} must be true or false; got {value!r}")
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise BadParameter(f"{name} must be a number; got {value!r}")
+    if not math.isfinite(value) or (wanted is int and value != int(value)):
+        raise BadParameter(f"{name} must be a finite {'whole ' if wanted is int else ''}number; got {value!r}")
+    if spec.low is not None and spec.high is not None and not spec.low <= value <= spec.high:
+        unit = f" {spec.unit}" if spec.unit else ""
+        raise BadParameter(f"{name} must be between {spec.low:g} and {spec.high:g}{unit}; got {value!r}")
+    return wanted(value)
+
+
+def checked(cls: type[P], values: Mapping[str, Any]) -> P:
+    """Build `cls` from untrusted `values`; missing fields keep their defaults.
+
+    Raises `BadParameter` for an unknown name, a wrong type or a value outside its range.
+    """
+    specs = knobs(cls)
+    if unknown := sorted(set(values) - set(specs)):
+        raise BadParameter(f"unknown setting {', '.join(unknown)}; {cls.__name__} has {', '.join(specs)}")
+    return cls(**{name: _coerced(name, value, specs[name][0], specs[name][2]) for name, value in values.items()})

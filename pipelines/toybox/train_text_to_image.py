@@ -1,0 +1,196 @@
+"""Trains the Toybox text-to-image model: a text encoder and a U-Net on latents that were encoded once.
+
+The result is an ordinary ``StableDiffusionPipeline`` folder. Noise prediction (Ho et al. 2020, Eq. 14) with min-SNR
+weights (Hang et al. 2023, Eq. 9, gamma 5), some captions empty for classifier-free guidance (Ho and Salimans 2022).
+"""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderTiny, DDIMScheduler, DDPMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from PIL import Image
+from torch import Tensor
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from pipelines.toybox.data import TRAINING_SEED, Scenes, draw_scenes
+from pipelines.toybox.scene import training_caption
+from pipelines.toybox.tokenizer import build_tokenizer
+from pipelines.toybox.train_autoencoder import to_network
+from pipelines.toybox.training import Report, Schedule, best_device, train
+
+WIDTH = 192
+"""Width of the text encoder, and so of the U-Net's cross-attention."""
+
+CAPTIONS_PER_SCENE = 4
+EMPTY_CAPTIONS = 0.1
+MIN_SNR_GAMMA = 5.0
+
+SHEET = (
+    "a dog on the beach",
+    "a big red car in the city",
+    "a blue elephant in the snow",
+    "a cat jumping in a forest",
+    "a green giraffe in the desert",
+    "a small rocket in space",
+    "a purple duck in a meadow",
+    "a penguin upside down at night",
+    "in a forest",
+    "at night",
+    "a pink turtle",
+    "a yellow balloon in the snow",
+)
+"""Captions of the sample sheet, in reading order."""
+
+
+def build_unet(latent_channels: int) -> UNet2DConditionModel:
+    """26 M parameters, 3.6 GFLOP a forward pass at 32 x 32; attention at the two lowest levels only."""
+    return UNet2DConditionModel(
+        sample_size=32,
+        in_channels=latent_channels,
+        out_channels=latent_channels,
+        down_block_types=("DownBlock2D", "DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D", "UpBlock2D"),
+        block_out_channels=(64, 128, 256, 256),
+        layers_per_block=1,
+        cross_attention_dim=WIDTH,
+        attention_head_dim=8,
+    )
+
+
+def build_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
+    return CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=WIDTH,
+            intermediate_size=3 * WIDTH,
+            num_hidden_layers=4,
+            num_attention_heads=6,
+            max_position_embeddings=tokenizer.model_max_length,
+            projection_dim=WIDTH,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+    )
+
+
+def token_ids(tokenizer: CLIPTokenizer, captions: list[str]) -> Tensor:
+    """``(N, 32) int64``."""
+    ids: Tensor = tokenizer(captions, padding="max_length", truncation=True, return_tensors="pt").input_ids
+    return ids
+
+
+@torch.no_grad()
+def encode_all(vae: AutoencoderTiny, scenes: Scenes, device: torch.device, batch: int = 32) -> Tensor:
+    """Scaled latents of every picture, ``(N, 8, 32, 32) float32``."""
+    parts = []
+    for start in range(0, len(scenes.captions), batch):
+        with torch.autocast(device.type, torch.bfloat16):
+            latents = vae.encode(to_network(scenes.pictures[start : start + batch], device)).latents
+        parts.append(latents.float())
+    return torch.cat(parts) * vae.config.scaling_factor
+
+
+def assemble(
+    vae: AutoencoderTiny, unet: UNet2DConditionModel, text_encoder: CLIPTextModel, tokenizer: CLIPTokenizer
+) -> StableDiffusionPipeline:
+    """The pipeline that gets saved, with the sampler that the studio uses."""
+    scheduler = DDIMScheduler(
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        clip_sample=False,
+        set_alpha_to_one=False,
+        steps_offset=1,
+    )
+    return StableDiffusionPipeline(
+        vae=vae,
+        text_encoder=text_encoder,
+        tokenizer=tokenizer,
+        unet=unet,
+        scheduler=scheduler,
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+
+
+def sample_sheet(pipe: StableDiffusionPipeline, seed: int = 7, steps: int = 30) -> Image.Image:
+    """The captions of `SHEET` in rows of six."""
+    pipe.set_progress_bar_config(disable=True)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.autocast(pipe.device.type, torch.bfloat16):
+        images = pipe(list(SHEET), num_inference_steps=steps, guidance_scale=4.0, generator=generator).images
+    rows = [np.concatenate([np.asarray(image) for image in images[i : i + 6]], 1) for i in range(0, len(images), 6)]
+    return Image.fromarray(np.concatenate(rows))
+
+
+def main(
+    folder: Path,
+    minutes: float,
+    device: str = "auto",
+    scratch: Path = Path("build"),
+    batch: int = 32,
+    count: int = 12000,
+    seed: int = 0,
+) -> Report:
+    """Train on the autoencoder in ``folder/vae`` and write the whole pipeline to `folder`."""
+    where = best_device(device)
+    torch.manual_seed(seed)
+    draws = np.random.default_rng(seed)
+    vae = AutoencoderTiny.from_pretrained(folder / "vae").eval().to(where, memory_format=torch.channels_last)
+    cache = scratch / f"latents_{count}.pt"
+    rng = random.Random(seed)
+    tokenizer = build_tokenizer(folder / "tokenizer")
+    if cache.exists():
+        saved = torch.load(cache, weights_only=True)
+        latents, ids = saved["latents"], saved["ids"]
+    else:
+        scenes = draw_scenes(count, TRAINING_SEED)
+        latents = encode_all(vae, scenes, where)
+        captions = [training_caption(s, rng) for s in scenes.scenes for _ in range(CAPTIONS_PER_SCENE)]
+        ids = token_ids(tokenizer, captions).view(count, CAPTIONS_PER_SCENE, -1)
+        del scenes
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        torch.save({"latents": latents, "ids": ids}, cache)
+    latents, ids = latents.to(where), ids.to(where)
+    nothing = token_ids(tokenizer, [""]).to(where)
+    unet = build_unet(latents.shape[1]).to(where, memory_format=torch.channels_last)
+    text_encoder = build_text_encoder(tokenizer).to(where)
+    noise_schedule = DDPMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear")
+    alphas = noise_schedule.alphas_cumprod.to(where)
+    snr = alphas / (1 - alphas)
+
+    def loss_of_batch(step: int) -> Tensor:
+        chosen = torch.from_numpy(draws.integers(0, len(latents), batch)).to(where)
+        said = torch.from_numpy(draws.integers(0, CAPTIONS_PER_SCENE, batch)).to(where)
+        empty = torch.from_numpy(draws.random(batch) < EMPTY_CAPTIONS).to(where)
+        prompt = torch.where(empty[:, None], nothing, ids[chosen, said])
+        x0 = latents[chosen]
+        noise = torch.randn_like(x0)
+        t = torch.from_numpy(draws.integers(0, 1000, batch)).to(where)
+        xt = noise_schedule.add_noise(x0, noise, t).contiguous(memory_format=torch.channels_last)
+        with torch.autocast(where.type, torch.bfloat16):
+            predicted = unet(xt, t, text_encoder(prompt).last_hidden_state).sample
+        weight = snr[t].clamp(max=MIN_SNR_GAMMA) / snr[t]
+        loss: Tensor = (weight[:, None, None, None] * (predicted.float() - noise).pow(2)).mean()
+        return loss
+
+    def on_checkpoint(step: int) -> None:
+        pipe = assemble(vae, unet, text_encoder, tokenizer)
+        pipe.save_pretrained(folder)
+        sample_sheet(pipe).save(folder / "sample.png")
+
+    schedule = Schedule(minutes=minutes, rate=6e-4, warmup_steps=200, ema=0.999)
+    steps, seconds, loss = train(
+        [unet, text_encoder], loss_of_batch, schedule, scratch / "text_to_image.pt", on_checkpoint
+    )
+    parameters = sum(p.numel() for m in (unet, text_encoder) for p in m.parameters())
+    assemble(vae, unet.half(), text_encoder.half(), tokenizer).save_pretrained(folder)
+    report = Report("text-to-image", steps, seconds, str(where), seed, loss, parameters, measured={})
+    report.write(folder)
+    return report

@@ -1,0 +1,142 @@
+"""The loop that all Toybox trainers share: a time budget, a warm-up and cosine rate, EMA, checkpoints, a report.
+
+A trainer hands over its modules and a function that gives the loss of one batch; everything else is here. Training
+resumes from the last checkpoint in the scratch folder, so it can be stopped at any time.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+CHECKPOINT_SECONDS = 180
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast to train."""
+
+    minutes: float
+    rate: float
+    warmup_steps: int = 200
+    weight_decay: float = 1e-2
+    ema: float = 0.999
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a training reached; written beside the weights as ``training.json``."""
+
+    model: str
+    steps: int
+    seconds: float
+    device: str
+    seed: int
+    loss: float
+    parameters: int
+    measured: dict[str, float]
+
+    def write(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "training.json").write_text(json.dumps(asdict(self), indent=2) + "\n")
+
+
+def best_device(wanted: str = "auto") -> torch.device:
+    if wanted == "auto":
+        wanted = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(wanted)
+
+
+class Ema:
+    """A running mean of the weights, which is what gets saved."""
+
+    def __init__(self, parameters: Sequence[Tensor], decay: float) -> None:
+        self.decay = decay
+        self.live = list(parameters)
+        self.mean = [p.detach().clone().float() for p in self.live]
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        decay = min(self.decay, (1 + step) / (10 + step))
+        torch._foreach_lerp_(self.mean, [p.detach().float() for p in self.live], 1 - decay)
+
+    @torch.no_grad()
+    def swap(self) -> None:
+        """Exchange live weights and their mean; calling it twice changes nothing."""
+        for live, mean in zip(self.live, self.mean, strict=True):
+            kept = live.detach().clone()
+            live.copy_(mean)
+            mean.copy_(kept)
+
+
+def train(
+    modules: Sequence[nn.Module],
+    loss_of_batch: Callable[[int], Tensor],
+    schedule: Schedule,
+    checkpoint: Path,
+    on_checkpoint: Callable[[int], None] = lambda step: None,
+    start_fraction: float = 0.0,
+) -> tuple[int, float, float]:
+    """Run AdamW until the time is over; returns (steps, seconds, smoothed loss) with the mean weights in place.
+
+    `on_checkpoint` is called every few minutes with the EMA weights swapped in: save and sample there.
+    `start_fraction` begins the cosine part-way, for a further round of training.
+    """
+    parameters = [p for m in modules for p in m.parameters() if p.requires_grad]
+    optimiser = torch.optim.AdamW(parameters, lr=schedule.rate, weight_decay=schedule.weight_decay, betas=(0.9, 0.99))
+    ema = Ema(parameters, schedule.ema)
+    step, before, smoothed = 0, 0.0, float("nan")
+    if checkpoint.exists():
+        saved = torch.load(checkpoint, weights_only=True, map_location="cpu")
+        for module, state in zip(modules, saved["modules"], strict=True):
+            module.load_state_dict(state)
+        ema.mean = [mean.to(p.device) for mean, p in zip(saved["ema"], parameters, strict=True)]
+        optimiser.load_state_dict(saved["optimiser"])
+        step, before = saved["step"], saved["seconds"]
+    started = last_saved = time.monotonic()
+
+    def save(seconds: float) -> None:
+        checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        state = {
+            "modules": [m.state_dict() for m in modules],
+            "ema": ema.mean,
+            "optimiser": optimiser.state_dict(),
+            "step": step,
+            "seconds": seconds,
+        }
+        torch.save(state, checkpoint.with_suffix(".part"))
+        checkpoint.with_suffix(".part").replace(checkpoint)
+        ema.swap()
+        on_checkpoint(step)
+        ema.swap()
+
+    while (elapsed := before + time.monotonic() - started) < schedule.minutes * 60:
+        done = start_fraction + (1 - start_fraction) * elapsed / (schedule.minutes * 60)
+        warm = min(1.0, (step + 1) / schedule.warmup_steps)
+        rate = schedule.rate * warm * (0.03 + 0.97 * 0.5 * (1 + math.cos(math.pi * done)))
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        loss = loss_of_batch(step)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimiser.step()
+        ema.update(step)
+        step += 1
+        if step % 25 == 0:
+            value = loss.item()
+            smoothed = value if math.isnan(smoothed) else 0.9 * smoothed + 0.1 * value
+            print(f"step {step}  {elapsed:.0f} s  loss {smoothed:.4f}  rate {rate:.2e}", flush=True)
+        if time.monotonic() - last_saved > CHECKPOINT_SECONDS:
+            save(elapsed)
+            last_saved = time.monotonic()
+    save(elapsed)
+    ema.swap()
+    return step, elapsed, smoothed

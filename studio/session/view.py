@@ -1,0 +1,148 @@
+"""What the page and the command line are shown of a session: frozen, plain values, and nothing that computes.
+
+Pictures and masks are named by their digest (SHA-256 of the PNG file, 64 hex digits); the page turns a digest into a
+URL, nobody else does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from pipelines.contract import Quality, Scope
+from pipelines.masks.prompts import MaskPrompts
+
+
+@dataclass(frozen=True)
+class Draft:
+    """The turn that is being prepared: what stands in the panel, saved on every change."""
+
+    subject: str = ""
+    background: str = ""
+    scope: Scope = Scope.BOTH
+    method: str = "layered"
+    quality: Quality = Quality.STANDARD
+    candidates: int = 1
+    seed: int = 7
+    model: str = "toybox"
+    changes: dict[str, Any] = field(default_factory=dict)
+    """Settings of the method that differ from the preset."""
+    background_reference: str | None = None
+    """Digest of the reference picture that the person gave."""
+    subject_reference: str | None = None
+    prompts: MaskPrompts = field(default_factory=MaskPrompts)
+
+
+@dataclass(frozen=True)
+class MaskChoice:
+    """One of the segmenter's alternatives for a single click: shown as a chip."""
+
+    label: str
+    score: float
+    """The segmenter's own estimate of its IoU, 0 to 1."""
+
+
+@dataclass(frozen=True)
+class MaskView:
+    """The mask as it stands; `mask` is ``None`` when nothing is selected."""
+
+    mask: str | None
+    area: float
+    """Share of the picture, 0 to 1."""
+    choices: tuple[MaskChoice, ...] = ()
+    chosen: int = 0
+    stale: bool = False
+    """True when the clicks were made on another picture than the current one."""
+
+
+@dataclass(frozen=True)
+class TurnView:
+    """One node of the timeline."""
+
+    id: str
+    parent: str | None
+    number: int
+    """Depth in the tree; the original is 0."""
+    lane: int
+    """Row in the strip; the branch one stands on is lane 0."""
+    label: str
+    picture: str
+    mask: str | None = None
+    scope: Scope | None = None
+    subject: str = ""
+    background: str = ""
+    method: str = ""
+    quality: str = ""
+    seed: int = 0
+    seconds: float = 0.0
+    outside_changed: int = 0
+    outside_largest: int = 0
+    reference: str | None = None
+
+
+class JobState(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    INTERRUPTED = "interrupted"  # the server stopped while it ran
+
+
+@dataclass(frozen=True)
+class StageView:
+    name: str
+    fraction: float
+
+
+@dataclass(frozen=True)
+class JobView:
+    """A running or just finished job."""
+
+    id: str
+    state: JobState
+    stage: str
+    step: int
+    total: int
+    stages: tuple[StageView, ...]
+    seconds_left: float | None
+    ahead: int = 0
+    """Jobs before it in the queue."""
+    preview: int = 0
+    """Counts up with every new preview picture; 0 while there is none."""
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class StagedView:
+    """A finished picture that has not been kept yet."""
+
+    picture: str
+    seed: int
+    outside_changed: int
+    outside_largest: int
+
+
+@dataclass(frozen=True)
+class SessionView:
+    """Everything the page draws."""
+
+    sid: str
+    name: str
+    rev: int
+    """Grows with every change; a page that sends an older one is told to reload."""
+    saved_at: float
+    """Seconds since 1970."""
+    width: int
+    height: int
+    turns: tuple[TurnView, ...]
+    current: str
+    can_undo: bool
+    can_redo: bool
+    draft: Draft
+    mask: MaskView
+    job: JobView | None = None
+    staged: tuple[StagedView, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What was done to the picture at upload, and limits of the model, in words."""
