@@ -1,0 +1,258 @@
+"""Bytes of a picture file to pixels and back: the one place where files of strangers are decoded.
+
+A file is normalised once, at upload: first frame, upright, 8 bits, sRGB, opaque. Everything after that sees only
+``(H, W, 3) uint8`` and files that `encode_png` wrote, so nobody else thinks about orientation, alpha or profiles.
+Nothing of the original file but its pixels survives (no EXIF, text or profile).
+
+This file imports no torch: the studio reads it. Drawing, resizing for the network and masks' shapes live elsewhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
+
+from pipelines.contract import Extent, Mask, Picture
+from pipelines.errors import BadPicture
+
+FORMATS = ("PNG", "JPEG", "WEBP")
+"""The only decoders that are ever tried, whatever a file is called: Pillow has dozens more, some of them dangerous."""
+LARGEST_FILE = 64 * 2**20
+"""Bytes."""
+MOST_PIXELS = 40_000_000
+LARGEST_SIDE = 8_192
+SMALLEST_SIDE = 16
+
+# Our own limits are far lower and are checked before decoding; this only keeps Pillow from going on after a warning.
+warnings.simplefilter("error", Image.DecompressionBombWarning)
+
+UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""EXIF orientation to what undoes it; 1 is upright."""
+
+MAGIC = (
+    (b"GIF8", "a GIF"),
+    (b"II*\0", "a TIFF"),
+    (b"MM\0*", "a TIFF"),
+    (b"BM", "a BMP"),
+    (b"8BPS", "a Photoshop document"),
+    (b"%PDF", "a PDF"),
+    (b"%!PS", "a PostScript file"),
+    (b"PK\3\4", "a ZIP archive"),
+    (b"SIMPLE", "a FITS file"),
+    (b"icns", "an icon file"),
+    (b"<", "a text file (SVG, HTML or XML)"),
+)
+"""First bytes of files that people take for pictures we read, only to say what came."""
+
+
+PROFILED = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
+"""A profile's colour space to the mode it can be applied to."""
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """An upload, normalised. `notes` says in words what was changed, for the person who uploaded it."""
+
+    picture: Picture
+    notes: tuple[str, ...] = ()
+
+
+def decode(data: bytes) -> Decoded:
+    """Pixels of a PNG, JPEG or WebP file; transparent parts are put on white.
+
+    Raises `BadPicture` for every other file, a damaged one, and one outside the limits above.
+    """
+    image, notes = _opened(data)
+    image, profile_note = _flat(image, background="white")
+    if profile_note:
+        notes.append(profile_note)
+    return Decoded(np.array(image, dtype=np.uint8), tuple(notes))
+
+
+def decode_mask(data: bytes, extent: Extent) -> Mask:
+    """A mask from a picture file of exactly `extent`: bright and opaque is the subject.
+
+    Raises `BadPicture` as `decode` does, and when the size is another one.
+    """
+    image, _ = _opened(data)
+    if image.size != (extent.width, extent.height):
+        raise BadPicture(
+            f"A mask must be as large as its picture, {extent.width} x {extent.height} pixels; this one is "
+            f"{image.width} x {image.height}. Export it at the picture's size."
+        )
+    flat, _ = _flat(image, background="black")
+    return np.asarray(flat.convert("L")) >= 128
+
+
+def encode_png(picture: Picture) -> bytes:
+    """A PNG with these pixels and nothing else: the same picture gives the same bytes."""
+    assert picture.dtype == np.uint8 and picture.ndim == 3 and picture.shape[2] == 3, (picture.dtype, picture.shape)
+    return _saved(Image.fromarray(picture), "PNG")
+
+
+def encode_mask(mask: Mask) -> bytes:
+    """A grey PNG, 255 for the subject and 0 elsewhere."""
+    assert mask.dtype == np.bool_ and mask.ndim == 2, (mask.dtype, mask.shape)
+    return _saved(Image.fromarray(mask.astype(np.uint8) * np.uint8(255)), "PNG")
+
+
+def thumbnail(picture: Picture, side: int) -> bytes:
+    """A JPEG whose longer side is at most `side` pixels; never enlarged."""
+    image = Image.fromarray(picture)
+    image.thumbnail((side, side), Image.Resampling.LANCZOS)
+    return _saved(image, "JPEG")
+
+
+def digest(data: bytes) -> str:
+    """SHA-256 of a file's bytes, 64 hex digits: its name in the store."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def _saved(image: Image.Image, file_format: str) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, file_format)
+    return buffer.getvalue()
+
+
+def _opened(data: bytes) -> tuple[Image.Image, list[str]]:
+    """The first frame, decoded and turned upright, still in the file's own colours."""
+    if len(data) > LARGEST_FILE:
+        raise BadPicture(
+            f"A picture file may have at most {LARGEST_FILE >> 20} MB; this one has {len(data) / 2**20:.0f} MB. "
+            "Save it smaller or as JPEG."
+        )
+    try:
+        image: Image.Image = Image.open(io.BytesIO(data), formats=FORMATS)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise BadPicture(_too_large("far more")) from None
+    except UnidentifiedImageError:
+        raise BadPicture(
+            f"PNG, JPEG and WebP pictures are read; this is {_guess(data)}. Export it as PNG and upload that."
+        ) from None
+    except Exception as error:  # noqa: BLE001  a decoder fed a stranger's bytes may raise anything
+        raise _damaged() from error
+    _check_size(image)
+    notes = []
+    try:
+        if image.format != "MPO" and getattr(image, "is_animated", False):  # MPO: a JPEG with a small copy of itself
+            notes.append("This file is animated; only its first frame is used.")
+        image.load()
+    except Exception as error:  # noqa: BLE001  as above
+        raise _damaged() from error
+    if image.format == "PNG" and data[24] == 16:  # IHDR's bit depth; Pillow does not keep it
+        notes.append("Reduced from 16 to 8 bits a channel.")
+        if (
+            image.mode == "RGB" and "transparency" in image.info
+        ):  # Pillow reduces the pixels, not the colour that is clear
+            image.info["transparency"] = tuple(level >> 8 for level in image.info["transparency"])
+    turn = UPRIGHT.get(_orientation(image))
+    return (image if turn is None else image.transpose(turn)), notes
+
+
+def _check_size(image: Image.Image) -> None:
+    width, height = image.size
+    if width > LARGEST_SIDE or height > LARGEST_SIDE or width * height > MOST_PIXELS:
+        raise BadPicture(_too_large(f"{width} x {height} ({width * height / 1e6:.1f} million)"))
+    if width < SMALLEST_SIDE or height < SMALLEST_SIDE:
+        raise BadPicture(
+            f"A picture needs at least {SMALLEST_SIDE} pixels a side; this one has {width} x {height}. "
+            "Upload a larger one."
+        )
+
+
+def _too_large(came: str) -> str:
+    return (
+        f"A picture may have at most {MOST_PIXELS // 1_000_000} million pixels and {LARGEST_SIDE} a side; "
+        f"this one has {came}. Scale it down and upload it again."
+    )
+
+
+def _damaged() -> BadPicture:
+    return BadPicture("A whole picture file is needed; this one is damaged or cut short. Export or download it again.")
+
+
+def _guess(data: bytes) -> str:
+    """What the bytes look like, in words."""
+    if not data:
+        return "an empty file"
+    if data[4:8] == b"ftyp":
+        return "a HEIC or AVIF picture, or a video"
+    return next((name for magic, name in MAGIC if data.lstrip().startswith(magic)), "not a picture we know")
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation, 1 to 8; 1 when there is none or it cannot be read."""
+    try:
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # noqa: BLE001  metadata is no reason to refuse good pixels
+        return 1
+
+
+def _flat(image: Image.Image, background: str) -> tuple[Image.Image, str | None]:
+    """`image` as opaque sRGB over `background`, and a note if its profile mattered."""
+    profile = image.info.get("icc_profile")
+    alpha = _alpha(image)
+    colour, note = _srgb(_without_alpha(image), profile)
+    if alpha is None:
+        return colour, note
+    flat = Image.new("RGB", image.size, background)
+    flat.paste(colour, mask=alpha)
+    return flat, note
+
+
+def _alpha(image: Image.Image) -> Image.Image | None:
+    """Opacity as ``L``; ``None`` when every pixel is opaque."""
+    if image.mode.startswith("I;16"):
+        clear = image.info.get("transparency")
+        if clear is None:
+            return None
+        alpha = Image.fromarray(np.where(np.asarray(image) == clear, 0, 255).astype(np.uint8))
+    elif image.has_transparency_data:
+        alpha = image.convert("RGBA").getchannel("A")
+    else:
+        return None
+    return None if alpha.getextrema() == (255, 255) else alpha
+
+
+def _without_alpha(image: Image.Image) -> Image.Image:
+    """The colour channels alone, as ``L``, ``RGB`` or ``CMYK``: what a profile can be applied to."""
+    if image.mode.startswith("I;16"):
+        levels = np.asarray(image).astype(np.uint32)
+        return Image.fromarray(((levels * 255 + 32_767) // 65_535).astype(np.uint8))
+    image.info.pop("transparency", None)  # else convert() would mix it in
+    if image.mode in ("1", "LA"):
+        return image.convert("L")
+    return image if image.mode in ("L", "RGB", "CMYK") else image.convert("RGB")
+
+
+def _srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, str | None]:
+    """`image` in sRGB; a profile that is broken or made for other channels is ignored with a note."""
+    if not profile:
+        return image.convert("RGB"), None
+    ignored = "The colour profile does not fit this picture and was ignored."
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        if source.profile.xcolor_space.strip() == "RGB" and image.mode == "L":  # grey written by an RGB program
+            image = image.convert("RGB")
+        if image.mode != PROFILED.get(source.profile.xcolor_space.strip()):
+            return image.convert("RGB"), ignored
+        if ImageCms.getProfileDescription(source).startswith("sRGB"):
+            return image, None
+        converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        return image.convert("RGB"), ignored
+    assert converted is not None  # None only when done in place
+    return converted, "Colours were converted from the file's own profile to sRGB."
