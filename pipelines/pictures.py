@@ -142,7 +142,7 @@ def _opened(data: bytes) -> tuple[Image.Image, list[str]]:
         raise BadPicture(
             f"PNG, JPEG and WebP pictures are read; this is {_guess(data)}. Export it as PNG and upload that."
         ) from None
-    except Exception as error:  # noqa: BLE001  a decoder fed a stranger's bytes may raise anything
+    except Exception as error:
         raise _damaged() from error
     _check_size(image)
     notes = []
@@ -150,7 +150,7 @@ def _opened(data: bytes) -> tuple[Image.Image, list[str]]:
         if image.format != "MPO" and getattr(image, "is_animated", False):  # MPO: a JPEG with a small copy of itself
             notes.append("This file is animated; only its first frame is used.")
         image.load()
-    except Exception as error:  # noqa: BLE001  as above
+    except Exception as error:
         raise _damaged() from error
     if image.format == "PNG" and data[24] == 16:  # IHDR's bit depth; Pillow does not keep it
         notes.append("Reduced from 16 to 8 bits a channel.")

@@ -200,7 +200,8 @@ def test_a03_bombs_do_not_cost_memory(tmp_path: Path) -> None:
     probe = (
         "import resource, sys; from pathlib import Path; from pipelines.pictures import decode;"
         "from pipelines.errors import BadPicture\n"
-        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (1024 if sys.platform == 'linux' else 2**20)\n"
+        "unit = 1024 if sys.platform == 'linux' else 2**20\n"
+        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // unit\n"
         "before = peak()\n"
         "for path in sorted(Path(sys.argv[1]).iterdir()):\n"
         "    try: decode(path.read_bytes())\n"
