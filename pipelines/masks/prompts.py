@@ -114,13 +114,17 @@ class _Reader:
         for item in self.items(raw.get("points"), "points of a stroke", MOST_STROKE_POINTS):
             x, y = (item.get("x"), item.get("y")) if isinstance(item, dict) else self.items(item, "coordinates", 2)
             points.append(Point(self.number(x, "x", -side, 2 * side), self.number(y, "y", -side, 2 * side)))
-        return Stroke(tuple(points), self.number(raw.get("radius"), "a stroke's radius", 0.5, side), bool(raw.get("erase")))
+        return Stroke(
+            tuple(points), self.number(raw.get("radius"), "a stroke's radius", 0.5, side), bool(raw.get("erase"))
+        )
 
     def box(self, value: Any) -> Box:
         raw = self.fields(value, "a box", {"left", "top", "right", "bottom"})
         w, h = self.extent.width, self.extent.height
-        edges = [self.number(raw.get(k), f"the box's {k}", 0, top) for k, top in
-                 (("left", w), ("top", h), ("right", w), ("bottom", h))]
+        edges = [
+            self.number(raw.get(k), f"the box's {k}", 0, top)
+            for k, top in (("left", w), ("top", h), ("right", w), ("bottom", h))
+        ]
         box = Box(*edges)
         if box.is_empty:
             raise BadRequest("a box needs its right edge right of its left one and its bottom below its top")
