@@ -55,7 +55,9 @@ def paint(mask: Mask, stroke: Stroke) -> None:
         return
     away = np.ones((bottom - top, right - left), np.uint8)
     corner = np.array([left, top])
-    cv2.polylines(away, [(path - corner).astype(np.int32)], isClosed=False, color=0, thickness=1)
+    # The last point twice, because a line of one point alone is not drawn.
+    line = np.concatenate([path, path[-1:]]) - corner
+    cv2.polylines(away, [line.astype(np.int32)], isClosed=False, color=0, thickness=1)
     if away.all():
         return
     brushed = _distance(away) <= stroke.radius
@@ -76,9 +78,9 @@ def grown(mask: Mask, pixels: int) -> Mask:
 def soft_edge(mask: Mask, feather: float) -> NDArray[np.float32]:
     """The mask as ``(H, W) float32`` in [0, 1], rising linearly over `feather` pixels centred on its edge.
 
-    Exactly 1 or 0 from ``feather / 2`` pixels on either side of the edge; `feather` 0 gives the hard mask.
+    Exactly 1 or 0 from ``feather / 2`` pixels on either side of the edge; up to one pixel that is the hard mask.
     """
-    if feather <= 0 or mask.all() or not mask.any():
+    if feather <= 1 or mask.all() or not mask.any():
         return mask.astype(np.float32)
     # The edge runs half way between the two pixel centres on either side of it.
     signed = np.where(mask, _distance(mask) - 0.5, 0.5 - _distance(~mask))
