@@ -108,6 +108,8 @@ class EditRequest:
     subject_reference_mask: Mask | None = None
     feather: float = 2.0
     """Width in pixels of the seam in which a pasted-back part fades into the edit."""
+    fitted: bytes | None = field(default=None, repr=False)
+    """An earlier `EditResult.fitted` of the same picture, mask and texts: what was fitted then is not fitted again."""
 
 
 @dataclass(frozen=True)

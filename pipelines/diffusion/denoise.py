@@ -1,0 +1,60 @@
+"""The one denoising loop. Methods differ in where it starts, what it is told at each step, and what is held."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pipelines.diffusion.guidance import guided_noise
+from pipelines.diffusion.schedule import DONE, Schedule
+from pipelines.models.bundle import ModelBundle, finite
+
+Condition = Callable[[int], Tensor]
+"""The texts ``(1, L, D)`` to follow at loop index `i`, which falls from the number of steps to 1."""
+
+
+@dataclass(frozen=True)
+class Hold:
+    """Keeps part of the latent to a known picture (Blended Latent Diffusion, Avrahami et al. 2023, Algorithm 1)."""
+
+    z_ref: Tensor
+    """Latent of the picture that is kept, ``(1, C, h, w)``."""
+    edited: Tensor
+    """``(1, 1, h, w)`` in [0, 1]: 1 where the sampler is free, 0 where `z_ref` is kept."""
+    noise: Tensor
+    """The run's own starting noise: with DDIM's deterministic steps the kept part follows one path through it."""
+
+    def blend(self, schedule: Schedule, z: Tensor, t: int) -> Tensor:
+        """`z` at noise level `t`, with the kept part put back."""
+        kept = self.z_ref if t == DONE else schedule.noised(self.z_ref, self.noise, t)
+        return self.edited * z + (1 - self.edited) * kept
+
+
+@torch.no_grad()
+def denoise(
+    bundle: ModelBundle,
+    z: Tensor,
+    timesteps: Sequence[int],
+    condition: Condition,
+    e_null: Tensor,
+    guidance: float,
+    after_step: Callable[[Tensor], None],
+    hold: Hold | None = None,
+) -> Tensor:
+    """DDIM from `z` at ``timesteps[0]`` down to a clean latent ``(1, C, h, w)``.
+
+    The loop index `i` counts down like the paper's t, so that the last step has ``i = 1`` whatever the scheduler's
+    own timesteps are. `after_step` gets the current estimate of the clean latent; it may raise to stop.
+    """
+    schedule, steps = bundle.schedule, len(timesteps)
+    for i, t, t_next in zip(range(steps, 0, -1), timesteps, [*timesteps[1:], DONE], strict=True):
+        eps = guided_noise(bundle, z, t, condition(i), e_null, guidance)
+        z_0 = schedule.estimate(z, eps, t)
+        z = schedule.step(z, eps, t, t_next)
+        if hold is not None:
+            z = hold.blend(schedule, z, t_next)
+        after_step(finite(z_0, "the sampler"))
+    return finite(z, "the sampler")

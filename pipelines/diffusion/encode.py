@@ -1,0 +1,71 @@
+"""A request as the network sees it, and the way back to a picture of the request's own size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pipelines.contract import Candidate, EditRequest, Extent, Mask, Picture
+from pipelines.diffusion.denoise import Hold
+from pipelines.images import (
+    Frame,
+    edited_region,
+    from_network,
+    outside_change,
+    pasted_back,
+    resized,
+    to_network,
+)
+from pipelines.models.bundle import ModelBundle
+
+
+def target_text(request: EditRequest) -> str:
+    """The target text T: what the subject and what the background become, joined."""
+    return " ".join(part for part in (request.subject.strip(), request.background.strip()) if part)
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """The request's picture in its frame."""
+
+    bundle: ModelBundle
+    request: EditRequest
+    frame: Frame
+    small: Picture
+    """The picture at the network's size."""
+    z_ref: Tensor
+    """Its latent, ``(1, C, h, w)``: encoded once for the whole edit."""
+    region: Mask
+    """Which pixels of the original may change."""
+    edited: Tensor
+    """``(1, 1, h, w)`` in {0, 1}: 1 where any pixel of a latent cell may change."""
+
+    @classmethod
+    def of(cls, bundle: ModelBundle, request: EditRequest) -> Canvas:
+        frame = Frame.fitting(Extent.of(request.picture), bundle.card.resolution, bundle.cell)
+        small = resized(request.picture, frame.network)
+        region = edited_region(request.mask, request.scope, request.feather)
+        return cls(
+            bundle=bundle,
+            request=request,
+            frame=frame,
+            small=small,
+            z_ref=bundle.encode(to_network(small)),
+            region=region,
+            edited=(frame.latent_share(region) > 0).float().to(bundle.device),
+        )
+
+    def hold(self, noise: Tensor) -> Hold | None:
+        """What keeps the part outside the region during sampling; nothing when everything may change."""
+        return None if bool(self.edited.all()) else Hold(self.z_ref, self.edited, noise)
+
+    @torch.no_grad()
+    def candidate(self, seed: int, z: Tensor, paste_back: bool) -> Candidate:
+        """The finished picture of a clean latent `z`, at the request's own size."""
+        request = self.request
+        picture = resized(from_network(self.bundle.decode(z)), self.frame.original)
+        if paste_back:
+            picture = pasted_back(picture, request.picture, self.region, request.feather)
+        return Candidate(seed, picture, outside_change(picture, request.picture, self.region))

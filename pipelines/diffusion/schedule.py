@@ -1,0 +1,92 @@
+"""The noise schedule and DDIM's deterministic step (Song et al. 2021, Eq. 12 with sigma = 0).
+
+Symbols: `alpha_bar` is the running product of ``1 - beta``; ``z_t = sqrt(alpha_bar_t) z_0 + sqrt(1 - alpha_bar_t) eps``
+(Ho et al. 2020, Eq. 4). Stateless on purpose: diffusers' schedulers keep the last run in themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from diffusers import DDIMScheduler
+from torch import Tensor
+
+from pipelines.errors import ModelError
+
+DONE = -1
+"""The "timestep" after the last step."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The table of `alpha_bar` and how the timesteps of a run are chosen."""
+
+    alpha_bar: Tensor
+    """``(T,) float32``, falling from about 1 to about 0."""
+    final_alpha_bar: float
+    """`alpha_bar` after the last step: that of timestep 0, or 1 where the model's configuration says so."""
+    config: Mapping[str, Any]
+    prediction: str
+    """What the network predicts: ``epsilon``, ``v_prediction`` or ``sample``."""
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Schedule:
+        """Read any Stable Diffusion ``scheduler_config.json``: the noise it was trained with, sampled by DDIM."""
+        scheduler = DDIMScheduler.from_config({**config, "_class_name": "DDIMScheduler"})
+        prediction = scheduler.config.prediction_type
+        if prediction not in ("epsilon", "v_prediction", "sample"):
+            raise ModelError(f"the scheduler's prediction_type {prediction!r} is not one we can sample")
+        return cls(
+            alpha_bar=scheduler.alphas_cumprod.float(),
+            final_alpha_bar=float(scheduler.final_alpha_cumprod),
+            config=dict(scheduler.config),
+            prediction=prediction,
+        )
+
+    def to(self, device: torch.device) -> Schedule:
+        return replace(self, alpha_bar=self.alpha_bar.to(device))
+
+    @property
+    def length(self) -> int:
+        """Number of training timesteps, T."""
+        return len(self.alpha_bar)
+
+    def timesteps(self, steps: int, strength: float = 1.0) -> list[int]:
+        """The last ``strength`` share of a run of `steps` steps, falling; at least one."""
+        scheduler = DDIMScheduler.from_config(dict(self.config))
+        scheduler.set_timesteps(min(steps, self.length))
+        # A run of all T steps with an offset would begin at T, one beyond the table.
+        run = [min(int(t), self.length - 1) for t in scheduler.timesteps]
+        return run[-max(1, round(len(run) * strength)) :]
+
+    def _at(self, t: Tensor | int) -> Tensor:
+        if isinstance(t, int):
+            value = self.final_alpha_bar if t == DONE else float(self.alpha_bar[t])
+            return torch.tensor(value, device=self.alpha_bar.device)
+        return self.alpha_bar[t].reshape(-1, 1, 1, 1)  # (B, 1, 1, 1)
+
+    def noised(self, z_0: Tensor, eps: Tensor, t: Tensor | int) -> Tensor:
+        """``z_t``; `t` is one timestep or ``(B,)`` of them."""
+        a = self._at(t)
+        return a.sqrt() * z_0 + (1 - a).sqrt() * eps
+
+    def estimate(self, z_t: Tensor, eps: Tensor, t: int) -> Tensor:
+        """The picture that `eps` implies: ``(z_t - sqrt(1 - a) eps) / sqrt(a)``."""
+        a = self._at(t)
+        return (z_t - (1 - a).sqrt() * eps) / a.sqrt()
+
+    def step(self, z_t: Tensor, eps: Tensor, t: int, t_next: int) -> Tensor:
+        """One DDIM step from `t` to the less noisy `t_next`, or to `DONE`."""
+        return self.noised(self.estimate(z_t, eps, t), eps, t_next)
+
+    def noise_from(self, prediction: Tensor, z_t: Tensor, t: Tensor) -> Tensor:
+        """The network's own output as noise (Salimans and Ho 2022, appendix D, for v)."""
+        if self.prediction == "epsilon":
+            return prediction
+        a = self._at(t)
+        if self.prediction == "v_prediction":
+            return a.sqrt() * prediction + (1 - a).sqrt() * z_t
+        return (z_t - a.sqrt() * prediction) / (1 - a).sqrt()

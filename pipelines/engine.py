@@ -1,0 +1,122 @@
+"""The front door: loads models, runs methods one at a time, answers clicks meanwhile, and proves the weights whole.
+
+The studio names this class as text and builds it on its worker, so only the worker ever imports torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pipelines import catalog
+from pipelines.contract import EditRequest, EditResult, Extent, Mask, Picture
+from pipelines.errors import BadParameter
+from pipelines.masks.prompts import MaskPrompts
+from pipelines.masks.refine import compose
+from pipelines.masks.sam import SamSegmenter, load_sam
+from pipelines.masks.segmenter import Embedding, MaskAnswer
+from pipelines.models.bundle import ModelBundle
+from pipelines.models.cache import Cache
+from pipelines.models.folders import SEGMENTER, find_model
+from pipelines.models.loader import device_named, load_bundle
+from pipelines.params import Params
+from pipelines.progress import Progress, silent
+from pipelines.requests import check_request
+
+ASSETS = Path(__file__).resolve().parents[1] / "assets"
+BUNDLES = 2
+"""Text-to-image models kept in memory."""
+SEGMENTERS = 2
+EMBEDDINGS = 16
+"""Pictures whose embedding is kept: 4 MB each for the published segmenters, a tenth of it for the embedded one."""
+
+
+class Engine:
+    """Runs on one device. Safe to call from several threads: edits wait for each other, clicks do not wait for edits."""
+
+    def __init__(
+        self, model_folders: tuple[Path, ...] = (ASSETS / "models",), device: str = "auto", threads: int | None = None
+    ) -> None:
+        if threads is not None:
+            torch.set_num_threads(threads)
+        self._folders = model_folders
+        self._device = device_named(device)
+        self._bundles: Cache[str, ModelBundle] = Cache(BUNDLES)
+        self._last_title = ""
+        self._editing = threading.Lock()
+        self._segmenters: Cache[str, SamSegmenter] = Cache(SEGMENTERS)
+        self._embeddings: Cache[tuple[str, str], Embedding] = Cache(EMBEDDINGS)
+        self._pointing = threading.Lock()
+
+    def edit(
+        self, model: str, method: str, request: EditRequest, params: Params, progress: Progress = silent
+    ) -> EditResult:
+        """Run `method` on `model`. Raises a `PipelineError`, or whatever `progress` raises to stop it.
+
+        However it ends, the model's weights are as they were; a model for which that were not so is loaded afresh.
+        """
+        entry = catalog.method(method)
+        if type(params) is not entry.params:
+            raise BadParameter(f"{method} takes {entry.params.__name__}; got {type(params).__name__}")
+        check_request(request, entry)
+        with self._editing:
+            bundle = self._bundle(model)
+            before = bundle.checksum()
+            after = ""
+            try:
+                result: EditResult = entry.resolve()(bundle, request, params, progress)
+            finally:
+                after = bundle.checksum()
+                if after != before:
+                    self._bundles.drop(model)
+        return replace(result, weights_before=before, weights_after=after)
+
+    def segment(
+        self,
+        picture: Picture,
+        prompts: MaskPrompts,
+        segmenter: str = "toybox-segmenter",
+        uploaded: Mask | None = None,
+    ) -> MaskAnswer:
+        """The mask that `prompts` ask for; the picture is embedded on the first click and remembered.
+
+        Takes its own lock, so clicks are answered while an edit runs. `uploaded` is the mask that
+        ``prompts.uploaded`` names, and stands in the segmenter's place.
+        """
+        extent = Extent.of(picture)
+        if not prompts.asks_segmenter:
+            return MaskAnswer(compose(uploaded, prompts, extent))
+        with self._pointing:
+            model = self._segmenters.get(segmenter, lambda: self._load_segmenter(segmenter))
+            embedding = self._embeddings.get((segmenter, _digest(picture)), lambda: model.embed(picture))
+            answer = model.segment(embedding, prompts)
+        chosen = answer.best(prompts.choice)
+        choices = tuple(zip(answer.labels, (float(score) for score in answer.scores), strict=True))
+        return MaskAnswer(compose(answer.masks[chosen], prompts, extent), choices, chosen)
+
+    def warm_up(self, model: str) -> None:
+        """Load `model`, so that the first edit does not wait for it."""
+        with self._editing:
+            self._bundle(model)
+
+    def describe(self) -> str:
+        """The model used last and the device, for a person: ``Toybox on CPU``."""
+        device = "CPU" if self._device.type == "cpu" else torch.cuda.get_device_name(self._device)
+        return f"{self._last_title} on {device}" if self._last_title else device
+
+    def _load_segmenter(self, name: str) -> SamSegmenter:
+        return load_sam(find_model(name, self._folders, SEGMENTER).path, self._device)
+
+    def _bundle(self, model: str) -> ModelBundle:
+        bundle = self._bundles.get(model, lambda: load_bundle(find_model(model, self._folders), self._device))
+        self._last_title = bundle.card.title
+        return bundle
+
+
+def _digest(picture: Picture) -> str:
+    return hashlib.sha256(str(picture.shape).encode() + np.ascontiguousarray(picture).tobytes()).hexdigest()

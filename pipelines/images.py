@@ -1,0 +1,148 @@
+"""The only place that changes range, layout, size or colour order of pictures and masks.
+
+A picture of any size is seen by the network through a `Frame`: scaled so that its longer side is the model's
+resolution, its shorter side rounded to whole latent cells. What comes back is scaled to the picture's own size, and
+what was to be kept is copied from the original at full resolution.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from pipelines.contract import Extent, Mask, OutsideChange, Picture, Scope
+from pipelines.masks.refine import grown
+
+LATENT_FLOOR = 4
+"""Fewest latent cells a side: below that the network's deepest level has nothing to look at."""
+
+SEAM_MARGIN = 0.012
+"""The edited region reaches this far beyond the mask, as a share of the picture's longer side: edges do not bleed."""
+
+
+# ------------------------------------------------------------------------------------------------- pictures <-> tensors
+
+
+def to_network(picture: Picture, device: torch.device | None = None) -> Tensor:
+    """``(H, W, 3) uint8`` in [0, 255] to ``(1, 3, H, W) float32`` in [-1, 1], RGB."""
+    x = torch.tensor(picture, device=device)
+    return (x.permute(2, 0, 1)[None].float() / 127.5 - 1).contiguous()  # (1, 3, H, W)
+
+
+def from_network(x: Tensor) -> Picture:
+    """``(1, 3, H, W) float`` in [-1, 1] (clipped to it) to ``(H, W, 3) uint8``, RGB."""
+    assert x.ndim == 4 and x.shape[:2] == (1, 3), f"expected (1, 3, H, W), got {tuple(x.shape)}"
+    levels = ((x[0].float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+    picture: Picture = levels.permute(1, 2, 0).cpu().numpy()  # (H, W, 3)
+    return np.ascontiguousarray(picture)
+
+
+def resized(picture: Picture, extent: Extent) -> Picture:
+    """`picture` at `extent`; the same array where nothing changes."""
+    if Extent.of(picture) == extent:
+        return picture
+    size = (extent.width, extent.height)
+    return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS))
+
+
+def covering(picture: Picture, extent: Extent) -> Picture:
+    """The middle part of `picture` that has `extent`'s aspect, at `extent`."""
+    own = Extent.of(picture)
+    scale = min(own.width / extent.width, own.height / extent.height)
+    width, height = min(own.width, round(extent.width * scale)), min(own.height, round(extent.height * scale))
+    left, top = (own.width - width) // 2, (own.height - height) // 2
+    return resized(np.ascontiguousarray(picture[top : top + height, left : left + width]), extent)
+
+
+def mask_at(mask: Mask, extent: Extent) -> Mask:
+    """`mask` at `extent`: a pixel is True when at least half of what it stands for was."""
+    if Extent.of(mask) == extent:
+        return mask
+    image = Image.fromarray(mask.astype(np.uint8) * 255)
+    half: Mask = np.asarray(image.resize((extent.width, extent.height), Image.Resampling.BOX)) >= 128
+    return half
+
+
+# ------------------------------------------------------------------------------------------------------------- frames
+
+
+@dataclass(frozen=True)
+class Frame:
+    """How one picture is fitted into the network: its own extent, and the extent the network sees."""
+
+    original: Extent
+    network: Extent
+    cell: int
+    """Pixels of the network's picture a side of one latent cell."""
+
+    @classmethod
+    def fitting(cls, original: Extent, resolution: int, cell: int) -> Frame:
+        scale = resolution / max(original.width, original.height)
+        width, height = (
+            max(LATENT_FLOOR, round(side * scale / cell)) * cell for side in (original.width, original.height)
+        )
+        return cls(original, Extent(width, height), cell)
+
+    @property
+    def latent(self) -> tuple[int, int]:
+        """``(h, w)`` of the latent."""
+        return self.network.height // self.cell, self.network.width // self.cell
+
+    def latent_share(self, mask: Mask) -> Tensor:
+        """The share of each latent cell that `mask` covers: ``(1, 1, h, w) float32`` in [0, 1]."""
+        small = cv2.resize(
+            mask.astype(np.float32), (self.network.width, self.network.height), interpolation=cv2.INTER_AREA
+        )
+        h, w = self.latent
+        shares = small.reshape(h, self.cell, w, self.cell).mean((1, 3))
+        return torch.from_numpy(shares)[None, None]
+
+
+# ---------------------------------------------------------------------------------------------- keeping what is kept
+
+
+def edited_region(mask: Mask, scope: Scope, feather: float) -> Mask:
+    """Which pixels a turn of `scope` may change at all: ``(H, W) bool``.
+
+    Around a changed subject the mask is grown by a margin and by the seam, so that the subject itself lies wholly
+    inside; a kept subject is kept exactly as masked.
+    """
+    if scope is Scope.BOTH:
+        return np.ones_like(mask)
+    if scope is Scope.BACKGROUND:
+        return ~mask
+    return grown(mask, math.ceil(SEAM_MARGIN * max(mask.shape) + feather))
+
+
+def seam(region: Mask, feather: float) -> NDArray[np.float32]:
+    """How much of the edit each pixel takes, ``(H, W) float32`` in [0, 1].
+
+    Zero outside `region`, so kept pixels stay exact; inside it rises to one over `feather` pixels.
+    """
+    if region.all() or feather <= 0:
+        return region.astype(np.float32)
+    distance = cv2.distanceTransform(region.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    rise: NDArray[np.float32] = np.clip(distance / (feather + 1), 0, 1).astype(np.float32)
+    return rise
+
+
+def pasted_back(edit: Picture, original: Picture, region: Mask, feather: float) -> Picture:
+    """`edit` inside `region`, `original` outside it, faded over the seam."""
+    share = seam(region, feather)[..., None]
+    mixed = edit * share + original * (1 - share)
+    return np.where(region[..., None], np.round(mixed).astype(np.uint8), original)
+
+
+def outside_change(result: Picture, original: Picture, region: Mask) -> OutsideChange:
+    """What differs outside `region`, i.e. among the pixels that were to be kept."""
+    difference = np.abs(result.astype(np.int16) - original.astype(np.int16)).max(-1)[~region]
+    return OutsideChange(
+        changed=int((difference > 0).sum()), kept=int(difference.size), largest=int(difference.max(initial=0))
+    )

@@ -1,0 +1,87 @@
+"""Checks a request before anything is loaded or allocated: what it must hold for a method to run it.
+
+This file imports no torch: the studio may ask the same questions earlier.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pipelines.catalog import Method
+from pipelines.contract import EditRequest, Extent, Mask, Picture, Scope
+from pipelines.errors import BadRequest
+
+SMALLEST_SIDE = 16
+"""Pixels."""
+LONGEST_ASPECT = 4.0
+MOST_CANDIDATES = 8
+LARGEST_SEED = 2**63 - 1 - MOST_CANDIDATES
+LONGEST_TEXT = 1_000
+"""Characters; a text encoder reads a few dozen words at most."""
+
+
+def check_request(request: EditRequest, method: Method) -> None:
+    """Raise `BadRequest` with what was expected, what came and what to do."""
+    _check_picture(request.picture, "the picture")
+    for picture, name in (
+        (request.background_reference, "the background reference"),
+        (request.subject_reference, "the subject reference"),
+    ):
+        if picture is not None:
+            _check_picture(picture, name)
+    _check_mask(request.mask, request.picture, "the mask")
+    if request.subject_reference is not None and request.subject_reference_mask is not None:
+        _check_mask(request.subject_reference_mask, request.subject_reference, "the subject reference's mask")
+    if method.needs_mask:
+        _check_selection(request.mask, method)
+    _check_texts(request)
+    if not 1 <= request.candidates <= MOST_CANDIDATES:
+        raise BadRequest(f"candidates must be between 1 and {MOST_CANDIDATES}; got {request.candidates}")
+    if not 0 <= request.seed <= LARGEST_SEED:
+        raise BadRequest(f"the seed must be between 0 and {LARGEST_SEED}; got {request.seed}")
+    if not 0 <= request.feather <= 64:
+        raise BadRequest(f"the feather must be between 0 and 64 pixels; got {request.feather:g}")
+
+
+def _check_picture(picture: Picture, name: str) -> None:
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
+        raise BadRequest(f"{name} must be (H, W, 3) uint8; got {picture.shape} {picture.dtype}")
+    extent = Extent.of(picture)
+    if min(extent.width, extent.height) < SMALLEST_SIDE:
+        raise BadRequest(
+            f"{name} must be at least {SMALLEST_SIDE} pixels a side; got {extent.width} x {extent.height}. "
+            "Use a larger picture"
+        )
+    if max(extent.width, extent.height) > LONGEST_ASPECT * min(extent.width, extent.height):
+        raise BadRequest(
+            f"{name} must be at most {LONGEST_ASPECT:g} times as long as wide; got {extent.width} x {extent.height}. "
+            "Crop it first"
+        )
+
+
+def _check_mask(mask: Mask, picture: Picture, name: str) -> None:
+    if mask.dtype != np.bool_ or mask.shape != picture.shape[:2]:
+        wanted, got = picture.shape[:2], mask.shape
+        raise BadRequest(f"{name} must be {wanted} bool like its picture (rows, columns); got {got} {mask.dtype}")
+
+
+def _check_selection(mask: Mask, method: Method) -> None:
+    if not mask.any():
+        raise BadRequest(f"{method.title} needs to know the subject, but nothing is selected; click it first")
+    if mask.all():
+        raise BadRequest("the whole picture is selected, so there is no background left; select less of it")
+
+
+def _check_texts(request: EditRequest) -> None:
+    subject, background = request.subject.strip(), request.background.strip()
+    for text, name in ((subject, "subject"), (background, "background")):
+        if len(text) > LONGEST_TEXT:
+            raise BadRequest(f"the {name} text may have {LONGEST_TEXT} characters; got {len(text)}. Say it shorter")
+    says_subject = bool(subject) or request.subject_reference is not None
+    says_background = bool(background) or request.background_reference is not None
+    if request.scope is Scope.SUBJECT and not says_subject:
+        raise BadRequest("say what the subject becomes, or give a picture of it: the scope is the subject")
+    if request.scope is Scope.BACKGROUND and not says_background:
+        raise BadRequest("say what the background becomes, or give a picture of it: the scope is the background")
+    if request.scope is Scope.BOTH and not (says_subject or says_background):
+        raise BadRequest("say what the subject or the background becomes: both texts are empty")

@@ -1,0 +1,157 @@
+"""A tiny Stable Diffusion folder with random weights, written offline in a second, and a picture to edit."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from diffusers import AutoencoderKL, AutoencoderTiny, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from pipelines.contract import EditRequest, Mask, Picture, Scope
+from pipelines.models.bundle import ModelBundle
+from pipelines.models.folders import find_model
+from pipelines.models.loader import load_bundle
+
+WIDTH = 16
+TOKENS = 12
+LATENT_CHANNELS = 4
+
+
+def _tokenizer(folder: Path) -> CLIPTokenizer:
+    """CLIP's byte-pair encoding without merges: every letter is a token."""
+    start, end = "<|startoftext|>", "<|endoftext|>"
+    letters = string.ascii_lowercase + string.digits
+    tokens = [*letters, *(letter + "</w>" for letter in letters), start, end]
+    vocab = {token: number for number, token in enumerate(tokens)}
+    tokenizer = CLIPTokenizer(vocab=vocab, merges=[], model_max_length=TOKENS)
+    tokenizer.save_pretrained(folder)
+    tokenizer.backend_tokenizer.model.save(str(folder))
+    return CLIPTokenizer.from_pretrained(folder)
+
+
+def write_tiny_model(folder: Path, vae: str = "tiny", prediction: str = "epsilon") -> None:
+    """A whole `StableDiffusionPipeline` folder: 32-pixel pictures, cells of 2 pixels, some 50 k parameters."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        tokenizer = _tokenizer(folder / "tokenizer")
+        text_encoder = CLIPTextModel(
+            CLIPTextConfig(
+                vocab_size=len(tokenizer),
+                hidden_size=WIDTH,
+                intermediate_size=32,
+                num_hidden_layers=1,
+                num_attention_heads=2,
+                max_position_embeddings=TOKENS,
+                bos_token_id=tokenizer.bos_token_id,
+                eos_token_id=tokenizer.eos_token_id,
+                pad_token_id=tokenizer.pad_token_id,
+            )
+        )
+        unet = UNet2DConditionModel(
+            sample_size=16,
+            in_channels=LATENT_CHANNELS,
+            out_channels=LATENT_CHANNELS,
+            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+            up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+            block_out_channels=(8, 16),
+            layers_per_block=1,
+            cross_attention_dim=WIDTH,
+            attention_head_dim=8,
+            norm_num_groups=4,
+        )
+        autoencoder = (
+            AutoencoderTiny(
+                encoder_block_out_channels=(8, 8),
+                decoder_block_out_channels=(8, 8),
+                num_encoder_blocks=(1, 1),
+                num_decoder_blocks=(1, 1),
+                latent_channels=LATENT_CHANNELS,
+                scaling_factor=0.8,
+            )
+            if vae == "tiny"
+            else AutoencoderKL(
+                down_block_types=("DownEncoderBlock2D",) * 2,
+                up_block_types=("UpDecoderBlock2D",) * 2,
+                block_out_channels=(8, 8),
+                norm_num_groups=4,
+                latent_channels=LATENT_CHANNELS,
+                sample_size=32,
+            )
+        )
+    scheduler = DDIMScheduler(
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        clip_sample=False,
+        set_alpha_to_one=False,
+        steps_offset=1,
+        prediction_type=prediction,
+    )
+    StableDiffusionPipeline(
+        vae=autoencoder,
+        text_encoder=text_encoder,
+        tokenizer=tokenizer,
+        unet=unet,
+        scheduler=scheduler,
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    ).save_pretrained(folder, safe_serialization=True)
+
+
+@pytest.fixture(scope="session")
+def model_folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
+    """One folder of models: ``tiny`` (AutoencoderTiny), ``tiny-kl`` (AutoencoderKL) and ``tiny-v`` (v-prediction)."""
+    root = tmp_path_factory.mktemp("models")
+    write_tiny_model(root / "tiny")
+    write_tiny_model(root / "tiny-kl", vae="kl")
+    write_tiny_model(root / "tiny-v", prediction="v_prediction")
+    return (root,)
+
+
+@pytest.fixture(scope="session")
+def load(model_folders: tuple[Path, ...]) -> Callable[[str], ModelBundle]:
+    return lambda name: load_bundle(find_model(name, model_folders), torch.device("cpu"))
+
+
+@pytest.fixture(scope="session")
+def bundle(load: Callable[[str], ModelBundle]) -> ModelBundle:
+    """Shared by all tests: each must leave it as it found it."""
+    return load("tiny")
+
+
+@pytest.fixture
+def picture() -> Picture:
+    """40 x 32 pixels (W x H): neither square nor the model's own size."""
+    rng = np.random.default_rng(0)
+    return rng.integers(0, 256, (32, 40, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def mask() -> Mask:
+    subject = np.zeros((32, 40), bool)
+    subject[8:20, 14:26] = True
+    return subject
+
+
+@pytest.fixture
+def request_for(picture: Picture, mask: Mask) -> Callable[..., EditRequest]:
+    """Builds a request; keywords replace its fields."""
+
+    def build(**changes: object) -> EditRequest:
+        fields = {
+            "picture": picture,
+            "mask": mask,
+            "subject": "a blue dog",
+            "background": "in a forest",
+            "scope": Scope.BOTH,
+            "seed": 7,
+        }
+        return EditRequest(**{**fields, **changes})  # type: ignore[arg-type]
+
+    return build
