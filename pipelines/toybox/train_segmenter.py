@@ -89,7 +89,7 @@ def cropped(example: Example, rng: Random) -> Example:
 
     def moved(plane: NDArray[np.uint8]) -> NDArray[np.uint8]:
         window = np.ascontiguousarray(plane[top : top + height, left : left + width])
-        out = np.zeros((SIZE, SIZE, *plane.shape[2:]), np.uint8)
+        out: NDArray[np.uint8] = np.zeros((SIZE, SIZE, *plane.shape[2:]), np.uint8)
         out[:h, :w] = cv2.resize(window, (w, h), interpolation=cv2.INTER_LINEAR)
         return out
 
@@ -110,7 +110,8 @@ def texture(rng: Random) -> Picture:
     interpolation = cv2.INTER_NEAREST if rng.random() < 0.3 else cv2.INTER_CUBIC
     grown = cv2.resize(np.clip(colours, 0, 255).astype(np.float32), (SIZE, SIZE), interpolation=interpolation)
     turned = grown.transpose(1, 0, 2) if rng.random() < 0.5 else grown
-    return np.clip(turned, 0, 255).astype(np.uint8)
+    filling: Picture = np.clip(turned, 0, 255).astype(np.uint8)
+    return filling
 
 
 def blob(rng: Random) -> Mask:
@@ -197,7 +198,8 @@ def part_under(picture: Picture, whole: Mask, point: tuple[int, int]) -> Mask:
     flags = 4 | cv2.FLOODFILL_MASK_ONLY | cv2.FLOODFILL_FIXED_RANGE | (2 << 8)
     cv2.floodFill(smooth, walls, point, 0, (36,) * 3, (36,) * 3, flags)
     part = cv2.morphologyEx((walls[1:-1, 1:-1] == 2).astype(np.uint8), cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
-    return np.logical_and(part, whole)
+    region: Mask = np.logical_and(part, whole)
+    return region
 
 
 def correction(found: Mask, wanted: Mask) -> Click | None:

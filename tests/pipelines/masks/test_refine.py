@@ -26,7 +26,7 @@ strokes = st.builds(
 
 def disc(extent: Extent, x: int, y: int, radius: float) -> Mask:
     ys, xs = np.mgrid[: extent.height, : extent.width]
-    return np.hypot(xs - x, ys - y) <= radius
+    return np.asarray(np.hypot(xs - x, ys - y) <= radius)
 
 
 def test_nothing_asked_is_an_empty_mask_of_the_right_size() -> None:
