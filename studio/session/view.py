@@ -7,11 +7,11 @@ URL, nobody else does.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any
 
 from pipelines.contract import Quality, Scope
 from pipelines.masks.prompts import MaskPrompts
+from studio.jobs.job import JobState as JobState
 
 
 @dataclass(frozen=True)
@@ -81,17 +81,10 @@ class TurnView:
     reference: str | None = None
 
 
-class JobState(StrEnum):
-    QUEUED = "queued"
-    RUNNING = "running"
-    DONE = "done"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-    INTERRUPTED = "interrupted"  # the server stopped while it ran
-
-
 @dataclass(frozen=True)
 class StageView:
+    """One stage of a job and the share of it that is done, 0 to 1."""
+
     name: str
     fraction: float
 

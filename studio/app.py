@@ -1,0 +1,68 @@
+"""The composition root: settings in, the studio's services out. Nothing here is global."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from studio.jobs.job import Job
+from studio.jobs.runner import Runner
+from studio.jobs.work import EditingEngine, lazy_engine, warm_up
+from studio.session.session import Services
+from studio.session.sessions import Sessions
+from studio.settings import Settings
+from studio.store.blobs import Blobs
+from studio.store.store import JobNote, Store
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Studio:
+    """Everything that a page or a command needs. `close` it, or the next studio finds its data folder in use."""
+
+    settings: Settings
+    sessions: Sessions
+    runner: Runner
+    pictures: Blobs
+    engine: EditingEngine
+    store: Store
+    background: ThreadPoolExecutor
+
+    def close(self) -> None:
+        """Interrupt the jobs, let what is being saved finish, and give the data folder free."""
+        self.runner.close()
+        self.background.shutdown(wait=True, cancel_futures=True)
+        self.store.close()
+
+
+def build_studio(settings: Settings, engine: EditingEngine | None = None) -> Studio:
+    """Open the data folder and start the worker. The engine is built when it is first needed.
+
+    Raises a `DataFolderError` or `StorageError` when the data folder cannot be used.
+    """
+    engine = lazy_engine(settings) if engine is None else engine
+    store = Store(settings.data)
+    interrupted, swept = store.interrupt_jobs(time.time()), store.sweep()
+    log.info("data folder opened: %d jobs were interrupted, %d leftover files removed", interrupted, swept)
+    runner = Runner(record=lambda job: store.save_job(_note(job)), limit=settings.queue_limit)
+    background = ThreadPoolExecutor(1, thread_name_prefix="masks")
+    services = Services(
+        store=store,
+        runner=runner,
+        engine=engine,
+        background=background,
+        model_folders=settings.model_folders,
+        segmenter=settings.segmenter,
+    )
+    if settings.warm_up:
+        threading.Thread(target=warm_up, args=(engine, settings.model), name="warm-up", daemon=True).start()
+    sessions = Sessions(services, settings.examples, settings.model)
+    return Studio(settings, sessions, runner, store.pictures, engine, store, background)
+
+
+def _note(job: Job) -> JobNote:
+    return JobNote(job.id, job.owner, job.kind, job.state, job.queued_at, job.started_at, job.finished_at, job.error)

@@ -1,0 +1,84 @@
+"""Everything that the studio raises on purpose.
+
+::
+
+    UserError                      shown to the person as it stands; what they had is untouched
+    ├── UnknownSession             no session of that id (or it is someone else's: the answer is the same)
+    ├── UnknownTurn                the session's timeline has no such turn
+    ├── UnknownPicture             the digest names no picture of this session
+    ├── UnknownExample             there is no example picture of that name
+    ├── NotReady                   the turn in preparation cannot be run yet, and what is missing
+    ├── Busy                       the session already has a job, or the queue is full
+    ├── NothingStaged              there is no finished candidate to keep or to make more of
+    ├── StorageError               a file could not be written or read; nothing was half stored
+    │   ├── StorageFull            no space is left
+    │   └── DamagedFile            a stored file is missing or its bytes changed
+    └── DataFolderError            the data folder cannot be used as it is
+        ├── DataFolderInUse        another running studio holds it
+        ├── NewerDatabase          a newer version of the studio wrote the database
+        └── DamagedDatabase        the database file cannot be read
+
+`pipelines.errors.PipelineError` is the other family a person can act on. Anything else that escapes is a bug of ours:
+it is logged with its traceback, and the person is given only a short code. Messages say what was expected, what came
+and what to do next.
+"""
+
+
+class UserError(Exception):
+    """Base of all errors of the studio that a person can act on."""
+
+
+class UnknownSession(UserError):
+    """No session has that id."""
+
+
+class UnknownTurn(UserError):
+    """The timeline has no turn of that id."""
+
+
+class UnknownPicture(UserError):
+    """The session has no picture of that digest."""
+
+
+class UnknownExample(UserError):
+    """There is no example of that name."""
+
+
+class NotReady(UserError):
+    """The turn in preparation lacks something, or something in it cannot be."""
+
+
+class Busy(UserError):
+    """One job a session, and the queue has an end."""
+
+
+class NothingStaged(UserError):
+    """There is no such finished candidate."""
+
+
+class StorageError(UserError):
+    """A file or the database could not be written or read."""
+
+
+class StorageFull(StorageError):
+    """The disk that holds the data folder is full."""
+
+
+class DamagedFile(StorageError):
+    """A stored file is missing, or its bytes no longer match its name."""
+
+
+class DataFolderError(UserError):
+    """The data folder cannot be used."""
+
+
+class DataFolderInUse(DataFolderError):
+    """Another studio holds the data folder."""
+
+
+class NewerDatabase(DataFolderError):
+    """The database was written by a newer studio."""
+
+
+class DamagedDatabase(DataFolderError):
+    """The database file is not readable."""

@@ -1,0 +1,133 @@
+"""What a turn is: a parent, a request that determines the picture completely, the picture, and what came of it.
+
+A turn is never changed. Its id is a tagged hash of parent, request and picture, so the same edit of the same turn has
+the same id wherever it was made, and a turn on another parent is another turn. Pictures, masks and fitted layers are
+named by the SHA-256 of their file; their bytes live in the store.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from pipelines.contract import Quality, Scope, StageReport
+
+
+def canonical_json(value: Any) -> str:
+    """One text for one value: sorted keys, no spaces, ASCII only, no NaN."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def tagged_hash(tag: str, value: Any) -> str:
+    """SHA-256 in 64 hex digits of the canonical JSON of `value` under `tag`; another tag never gives the same id."""
+    return hashlib.sha256(f"palimpsest/{tag}/1\n{canonical_json(value)}".encode()).hexdigest()
+
+
+def _plain(value: Mapping[str, Any]) -> dict[str, Any]:
+    """As it reads back from JSON: tuples become lists, enums their text. Makes stored and fresh requests equal."""
+    plain: dict[str, Any] = json.loads(canonical_json(value))
+    return plain
+
+
+@dataclass(frozen=True)
+class TurnRequest:
+    """Everything that determines the picture of a turn, given its parent's picture."""
+
+    model: str
+    weights: str
+    """Checksum of the model's weights, so that a replay on other weights is recognised."""
+    method: str
+    params: Mapping[str, Any]
+    """Every setting of the method, resolved: a preset that changes later does not change this turn."""
+    quality: Quality
+    subject: str
+    background: str
+    scope: Scope
+    seed: int
+    mask: str | None
+    """Digest of the mask that was used; ``None`` where the method ran on the whole picture."""
+    prompts: Mapping[str, Any]
+    """`MaskPrompts.to_json()` that the mask came from, so that it can be segmented again on another picture."""
+    feather: float
+    """Pixels."""
+    background_reference: str | None = None
+    subject_reference: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "params", _plain(self.params))
+        object.__setattr__(self, "prompts", _plain(self.prompts))
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> TurnRequest:
+        return cls(**{**data, "quality": Quality(data["quality"]), "scope": Scope(data["scope"])})
+
+    def key(self, parent: str) -> str:
+        """Names the computation itself: the same request on the same parent has the same key."""
+        return tagged_hash("request", {"parent": parent, "request": self.to_json()})
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What is known of how a picture came to be; no part of the turn's identity."""
+
+    seconds: float = 0.0
+    stages: tuple[StageReport, ...] = ()
+    outside_changed: int = 0
+    """Pixels that were to be kept and differ all the same."""
+    outside_kept: int = 0
+    """Pixels that were to be kept."""
+    outside_largest: int = 0
+    """Largest difference among them, in levels of 0 to 255."""
+    weights_after: str = ""
+    background_reference: str | None = None
+    """Digest of the background picture that the method made or was given."""
+    fitted: str | None = None
+    """Digest of the fitted layers (safetensors), which more seeds reuse."""
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Outcome:
+        return cls(**{**data, "stages": tuple(StageReport(**s) for s in data["stages"])})
+
+
+def turn_id(parent: str | None, request: TurnRequest | None, picture: str) -> str:
+    """The identity of a turn."""
+    asked = None if request is None else request.to_json()
+    return tagged_hash("turn", {"parent": parent, "request": asked, "picture": picture})
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One node of a timeline. The original has neither parent nor request."""
+
+    id: str
+    parent: str | None
+    request: TurnRequest | None
+    picture: str
+    """Digest of the picture."""
+    outcome: Outcome = field(default_factory=Outcome)
+    created_at: float = 0.0
+    """Seconds since 1970; for display. Order is the order of appending, since clocks jump."""
+
+    @classmethod
+    def original(cls, picture: str, created_at: float = 0.0) -> Turn:
+        return cls(turn_id(None, None, picture), None, None, picture, Outcome(), created_at)
+
+    @classmethod
+    def after(cls, parent: str, request: TurnRequest, picture: str, outcome: Outcome, created_at: float = 0.0) -> Turn:
+        return cls(turn_id(parent, request, picture), parent, request, picture, outcome, created_at)
+
+    def files(self) -> frozenset[str]:
+        """Digests of all pictures and masks that belong to this turn."""
+        named = [self.picture, self.outcome.background_reference]
+        if self.request is not None:
+            named += [self.request.mask, self.request.background_reference, self.request.subject_reference]
+        return frozenset(digest for digest in named if digest is not None)

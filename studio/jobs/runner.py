@@ -1,0 +1,274 @@
+"""The queue in front of one device and the worker thread that empties it.
+
+One job runs at a time. A job is stopped by raising `Cancelled` out of its own progress callback, and this is the one
+place that catches it. To the person a cancelled job is over at once; whatever it was computing unwinds behind that, its
+late result is dropped, and the next job starts when the device is really free.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pipelines.contract import Picture
+from pipelines.errors import PipelineError
+from pipelines.pictures import thumbnail
+from pipelines.progress import Cancelled, Progress
+from studio.errors import Busy, UserError
+from studio.jobs.job import Job, JobState
+
+log = logging.getLogger(__name__)
+
+EVENT_INTERVAL = 0.1
+"""Seconds between two progress events; the first and last step of a stage are always told."""
+PREVIEW_INTERVAL = 0.25
+"""Seconds between two previews."""
+PREVIEW_SIDE = 512
+"""Longest side of a preview in pixels."""
+
+Work = Callable[[Progress], Any]
+"""What a job does; called on the worker with the job's own progress callback."""
+
+
+@dataclass
+class _Entry:
+    """A job with what belongs to it; guarded by the runner's lock."""
+
+    job: Job
+    work: Work
+    deliver: Callable[[Any], None]
+    changed: Callable[[Job], None]
+    stop: threading.Event = field(default_factory=threading.Event)
+    delivering: bool = False
+    """The result is being stored: too late to cancel."""
+    preview: bytes | None = None
+    told_at: float = -1.0
+    previewed_at: float = -1.0
+
+
+class Runner:
+    """Runs jobs one after the other, in the order they came. A session has one job at a time, so that is fair too."""
+
+    def __init__(
+        self,
+        record: Callable[[Job], None] = lambda _: None,
+        limit: int = 32,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`record` is told of every change of state, to keep it; `limit` jobs may wait."""
+        self._record = record
+        self._limit = limit
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._recording = threading.Lock()
+        self._woken = threading.Condition(self._lock)
+        self._waiting: deque[_Entry] = deque()
+        self._entries: dict[str, _Entry] = {}
+        self._running: _Entry | None = None
+        self._learned: dict[str, dict[str, float]] = {}
+        self._closed = False
+        self._worker = threading.Thread(target=self._loop, name="jobs", daemon=True)
+        self._worker.start()
+
+    def submit(
+        self,
+        owner: str,
+        kind: str,
+        stages: tuple[str, ...],
+        work: Work,
+        deliver: Callable[[Any], None],
+        changed: Callable[[Job], None] = lambda _: None,
+    ) -> Job:
+        """Queue `work`; `deliver` gets its result on the worker thread before the job counts as done.
+
+        `changed` is told of states and, at most ten times a second, of steps; it must not wait for the runner.
+        Raises `Busy` when the queue is full.
+        """
+        job = Job(f"job-{secrets.token_hex(8)}", owner, kind, stages, queued_at=time.time())
+        entry = _Entry(job, work, deliver, changed)
+        with self._lock:
+            if self._closed:
+                raise Busy("the studio is shutting down; start it again, then press Run")
+            if len(self._waiting) >= self._limit:
+                raise Busy(f"{self._limit} turns are waiting for the device already; try again when some are done")
+            self._waiting.append(entry)
+            self._entries[job.id] = entry
+            self._woken.notify()
+        self._keep(entry)
+        return job
+
+    def cancel(self, id: str) -> None:
+        """Stop the job `id` at once if it waits or runs; a job that is over, or unknown, is left as it is."""
+        with self._lock:
+            entry = self._entries.get(id)
+            if entry is None or entry.job.finished or entry.delivering:
+                return
+            entry.stop.set()
+            if entry in self._waiting:
+                self._waiting.remove(entry)
+            self._finish(entry, JobState.CANCELLED)
+        self._announce(entry)
+
+    def job(self, id: str) -> Job | None:
+        """The job as it stands; ``None`` when it is unknown or was forgotten."""
+        with self._lock:
+            entry = self._entries.get(id)
+            return None if entry is None else entry.job
+
+    def ahead(self, id: str) -> int:
+        """Jobs that the device does before this one; 0 when it does not wait."""
+        with self._lock:
+            for place, entry in enumerate(self._waiting):
+                if entry.job.id == id:
+                    return place + (self._running is not None)
+            return 0
+
+    def seconds_left(self, id: str) -> float | None:
+        """Estimate for a running job."""
+        with self._lock:
+            entry = self._entries.get(id)
+            if entry is None:
+                return None
+            return entry.job.seconds_left(self._clock(), self._learned.get(entry.job.kind, {}))
+
+    def preview(self, id: str) -> bytes | None:
+        """The newest preview as JPEG."""
+        with self._lock:
+            entry = self._entries.get(id)
+            return None if entry is None else entry.preview
+
+    def forget(self, id: str) -> None:
+        """Drop what is kept of a job that is over."""
+        with self._lock:
+            if (entry := self._entries.get(id)) is not None and entry.job.finished:
+                del self._entries[id]
+
+    def close(self, timeout: float = 10.0) -> None:
+        """Interrupt what runs and what waits, and wait up to `timeout` seconds for the worker."""
+        with self._lock:
+            self._closed = True
+            open_entries = [e for e in self._entries.values() if not e.job.finished and not e.delivering]
+            self._waiting.clear()
+            for entry in open_entries:
+                entry.stop.set()
+                self._finish(entry, JobState.INTERRUPTED)
+            self._woken.notify_all()
+        for entry in open_entries:
+            self._announce(entry)
+        self._worker.join(timeout)
+
+    def _loop(self) -> None:
+        while (entry := self._take()) is not None:
+            try:
+                self._run(entry)
+            except BaseException:  # nothing may end the worker: the next job has to run
+                log.exception("the runner failed around %s", entry.job.id)
+            finally:
+                with self._lock:
+                    self._running = None
+
+    def _take(self) -> _Entry | None:
+        """The next job, marked as running, or ``None`` when the runner is closed."""
+        with self._lock:
+            while not self._waiting and not self._closed:
+                self._woken.wait()
+            if self._closed:
+                return None
+            entry = self._waiting.popleft()
+            self._running = entry
+            entry.job = entry.job.started(time.time(), self._clock())
+            return entry
+
+    def _run(self, entry: _Entry) -> None:
+        self._announce(entry)
+        state, error = JobState.DONE, None
+        try:
+            result = entry.work(self._progress(entry))
+            with self._lock:
+                if entry.job.finished:
+                    return
+                entry.delivering = True
+            entry.deliver(result)
+        except Cancelled:
+            state = JobState.CANCELLED
+        except (PipelineError, UserError) as problem:
+            state, error = JobState.FAILED, str(problem)
+        except BaseException as problem:  # noqa: BLE001 - whatever it was, it is told and the next job runs
+            state, error = JobState.FAILED, _unexpected(entry.job, problem)
+        with self._lock:
+            if entry.job.finished:
+                return
+            self._finish(entry, state, error)
+            if state is JobState.DONE:
+                self._learned[entry.job.kind] = dict(entry.job.took)
+        self._announce(entry)
+
+    def _finish(self, entry: _Entry, state: JobState, error: str | None = None) -> None:
+        """Under the lock."""
+        entry.job = replace(entry.job, state=state, error=error, finished_at=time.time())
+        entry.preview = None
+
+    def _progress(self, entry: _Entry) -> Progress:
+        def progress(stage: str, step: int, total: int, preview: Picture | None = None) -> None:
+            if entry.stop.is_set():
+                raise Cancelled
+            clock = self._clock()
+            picture = None
+            if preview is not None and (entry.preview is None or clock - entry.previewed_at >= PREVIEW_INTERVAL):
+                picture = thumbnail(preview, PREVIEW_SIDE)
+            with self._lock:
+                if entry.job.finished:
+                    raise Cancelled
+                edge = stage != entry.job.stage or step >= total
+                job = entry.job.stepped(stage, step, total, clock)
+                if picture is not None:
+                    entry.preview, entry.previewed_at = picture, clock
+                    job = replace(job, preview=job.preview + 1)
+                entry.job = job
+                tell = edge or clock - entry.told_at >= EVENT_INTERVAL
+                if tell:
+                    entry.told_at = clock
+            if tell:
+                self._tell(entry, job)
+
+        return progress
+
+    def _announce(self, entry: _Entry) -> None:
+        """A change of state: kept first, then told."""
+        self._keep(entry)
+        self._tell(entry, entry.job)
+
+    def _keep(self, entry: _Entry) -> None:
+        """Record the state as it is by now: two threads may come here, and the last one must not write an older one."""
+        with self._recording:
+            try:
+                self._record(entry.job)
+            except Exception:
+                log.exception("the state %s of %s could not be kept", entry.job.state, entry.job.id)
+
+    def _tell(self, entry: _Entry, job: Job) -> None:
+        try:
+            entry.changed(job)
+        except Exception:
+            log.exception("a listener of %s failed", job.id)
+
+
+def _unexpected(job: Job, problem: BaseException) -> str:
+    """Log a bug with its traceback and give the words for the person, with a code that finds it in the log."""
+    code = secrets.token_hex(3)
+    log.error("error %s in %s (%s)", code, job.id, job.kind, exc_info=problem)
+    if isinstance(problem, MemoryError) or type(problem).__name__ == "OutOfMemoryError":
+        return (
+            f"there was not enough memory for this turn (code {code}); nothing was changed. Ask for fewer candidates, "
+            "a lower quality or use a smaller picture"
+        )
+    return (
+        f"something in the studio broke while this turn ran (code {code}); nothing was changed. Try again; if it comes "
+        "back, report the code together with the server's log"
+    )

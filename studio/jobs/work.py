@@ -1,0 +1,100 @@
+"""What jobs do: the pipeline's calls, named as text and resolved on first use, so that the studio starts without torch.
+
+The command line calls the same functions without a queue.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from threading import Lock
+from typing import Any, Protocol, cast
+
+from pipelines.contract import EditRequest, EditResult, Mask, Picture
+from pipelines.masks.prompts import MaskPrompts
+from pipelines.masks.segmenter import MaskAnswer
+from pipelines.params import Params
+from pipelines.progress import Progress, silent
+from studio.settings import Settings
+
+log = logging.getLogger(__name__)
+
+ENGINE = "pipelines.engine:Engine"
+
+
+class EditingEngine(Protocol):
+    """What the studio asks of `pipelines.engine.Engine`; every call may come from another thread."""
+
+    def edit(
+        self, model: str, method: str, request: EditRequest, params: Params, progress: Progress = silent
+    ) -> EditResult: ...
+
+    def segment(
+        self, picture: Picture, prompts: MaskPrompts, segmenter: str, uploaded: Mask | None = None
+    ) -> MaskAnswer: ...
+
+    def warm_up(self, model: str) -> None: ...
+
+    def describe(self) -> str: ...
+
+
+def resolve(entry: str) -> Any:
+    """The object that ``module:name`` stands for, imported now."""
+    module, name = entry.split(":")
+    return getattr(importlib.import_module(module), name)
+
+
+class LazyEngine:
+    """An `EditingEngine` that is built when it is first asked for something, on the thread that asks."""
+
+    def __init__(self, build: Callable[[], EditingEngine]) -> None:
+        self._build = build
+        self._building = Lock()
+        self._engine: EditingEngine | None = None
+
+    @property
+    def is_built(self) -> bool:
+        return self._engine is not None
+
+    def get(self) -> EditingEngine:
+        with self._building:
+            if self._engine is None:
+                self._engine = self._build()
+            return self._engine
+
+    def edit(
+        self, model: str, method: str, request: EditRequest, params: Params, progress: Progress = silent
+    ) -> EditResult:
+        return self.get().edit(model, method, request, params, progress)
+
+    def segment(
+        self, picture: Picture, prompts: MaskPrompts, segmenter: str, uploaded: Mask | None = None
+    ) -> MaskAnswer:
+        return self.get().segment(picture, prompts, segmenter, uploaded)
+
+    def warm_up(self, model: str) -> None:
+        self.get().warm_up(model)
+
+    def describe(self) -> str:
+        return self.get().describe()
+
+
+def lazy_engine(settings: Settings) -> LazyEngine:
+    """The engine of these settings; nothing heavy is imported before it is used."""
+
+    def build() -> EditingEngine:
+        folders: tuple[Path, ...] = settings.model_folders
+        return cast("EditingEngine", resolve(ENGINE)(model_folders=folders, device=settings.device))
+
+    return LazyEngine(build)
+
+
+def warm_up(engine: EditingEngine, model: str) -> None:
+    """Load what the first click and run need. A failure is only logged: the run itself will say what is wrong."""
+    try:
+        engine.warm_up(model)
+        log.info("ready: %s", engine.describe())
+    except Exception:
+        log.exception("the model %r could not be loaded ahead of its first use", model)

@@ -1,0 +1,83 @@
+"""What must hold before a turn is queued, each with the words for the person when it does not.
+
+Nothing is loaded or computed here, so a turn that cannot run is refused at once and nothing of it is stored.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pipelines.catalog import method as find_method
+from pipelines.catalog import settings as resolved_settings
+from pipelines.contract import Quality, Scope
+from pipelines.models.folders import check_parts, find_model
+from pipelines.params import Params
+from studio.errors import NotReady
+from studio.session.selection import Selection
+from studio.session.view import Draft
+
+E = TypeVar("E", Scope, Quality)
+
+LARGEST_SEED = 2**32 - 1
+LONGEST_TEXT = 100_000
+"""Characters; the model reads far fewer, but what was typed is kept as it is."""
+
+
+def clean_draft(draft: Draft) -> Draft:
+    """A draft that can be stored: plain types and texts that are text. It need not be runnable yet."""
+    said: dict[str, Any] = vars(draft)  # what a page sent, whatever the annotations promise
+    for name in ("subject", "background"):
+        if not isinstance(said[name], str) or len(said[name]) > LONGEST_TEXT:
+            raise NotReady(f"the {name} must be a text of at most {LONGEST_TEXT} characters; got {said[name]!r:.80}")
+    for name in ("candidates", "seed"):
+        if isinstance(said[name], bool) or not isinstance(said[name], int):
+            raise NotReady(f"{name} must be a whole number; got {said[name]!r:.80}")
+    for name in ("model", "method"):
+        if not isinstance(said[name], str):
+            raise NotReady(f"the {name} is chosen by its name; got {said[name]!r:.80}")
+    for key, value in draft.changes.items():
+        if not isinstance(value, bool | int | float | str) or (isinstance(value, float) and not math.isfinite(value)):
+            raise NotReady(f"the setting {key!r:.80} must be a number, a switch or a word; got {value!r:.80}")
+    return replace(
+        draft,
+        subject=_well_formed(draft.subject),
+        background=_well_formed(draft.background),
+        scope=_member(Scope, "what changes", draft.scope),
+        quality=_member(Quality, "the quality", draft.quality),
+        changes=dict(draft.changes),
+    )
+
+
+def check_draft(draft: Draft, selection: Selection, model_folders: tuple[Path, ...]) -> Params:
+    """The settings to run `draft` with.
+
+    Raises `NotReady`, or `UnknownMethod`, `BadParameter` and `ModelError` of the pipelines. What concerns the pixels
+    and the texts is `pipelines.requests.check_request`'s part.
+    """
+    entry = find_method(draft.method)
+    params = resolved_settings(draft.method, draft.quality, draft.changes)
+    largest = LARGEST_SEED - max(draft.candidates - 1, 0)  # candidate k uses seed + k
+    if not 0 <= draft.seed <= largest:
+        raise NotReady(f"the seed must be between 0 and {largest}; got {draft.seed}")
+    if selection.mask is None:
+        if entry.needs_mask:
+            raise NotReady(f"click the subject in the picture first: {entry.title} needs to know what it is")
+        if draft.scope is not Scope.BOTH:
+            raise NotReady("click the subject in the picture first, or let the turn change both")
+    check_parts(find_model(draft.model, model_folders))
+    return params
+
+
+def _well_formed(text: str) -> str:
+    """Half of a surrogate pair cannot be stored as UTF-8 and becomes the replacement character."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _member(kind: type[E], name: str, value: str) -> E:
+    try:
+        return kind(value)
+    except ValueError:
+        raise NotReady(f"{name} must be one of {', '.join(kind)}; got {value!r:.80}") from None

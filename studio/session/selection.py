@@ -1,0 +1,112 @@
+"""The mask of the turn in preparation, and its steps: every click, stroke and adjustment can be undone and redone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from pipelines.contract import Extent
+from pipelines.masks.prompts import MaskPrompts
+from studio.session.view import MaskChoice, MaskView
+
+MOST_STEPS = 100
+"""Older steps are forgotten."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What was pointed at, and the mask it gave."""
+
+    prompts: MaskPrompts = field(default_factory=MaskPrompts)
+    mask: str | None = None
+    """Digest of the mask; ``None`` when nothing is selected."""
+    area: float = 0.0
+    """Share of the picture, 0 to 1."""
+    choices: tuple[MaskChoice, ...] = ()
+    chosen: int = 0
+    pointed_on: str | None = None
+    """Digest of the picture the person looked at."""
+    made_on: str | None = None
+    """Digest of the picture the mask was computed from: another one once the prompts were carried to a new turn."""
+
+    def view(self, picture: str) -> MaskView:
+        """As shown over `picture`."""
+        stale = self.mask is not None and self.pointed_on != picture
+        return MaskView(self.mask, self.area, self.choices, self.chosen, stale)
+
+    def needs_remaking(self, picture: str) -> bool:
+        """Whether the prompts have not been tried on `picture` yet."""
+        return not self.prompts.is_empty and self.made_on != picture
+
+
+@dataclass(frozen=True)
+class Selections:
+    """A selection with the ones before and after it. `anchor` is the turn on which the steps were made: undo takes
+    back steps only there, and elsewhere goes back a turn."""
+
+    now: Selection = field(default_factory=Selection)
+    past: tuple[Selection, ...] = ()
+    future: tuple[Selection, ...] = ()
+    """The next one last."""
+    anchor: str = ""
+
+    def can_undo(self, turn: str) -> bool:
+        return bool(self.past) and self.anchor == turn
+
+    def can_redo(self, turn: str) -> bool:
+        return bool(self.future) and self.anchor == turn
+
+    def put(self, selection: Selection, turn: str) -> Selections:
+        """A new step, made on `turn`."""
+        past = self.past if self.anchor == turn else ()
+        return Selections(selection, (*past, self.now)[-MOST_STEPS:], (), turn)
+
+    def amended(self, selection: Selection) -> Selections:
+        """The same step, with its mask made anew."""
+        return replace(self, now=selection)
+
+    def undo(self) -> Selections:
+        return replace(self, now=self.past[-1], past=self.past[:-1], future=(*self.future, self.now))
+
+    def redo(self) -> Selections:
+        return replace(self, now=self.future[-1], past=(*self.past, self.now), future=self.future[:-1])
+
+    def files(self) -> frozenset[str]:
+        """Digests of all masks named here."""
+        steps = (self.now, *self.past, *self.future)
+        return frozenset(d for s in steps for d in (s.mask, s.prompts.uploaded) if d is not None)
+
+    def to_json(self) -> dict[str, Any]:
+        """Every stroke is written once, however many steps contain it: else the text would grow with their square."""
+        strokes: dict[Any, int] = {}
+
+        def packed(selection: Selection) -> dict[str, Any]:
+            indices = [strokes.setdefault(stroke, len(strokes)) for stroke in selection.prompts.strokes]
+            prompts = {**replace(selection.prompts, strokes=()).to_json(), "strokes": indices}
+            return {**asdict(replace(selection, prompts=MaskPrompts())), "prompts": prompts}
+
+        steps = {
+            "now": packed(self.now),
+            "past": [packed(s) for s in self.past],
+            "future": [packed(s) for s in self.future],
+        }
+        return {**steps, "anchor": self.anchor, "strokes": [asdict(stroke) for stroke in strokes]}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], extent: Extent) -> Selections:
+        """What `to_json` gave, for a picture of `extent`."""
+        strokes = [MaskPrompts.from_json({"strokes": [raw]}, extent).strokes[0] for raw in data["strokes"]]
+
+        def unpacked(raw: Mapping[str, Any]) -> Selection:
+            prompts = MaskPrompts.from_json({**raw["prompts"], "strokes": []}, extent)
+            prompts = replace(prompts, strokes=tuple(strokes[i] for i in raw["prompts"]["strokes"]))
+            choices = tuple(MaskChoice(**choice) for choice in raw["choices"])
+            return Selection(**{**raw, "prompts": prompts, "choices": choices})
+
+        return cls(
+            now=unpacked(data["now"]),
+            past=tuple(unpacked(s) for s in data["past"]),
+            future=tuple(unpacked(s) for s in data["future"]),
+            anchor=data["anchor"],
+        )

@@ -1,0 +1,51 @@
+"""Where the studio keeps things and how it listens: one frozen value, read once at start."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ASSETS = Path(__file__).resolve().parents[1] / "assets"
+
+
+def default_data_folder(environment: Mapping[str, str] = os.environ) -> Path:
+    """The platform's folder for a user's application data, or ``PALIMPSEST_DATA``."""
+    if given := environment.get("PALIMPSEST_DATA"):
+        return Path(given).expanduser()
+    if sys.platform == "win32":
+        base = Path(environment.get("LOCALAPPDATA", str(Path.home() / "AppData" / "Local")))
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Application Support"
+    else:
+        base = Path(environment.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share"))
+    return base / "palimpsest"
+
+
+def default_model_folders(environment: Mapping[str, str] = os.environ) -> tuple[Path, ...]:
+    """The embedded models, then the folders in ``PALIMPSEST_MODELS`` (separated as in ``PATH``)."""
+    extra = [Path(p).expanduser() for p in environment.get("PALIMPSEST_MODELS", "").split(os.pathsep) if p]
+    return (ASSETS / "models", *extra)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What can be set for the whole studio. Everything has a default; the command line overrides field by field."""
+
+    data: Path = field(default_factory=default_data_folder)
+    model_folders: tuple[Path, ...] = field(default_factory=default_model_folders)
+    examples: Path = ASSETS / "examples"
+    model: str = "toybox"
+    """The model a new session starts with, and the one that is warmed up."""
+    segmenter: str = "toybox-segmenter"
+    device: str = "auto"
+    host: str = "127.0.0.1"
+    port: int = 7860
+    upload_limit: int = 64
+    """Largest uploaded file, in MB."""
+    queue_limit: int = 32
+    """Jobs that may wait for the device, all sessions together."""
+    warm_up: bool = True
+    """Load the default model in the background after start, so that the first click and run are quick."""

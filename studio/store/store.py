@@ -1,0 +1,268 @@
+"""Sessions, turns, staged candidates and jobs in the database; each save is one transaction.
+
+What is written are the values of `studio.history`; the panel (draft and mask steps) is JSON that only the session
+reads. Pictures go to their folder first and rows after, so a row never names a file that is not there.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, delete, func, insert, select, text, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.orm import Session as Transaction
+
+from studio.history.tree import Tree
+from studio.history.turn import Outcome, Turn, TurnRequest, canonical_json
+from studio.store.blobs import Blobs
+from studio.store.database import open_database
+from studio.store.faults import storing
+from studio.store.files import Files
+from studio.store.lock import FolderLock
+from studio.store.tables import BranchRow, JobRow, SessionRow, StagedRow, TurnRow
+
+
+@dataclass(frozen=True)
+class Staged:
+    """A finished candidate, kept across reloads until the person decides."""
+
+    parent: str
+    """The turn it was started from; it is appended there whatever one stands on by then."""
+    picture: str
+    request: TurnRequest
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
+class Record:
+    """All of a session that lasts."""
+
+    sid: str
+    name: str
+    created_at: float
+    width: int
+    height: int
+    tree: Tree
+    panel: Mapping[str, Any]
+    notes: tuple[str, ...] = ()
+    staged: tuple[Staged, ...] = ()
+    rev: int = 0
+    saved_at: float = 0.0
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A session in a list."""
+
+    sid: str
+    name: str
+    saved_at: float
+    turns: int
+    """Edits made, the original not counted."""
+    picture: str
+    """Digest of the picture one stands on."""
+
+
+@dataclass(frozen=True)
+class JobNote:
+    """What is remembered of a job."""
+
+    id: str
+    sid: str
+    kind: str
+    state: str
+    queued_at: float
+    started_at: float | None = None
+    finished_at: float | None = None
+    error: str | None = None
+
+
+class Store:
+    """The data folder: ``studio.db``, ``pictures/``, ``fitted/``. One process holds it at a time."""
+
+    def __init__(self, folder: Path, files: Files | None = None) -> None:
+        """Raises a `DataFolderError` or `StorageError` before anything is changed if the folder cannot be used."""
+        files = files or Files()
+        with storing():
+            folder.mkdir(parents=True, exist_ok=True)
+        self._lock = FolderLock(folder)
+        try:
+            self.engine: Engine = open_database(folder / "studio.db")
+            self.pictures = Blobs(folder / "pictures", ".png", files)
+            self.fitted = Blobs(folder / "fitted", ".safetensors", files)
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def close(self) -> None:
+        self.engine.dispose()
+        self._lock.release()
+
+    # Writing
+
+    def save(self, new: Record, old: Record | None) -> None:
+        """Write what changed from `old` (``None`` for a new session) to `new`: all of it or nothing."""
+        with storing(), Transaction(self.engine) as transaction, transaction.begin():
+            row = {
+                "sid": new.sid,
+                "name": new.name,
+                "rev": new.rev,
+                "created_at": new.created_at,
+                "saved_at": new.saved_at,
+                "width": new.width,
+                "height": new.height,
+                "branch": new.tree.branch,
+                "current": new.tree.current,
+                "panel": canonical_json(new.panel),
+                "notes": canonical_json(new.notes),
+            }
+            transaction.execute(upsert(SessionRow).values(row).on_conflict_do_update(index_elements=["sid"], set_=row))
+            known = 0 if old is None else len(old.tree.turns)
+            if turns := list(islice(new.tree.turns.values(), known, None)):
+                rows = [_turn_row(new.sid, known + i, turn) for i, turn in enumerate(turns)]
+                transaction.execute(insert(TurnRow), rows)
+            if old is None or old.tree.branches != new.tree.branches:
+                before = {} if old is None else old.tree.branches
+                for position, (name, tip) in enumerate(new.tree.branches.items()):
+                    if before.get(name) != tip:
+                        branch = {"sid": new.sid, "name": name, "position": position, "tip": tip}
+                        transaction.execute(
+                            upsert(BranchRow)
+                            .values(branch)
+                            .on_conflict_do_update(index_elements=["sid", "name"], set_=branch)
+                        )
+            if old is None or old.staged != new.staged:
+                transaction.execute(delete(StagedRow).where(StagedRow.sid == new.sid))
+                if new.staged:
+                    rows = [_staged_row(new.sid, i, staged) for i, staged in enumerate(new.staged)]
+                    transaction.execute(insert(StagedRow), rows)
+
+    def save_job(self, note: JobNote) -> None:
+        row = dict(vars(note))
+        with storing(), Transaction(self.engine) as transaction, transaction.begin():
+            transaction.execute(upsert(JobRow).values(row).on_conflict_do_update(index_elements=["id"], set_=row))
+
+    def interrupt_jobs(self, now: float) -> int:
+        """Called once at start: whatever was queued or running when the last studio stopped was interrupted."""
+        with storing(), Transaction(self.engine) as transaction, transaction.begin():
+            open_states = JobRow.state.in_(("queued", "running"))
+            count = transaction.scalar(select(func.count()).select_from(JobRow).where(open_states)) or 0
+            transaction.execute(update(JobRow).where(open_states).values(state="interrupted", finished_at=now))
+        return count
+
+    def sweep(self) -> int:
+        """Called once at start: remove leftovers of a crash and old files that no row names."""
+        used: set[str] = set()
+        with storing(), Transaction(self.engine) as transaction:
+            for query in (
+                select(SessionRow.panel),
+                select(TurnRow.picture, TurnRow.request, TurnRow.outcome),
+                select(StagedRow.picture, StagedRow.request, StagedRow.outcome),
+            ):
+                for row in transaction.execute(query):
+                    for column in row:
+                        used.update(re.findall(r"[0-9a-f]{64}", column or ""))
+            return self.pictures.sweep(used) + self.fitted.sweep(used)
+
+    # Reading
+
+    def load(self, sid: str) -> Record | None:
+        """The session `sid`, or ``None``."""
+        with storing(), Transaction(self.engine) as transaction:
+            row = transaction.get(SessionRow, sid)
+            if row is None:
+                return None
+            turns = transaction.scalars(select(TurnRow).where(TurnRow.sid == sid).order_by(TurnRow.seq))
+            branches = transaction.scalars(select(BranchRow).where(BranchRow.sid == sid).order_by(BranchRow.position))
+            tree = Tree(
+                turns={t.id: _turn(t) for t in turns},
+                branches={b.name: b.tip for b in branches},
+                branch=row.branch,
+                current=row.current,
+            )
+            staged = transaction.scalars(select(StagedRow).where(StagedRow.sid == sid).order_by(StagedRow.position))
+            return Record(
+                sid=row.sid,
+                name=row.name,
+                created_at=row.created_at,
+                width=row.width,
+                height=row.height,
+                tree=tree,
+                panel=json.loads(row.panel),
+                notes=tuple(json.loads(row.notes)),
+                staged=tuple(_staged(s) for s in staged),
+                rev=row.rev,
+                saved_at=row.saved_at,
+            )
+
+    def summaries(self) -> tuple[Summary, ...]:
+        """All sessions, the one saved last first."""
+        edits = (
+            select(func.count())
+            .where(TurnRow.sid == SessionRow.sid, TurnRow.parent.is_not(None))
+            .correlate(SessionRow)
+            .scalar_subquery()
+        )
+        query = (
+            select(SessionRow.sid, SessionRow.name, SessionRow.saved_at, edits, TurnRow.picture)
+            .join(TurnRow, (TurnRow.sid == SessionRow.sid) & (TurnRow.id == SessionRow.current))
+            .order_by(SessionRow.saved_at.desc())
+        )
+        with storing(), Transaction(self.engine) as transaction:
+            return tuple(Summary(*row) for row in transaction.execute(query))
+
+    def last_job(self, sid: str) -> JobNote | None:
+        query = select(JobRow).where(JobRow.sid == sid).order_by(JobRow.queued_at.desc(), text("rowid desc")).limit(1)
+        with storing(), Transaction(self.engine) as transaction:
+            row = transaction.scalar(query)
+            return None if row is None else JobNote(**{f: getattr(row, f) for f in JobNote.__dataclass_fields__})
+
+
+def _turn_row(sid: str, seq: int, turn: Turn) -> dict[str, Any]:
+    return {
+        "sid": sid,
+        "id": turn.id,
+        "seq": seq,
+        "parent": turn.parent,
+        "picture": turn.picture,
+        "request": None if turn.request is None else canonical_json(turn.request.to_json()),
+        "outcome": canonical_json(turn.outcome.to_json()),
+        "created_at": turn.created_at,
+    }
+
+
+def _turn(row: TurnRow) -> Turn:
+    return Turn(
+        id=row.id,
+        parent=row.parent,
+        request=None if row.request is None else TurnRequest.from_json(json.loads(row.request)),
+        picture=row.picture,
+        outcome=Outcome.from_json(json.loads(row.outcome)),
+        created_at=row.created_at,
+    )
+
+
+def _staged_row(sid: str, position: int, staged: Staged) -> dict[str, Any]:
+    return {
+        "sid": sid,
+        "position": position,
+        "parent": staged.parent,
+        "picture": staged.picture,
+        "request": canonical_json(staged.request.to_json()),
+        "outcome": canonical_json(staged.outcome.to_json()),
+    }
+
+
+def _staged(row: StagedRow) -> Staged:
+    return Staged(
+        parent=row.parent,
+        picture=row.picture,
+        request=TurnRequest.from_json(json.loads(row.request)),
+        outcome=Outcome.from_json(json.loads(row.outcome)),
+    )

@@ -1,0 +1,96 @@
+"""The tables of the database, as this version of the studio reads and writes them.
+
+Migrations do not import this file: they say what they make in their own words, so that an old one never changes.
+Columns of JSON hold the canonical JSON of the values in `studio.history.turn` and `studio.session`.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Float, ForeignKey, ForeignKeyConstraint, Index, Integer, Text, UniqueConstraint
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class Base(DeclarativeBase):
+    """Holds the tables."""
+
+
+class SessionRow(Base):
+    """One picture and everything done to it."""
+
+    __tablename__ = "sessions"
+
+    sid: Mapped[str] = mapped_column(Text, primary_key=True)
+    name: Mapped[str] = mapped_column(Text)
+    rev: Mapped[int] = mapped_column(Integer)
+    created_at: Mapped[float] = mapped_column(Float)
+    saved_at: Mapped[float] = mapped_column(Float)
+    width: Mapped[int] = mapped_column(Integer)
+    height: Mapped[int] = mapped_column(Integer)
+    branch: Mapped[str] = mapped_column(Text)
+    current: Mapped[str] = mapped_column(Text)
+    panel: Mapped[str] = mapped_column(Text)
+    """JSON of the draft and of the mask's steps."""
+    notes: Mapped[str] = mapped_column(Text)
+    """JSON list of what was done to the picture at upload."""
+
+
+class TurnRow(Base):
+    """One turn of a session. Written once, never changed."""
+
+    __tablename__ = "turns"
+
+    sid: Mapped[str] = mapped_column(ForeignKey("sessions.sid", ondelete="CASCADE"), primary_key=True)
+    id: Mapped[str] = mapped_column(Text, primary_key=True)
+    seq: Mapped[int] = mapped_column(Integer)
+    """Order of appending; clocks jump, this does not."""
+    parent: Mapped[str | None] = mapped_column(Text)
+    picture: Mapped[str] = mapped_column(Text)
+    request: Mapped[str | None] = mapped_column(Text)
+    outcome: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[float] = mapped_column(Float)
+
+    __table_args__ = (
+        UniqueConstraint("sid", "seq"),
+        ForeignKeyConstraint(["sid", "parent"], ["turns.sid", "turns.id"]),
+    )
+
+
+class BranchRow(Base):
+    """A named pointer to the last turn of a branch."""
+
+    __tablename__ = "branches"
+
+    sid: Mapped[str] = mapped_column(ForeignKey("sessions.sid", ondelete="CASCADE"), primary_key=True)
+    name: Mapped[str] = mapped_column(Text, primary_key=True)
+    position: Mapped[int] = mapped_column(Integer)
+    tip: Mapped[str] = mapped_column(Text)
+
+
+class StagedRow(Base):
+    """A finished candidate that was neither kept nor discarded yet."""
+
+    __tablename__ = "staged"
+
+    sid: Mapped[str] = mapped_column(ForeignKey("sessions.sid", ondelete="CASCADE"), primary_key=True)
+    position: Mapped[int] = mapped_column(Integer, primary_key=True)
+    parent: Mapped[str] = mapped_column(Text)
+    picture: Mapped[str] = mapped_column(Text)
+    request: Mapped[str] = mapped_column(Text)
+    outcome: Mapped[str] = mapped_column(Text)
+
+
+class JobRow(Base):
+    """What became of a job; the work itself lives in the runner."""
+
+    __tablename__ = "jobs"
+
+    id: Mapped[str] = mapped_column(Text, primary_key=True)
+    sid: Mapped[str] = mapped_column(Text)
+    kind: Mapped[str] = mapped_column(Text)
+    state: Mapped[str] = mapped_column(Text)
+    error: Mapped[str | None] = mapped_column(Text)
+    queued_at: Mapped[float] = mapped_column(Float)
+    started_at: Mapped[float | None] = mapped_column(Float)
+    finished_at: Mapped[float | None] = mapped_column(Float)
+
+    __table_args__ = (Index("jobs_by_session", "sid", "queued_at"),)
