@@ -147,12 +147,12 @@ class EditResult:
     """What a method gives back.
 
     `weights_before` and `weights_after` are checksums of every parameter and buffer of the bundle; they are equal
-    unless there is a bug. `fitted` is the method's reusable state as safetensors bytes, or ``None``.
+    unless there is a bug; the engine measures them, a method leaves them empty. `fitted` is the method's reusable state as safetensors bytes, or ``None``.
     """
 
     candidates: tuple[Candidate, ...]
     stages: tuple[StageReport, ...]
-    weights_before: str
-    weights_after: str
+    weights_before: str = ""
+    weights_after: str = ""
     background_reference: Picture | None = None
     fitted: bytes | None = field(default=None, repr=False)

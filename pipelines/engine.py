@@ -37,7 +37,7 @@ EMBEDDINGS = 16
 
 
 class Engine:
-    """Runs on one device. Safe to call from several threads: edits wait for each other, clicks do not wait for edits."""
+    """Runs on one device. Any thread may call it: edits wait for each other, clicks do not wait for edits."""
 
     def __init__(
         self, model_folders: tuple[Path, ...] = (ASSETS / "models",), device: str = "auto", threads: int | None = None

@@ -70,6 +70,29 @@ def mask_at(mask: Mask, extent: Extent) -> Mask:
     return half
 
 
+def placed_subject(reference: Picture, reference_mask: Mask | None, onto: Picture, place: Mask) -> tuple[Picture, Mask]:
+    """The reference's subject, scaled to fit where `place` is and standing on its lower edge, over `onto`.
+
+    Without a mask the whole reference is the subject. Returns the picture and where the subject is in it.
+    """
+    whole = np.ones(reference.shape[:2], bool) if reference_mask is None else reference_mask
+    cut, room = _bounds(whole), _bounds(place)
+    own = Extent(cut[1].stop - cut[1].start, cut[0].stop - cut[0].start)
+    size = own.fitted_inside(Extent(room[1].stop - room[1].start, room[0].stop - room[0].start))
+    left = (room[1].start + room[1].stop - size.width) // 2
+    there = slice(room[0].stop - size.height, room[0].stop), slice(left, left + size.width)
+    picture, mask = onto.copy(), np.zeros_like(place)
+    mask[there] = mask_at(np.ascontiguousarray(whole[cut]), size)
+    picture[there][mask[there]] = resized(np.ascontiguousarray(reference[cut]), size)[mask[there]]
+    return picture, mask
+
+
+def _bounds(mask: Mask) -> tuple[slice, slice]:
+    """Rows and columns of the smallest box around `mask`."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+
+
 # ------------------------------------------------------------------------------------------------------------- frames
 
 

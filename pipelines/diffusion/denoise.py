@@ -16,6 +16,11 @@ Condition = Callable[[int], Tensor]
 """The texts ``(1, L, D)`` to follow at loop index `i`, which falls from the number of steps to 1."""
 
 
+def always(e: Tensor) -> Condition:
+    """The same text at every step."""
+    return lambda _: e
+
+
 @dataclass(frozen=True)
 class Hold:
     """Keeps part of the latent to a known picture (Blended Latent Diffusion, Avrahami et al. 2023, Algorithm 1)."""

@@ -27,7 +27,7 @@ def fit(
     for step in range(steps):
         loss = finite(loss_of_step(step), "the optimisation")
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward(loss)
         optimiser.step()
         after_step()
     for p in parameters:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 from torch import Tensor
 
@@ -13,8 +14,12 @@ from pipelines.images import from_network
 from pipelines.models.bundle import ModelBundle
 from pipelines.progress import Progress
 
-Step = Callable[[Picture | None], None]
-"""Called after every finished step of a stage, with a preview or ``None``."""
+
+class Step(Protocol):
+    """Called after every finished step of a stage."""
+
+    def __call__(self, preview: Picture | None = None) -> None: ...
+
 
 PREVIEW_SECONDS = 0.25
 PREVIEW_SHARE = 0.15
@@ -26,7 +31,11 @@ class Stages:
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
-        self.reports: list[StageReport] = []
+        self._reports: list[StageReport] = []
+
+    @property
+    def finished(self) -> tuple[StageReport, ...]:
+        return tuple(self._reports)
 
     @contextmanager
     def stage(self, name: str, total: int) -> Iterator[Step]:
@@ -40,7 +49,7 @@ class Stages:
 
         started = time.perf_counter()
         yield step
-        self.reports.append(StageReport(name, time.perf_counter() - started, done))
+        self._reports.append(StageReport(name, time.perf_counter() - started, done))
 
 
 class Previews:

@@ -40,8 +40,9 @@ def lora_state(unet: UNet2DConditionModel) -> dict[str, Tensor]:
 
 
 @contextmanager
-def with_lora(unet: UNet2DConditionModel, rank: int, state: Mapping[str, Tensor]) -> Iterator[None]:
+def with_lora(unet: UNet2DConditionModel, state: Mapping[str, Tensor]) -> Iterator[None]:
     """The U-Net with a fitted update attached, for sampling."""
+    rank = next(t.shape[0] for name, t in state.items() if "lora_A" in name)
     with lora(unet, rank, seed=0) as parameters:
         set_peft_model_state_dict(unet, dict(state), adapter_name=NAME)
         for p in parameters:

@@ -124,13 +124,16 @@ def finite(x: Tensor, what: str) -> Tensor:
 
 
 @contextmanager
-def trainable(parameters: Sequence[nn.Parameter]) -> Iterator[list[nn.Parameter]]:
-    """`parameters` open to gradients inside; afterwards bit for bit as before, closed, and without gradients."""
+def trainable(parameters: Sequence[nn.Parameter]) -> Iterator[list[Tensor]]:
+    """`parameters` open to gradients inside; afterwards bit for bit as before, closed, and without gradients.
+
+    Yields the untouched copies that they are restored from.
+    """
     pristine = [p.detach().clone() for p in parameters]
     try:
         for p in parameters:
             p.requires_grad_(True)
-        yield list(parameters)
+        yield pristine
     finally:
         with torch.no_grad():
             for p, kept in zip(parameters, pristine, strict=True):

@@ -1,0 +1,52 @@
+"""The sampling half that all methods share: one denoising run for each candidate's seed, and a picture from each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from pipelines.contract import Candidate
+from pipelines.diffusion.denoise import Condition, denoise
+from pipelines.diffusion.encode import Canvas
+from pipelines.diffusion.stages import Previews, Stages
+from pipelines.seeds import generator, normal_like
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How candidates are sampled."""
+
+    stage: str
+    """Name of the stage, and of the random draws."""
+    timesteps: Sequence[int]
+    start: Tensor | None
+    """Latent that is noised to the first timestep; ``None`` starts from pure noise."""
+    condition: Condition
+    e_null: Tensor
+    guidance: float
+    hold: bool
+    """Hold what is outside the edited region at every step."""
+    paste_back: bool
+
+
+def sample_candidates(canvas: Canvas, stages: Stages, how: Sampling) -> tuple[Candidate, ...]:
+    """One candidate for each of the request's seeds."""
+    request, bundle = canvas.request, canvas.bundle
+    previews, candidates = Previews(bundle), []
+    with stages.stage(how.stage, len(how.timesteps) * request.candidates) as step:
+        for seed in range(request.seed, request.seed + request.candidates):
+            eps = normal_like(canvas.z_ref, generator(seed, how.stage))
+            z = denoise(
+                bundle,
+                eps if how.start is None else bundle.schedule.noised(how.start, eps, how.timesteps[0]),
+                how.timesteps,
+                how.condition,
+                how.e_null,
+                how.guidance,
+                after_step=lambda z_0: step(previews.of(z_0)),
+                hold=canvas.hold(eps) if how.hold else None,
+            )
+            candidates.append(canvas.candidate(seed, z, how.paste_back))
+    return tuple(candidates)

@@ -1,0 +1,53 @@
+"""Phase 2 of LayerDiffusion: the layered fine-tune of the network at the fixed, blended embedding (section 3.2.2)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pipelines.diffusion.fit import fit
+from pipelines.diffusion.stages import Step
+from pipelines.layered.losses import Draws, Layers, layer_losses
+from pipelines.models.adapters import lora, lora_state
+from pipelines.models.bundle import ModelBundle, trainable
+from pipelines.params import LayeredParams, Tuned
+
+
+def loss_weights(layers: Layers, params: LayeredParams) -> tuple[float, float]:
+    """``(lambda_obj, lambda_bg)`` of Eq. 6: (2, 1), and 3 for the object where it is small."""
+    small = layers.m_obj.mean().item() < params.small_object_area
+    return (params.small_object_loss if small else params.object_loss), params.background_loss
+
+
+def tuned_weights(
+    bundle: ModelBundle,
+    layers: Layers,
+    e_opt: Tensor,
+    params: LayeredParams,
+    seed: int,
+    source: torch.Generator,
+    after_step: Step,
+) -> dict[str, Tensor]:
+    """Minimise Eq. 6 over the network's weights and return what changed; the network itself is left as it was.
+
+    With `Tuned.UNET` that is ``W_fitted - W`` of every weight in bfloat16: half the size, and the same range as
+    float32, which differences of 1e-6 need. With `Tuned.LORA` it is the low-rank update.
+    """
+    draws = Draws(source, params.timesteps_per_step, params.normalize_by_area)
+    lambda_obj, lambda_bg = loss_weights(layers, params)
+
+    def loss_of_step(_: int) -> Tensor:
+        loss_obj, loss_bg = layer_losses(bundle, layers, e_opt, e_opt, draws)  # Eq. 4 and 5
+        return lambda_obj * loss_obj + lambda_bg * loss_bg  # Eq. 6
+
+    if params.tuned is Tuned.LORA:
+        with lora(bundle.unet, params.lora_rank, seed) as parameters:
+            fit(parameters, loss_of_step, params.tune_steps, params.tune_rate, after_step)
+            return lora_state(bundle.unet)
+    weights = dict(bundle.unet.named_parameters())
+    with trainable(list(weights.values())) as pristine:
+        fit(list(weights.values()), loss_of_step, params.tune_steps, params.tune_rate, after_step)
+        return {
+            name: (w.detach() - kept).to(torch.bfloat16)
+            for (name, w), kept in zip(weights.items(), pristine, strict=True)
+        }

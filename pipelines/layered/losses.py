@@ -1,0 +1,70 @@
+"""The layers of a picture and their masked losses: what Eq. 2, 4 and 5 of LayerDiffusion have in common."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pipelines.models.bundle import ModelBundle
+from pipelines.seeds import normal_like
+
+
+@dataclass(frozen=True)
+class Layers:
+    """Where each part is learnt from. Latents ``(1, C, h, w)``, masks ``(1, 1, h, w)`` in [0, 1]."""
+
+    x_obj: Tensor
+    """The picture that supplies the object."""
+    m_obj: Tensor
+    """The object's place in it (the share of each latent cell)."""
+    x_bg: Tensor
+    """The picture that supplies the background."""
+    m_bg: Tensor
+    """The background's place in it: what hides behind the object is supervised by nothing."""
+
+
+@dataclass(frozen=True)
+class Draws:
+    """How the expectation over t and eps is estimated in one step."""
+
+    source: torch.Generator
+    count: int
+    """Noise levels averaged in one step."""
+    by_area: bool
+    """Average over the mask instead of the whole latent. The paper's plain mean makes small objects count less."""
+
+    def timesteps(self, bundle: ModelBundle) -> Tensor:
+        """``(count,) int64``, uniform over the training schedule."""
+        return torch.randint(0, bundle.schedule.length, (self.count,), generator=self.source).to(bundle.device)
+
+
+def masked_loss(m: Tensor, eps: Tensor, predicted: Tensor, by_area: bool) -> Tensor:
+    """``|| M (eps - f(x_t, t, e)) ||^2`` as a mean, over every element or over those of the mask.
+
+    `m` is ``(1, 1, h, w)``, the others ``(B, C, h, w)``.
+    """
+    squares = (m * (eps - predicted)).square()
+    if not by_area:
+        return squares.mean()
+    return squares.sum() / (m.sum() * eps.shape[0] * eps.shape[1]).clamp(min=1e-6)
+
+
+def layer_losses(
+    bundle: ModelBundle, layers: Layers, e_obj: Tensor, e_bg: Tensor, draws: Draws
+) -> tuple[Tensor, Tensor]:
+    """The object's and the background's loss, told `e_obj` and `e_bg` ``(1, L, D)``; one network call.
+
+    Both share their timesteps and noise: the two losses then differ by what is learnt, not by luck.
+    """
+    k = draws.count
+    t = draws.timesteps(bundle)
+    eps = normal_like(layers.x_obj.expand(k, -1, -1, -1), draws.source)
+    x_t = torch.cat([bundle.schedule.noised(x, eps, t) for x in (layers.x_obj, layers.x_bg)])  # (2k, C, h, w)
+    e = torch.cat([e_obj.expand(k, -1, -1), e_bg.expand(k, -1, -1)])
+    predicted_obj, predicted_bg = bundle.predict(x_t, torch.cat([t, t]), e).chunk(2)
+    return (
+        masked_loss(layers.m_obj, eps, predicted_obj, draws.by_area),
+        masked_loss(layers.m_bg, eps, predicted_bg, draws.by_area),
+    )

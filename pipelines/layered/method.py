@@ -1,0 +1,154 @@
+"""LayerDiffusion: Layered Controlled Image Editing with Diffusion Models (Li et al., 2023, arXiv 2305.18676).
+
+The three phases in order. The paper leaves open where the background is learnt from; here it is a picture that the
+base model makes from the background text (the paper's target image), one that the person gives, or the input itself
+where the background stays.
+
+==========  ===========================================================================
+paper       here
+==========  ===========================================================================
+x_ref       `Canvas.small`, `Canvas.z_ref`: the input
+x_tgt       `reference`: the background reference
+T_a, T_b    `EditRequest.subject`, `EditRequest.background`
+e_a, e_b    their embeddings; fitted in phase 1
+M           `EditRequest.mask`
+alpha       `LayeredParams.subject_weight`
+==========  ===========================================================================
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from pipelines.contract import EditRequest, EditResult, Mask, Picture, Scope
+from pipelines.diffusion.denoise import always, denoise
+from pipelines.diffusion.encode import Canvas
+from pipelines.diffusion.stages import Previews, Stages
+from pipelines.errors import BadRequest
+from pipelines.images import covering, from_network, mask_at, placed_subject, to_network
+from pipelines.layered.embed import blended, optimised_embeddings
+from pipelines.layered.finetune import tuned_weights
+from pipelines.layered.guide import guided_candidates
+from pipelines.layered.losses import Layers
+from pipelines.layered.state import Fitted
+from pipelines.models.bundle import ModelBundle
+from pipelines.params import LayeredParams, Start, Tuned
+from pipelines.progress import Progress, silent
+from pipelines.seeds import generator, normal_like
+
+
+def run(bundle: ModelBundle, request: EditRequest, params: LayeredParams, progress: Progress = silent) -> EditResult:
+    """The catalogue entry: a background reference where one is needed, then the three phases."""
+    canvas, stages = Canvas.of(bundle, request), Stages(progress)
+    subject = _subject_layer(canvas)
+    if request.fitted is not None:
+        fitted = Fitted.from_bytes(request.fitted, bundle, subject.mask)
+    else:
+        fitted = _fit(canvas, subject, _background_reference(canvas, params, stages), params, stages)
+    e_opt = blended(fitted.e_a, fitted.e_b, params.subject_weight)
+    composite = _composite(canvas, subject, fitted.reference)
+    start = bundle.encode(to_network(composite)) if params.start is Start.COMPOSITE else None
+    with fitted.applied(bundle):
+        candidates = guided_candidates(canvas, stages, fitted.e_a, e_opt, start, params)
+    return EditResult(
+        candidates, stages.finished, background_reference=fitted.reference, fitted=request.fitted or fitted.to_bytes()
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _SubjectLayer:
+    """The object at the network's size."""
+
+    picture: Picture
+    mask: Mask
+
+
+def _subject_layer(canvas: Canvas) -> _SubjectLayer:
+    """The object where the input has it; or that of the subject reference, put in its place."""
+    request = canvas.request
+    mask = mask_at(request.mask, canvas.frame.network)
+    if not mask.any() or mask.all():
+        seen = canvas.frame.network
+        raise BadRequest(
+            f"the model sees {seen.width} x {seen.height} pixels, and at that size "
+            f"{'nothing' if not mask.any() else 'everything'} is selected; "
+            f"select a {'larger' if not mask.any() else 'smaller'} subject, or crop the picture around it"
+        )
+    if request.subject_reference is None:
+        return _SubjectLayer(canvas.small, mask)
+    return _SubjectLayer(*placed_subject(request.subject_reference, request.subject_reference_mask, canvas.small, mask))
+
+
+def _background_reference(canvas: Canvas, params: LayeredParams, stages: Stages) -> Picture | None:
+    """The picture that supplies the background, at the network's size; ``None`` where the input itself does."""
+    request = canvas.request
+    if request.scope is Scope.SUBJECT:
+        return None
+    if request.background_reference is not None:
+        return covering(request.background_reference, canvas.frame.network)
+    if not request.background.strip():
+        return None
+    return _generated(canvas, request.background.strip(), params, stages)
+
+
+def _generated(canvas: Canvas, text: str, params: LayeredParams, stages: Stages) -> Picture:
+    """What the untouched base model makes of `text`."""
+    bundle = canvas.bundle
+    texts = bundle.embed_texts(["", text])  # (2, L, D)
+    timesteps = bundle.schedule.timesteps(params.steps)
+    previews = Previews(bundle)
+    with stages.stage("reference", len(timesteps)) as step:
+        z = denoise(
+            bundle,
+            normal_like(canvas.z_ref, generator(canvas.request.seed, "reference")),
+            timesteps,
+            always(texts[1:]),
+            texts[:1],
+            params.guidance,
+            after_step=lambda z_0: step(previews.of(z_0)),
+        )
+    return from_network(bundle.decode(z))
+
+
+def _composite(canvas: Canvas, subject: _SubjectLayer, reference: Picture | None) -> Picture:
+    """The object in its place over the background."""
+    background = canvas.small if reference is None else reference
+    return np.where(subject.mask[..., None], subject.picture, background)
+
+
+def _layers(canvas: Canvas, subject: _SubjectLayer, reference: Picture | None) -> Layers:
+    """x_obj, M_obj, x_bg and M_bg of Eq. 4 and 5. M_bg leaves out the object's place, in whatever picture."""
+    bundle, request = canvas.bundle, canvas.request
+    kept_subject = request.subject_reference is None
+    m_obj = canvas.frame.latent_share(subject.mask).to(bundle.device)
+    return Layers(
+        x_obj=canvas.z_ref if kept_subject else bundle.encode(to_network(subject.picture)),
+        m_obj=m_obj,
+        x_bg=canvas.z_ref if reference is None else bundle.encode(to_network(reference)),
+        m_bg=1 - m_obj,
+    )
+
+
+def _fit(
+    canvas: Canvas, subject: _SubjectLayer, reference: Picture | None, params: LayeredParams, stages: Stages
+) -> Fitted:
+    """Phases 1 and 2. A phase without steps is skipped and reports nothing."""
+    bundle, request = canvas.bundle, canvas.request
+    layers = _layers(canvas, subject, reference)
+    texts = bundle.embed_texts([request.subject.strip(), request.background.strip()])
+    e_a, e_b = texts[:1], texts[1:]
+    if params.embed_steps:
+        with stages.stage("embeddings", params.embed_steps) as step:
+            source = generator(request.seed, "embeddings")
+            e_a, e_b = optimised_embeddings(bundle, layers, e_a, e_b, params, source, step)
+    weights: dict[str, torch.Tensor] = {}
+    if params.tuned is not Tuned.NONE and params.tune_steps:
+        e_opt = blended(e_a, e_b, params.subject_weight)
+        with stages.stage("fine-tune", params.tune_steps) as step:
+            source = generator(request.seed, "fine-tune")
+            weights = tuned_weights(bundle, layers, e_opt, params, request.seed, source, step)
+    tuned = params.tuned if weights else Tuned.NONE
+    return Fitted(e_a, e_b, subject.mask, tuned, weights, reference)
