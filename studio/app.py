@@ -59,7 +59,7 @@ def build_studio(settings: Settings, engine: EditingEngine | None = None) -> Stu
         segmenter=settings.segmenter,
     )
     if settings.warm_up:
-        threading.Thread(target=warm_up, args=(engine, settings.model), name="warm-up", daemon=True).start()
+        threading.Thread(target=warm_up, args=(engine, settings.model, settings.segmenter), daemon=True).start()
     sessions = Sessions(services, settings.examples, settings.model)
     return Studio(settings, sessions, runner, store.pictures, engine, store, background)
 

@@ -12,8 +12,10 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Protocol, cast
 
+import numpy as np
+
 from pipelines.contract import EditRequest, EditResult, Mask, Picture
-from pipelines.masks.prompts import MaskPrompts
+from pipelines.masks.prompts import Click, MaskPrompts
 from pipelines.masks.segmenter import MaskAnswer
 from pipelines.params import Params
 from pipelines.progress import Progress, silent
@@ -22,6 +24,8 @@ from studio.settings import Settings
 log = logging.getLogger(__name__)
 
 ENGINE = "pipelines.engine:Engine"
+BLANK_SIDE = 64
+"""Pixels a side of the picture the segmenter is warmed up on."""
 
 
 class EditingEngine(Protocol):
@@ -91,9 +95,12 @@ def lazy_engine(settings: Settings) -> LazyEngine:
     return LazyEngine(build)
 
 
-def warm_up(engine: EditingEngine, model: str) -> None:
+def warm_up(engine: EditingEngine, model: str, segmenter: str) -> None:
     """Load what the first click and run need. A failure is only logged: the run itself will say what is wrong."""
+    blank = np.full((BLANK_SIDE, BLANK_SIDE, 3), 255, np.uint8)
+    middle = MaskPrompts(clicks=(Click(BLANK_SIDE / 2, BLANK_SIDE / 2),))
     try:
+        engine.segment(blank, middle, segmenter)
         engine.warm_up(model)
         log.info("ready: %s", engine.describe())
     except Exception:

@@ -1,0 +1,149 @@
+"""What the studio's tests share: a data folder, a model folder that is complete by its names, and a stand-in engine."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipelines.catalog import method as find_method
+from pipelines.contract import (
+    Candidate,
+    EditRequest,
+    EditResult,
+    Extent,
+    Mask,
+    OutsideChange,
+    Picture,
+    StageReport,
+)
+from pipelines.masks.prompts import MaskPrompts
+from pipelines.masks.refine import compose
+from pipelines.masks.segmenter import MaskAnswer
+from pipelines.params import Params
+from pipelines.pictures import encode_png
+from pipelines.progress import Progress, silent
+from studio.app import Studio, build_studio
+from studio.settings import Settings
+
+STEPS = 4
+"""Steps of every stage."""
+
+
+@dataclass
+class StandInEngine:
+    """The engine's interface with arithmetic for a model: the edit inverts colours and adds the seed.
+
+    `hold` makes it wait before the step in `hold_at`; `raises` is raised at the step in `raise_at`.
+    """
+
+    hold: threading.Event = field(default_factory=threading.Event)
+    hold_at: tuple[str, int] | None = None
+    reached: threading.Event = field(default_factory=threading.Event)
+    raises: BaseException | None = None
+    raise_at: tuple[str, int] = ("guidance", 2)
+    requests: list[EditRequest] = field(default_factory=list)
+    segmented: int = 0
+    segment_seconds: float = 0.0
+
+    def edit(
+        self, model: str, method: str, request: EditRequest, params: Params, progress: Progress = silent
+    ) -> EditResult:
+        self.requests.append(request)
+        for stage in find_method(method).stages:
+            for step in range(1, STEPS + 1):
+                if self.hold_at == (stage, step):
+                    self.reached.set()
+                    while not self.hold.wait(0.005):
+                        progress(stage, step, STEPS)
+                if self.raises is not None and self.raise_at == (stage, step):
+                    raise self.raises
+                progress(stage, step, STEPS, request.picture)
+        candidates = tuple(
+            Candidate(request.seed + k, ~request.picture + np.uint8(request.seed + k), OutsideChange(2, 10, 5))
+            for k in range(request.candidates)
+        )
+        stages = tuple(StageReport(name, 0.5, STEPS) for name in find_method(method).stages)
+        fitted = request.fitted or b"layers"
+        return EditResult(candidates, stages, "weights", "weights", request.picture[::-1].copy(), fitted)
+
+    def segment(
+        self, picture: Picture, prompts: MaskPrompts, segmenter: str = "", uploaded: Mask | None = None
+    ) -> MaskAnswer:
+        self.segmented += 1
+        time.sleep(self.segment_seconds)
+        extent = Extent.of(picture)
+        if not prompts.asks_segmenter:
+            return MaskAnswer(compose(uploaded, prompts, extent))
+        base = np.zeros(picture.shape[:2], bool)
+        for click in prompts.clicks:
+            x, y = int(click.x), int(click.y)
+            base[max(y - 4, 0) : y + 4, max(x - 4, 0) : x + 4] = click.include
+        return MaskAnswer(compose(base, prompts, extent), (("whole", 0.9), ("part", 0.4)), 0)
+
+    def warm_up(self, model: str) -> None:
+        pass
+
+    def describe(self) -> str:
+        return "Stand-in on CPU"
+
+
+@pytest.fixture
+def engine() -> StandInEngine:
+    return StandInEngine()
+
+
+@pytest.fixture
+def model_folder(tmp_path: Path) -> Path:
+    """A text-to-image folder whose files are all there and hold nothing."""
+    parts = {"unet": "UNet2DConditionModel", "vae": "AutoencoderKL", "text_encoder": "CLIPTextModel"}
+    parts["tokenizer"] = "CLIPTokenizer"
+    folder = tmp_path / "models" / "toybox"
+    for part in parts:
+        (folder / part).mkdir(parents=True)
+        (folder / part / "config.json").write_text("{}")
+        (folder / part / "vocab.json").write_text("{}")
+        (folder / part / "model.safetensors").write_bytes(b"")
+    (folder / "scheduler").mkdir()
+    (folder / "scheduler" / "scheduler_config.json").write_text("{}")
+    (folder / "model_index.json").write_text(json.dumps({name: ["diffusers", cls] for name, cls in parts.items()}))
+    (folder / "card.json").write_text(json.dumps({"title": "Toybox", "notes": "Draws toys only."}))
+    return folder.parent
+
+
+@pytest.fixture
+def settings(tmp_path: Path, model_folder: Path) -> Settings:
+    return Settings(data=tmp_path / "data", model_folders=(model_folder,), warm_up=False)
+
+
+@pytest.fixture
+def studio(settings: Settings, engine: StandInEngine) -> Iterator[Studio]:
+    studio = build_studio(settings, engine)
+    yield studio
+    engine.hold.set()
+    studio.close()
+
+
+@pytest.fixture
+def upload() -> bytes:
+    """A PNG of 48 x 32 pixels."""
+    return encode_png(np.arange(32 * 48 * 3, dtype=np.uint32).astype(np.uint8).reshape(32, 48, 3))
+
+
+def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    """Wait for something another thread does."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.005)
+
+
+@pytest.fixture
+def wait_until() -> Callable[..., None]:
+    return until

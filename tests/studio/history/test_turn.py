@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from pipelines.contract import Quality, Scope, StageReport
+from pipelines.masks.prompts import Click, MaskPrompts
+from studio.history.turn import Outcome, Turn, TurnRequest, canonical_json, tagged_hash
+
+REQUEST = TurnRequest(
+    model="toybox",
+    weights="abc",
+    method="layered",
+    params={"steps": 50, "tuned": "lora", "guidance": 7.5},
+    quality=Quality.STANDARD,
+    subject="a blue dog",
+    background="",
+    scope=Scope.SUBJECT,
+    seed=7,
+    mask="0" * 64,
+    prompts=MaskPrompts(clicks=(Click(3.0, 4.0),)).to_json(),
+    feather=2.0,
+)
+
+
+def test_the_id_is_pinned_so_that_stored_turns_keep_theirs() -> None:
+    original = Turn.original("1" * 64)
+    assert original.id == tagged_hash("turn", {"parent": None, "request": None, "picture": "1" * 64})
+    assert original.id == "10ced01eb1761dbbaf75514cc9b9706bc696ba9534995a5d0fb0007fd51c0137"
+    assert Turn.after(original.id, REQUEST, "2" * 64, Outcome()).id == "4991836a0b4e456454ee51bf2a849c0eaeb766a4dbdb3ca8c5efd66aca06f961"
+
+
+def test_the_id_covers_parent_request_and_picture_and_nothing_else() -> None:
+    turn = Turn.after("a", REQUEST, "p", Outcome())
+    assert Turn.after("a", REQUEST, "p", Outcome(seconds=9.0), created_at=5.0).id == turn.id
+    others = [
+        Turn.after("b", REQUEST, "p", Outcome()),
+        Turn.after("a", REQUEST, "q", Outcome()),
+        *(Turn.after("a", replace(REQUEST, **{name: value}), "p", Outcome()) for name, value in CHANGES.items()),
+    ]
+    assert len({turn.id, *(other.id for other in others)}) == len(others) + 1
+
+
+CHANGES = {
+    "model": "other",
+    "weights": "other",
+    "method": "sdedit",
+    "params": {"steps": 51},
+    "quality": Quality.DRAFT,
+    "subject": "a blue cat",
+    "background": "in a forest",
+    "scope": Scope.BOTH,
+    "seed": 8,
+    "mask": None,
+    "prompts": {},
+    "feather": 3.0,
+    "background_reference": "b",
+    "subject_reference": "s",
+}
+
+
+def test_every_field_of_a_request_is_covered() -> None:
+    assert set(CHANGES) == set(TurnRequest.__dataclass_fields__)
+
+
+def test_values_read_back_as_they_were() -> None:
+    outcome = Outcome(seconds=1.5, stages=(StageReport("guidance", 1.5, 50),), outside_kept=9, fitted="f" * 64)
+    assert TurnRequest.from_json(json.loads(canonical_json(REQUEST.to_json()))) == REQUEST
+    assert Outcome.from_json(json.loads(canonical_json(outcome.to_json()))) == outcome
+
+
+def test_the_key_of_a_computation_leaves_the_picture_out() -> None:
+    assert REQUEST.key("a") == replace(REQUEST).key("a")
+    assert len({REQUEST.key("a"), REQUEST.key("b"), replace(REQUEST, seed=8).key("a")}) == 3
+
+
+def test_numbers_that_are_not_finite_have_no_text() -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        canonical_json({"guidance": float("nan")})
