@@ -6,7 +6,6 @@ Coordinates are pixels of the picture. This file imports no torch.
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,6 +15,8 @@ from pipelines.errors import BadRequest
 MOST_CLICKS = 64
 MOST_STROKES = 500
 MOST_STROKE_POINTS = 5_000
+LARGEST_RADIUS = 512
+"""Of a brush, in pixels. It bounds the memory that one stroke can ask for."""
 LARGEST_GROW = 200
 """Pixels."""
 
@@ -81,10 +82,10 @@ class _Reader:
         self.extent = extent
 
     def number(self, value: Any, name: str, low: float, high: float) -> float:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise BadRequest(f"{name} must be a finite number; got {value!r}")
+        if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
+            raise BadRequest(f"{name} must be a number; got {value!r:.40}")
         if not low <= value <= high:
-            raise BadRequest(f"{name} must be between {low:g} and {high:g}; got {value:g}")
+            raise BadRequest(f"{name} must be between {low:g} and {high:g}; got {value!r:.40}")
         return float(value)
 
     def items(self, value: Any, name: str, most: int) -> list[Any]:
@@ -115,7 +116,9 @@ class _Reader:
             x, y = (item.get("x"), item.get("y")) if isinstance(item, dict) else self.items(item, "coordinates", 2)
             points.append(Point(self.number(x, "x", -side, 2 * side), self.number(y, "y", -side, 2 * side)))
         return Stroke(
-            tuple(points), self.number(raw.get("radius"), "a stroke's radius", 0.5, side), bool(raw.get("erase"))
+            tuple(points),
+            self.number(raw.get("radius"), "a stroke's radius", 0.5, LARGEST_RADIUS),
+            bool(raw.get("erase")),
         )
 
     def box(self, value: Any) -> Box:
