@@ -1,0 +1,488 @@
+// The stage. `props.value` is what the page marked, whole: {count, prompts}; `count` tells answers of older marks apart.
+const p = window.palimpsest, { h, urls, marks, actions } = p;
+const root = element.querySelector(".p-root");
+const TOOLS = [
+  ["include", "Include", "C", "Click what belongs to the subject; drag for a box"],
+  ["exclude", "Exclude", "N", "Click what does not belong to it (also: right click)"],
+  ["box", "Box", "R", "Drag a box around the subject"],
+  ["brush", "Brush", "B", "Paint onto the mask"],
+  ["erase", "Erase", "E", "Rub out of the mask"],
+];
+const TABS = [["picture", "Picture"], ["compare", "Before / after"], ["difference", "Difference"], ["layers", "Layers"]];
+const DRAG = 8; // pixels on the screen from which a click is a box
+
+let tool = "include", tab = "picture", radius = 8, split = 50, against = "parent", peeking = false;
+let prompts = marks.empty(), count = 0, waiting = null, shownSid = null, drawnMask = null, maskToken = 0;
+let frameSize = { width: 0, height: 0 }, cross = null, gesture = null;
+
+// ------------------------------------------------------------------------------------------------------- building
+
+const button = (text, onclick, more = {}) => h("button", { type: "button", class: "p-tool", text, onclick, ...more });
+const toolButtons = Object.fromEntries(TOOLS.map(([id, text, hot, title]) =>
+  [id, button(text, () => pickTool(id), { title: `${title} (${hot})`, "aria-pressed": "false" })]));
+const size = h("input", { type: "range", min: 1, max: 64, step: 1, "aria-label": "Brush size in pixels", oninput: () => { radius = Number(size.value); drawTools(); } });
+const sizeText = h("output", { class: "p-hint" });
+const sizeBox = h("label", { class: "p-size" }, h("span", { text: "Size" }), size, sizeText);
+const feather = h("input", { type: "number", min: 0, max: 64, step: 1, "aria-label": "Feather: width of the soft seam in pixels",
+  onchange: () => apply(marks.feathered(prompts, Number(feather.value) || 0)) });
+const grow = button("Grow", () => apply(marks.grown(prompts, step())), { title: "Widen the mask" });
+const shrink = button("Shrink", () => apply(marks.grown(prompts, -step())), { title: "Narrow the mask" });
+const invert = button("Invert", () => apply(marks.inverted(prompts)), { title: "Swap inside and outside", "aria-pressed": "false" });
+const clear = button("Clear", () => clearMarks(), { title: "Remove every mark (X)" });
+const maskFile = h("input", { type: "file", accept: "image/png,image/jpeg,image/webp", hidden: true, onchange: () => sendMask() });
+const uploadMask = button("Upload mask", () => maskFile.click(), { title: "A black and white picture; white is the subject" });
+const area = h("span", { class: "p-hint p-area" });
+const separator = () => h("i", { class: "p-sep" });
+const tools = h("div", { class: "p-tools", role: "toolbar", "aria-label": "Mask tools" },
+  ...Object.values(toolButtons), sizeBox, separator(), grow, shrink,
+  h("label", { class: "p-feather" }, h("span", { text: "Feather" }), feather), invert, clear, separator(), uploadMask, maskFile,
+  h("span", { class: "p-space" }), area);
+
+const base = h("img", { class: "p-base", alt: "", draggable: "false" });
+const over = h("img", { class: "p-over", alt: "", draggable: "false" });
+const difference = h("canvas", { class: "p-difference" });
+const overlay = h("canvas", { class: "p-overlay" });
+const live = h("svg", { class: "p-live", preserveAspectRatio: "none" });
+const dots = h("div", { class: "p-dots" });
+const ring = h("i", { class: "p-ring" });
+const crosshair = h("i", { class: "p-cross" });
+const slider = h("input", { class: "p-slider", type: "range", min: 0, max: 100, step: 1, "aria-label": "Where before ends and after begins",
+  oninput: () => { split = Number(slider.value); drawSplit(); } });
+const edge = h("i", { class: "p-edge" }, h("b", { text: "⇆" }));
+const beforeTag = h("span", { class: "p-tag p-left" }), afterTag = h("span", { class: "p-tag p-right" });
+const frame = h("div", { class: "p-frame", tabindex: "0", role: "application" },
+  base, over, difference, overlay, live, dots, ring, crosshair, edge, slider, beforeTag, afterTag);
+const chips = h("div", { class: "p-chips", role: "radiogroup", "aria-label": "What the click means" });
+const advice = h("div", { class: "p-advice" });
+const legend = h("div", { class: "p-legend" });
+const layers = h("div", { class: "p-layers" });
+const space = h("div", { class: "p-room" }, frame, layers, chips, advice, legend);
+const staging = h("div", { class: "p-staging", role: "group", "aria-label": "Finished candidates" });
+const view = h("div", { class: "p-view" }, space, staging);
+const tabButtons = Object.fromEntries(TABS.map(([id, text], k) =>
+  [id, h("button", { type: "button", class: "p-tab", role: "tab", text, title: `${text} (${k + 1})`, onclick: () => pickTab(id) })]));
+const outside = h("span", { class: "p-outside" });
+const tabs = h("div", { class: "p-tabs" }, h("div", { role: "tablist", "aria-label": "Views of the picture", class: "p-tablist" }, ...Object.values(tabButtons)), outside);
+const stage = h("div", { class: "p-stage" }, tools, view, tabs);
+
+const pictureFile = h("input", { type: "file", accept: "image/png,image/jpeg,image/webp", hidden: true, onchange: () => openFiles(pictureFile) });
+const drop = h("button", { type: "button", class: "p-drop", onclick: () => pictureFile.click() },
+  h("b", { text: "Drop a picture here" }), h("span", { text: "or choose a file · PNG, JPEG or WebP" }));
+const cards = h("div", { class: "p-cards" });
+const back = h("button", { type: "button", class: "p-btn p-back", text: "Back to the picture", onclick: () => p.set({ starting: false }) });
+const start = h("div", { class: "p-start" },
+  h("div", { class: "p-start-in" },
+    h("div", { class: "p-start-head" }, h("h2", { text: "Start with a picture" }), h("span", { class: "p-space" }), back),
+    drop, pictureFile, h("h3", { text: "or with an example that works on the embedded model" }), cards));
+root.append(stage, start);
+
+// ----------------------------------------------------------------------------------------------------- what is shown
+
+const busy = () => p.live(p.state.view);
+const stagedNow = () => (p.state.view.staged.length ? p.state.view.staged[Math.min(p.state.picked, p.state.view.staged.length - 1)] : null);
+const canMark = () => p.state.view && !busy() && !stagedNow() && tab === "picture";
+const step = () => Math.max(1, Math.round(Math.max(p.state.view.width, p.state.view.height) / 128));
+
+/** The picture that is looked at, what came before it, and the mask of the edit between the two. */
+function shown(v) {
+  const now = p.current(v), candidate = stagedNow();
+  if (candidate) return { after: candidate.picture, before: now.picture, mask: v.mask.mask, beforeName: "before", afterName: `candidate ${p.state.picked + 1}`, facts: candidate };
+  const parent = now.parent ? p.turn(v, now.parent) : null;
+  const origin = v.turns.find((t) => t.number === 0) || now;
+  const other = against === "original" ? origin : parent;
+  return { after: now.picture, before: other ? other.picture : null, mask: now.mask, now,
+    beforeName: other && other.number ? `turn ${other.number}` : "original", afterName: now.number ? `turn ${now.number}` : "original", facts: parent ? now : null };
+}
+
+function source(image, url) {
+  if (image.getAttribute("src") !== url) image.src = url;
+}
+
+function draw() {
+  const v = p.state.view;
+  const starting = !v || p.state.starting;
+  start.hidden = !starting;
+  stage.inert = starting;
+  back.hidden = !v;
+  drawCards();
+  if (!v) return;
+  adoptPrompts(v);
+  if (tab !== "picture" && (busy() || (tab !== "layers" && !shown(v).before))) tab = "picture";
+  fit();
+  drawTools();
+  drawTabs(v);
+  drawPicture(v);
+  drawMarks(v);
+  drawChips(v);
+  drawStaging(v);
+  if (tab === "layers") drawLayers(v);
+  root.dataset.rev = v.rev;
+}
+
+function drawPicture(v) {
+  const s = shown(v), job = v.job;
+  const previewing = busy() && job.preview > 0;
+  frame.hidden = tab === "layers";
+  layers.hidden = tab !== "layers";
+  frame.dataset.tab = tab;
+  frame.dataset.live = busy() ? "yes" : "no";
+  frame.setAttribute("aria-label", canMark()
+    ? "Current picture. Arrow keys move the crosshair, Enter includes, Shift Enter excludes."
+    : busy() ? "Preview of the running turn" : "Current picture");
+  source(base, previewing ? urls.preview(job.preview) : urls.picture(peeking && s.before ? s.before : s.after));
+  base.alt = previewing ? "preview" : s.afterName;
+  over.hidden = tab !== "compare" || !s.before;
+  if (!over.hidden) {
+    source(base, urls.picture(s.after));
+    source(over, urls.picture(s.before));
+  }
+  slider.hidden = edge.hidden = beforeTag.hidden = afterTag.hidden = over.hidden;
+  beforeTag.textContent = s.beforeName;
+  afterTag.textContent = s.afterName;
+  drawSplit();
+  difference.hidden = legend.hidden = tab !== "difference" || !s.before;
+  if (!difference.hidden) drawDifference(s);
+}
+
+function drawSplit() {
+  over.style.clipPath = `inset(0 ${100 - split}% 0 0)`;
+  edge.style.left = `${split}%`;
+  slider.value = split;
+  slider.setAttribute("aria-valuetext", `${split} % before`);
+}
+
+let differing = "";
+async function drawDifference(s) {
+  const wanted = `${s.before} ${s.after} ${s.mask}`;
+  if (wanted === differing) return;
+  differing = wanted;
+  const share = await p.compare.difference(difference, urls.picture(s.before), urls.picture(s.after), s.mask ? urls.picture(s.mask) : null);
+  if (wanted !== differing) return;
+  const part = (name, value) => h("span", { class: `p-key p-${name}` }, h("i"), `${name} ${percent(value)} changed`);
+  legend.replaceChildren(...(share.subject === null ? [] : [part("subject", share.subject)]),
+    ...(share.background === null ? [] : [part("background", share.background)]), h("span", { class: "p-hint", text: "brighter is more" }));
+  difference.dataset.ready = wanted;
+}
+
+const percent = (x) => (x > 0 && x < 0.01 ? "under 1 %" : `${Math.round(x * 100)} %`);
+
+function drawTools() {
+  const v = p.state.view, usable = canMark();
+  for (const [id, node] of Object.entries(toolButtons)) {
+    node.setAttribute("aria-pressed", String(id === tool));
+    node.disabled = !usable;
+  }
+  const painting = tool === "brush" || tool === "erase";
+  sizeBox.hidden = !painting;
+  size.value = radius;
+  sizeText.textContent = `${radius} px`;
+  feather.value = prompts.feather;
+  const has = !marks.isEmpty(prompts);
+  for (const node of [grow, shrink, invert]) node.disabled = !usable || !has;
+  clear.disabled = !usable || (!has && !prompts.invert && !prompts.grow);
+  feather.disabled = uploadMask.disabled = !usable;
+  invert.setAttribute("aria-pressed", String(prompts.invert));
+  grow.dataset.on = prompts.grow > 0 ? "yes" : "no";
+  shrink.dataset.on = prompts.grow < 0 ? "yes" : "no";
+  grow.textContent = prompts.grow > 0 ? `Grow ${prompts.grow}` : "Grow";
+  shrink.textContent = prompts.grow < 0 ? `Shrink ${-prompts.grow}` : "Shrink";
+  area.textContent = v.mask.mask ? `subject ${percent(v.mask.area)} of the picture` : "nothing selected";
+  area.classList.toggle("p-warn", v.mask.stale);
+  if (v.mask.stale && v.mask.mask) area.textContent = "mask is from an earlier picture: click again or keep it";
+  frame.dataset.tool = usable ? tool : "none";
+}
+
+function drawTabs(v) {
+  const s = shown(v);
+  for (const [id, node] of Object.entries(tabButtons)) {
+    const on = id === tab;
+    node.setAttribute("aria-selected", String(on));
+    node.tabIndex = on ? 0 : -1;
+    node.disabled = busy() ? id !== "picture" : id === "layers" ? !(s.mask || v.mask.mask) : id !== "picture" && !s.before;
+  }
+  const pixels = s.facts ? s.facts.outside_changed : null;
+  outside.textContent = busy() ? "live preview" : pixels === null ? `${v.width} × ${v.height} pixels`
+    : `outside the mask: ${pixels.toLocaleString("en")} pixel${pixels === 1 ? "" : "s"} changed${pixels ? `, by ${s.facts.outside_largest} at most` : ""}`;
+}
+
+async function drawMarks(v) {
+  const visible = canMark() && !peeking;
+  overlay.hidden = dots.hidden = live.hidden = !visible;
+  live.setAttribute("viewBox", `0 0 ${v.width} ${v.height}`);
+  dots.replaceChildren(...prompts.clicks.map((c, k) => h("button", {
+    type: "button", class: c.include ? "p-dot" : "p-dot p-neg", title: "Remove this click",
+    "aria-label": `${c.include ? "Included" : "Excluded"} at ${Math.round(c.x)}, ${Math.round(c.y)}. Remove.`,
+    style: `left:${(c.x / v.width) * 100}%;top:${(c.y / v.height) * 100}%`, onclick: () => apply(marks.unclicked(prompts, k)),
+  })));
+  if (!gesture) drawLive(v);
+  if (waiting !== null) return; // a newer mask is on its way
+  const scale = window.devicePixelRatio || 1;
+  const width = Math.round(frameSize.width * scale), height = Math.round(frameSize.height * scale);
+  const wanted = v.mask.mask && width ? `${v.mask.mask} ${width}x${height}` : "none";
+  if (wanted === drawnMask) return;
+  const token = ++maskToken;
+  if (wanted === "none") overlay.width = overlay.width; // empties it
+  else {
+    let image;
+    try { image = await p.overlay.load(urls.picture(v.mask.mask)); } catch { return; }
+    if (token !== maskToken) return;
+    p.overlay.draw(overlay, image, width, height, scale);
+  }
+  drawnMask = wanted;
+  root.dataset.mask = v.mask.mask || "none";
+  if (!gesture) drawLive(v);
+}
+
+/** The box that stands, strokes whose mask has not arrived yet, and what is being dragged. */
+function drawLive(v) {
+  const parts = [], unit = v.width / Math.max(1, frameSize.width);
+  const box = (b, dashed) => h("rect", { x: b.left, y: b.top, width: b.right - b.left, height: b.bottom - b.top, fill: "none",
+    stroke: "#fff", "stroke-width": 1.5 * unit, "stroke-dasharray": dashed ? `${5 * unit} ${4 * unit}` : null });
+  const stroke = (s) => h("polyline", { points: s.points.map((q) => `${q[0]},${q[1]}`).join(" "), fill: "none", "stroke-width": 2 * s.radius,
+    "stroke-linecap": "round", "stroke-linejoin": "round", stroke: s.erase ? "#0d0e10" : "#ff9d5c", opacity: 0.55 });
+  if (prompts.box) parts.push(box(prompts.box, true));
+  if (waiting !== null && prompts.strokes.length) parts.push(stroke(prompts.strokes.at(-1)));
+  if (gesture && gesture.box) parts.push(box(gesture.box, true));
+  if (gesture && gesture.stroke) parts.push(stroke(gesture.stroke));
+  live.replaceChildren(...parts);
+}
+
+function drawChips(v) {
+  const visible = canMark() && v.mask.choices.length > 1 && prompts.clicks.length > 0;
+  chips.hidden = !visible;
+  const has = v.mask.mask || waiting !== null;
+  advice.hidden = !canMark() || has;
+  advice.textContent = "Click the subject. Right click says what is not part of it; drag for a box.";
+  if (!visible) return;
+  chips.replaceChildren(...v.mask.choices.map((c, k) => h("button", {
+    type: "button", class: "p-chip", role: "radio", "aria-checked": String(k === v.mask.chosen), tabindex: k === v.mask.chosen ? "0" : "-1",
+    title: "How sure the segmenter is of this outline", onclick: () => apply(marks.chosen(prompts, k)),
+  }, h("span", { text: c.label }), h("small", { text: c.score.toFixed(2) }))));
+}
+
+function drawStaging(v) {
+  const visible = v.staged.length > 0 && !busy();
+  staging.hidden = !visible;
+  if (!visible) return;
+  const at = Math.min(p.state.picked, v.staged.length - 1);
+  const focused = staging.contains(document.activeElement) ? document.activeElement.dataset.id : null;
+  const pick = (k) => p.set({ picked: k });
+  const thumbs = v.staged.map((c, k) => {
+    const node = h("button", { type: "button", class: "p-cand", role: "radio", "aria-checked": String(k === at), tabindex: k === at ? "0" : "-1", "data-id": `c${k}`,
+      title: `seed ${c.seed}`, "aria-label": `Candidate ${k + 1}, seed ${c.seed}`, onclick: () => pick(k) }, h("img", { src: urls.picture(c.picture, 160), alt: "" }), h("small", { text: `seed ${c.seed}` }));
+    return node;
+  });
+  const act = (id, text, fire, kind = "") => h("button", { type: "button", class: `p-btn ${kind}`, "data-id": id, text, onclick: fire });
+  staging.replaceChildren(
+    h("div", { class: "p-cands", role: "radiogroup", "aria-label": "Candidates" }, ...thumbs),
+    act("more", "More seeds", () => trigger("more_seeds", {})), act("discard", "Discard", () => trigger("discard", {})),
+    act("keep", `Keep as turn ${p.current(v).number + 1}`, () => trigger("keep", { index: at }), "p-go"));
+  const again = focused && staging.querySelector(`[data-id="${focused[0] === "c" ? `c${at}` : focused}"]`);
+  if (again) again.focus();
+}
+
+let layered = "";
+function drawLayers(v) {
+  const s = shown(v), mask = s.mask || v.mask.mask;
+  const wanted = `${s.after} ${mask}`;
+  if (wanted === layered) return;
+  layered = wanted;
+  const figure = (name, node, text) => h("figure", { class: `p-layer p-${name}` }, h("figcaption", {}, h("i"), text), h("div", {}, node));
+  const subject = h("canvas"), rest = h("canvas");
+  p.compare.cut(subject, urls.picture(s.after), urls.picture(mask), true).catch(() => {});
+  p.compare.cut(rest, urls.picture(s.after), urls.picture(mask), false).catch(() => {});
+  const reference = s.now && s.now.reference;
+  layers.replaceChildren(figure("subject", subject, "Subject"), figure("background", rest, "Background"),
+    figure("mask", h("img", { src: urls.picture(mask), alt: "mask" }), "Mask"),
+    ...(reference ? [figure("reference", h("img", { src: urls.picture(reference), alt: "background reference" }), "Background the edit followed")] : []));
+}
+
+function drawCards() {
+  const examples = p.state.about.examples;
+  if (cards.childElementCount === examples.length) return;
+  cards.replaceChildren(...examples.map((e) => h("button", { type: "button", class: "p-card", onclick: () => openExample(e.id) },
+    h("img", { src: urls.example(e.id, 320), alt: "" }),
+    h("b", { text: e.title }),
+    h("span", {}, ...(e.subject ? [h("em", { class: "p-subject", text: e.subject })] : []), ...(e.background ? [h("em", { class: "p-background", text: e.background })] : [])))));
+}
+
+// -------------------------------------------------------------------------------------------------- size of the frame
+
+function fit() {
+  const v = p.state.view, room = space.getBoundingClientRect();
+  if (!v || !room.width) return;
+  const margin = room.width < 600 ? 8 : 28;
+  const scale = Math.min((room.width - margin) / v.width, (room.height - margin) / v.height);
+  frameSize = { width: Math.max(1, Math.floor(v.width * scale)), height: Math.max(1, Math.floor(v.height * scale)) };
+  frame.style.width = `${frameSize.width}px`;
+  frame.style.height = `${frameSize.height}px`;
+  const aside = (room.width - frameSize.width) / 2;
+  chips.dataset.aside = aside > 170 ? "yes" : "no";
+  chips.style.maxWidth = aside > 170 ? `${aside - 24}px` : "";
+}
+
+new ResizeObserver(() => { if (p.state.view) { fit(); drawMarks(p.state.view); } }).observe(space);
+
+// ------------------------------------------------------------------------------------------------------------ marking
+
+/** The server's marks replace ours unless ours are newer: an answer to older marks must not undo a later click. */
+function adoptPrompts(v) {
+  const answered = p.state.echo !== null && p.state.echo === waiting;
+  if (answered) waiting = null;
+  if (shownSid !== v.sid) { waiting = null; drawnMask = null; shownSid = v.sid; radius = Math.max(2, Math.round(v.width / 32)); size.max = Math.max(16, Math.round(v.width / 4)); }
+  if (waiting === null) prompts = plain(v.draft.prompts);
+}
+
+const plain = (m) => ({ ...m, strokes: m.strokes.map((s) => ({ ...s, points: s.points.map((q) => (Array.isArray(q) ? q : [q.x, q.y])) })) });
+
+function apply(next) {
+  if (!canMark() || marks.same(next, prompts)) return;
+  prompts = next;
+  count += 1;
+  waiting = count;
+  props.value = { count, prompts };
+  trigger("mark", {});
+  drawTools();
+  drawMarks(p.state.view);
+  drawChips(p.state.view);
+}
+
+const clearMarks = () => apply(marks.empty(prompts.feather));
+
+function position(event) {
+  const v = p.state.view, r = frame.getBoundingClientRect();
+  const x = ((event.clientX - r.left) / r.width) * v.width, y = ((event.clientY - r.top) / r.height) * v.height;
+  return { x: Math.max(0, Math.min(v.width, x)), y: Math.max(0, Math.min(v.height, y)) };
+}
+
+const rounded = (x) => Math.round(x * 100) / 100;
+
+frame.addEventListener("contextmenu", (event) => { if (canMark()) event.preventDefault(); });
+frame.addEventListener("pointerdown", (event) => {
+  if (!canMark() || event.target.closest(".p-dot") || event.button > 2) return;
+  frame.setPointerCapture(event.pointerId);
+  const at = position(event), painting = tool === "brush" || tool === "erase";
+  const include = !(tool === "exclude" || event.button === 2 || event.altKey);
+  gesture = { id: event.pointerId, at, screen: { x: event.clientX, y: event.clientY }, include,
+    stroke: painting && event.button === 0 ? { points: [[rounded(at.x), rounded(at.y)]], radius, erase: tool === "erase" || event.altKey } : null, box: null };
+  if (gesture.stroke) drawLive(p.state.view);
+});
+frame.addEventListener("pointermove", (event) => {
+  moveRing(event);
+  if (!gesture || event.pointerId !== gesture.id) return;
+  const at = position(event);
+  if (gesture.stroke) {
+    const last = gesture.stroke.points.at(-1);
+    if (Math.hypot(at.x - last[0], at.y - last[1]) >= Math.max(0.5, radius / 6)) gesture.stroke.points.push([rounded(at.x), rounded(at.y)]);
+  } else if (gesture.include && Math.hypot(event.clientX - gesture.screen.x, event.clientY - gesture.screen.y) > DRAG) {
+    gesture.box = { left: Math.min(at.x, gesture.at.x), top: Math.min(at.y, gesture.at.y), right: Math.max(at.x, gesture.at.x), bottom: Math.max(at.y, gesture.at.y) };
+  }
+  drawLive(p.state.view);
+});
+frame.addEventListener("pointerup", (event) => {
+  if (!gesture || event.pointerId !== gesture.id) return;
+  const { stroke, box, at, include } = gesture;
+  gesture = null;
+  if (stroke) apply(marks.stroked(prompts, stroke));
+  else if (box && box.right - box.left >= 1 && box.bottom - box.top >= 1) apply(marks.boxed(prompts, { left: rounded(box.left), top: rounded(box.top), right: rounded(box.right), bottom: rounded(box.bottom) }));
+  else if (tool !== "box") apply(marks.clicked(prompts, rounded(at.x), rounded(at.y), include));
+  else drawLive(p.state.view);
+});
+frame.addEventListener("pointercancel", () => { gesture = null; if (p.state.view) drawLive(p.state.view); });
+frame.addEventListener("pointerleave", () => { ring.hidden = true; });
+ring.hidden = crosshair.hidden = true;
+
+function moveRing(event) {
+  const painting = canMark() && (tool === "brush" || tool === "erase") && event.pointerType !== "touch";
+  ring.hidden = !painting;
+  if (!painting) return;
+  const r = frame.getBoundingClientRect(), d = (2 * radius * r.width) / p.state.view.width;
+  Object.assign(ring.style, { left: `${event.clientX - r.left}px`, top: `${event.clientY - r.top}px`, width: `${d}px`, height: `${d}px` });
+}
+
+frame.addEventListener("keydown", (event) => {
+  const v = p.state.view;
+  const by = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
+  if (event.target !== frame || !canMark() || event.ctrlKey || event.metaKey || (!by && event.key !== "Enter")) return;
+  event.preventDefault();
+  cross = cross || { x: v.width / 2, y: v.height / 2 };
+  if (by) {
+    const far = event.shiftKey ? step() * 8 : step();
+    cross = { x: Math.max(0, Math.min(v.width, cross.x + by[0] * far)), y: Math.max(0, Math.min(v.height, cross.y + by[1] * far)) };
+  } else apply(marks.clicked(prompts, rounded(cross.x), rounded(cross.y), !event.shiftKey && tool !== "exclude"));
+  crosshair.hidden = false;
+  Object.assign(crosshair.style, { left: `${(cross.x / v.width) * 100}%`, top: `${(cross.y / v.height) * 100}%` });
+});
+frame.addEventListener("blur", () => { crosshair.hidden = true; });
+
+// ------------------------------------------------------------------------------------------------- tools, tabs, files
+
+function pickTool(id) { tool = id; drawTools(); }
+function pickTab(id) { if (p.state.view && !tabButtons[id].disabled) { tab = id; draw(); } }
+
+function roving(group, selector, choose) {
+  group.addEventListener("keydown", (event) => {
+    const by = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1 }[event.key];
+    const items = [...group.querySelectorAll(selector)].filter((node) => !node.disabled);
+    const at = items.indexOf(document.activeElement);
+    if (!by || at < 0) return;
+    event.preventDefault();
+    const next = (at + by + items.length) % items.length;
+    items[next].focus();
+    choose(items[next]);
+  });
+}
+roving(tabs, ".p-tab", (node) => node.click());
+roving(staging, ".p-cand", (node) => node.click());
+roving(chips, ".p-chip", (node) => node.click());
+
+async function sent(input) {
+  const file = input.files ? input.files[0] : input;
+  if (input.files) setTimeout(() => { input.value = ""; }, 0);
+  if (!file) return null;
+  const limit = p.state.about.upload_limit;
+  if (file.size > limit * 2 ** 20) { p.toast(`Files may have up to ${limit} MB; this one has ${(file.size / 2 ** 20).toFixed(0)} MB. Save it smaller and try again.`); return null; }
+  try {
+    return { path: (await upload(file)).path, name: file.name };
+  } catch {
+    p.toast("The file could not be sent. Check that the studio is still running, then choose it again.");
+    return null;
+  }
+}
+
+async function openFiles(input) {
+  root.dataset.opening = "yes";
+  const file = await sent(input);
+  if (file) trigger("open_file", file);
+  else root.dataset.opening = "no";
+}
+
+function openExample(id) { root.dataset.opening = "yes"; trigger("open_example", { example: id }); }
+
+async function sendMask() {
+  const file = await sent(maskFile);
+  if (file) trigger("upload_mask", file);
+}
+
+const stageNode = element.closest("#stage") || element;
+for (const kind of ["dragover", "drop"]) stageNode.addEventListener(kind, (event) => {
+  if (![...event.dataTransfer.types].includes("Files")) return;
+  event.preventDefault();
+  drop.classList.toggle("p-over-it", kind === "dragover");
+  if (kind === "drop") openFiles(event.dataTransfer.files[0]);
+});
+stageNode.addEventListener("dragleave", () => drop.classList.remove("p-over-it"));
+
+Object.assign(actions, {
+  tool: (id) => { if (canMark()) pickTool(id); },
+  clear: () => { if (canMark()) clearMarks(); },
+  size: (by) => { radius = Math.max(1, Math.min(Number(size.max), radius + by)); if (p.state.view) drawTools(); },
+  tab: (index) => pickTab(TABS[index][0]),
+  peek: (on) => { if (peeking !== on && p.state.view && !busy()) { peeking = on; draw(); } },
+  keep: () => { const b = staging.querySelector(".p-go"); if (b && !staging.hidden) b.click(); },
+});
+
+p.on((state) => {
+  if (state.view || state.echo !== null) root.dataset.opening = "no";
+  draw();
+});

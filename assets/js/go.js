@@ -1,0 +1,69 @@
+// Progress, and the two buttons at the foot of the turn panel.
+const p = window.palimpsest, { h, actions } = p;
+const root = element.querySelector(".p-root");
+const DOING = {
+  reference: "Drawing the background", embeddings: "Fitting the texts", "fine-tune": "Fine-tuning the layers",
+  guidance: "Guiding the picture", denoise: "Denoising",
+};
+const title = h("b"), figures = h("span", { class: "p-hint" }), bars = h("div", { class: "p-bars" });
+const progress = h("div", { class: "p-progress" }, h("div", { class: "p-progress-head" }, title, figures), bars);
+const spoken = h("div", { class: "p-sr", role: "status", "aria-live": "polite" });
+const missing = h("div", { class: "p-missing" });
+const mac = /Mac|iPhone|iPad/.test(navigator.platform);
+const run = h("button", { type: "button", class: "p-run", onclick: () => start() }, h("span", { text: "Run turn" }), h("kbd", { text: mac ? "⌘ ⏎" : "Ctrl ⏎" }));
+const cancel = h("button", { type: "button", class: "p-btn p-cancel", text: "Cancel", onclick: () => stop() });
+root.append(h("div", { class: "p-go-box" }, missing, progress, h("div", { class: "p-buttons" }, run, cancel)), spoken);
+
+let asked = false; // a press that the server has not answered yet
+let stopping = false;
+
+function start() {
+  if (run.disabled || !p.state.view) return;
+  asked = true;
+  run.disabled = true;
+  trigger("run", {});
+}
+
+function stop() {
+  if (cancel.hidden || stopping) return;
+  stopping = true;
+  cancel.disabled = true;
+  trigger("cancel", {});
+}
+
+Object.assign(actions, { run: start, cancel: stop });
+
+function left(seconds) {
+  if (seconds === null || seconds === undefined) return "";
+  if (seconds < 1) return "almost done";
+  return seconds < 90 ? `${Math.round(seconds)} s left` : `${Math.round(seconds / 60)} min left`;
+}
+
+const doing = (stage) => DOING[stage] || stage.charAt(0).toUpperCase() + stage.slice(1);
+
+let said = "";
+p.on(({ view, about }) => {
+  const live = p.live(view), job = view ? view.job : null;
+  asked = false;
+  if (!live) stopping = false;
+  run.disabled = !view || live;
+  cancel.hidden = !live;
+  cancel.disabled = stopping;
+  cancel.textContent = stopping ? "Stopping" : "Cancel";
+  progress.hidden = !live;
+  const method = view && about.methods[view.draft.method];
+  missing.textContent = view && !live && !view.staged.length && !view.mask.mask && view.draft.method !== "sdedit" ? "Click the subject on the picture first" : "";
+  missing.hidden = !missing.textContent;
+  if (live) {
+    const queued = job.state === "queued";
+    title.textContent = queued ? "Waiting" : job.stage ? doing(job.stage) : "Starting";
+    const steps = job.total ? `${job.step} / ${job.total}` : "";
+    figures.textContent = queued ? (job.ahead ? `${job.ahead} before it` : "for the model") : [steps, left(job.seconds_left)].filter(Boolean).join(" · ");
+    const stages = job.stages.length ? job.stages : ((method && method.stages) || []).map((name) => ({ name, fraction: 0 }));
+    bars.replaceChildren(...stages.map((s) => h("div", { class: s.name === job.stage ? "p-bar p-on" : "p-bar" },
+      h("span", { role: "progressbar", "aria-label": doing(s.name), "aria-valuenow": Math.round(s.fraction * 100), "aria-valuemin": 0, "aria-valuemax": 100 }, h("i", { style: `width:${s.fraction * 100}%` })), h("small", { text: s.name }))));
+  }
+  const words = live ? title.textContent : view && view.staged.length ? `${view.staged.length} candidate${view.staged.length > 1 ? "s" : ""} finished` : "";
+  if (words !== said) spoken.textContent = said = words;
+  root.dataset.state = live ? job.state : "idle";
+});

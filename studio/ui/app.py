@@ -1,0 +1,107 @@
+"""Arranges the panels on one page and serves it. Importing this loads no torch: the engine is built by its worker."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from studio.api.pictures import routes
+from studio.app import Studio
+from studio.settings import Settings
+from studio.ui import assets, canvas, text, timeline, topbar, turn_panel, wire
+from studio.ui.handlers import Fields, Handlers
+from studio.ui.panel import EVENT, Shared
+from studio.ui.theme import studio_theme
+
+log = logging.getLogger(__name__)
+
+STORAGE_KEY = "palimpsest"
+STORAGE_SECRET = "names the last session of this browser"
+"""Not a secret: Gradio prints it in its own configuration. It must only be the same after a restart."""
+CACHE_AGE = (3600, 86400)
+"""Seconds between two cleanings of Gradio's cache, and the age after which an upload that was never used is removed."""
+
+
+def build_page(studio: Studio) -> gr.Blocks:
+    """The page, not yet served."""
+    handlers = Handlers(studio)
+    with gr.Blocks(title=text.TITLE, analytics_enabled=False, fill_width=True, delete_cache=CACHE_AGE) as page:
+        sid = gr.State(None)
+        stored = gr.BrowserState(None, storage_key=STORAGE_KEY, secret=STORAGE_SECRET)
+        line = wire.build()
+        with gr.Column(elem_id="studio"):
+            bar = topbar.build()
+            stage = canvas.build()
+            panel = turn_panel.build(handlers.models())
+            film = timeline.build()
+        ends: dict[str, Any] = {"inputs": [sid], "outputs": [line]}
+        # Following is the one event that lasts, so it is queued, and nobody's following waits for another's.
+        follow = EVENT | ends | {"fn": handlers.follow, "queue": True, "concurrency_limit": None}
+        shared = Shared(sid, line, panel.fields, follow, settle=EVENT | ends | {"fn": handlers.settled})
+        topbar.bind(bar, handlers, shared)
+        canvas.bind(stage, handlers, shared)
+        turn_panel.bind(panel, handlers, shared)
+        timeline.bind(film, handlers, shared)
+
+        def boot(last: dict[str, Any] | None, request: gr.Request) -> Fields:
+            shown, payload, values = handlers.boot(last, request)
+            return [shown, payload, *values]
+
+        page.load(boot, [stored], shared.opened, **EVENT).then(**follow)
+        sid.change(lambda now: {"sid": now} if now else gr.skip(), [sid], [stored], **EVENT)
+    page.queue(api_open=False, max_size=128)
+    return page
+
+
+@dataclass(frozen=True)
+class OpenPage:
+    """A page that is being served."""
+
+    url: str
+    page: gr.Blocks
+
+    def close(self) -> None:
+        self.page.close(verbose=False)
+
+
+def open_page(studio: Studio, settings: Settings) -> OpenPage:
+    """Serves the page and returns at once.
+
+    It is launched, never mounted: only a launched app checks that a file a client names was uploaded by it. Our own
+    routes go in front of Gradio's, which ends in one that takes every path.
+    """
+    page = build_page(studio)
+    app, url, _ = page.launch(
+        prevent_thread_lock=True,
+        server_name=settings.host,
+        server_port=settings.port or None,
+        quiet=True,
+        show_error=False,
+        share=False,
+        inline=False,
+        inbrowser=False,
+        ssr_mode=False,
+        run_history=False,
+        footer_links=[],
+        max_file_size=f"{settings.upload_limit}mb",
+        theme=studio_theme(),
+        css=assets.style(),
+        head=assets.head(),
+        favicon_path=assets.ASSETS / "icon.svg",
+    )
+    app.router.routes[:0] = routes(studio, settings.examples)
+    return OpenPage(url.rstrip("/"), page)
+
+
+def serve(studio: Studio, settings: Settings) -> None:
+    """Serves the page until the process is stopped."""
+    opened = open_page(studio, settings)
+    log.info("the studio is open at %s", opened.url)
+    try:
+        opened.page.block_thread()
+    finally:
+        opened.close()
+        studio.close()

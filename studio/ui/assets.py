@@ -1,0 +1,26 @@
+"""Reads the page's scripts and style, which are files of their own under ``assets``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+ASSETS = Path(__file__).resolve().parents[2] / "assets"
+
+LIBRARY = ("store.js", "overlay.js", "compare.js", "marks.js")
+"""Scripts every panel may use, in loading order; each adds to ``window.palimpsest``."""
+
+
+def script(name: str) -> str:
+    """The text of ``assets/js/<name>``."""
+    return (ASSETS / "js" / name).read_text(encoding="utf-8")
+
+
+def style() -> str:
+    """The whole style sheet."""
+    return (ASSETS / "studio.css").read_text(encoding="utf-8")
+
+
+def head() -> str:
+    """What goes into the page's head: the library, and a description of the viewport for phones."""
+    library = "\n".join(script(name) for name in LIBRARY)
+    return f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<script>\n{library}\n</script>'

@@ -1,0 +1,295 @@
+"""What the page's buttons do: plain functions from a session id and plain values to a message for the page.
+
+Nothing here needs a browser. Every handler answers with a `payload.Payload`; those after which the turn panel must
+show other values answer with that and one value for each of the panel's fields.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from statistics import median
+from typing import Any
+
+import gradio as gr
+
+from pipelines.catalog import CATALOG
+from pipelines.contract import Extent, Quality, Scope
+from pipelines.errors import PipelineError
+from pipelines.masks.prompts import MaskPrompts
+from pipelines.models.folders import TEXT_TO_IMAGE, find_models
+from studio.app import Studio
+from studio.errors import UnknownSession, UserError
+from studio.session.session import Session
+from studio.session.view import Draft, SessionView
+from studio.ui import text, uploads
+from studio.ui.forms import changes_of, values_of
+from studio.ui.payload import Payload, is_live, notice, tick, whole
+
+log = logging.getLogger(__name__)
+
+PLAIN_FIELDS = ("subject", "background", "scope", "method", "model", "quality", "candidates", "seed")
+"""The fields of the panel before the methods' own settings, in the order in which they are passed."""
+
+FOLLOW_EVERY = 0.2
+"""Seconds between two messages of a running job, at least."""
+SETTLE_WITHIN = 3.0
+"""Seconds to wait for a mask that is being made anew."""
+
+Fields = list[Any]
+
+
+class Handlers:
+    """All handlers of one studio."""
+
+    def __init__(self, studio: Studio) -> None:
+        self.studio = studio
+
+    # ------------------------------------------------------------------------------------------ coming and going
+
+    def boot(self, stored: dict[str, Any] | None, request: gr.Request) -> tuple[str | None, Payload, Fields]:
+        """What a page shows that was just loaded: the session in its address, else the last one of this browser."""
+        asked = request.query_params.get("session") or (stored or {}).get("sid")
+        payload, fields = self.restored(asked, lambda session: None) if asked else ({}, self.kept_fields())
+        if "view" not in payload:
+            asked = None
+            payload |= {"sid": None, "view": None}
+        return asked, payload | {"about": self.about()}, fields
+
+    def about(self) -> dict[str, Any]:
+        """What does not change while the studio runs."""
+        examples = [
+            {"id": e.id, "title": e.title, "subject": e.subject, "background": e.background}
+            for e in self.studio.sessions.examples()
+        ]
+        methods = {
+            name: {"title": m.title, "stages": m.stages, "needs_mask": m.needs_mask} for name, m in CATALOG.items()
+        }
+        models = {name: title for title, name in self.models()}
+        limit = self.studio.settings.upload_limit
+        return {"examples": examples, "methods": methods, "models": models, "upload_limit": limit}
+
+    def models(self) -> list[tuple[str, str]]:
+        """Title and id of every model that a turn can be run on; the configured one even when its folder is not there,
+        so that running says what is wrong."""
+        cards = find_models(self.studio.settings.model_folders).values()
+        found = [(card.title, card.id) for card in cards if card.kind == TEXT_TO_IMAGE]
+        usual = self.studio.settings.model
+        return found if usual in (name for _, name in found) else [*found, (usual, usual)]
+
+    def opened(self, path: object, name: object) -> tuple[str | None, Payload, Fields]:
+        """A new session from an uploaded picture."""
+        return self._created(lambda: self.studio.sessions.create(uploads.take(path), str(name or "Untitled")))
+
+    def example(self, example_id: object) -> tuple[str | None, Payload, Fields]:
+        """A new session from an example picture."""
+        return self._created(lambda: self.studio.sessions.create_example(str(example_id)))
+
+    def _created(self, create: Callable[[], Session]) -> tuple[str | None, Payload, Fields]:
+        made: list[Session] = []
+        failed = self._calmly(lambda: made.append(create()))
+        if failed is not None:
+            return None, failed, self.kept_fields()
+        payload, fields = self.restored(made[0].sid, lambda session: None)
+        return made[0].sid, payload, fields
+
+    async def settled(self, sid: str | None) -> Payload:
+        """The view once the mask has been tried on the picture one stands on now: that is done in the background."""
+        session = await asyncio.to_thread(self._found, sid)
+        if session is None:
+            return {}
+        view = session.view()
+        if view.mask.stale:
+            view = await asyncio.to_thread(session.wait, view.rev, SETTLE_WITHIN)
+        return whole(view)
+
+    async def follow(self, sid: str | None) -> AsyncIterator[Payload]:
+        """Messages while the session's job runs; the last one shows what came of it."""
+        session = await asyncio.to_thread(self._found, sid)
+        if session is None:
+            return
+        view = session.view()
+        if not is_live(view.job):
+            return
+        while is_live(view.job):
+            yield tick(view)
+            await asyncio.sleep(FOLLOW_EVERY)
+            view = await asyncio.to_thread(session.wait, view.rev, 1.0)
+        failed = view.job.error if view.job else None
+        yield whole(view) | (notice(failed) if failed else {})
+
+    # ------------------------------------------------------------------------------------------------- the mask
+
+    def mark(self, sid: str | None, marks: dict[str, Any] | None) -> Payload:
+        """New clicks, box, strokes or adjustments; `marks` carries the whole list and the page's own counter."""
+        sent = marks or {}
+
+        def act(session: Session) -> None:
+            view = session.view()
+            session.set_prompts(MaskPrompts.from_json(sent.get("prompts", {}), Extent(view.width, view.height)))
+
+        return self.answered(sid, act) | {"echo": sent.get("count", 0)}
+
+    def upload_mask(self, sid: str | None, path: object) -> Payload:
+        """A mask from a file."""
+        return self.answered(sid, lambda session: session.upload_mask(uploads.take(path)))
+
+    # ------------------------------------------------------------------------------------------------- the turn
+
+    def drafted(self, sid: str | None, *values: Any) -> Payload:
+        """Keeps what stands in the panel."""
+        return self.answered(sid, lambda session: session.set_draft(self.draft(session.view().draft, values)))
+
+    def retuned(self, sid: str | None, *values: Any) -> tuple[Payload, Fields]:
+        """Another method or quality: its settings start from its preset again."""
+        return self.restored(
+            sid, lambda session: session.set_draft(replace(self.draft(session.view().draft, values), changes={}))
+        )
+
+    def reference(self, sid: str | None, path: object) -> Payload:
+        """A picture for the background to follow, or none."""
+        data = uploads.take(path) if path else None
+        return self.answered(sid, lambda session: session.set_reference("background", data))
+
+    def run(self, sid: str | None, *values: Any) -> Payload:
+        """Starts the turn with what stands in the panel now."""
+
+        def act(session: Session) -> None:
+            session.set_draft(self.draft(session.view().draft, values))
+            session.start()
+
+        return self.answered(sid, act)
+
+    def cancel(self, sid: str | None) -> Payload:
+        return self.answered(sid, lambda session: session.cancel())
+
+    def more_seeds(self, sid: str | None) -> Payload:
+        return self.answered(sid, lambda session: session.more_seeds())
+
+    def keep(self, sid: str | None, index: object) -> tuple[Payload, Fields]:
+        """The finished candidate becomes the next turn."""
+        return self.restored(sid, lambda session: session.accept(int(str(index))))
+
+    def discard(self, sid: str | None) -> Payload:
+        return self.answered(sid, lambda session: session.discard())
+
+    # ------------------------------------------------------------------------------------------------- timeline
+
+    def undo(self, sid: str | None) -> tuple[Payload, Fields]:
+        return self.restored(sid, lambda session: session.undo())
+
+    def redo(self, sid: str | None) -> tuple[Payload, Fields]:
+        return self.restored(sid, lambda session: session.redo())
+
+    def jump(self, sid: str | None, turn: object) -> tuple[Payload, Fields]:
+        return self.restored(sid, lambda session: session.jump(str(turn)))
+
+    # ------------------------------------------------------------------------------------------------- plumbing
+
+    def answered(self, sid: str | None, act: Callable[[Session], object]) -> Payload:
+        """Does `act` on the session and shows the outcome; what a person can act on is told, never raised."""
+        views: list[SessionView] = []
+
+        def work() -> None:
+            session = self._session(sid)
+            try:
+                act(session)
+            finally:
+                views.append(session.view())
+
+        failed = self._calmly(work)
+        return (whole(views[0]) if views else {}) | (failed or {})
+
+    def restored(self, sid: str | None, act: Callable[[Session], object]) -> tuple[Payload, Fields]:
+        """As `answered`, and the panel's fields filled from the session's draft."""
+        payload = self.answered(sid, act)
+        if "view" not in payload or sid is None:
+            return payload, self.kept_fields()
+        return payload, self.fields(self._session(sid).view())
+
+    def _session(self, sid: str | None) -> Session:
+        if not sid:
+            raise UnknownSession(text.RESTARTED)
+        return self.studio.sessions.get(sid)
+
+    def _found(self, sid: str | None) -> Session | None:
+        """The session, or nothing where there is none to follow."""
+        try:
+            return self._session(sid)
+        except UserError:
+            return None
+
+    def _calmly(self, work: Callable[[], object]) -> Payload | None:
+        """Runs `work`; the message to show when it fails."""
+        try:
+            work()
+        except (UserError, PipelineError) as error:
+            return notice(str(error))
+        except Exception:
+            code = secrets.token_hex(3)
+            log.exception("bug %s in a handler of the page", code)
+            return notice(f"{text.OUR_FAULT} ({code})")
+        return None
+
+    # ------------------------------------------------------------------------------------------ the panel's fields
+
+    def draft(self, before: Draft, values: tuple[Any, ...]) -> Draft:
+        """`before` with the panel's `values` over it; mask and references are not the panel's."""
+        plain = dict(zip(PLAIN_FIELDS, values, strict=False))
+        method, quality = str(plain["method"]), Quality(plain["quality"])
+        settings = dict(zip(CATALOG, _split(values[len(PLAIN_FIELDS) :]), strict=True))
+        return replace(
+            before,
+            subject=str(plain["subject"] or ""),
+            background=str(plain["background"] or ""),
+            scope=Scope(plain["scope"]),
+            method=method,
+            model=str(plain["model"]),
+            quality=quality,
+            candidates=int(plain["candidates"] or 1),
+            seed=int(plain["seed"] or 0),
+            changes=changes_of(method, quality, settings[method]),
+        )
+
+    def fields(self, view: SessionView) -> Fields:
+        """One update for each of the panel's fields, and one for each method's form."""
+        draft = view.draft
+        plain: Fields = [getattr(draft, name) for name in PLAIN_FIELDS]
+        plain[PLAIN_FIELDS.index("quality")] = gr.update(value=str(draft.quality), choices=qualities(view))
+        plain[PLAIN_FIELDS.index("scope")] = str(draft.scope)
+        knobs: Fields = []
+        for name in CATALOG:
+            knobs += values_of(name, draft.quality, draft.changes if name == draft.method else {})
+        groups = [gr.update(visible=name == draft.method) for name in CATALOG]
+        return [*plain, *knobs, *groups]
+
+    def kept_fields(self) -> Fields:
+        """Leaves the panel as it is."""
+        return [gr.skip()] * (len(PLAIN_FIELDS) + sum(SIZES) + len(CATALOG))
+
+
+SIZES = [len(values) for values in (m.params.__dataclass_fields__ for m in CATALOG.values())]
+"""How many settings each method has, in the catalogue's order."""
+
+
+def _split(values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+    """The methods' settings, one tuple a method."""
+    parts, start = [], 0
+    for size in SIZES:
+        parts.append(values[start : start + size])
+        start += size
+    return parts
+
+
+def qualities(view: SessionView) -> list[tuple[str, str]]:
+    """The three qualities, with the seconds a candidate took in this session where that was measured."""
+    choices = []
+    for quality in Quality:
+        taken = [
+            t.seconds for t in view.turns if t.method == view.draft.method and t.quality == quality and t.seconds > 0
+        ]
+        choices.append((text.quality(quality, median(taken) if taken else None), str(quality)))
+    return choices

@@ -1,0 +1,63 @@
+"""The words of the page that Python puts there; the words of what is drawn in JavaScript stand in ``assets/js``."""
+
+from __future__ import annotations
+
+TITLE = "Palimpsest"
+
+SUBJECT = "Subject becomes"
+BACKGROUND = "Background becomes"
+SUBJECT_PLACEHOLDER = "a blue dog · empty leaves it unsaid"
+BACKGROUND_PLACEHOLDER = "in a forest · empty leaves it unsaid"
+CHANGE = "Change"
+SCOPES = [("Both", "both"), ("Subject", "subject"), ("Background", "background")]
+METHOD = "Method"
+MODEL = "Model"
+QUALITY = "Quality"
+QUALITIES = {"draft": "Draft", "standard": "Standard", "exact": "Exact"}
+CANDIDATES = "Candidates"
+SEED = "Seed"
+ADVANCED = "Advanced"
+
+NOT_LAYERDIFFUSE = "This is LayerDiffusion (Li et al. 2023). It is not LayerDiffuse, which makes transparent pictures."
+
+GONE = "This session is not in this studio any more. Open a picture to start a new one."
+RESTARTED = "The studio was restarted. Reload this page; your session is kept."
+OUR_FAULT = "Something went wrong inside the studio; your turns are safe. Try again; the server's log has the details."
+NOT_UPLOADED = "The picture did not arrive. Choose the file again."
+
+LABELS = {
+    "embed_steps": "Embedding steps",
+    "embed_rate": "Embedding rate",
+    "embed_mode": "Embedding",
+    "subject_weight": "Subject share",
+    "tuned": "Fine-tune",
+    "tune_steps": "Fine-tune steps",
+    "tune_rate": "Fine-tune rate",
+    "lora_rank": "LoRA rank",
+    "object_loss": "Subject loss",
+    "small_object_loss": "Small subject loss",
+    "small_object_area": "Small subject area",
+    "background_loss": "Background loss",
+    "normalize_by_area": "Average by area",
+    "timesteps_per_step": "Noise levels a step",
+    "steps": "Sampling steps",
+    "guidance": "Guidance scale",
+    "alternate": "Alternate texts",
+    "start": "Start from",
+    "strength": "Strength",
+    "blend_latents": "Hold the kept part",
+    "paste_back": "Paste kept pixels back",
+}
+"""Settings whose name alone would puzzle; others show their name with spaces."""
+
+
+def label(name: str) -> str:
+    """What a setting is called on the page."""
+    return LABELS.get(name, name.replace("_", " ").capitalize())
+
+
+def quality(name: str, seconds: float | None) -> str:
+    """``Draft 3 s`` once a turn of that quality has been measured here, ``Draft`` before."""
+    if seconds is None:
+        return QUALITIES[name]
+    return f"{QUALITIES[name]} {seconds:.0f} s" if seconds >= 1 else f"{QUALITIES[name]} {seconds:.1f} s"

@@ -1,0 +1,27 @@
+"""The film at the bottom: the tree of turns, and the facts of the one that is shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import gradio as gr
+
+from studio.ui.handlers import Fields, Handlers
+from studio.ui.panel import EVENT, Shared, drawn
+
+
+@dataclass(frozen=True)
+class Timeline:
+    film: gr.HTML
+
+
+def build() -> Timeline:
+    return Timeline(drawn("timeline", "film"))
+
+
+def bind(panel: Timeline, handlers: Handlers, shared: Shared) -> None:
+    def jump(sid: str | None, evt: gr.EventData) -> Fields:
+        payload, values = handlers.jump(sid, evt._data.get("turn"))
+        return [payload, *values]
+
+    panel.film.jump(jump, [shared.sid], shared.restored, trigger_mode="multiple", **EVENT).then(**shared.settle)

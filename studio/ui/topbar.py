@@ -1,0 +1,33 @@
+"""The bar on top: brand, session, model, undo and redo, open, download, shortcuts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import gradio as gr
+
+from studio.ui.handlers import Fields, Handlers
+from studio.ui.panel import EVENT, Shared, drawn
+
+
+@dataclass(frozen=True)
+class TopBar:
+    bar: gr.HTML
+
+
+def build() -> TopBar:
+    return TopBar(drawn("topbar", "top"))
+
+
+def bind(panel: TopBar, handlers: Handlers, shared: Shared) -> None:
+    def undo(sid: str | None) -> Fields:
+        payload, values = handlers.undo(sid)
+        return [payload, *values]
+
+    def redo(sid: str | None) -> Fields:
+        payload, values = handlers.redo(sid)
+        return [payload, *values]
+
+    # Every press counts, so none is dropped while an earlier one is answered.
+    for event, handler in ((panel.bar.undo, undo), (panel.bar.redo, redo)):
+        event(handler, [shared.sid], shared.restored, trigger_mode="multiple", **EVENT).then(**shared.settle)

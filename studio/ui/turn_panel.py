@@ -1,0 +1,123 @@
+"""The right column: what the next turn should change, how, and the button that runs it.
+
+Texts, choices and numbers are Gradio's own components; the reference picture, the progress and the two buttons are
+drawn by our scripts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from pipelines.catalog import CATALOG
+from studio.session.view import Draft
+from studio.ui import text
+from studio.ui.forms import Form, build_forms
+from studio.ui.handlers import Fields, Handlers
+from studio.ui.panel import EVENT, Shared, drawn
+
+
+@dataclass(frozen=True)
+class TurnPanel:
+    heading: gr.HTML
+    subject: gr.Textbox
+    background: gr.Textbox
+    reference: gr.HTML
+    scope: gr.Radio
+    method: gr.Dropdown
+    model: gr.Dropdown
+    quality: gr.Radio
+    candidates: gr.Radio
+    seed: gr.Number
+    forms: tuple[Form, ...]
+    go: gr.HTML
+
+    @property
+    def plain(self) -> list[gr.components.Component]:
+        """In the order of `handlers.PLAIN_FIELDS`."""
+        return [
+            self.subject,
+            self.background,
+            self.scope,
+            self.method,
+            self.model,
+            self.quality,
+            self.candidates,
+            self.seed,
+        ]
+
+    @property
+    def values(self) -> list[gr.components.Component]:
+        """Every field that holds a value of the draft."""
+        return [*self.plain, *(c for form in self.forms for c in form.components.values())]
+
+    @property
+    def fields(self) -> list[Any]:
+        """Every component that `Handlers.fields` fills, in its order."""
+        return [*self.values, *(form.group for form in self.forms)]
+
+
+def build(models: list[tuple[str, str]]) -> TurnPanel:
+    """`models` are (title, id) of the text-to-image models there are."""
+    draft = Draft()
+    with gr.Column(elem_id="side"):
+        heading = drawn("heading", "heading")
+        subject = gr.Textbox(
+            label=text.SUBJECT,
+            placeholder=text.SUBJECT_PLACEHOLDER,
+            lines=2,
+            max_lines=4,
+            max_length=500,
+            elem_id="subject",
+        )
+        background = gr.Textbox(
+            label=text.BACKGROUND,
+            placeholder=text.BACKGROUND_PLACEHOLDER,
+            lines=2,
+            max_lines=4,
+            max_length=500,
+            elem_id="background",
+        )
+        reference = drawn("reference", "reference")
+        scope = gr.Radio(text.SCOPES, value=str(draft.scope), label=text.CHANGE, elem_id="scope", elem_classes="p-seg")
+        quality = gr.Radio(
+            [(words, name) for name, words in text.QUALITIES.items()],
+            value=str(draft.quality),
+            label=text.QUALITY,
+            elem_id="quality",
+            elem_classes="p-seg",
+        )
+        with gr.Row(elem_classes="p-pair"):
+            method = gr.Dropdown(
+                [(m.title, name) for name, m in CATALOG.items()], value=draft.method, label=text.METHOD, elem_id="method"
+            )
+            model = gr.Dropdown(models, value=draft.model, label=text.MODEL, elem_id="model")
+        with gr.Row(elem_classes="p-pair"):
+            candidates = gr.Radio(
+                [1, 2, 3, 4], value=draft.candidates, label=text.CANDIDATES, elem_id="candidates", elem_classes="p-seg"
+            )
+            seed = gr.Number(value=draft.seed, precision=0, label=text.SEED, elem_id="seed")
+        with gr.Accordion(text.ADVANCED, open=False, elem_id="advanced"):
+            forms = build_forms(draft.method)
+        go = drawn("go", "go")
+    return TurnPanel(heading, subject, background, reference, scope, method, model, quality, candidates, seed, forms, go)
+
+
+def bind(panel: TurnPanel, handlers: Handlers, shared: Shared) -> None:
+    def reference(sid: str | None, evt: gr.EventData) -> Any:
+        return handlers.reference(sid, evt._data.get("path"))
+
+    def retuned(sid: str | None, *values: Any) -> Fields:
+        payload, fields = handlers.retuned(sid, *values)
+        return [payload, *fields]
+
+    sid, wire, everything = shared.sid, shared.wire, [shared.sid, *panel.values]
+    panel.reference.put_reference(reference, [sid], [wire], **EVENT)
+    for switch in (panel.method, panel.quality):
+        switch.input(retuned, everything, shared.restored, trigger_mode="always_last", **EVENT)
+    edited = [field.input for field in panel.values if field not in (panel.method, panel.quality)]
+    gr.on(edited, handlers.drafted, everything, [wire], trigger_mode="always_last", **EVENT)
+    panel.go.run(handlers.run, everything, [wire], **EVENT).then(**shared.follow)
+    panel.go.cancel(handlers.cancel, [sid], [wire], **EVENT)

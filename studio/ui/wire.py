@@ -1,0 +1,15 @@
+"""The one line from the server to the page: an invisible `gr.HTML` whose value is the latest message.
+
+Handlers return a `payload.Payload` into it; ``store.js`` keeps the newest view and lets the panels draw themselves.
+No message text ever passes through a template.
+"""
+
+from __future__ import annotations
+
+import gradio as gr
+
+RECEIVE = "watch('value', () => window.palimpsest.receive(props.value))"
+
+
+def build() -> gr.HTML:
+    return gr.HTML(value=None, html_template="<i></i>", js_on_load=RECEIVE, elem_id="wire", apply_default_css=False)
