@@ -1,0 +1,231 @@
+"""Runs methods over cases and keeps one row for each; a run that was stopped goes on where it was.
+
+The folder that it writes holds ``rows.jsonl`` (one finished edit a line) and the pictures, which `report` reads.
+The engine and the judge are given, so this file imports no torch.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from PIL import Image
+
+from pipelines.catalog import settings
+from pipelines.contract import EditRequest, EditResult, Mask, Picture, Quality
+from pipelines.errors import PipelineError
+from pipelines.evaluation.cases import Case
+from pipelines.evaluation.metrics import Verdict, kept_region, overlap, psnr, verdict
+from pipelines.masks.prompts import Click, MaskPrompts
+from pipelines.masks.segmenter import MaskAnswer
+from pipelines.params import Params
+from pipelines.toybox.render import render
+from pipelines.toybox.words import Attributes
+
+ROWS = "rows.jsonl"
+
+JUDGE = Path(__file__).resolve().parents[2] / "assets" / "models" / "toybox-judge"
+
+
+class Editor(Protocol):
+    """The part of `pipelines.engine.Engine` that is measured."""
+
+    def edit(self, model: str, method: str, request: EditRequest, params: Params) -> EditResult: ...
+
+    def segment(self, picture: Picture, prompts: MaskPrompts) -> MaskAnswer: ...
+
+
+Reader = Callable[[Picture], Attributes]
+"""Reads the attributes of a picture: the judge, which no editor ever sees."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What all rows of one run share; rows of another setup in the same folder are left alone."""
+
+    model: str
+    quality: Quality
+    seed: int
+    """Of the only candidate; the same for every case."""
+    true_masks: bool
+
+
+@dataclass(frozen=True)
+class Row:
+    """One case edited by one method."""
+
+    case: str
+    scope: str
+    method: str
+    model: str
+    quality: str
+    seed: int
+    true_masks: bool
+    subject: str
+    background: str
+    read: dict[str, str | None]
+    asked_right: bool
+    kept_right: bool
+    both_right: bool
+    wrong: tuple[str, ...]
+    kept_psnr: float | None
+    """dB over the part that must stay; ``None`` when nothing must (scope both) or the edit failed."""
+    outside_changed: int
+    """Kept pixels that differ, as the method itself states."""
+    outside_largest: int
+    """Largest such difference, 0 to 255."""
+    mask_overlap: float
+    """IoU of the mask that was used with the true one."""
+    seconds: float
+    """The whole edit, mask not counted."""
+    weights_restored: bool
+    error: str = ""
+    """The message of an edit that was refused or failed; such a row counts as wrong in everything."""
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What makes it a row of its own."""
+        return (self.case, self.method, self.model, self.quality, self.seed, self.true_masks)
+
+
+def read_rows(folder: Path) -> list[Row]:
+    """The rows in `folder`, in the order they were finished. A last line that was cut off is dropped."""
+    path = folder / ROWS
+    rows = []
+    for line in path.read_text().splitlines() if path.is_file() else ():
+        try:
+            values = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        rows.append(Row(**{**values, "wrong": tuple(values["wrong"])}))
+    return rows
+
+
+def picture_path(folder: Path, row: Row) -> Path:
+    """Where the result of `row` is kept."""
+    masks = "-true-masks" if row.true_masks else ""
+    return folder / f"{row.model}-{row.method}-{row.quality}-{row.seed}{masks}" / f"{row.case}.png"
+
+
+def mask_path(folder: Path, row: Row) -> Path:
+    """Where the mask of `row` is kept."""
+    return picture_path(folder, row).with_suffix(".mask.png")
+
+
+def embedded_judge() -> Reader:
+    """The judge of ``assets/models/toybox-judge``; raises `ModelError` when it is not there."""
+    from pipelines.toybox.judge import Judge  # brings torch
+
+    judge = Judge.load(JUDGE)
+    return lambda picture: judge.read([picture])[0].attributes
+
+
+def run_benchmark(
+    engine: Editor,
+    model: str,
+    methods: Sequence[str],
+    quality: Quality,
+    cases: Sequence[Case],
+    out: Path,
+    on_row: Callable[[Row], None] = lambda _: None,
+    *,
+    read: Reader | None = None,
+    seed: int = 7,
+    true_masks: bool = False,
+) -> list[Row]:
+    """Edit every case by every method; `on_row` is told of each row, those of an earlier run in `out` included.
+
+    Rows come case by case, so that a run that is cut short still compares the methods on the same cases. `read` is
+    the embedded judge unless another is given. With `true_masks` the world's own masks are used instead of one click
+    on the segmenter.
+    """
+    read = read or embedded_judge()
+    setup = Setup(model, quality, seed, true_masks)
+    out.mkdir(parents=True, exist_ok=True)
+    done = {row.key: row for row in read_rows(out)}
+    rows = []
+    for case in cases:
+        picture = render(case.source).picture
+        for method in methods:
+            key = (case.name, method, model, str(quality), seed, true_masks)
+            if key not in done:
+                done[key] = _run_one(engine, read, method, case, picture, out, setup)
+            rows.append(done[key])
+            on_row(done[key])
+    return rows
+
+
+def _run_one(engine: Editor, read: Reader, method: str, case: Case, picture: Picture, out: Path, setup: Setup) -> Row:
+    mask, result, error, seconds = np.zeros(picture.shape[:2], bool), None, "", 0.0
+    try:
+        mask = _mask(engine, case, picture, setup)
+        started = time.perf_counter()
+        request = EditRequest(picture, mask, case.subject, case.background, case.scope, setup.seed)
+        result = engine.edit(setup.model, method, request, settings(method, setup.quality))
+        seconds = time.perf_counter() - started
+    except PipelineError as failure:
+        error = str(failure)
+    row = _row(read, method, case, picture, mask, result, error, seconds, setup)
+    path = picture_path(out, row)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(mask).save(mask_path(out, row))
+    if result is not None:
+        Image.fromarray(result.candidates[0].picture).save(path)
+    with (out / ROWS).open("a") as file:
+        file.write(json.dumps(asdict(row)) + "\n")
+    return row
+
+
+def _mask(engine: Editor, case: Case, picture: Picture, setup: Setup) -> Mask:
+    if setup.true_masks:
+        return render(case.source).mask
+    return engine.segment(picture, MaskPrompts(clicks=(Click(case.click.x, case.click.y),))).mask
+
+
+def _row(
+    read: Reader,
+    method: str,
+    case: Case,
+    picture: Picture,
+    mask: Mask,
+    result: EditResult | None,
+    error: str,
+    seconds: float,
+    setup: Setup,
+) -> Row:
+    true_mask = render(case.source).mask
+    found, kept, seen = Verdict(False, False, ()), None, Attributes()
+    if result is not None:
+        edited = result.candidates[0].picture
+        seen = read(edited)
+        found = verdict(case, seen)
+        kept = psnr(picture, edited, kept_region(true_mask, case.scope))
+    outside = result.candidates[0].outside if result else None
+    return Row(
+        case=case.name,
+        scope=case.scope,
+        method=method,
+        model=setup.model,
+        quality=setup.quality,
+        seed=setup.seed,
+        true_masks=setup.true_masks,
+        subject=case.subject,
+        background=case.background,
+        read=asdict(seen),
+        asked_right=found.asked_right,
+        kept_right=found.kept_right,
+        both_right=found.both_right,
+        wrong=found.wrong,
+        kept_psnr=kept,
+        outside_changed=outside.changed if outside else 0,
+        outside_largest=outside.largest if outside else 0,
+        mask_overlap=overlap(mask, true_mask),
+        seconds=round(seconds, 3),
+        weights_restored=result is None or result.weights_before == result.weights_after,
+        error=error,
+    )

@@ -1,0 +1,136 @@
+"""Edits of Toybox scenes with a known right answer: what is asked, what must stay, and where a person would click.
+
+The scenes are held out: no model of the project was trained on them. This file imports no torch.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+
+from pipelines.contract import Mask, Point, Scope
+from pipelines.toybox.data import HELD_OUT_SEED
+from pipelines.toybox.render import render
+from pipelines.toybox.scene import Scene, Subject, sample_scene
+from pipelines.toybox.words import ACTIONS, BACKGROUNDS, COLOURS, NATURAL, SUBJECTS, background_phrase, subject_phrase
+
+CASES_SEED = HELD_OUT_SEED + 500_000
+"""Case ``k`` of a scope is made from ``CASES_SEED + 1000 * scope + k``, so more cases begin with the same ones."""
+
+ATTRIBUTES = ("subject", "colour", "size", "action", "background")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One edit of one scene, and what is true of a right answer."""
+
+    name: str
+    scope: Scope
+    source: Scene
+    target: Scene
+    """The same scene as it would be drawn after the edit."""
+    click: Point
+    """Well inside the subject, in pixels of the 256 x 256 picture."""
+    subject: str
+    """What is typed for the subject; empty keeps it."""
+    background: str
+    """What is typed for the background; empty keeps it."""
+    asked: dict[str, str]
+    """Attributes that the texts name, with the values they ask for."""
+    kept: dict[str, str]
+    """Attributes that the edit must leave as they are."""
+
+
+def click_inside(mask: Mask) -> Point:
+    """The pixel of `mask` that lies deepest inside it; raises `ValueError` for an empty mask."""
+    if not mask.any():
+        raise ValueError("an empty mask has no inside to click")
+    depth = cv2.distanceTransform(np.pad(mask, 1).astype(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1]
+    y, x = divmod(int(depth.argmax()), mask.shape[1])
+    return Point(float(x), float(y))
+
+
+def _other(rng: random.Random, values: dict[str, tuple[str, ...]], than: str) -> str:
+    return rng.choice([value for value in values if value != than])
+
+
+def _recolour(subject: Subject, rng: random.Random) -> tuple[Subject, dict[str, str]]:
+    """``a blue dog`` of a dog of another colour; half of the dogs were in their natural one."""
+    before = replace(subject, colour=subject.colour if rng.random() < 0.5 else NATURAL)
+    colour = _other(rng, COLOURS, before.colour)
+    return before, {"subject": subject.kind, "colour": colour}
+
+
+def _change_kind(subject: Subject, rng: random.Random) -> tuple[Subject, dict[str, str]]:
+    """``a cat`` of a dog in its natural colour: of a red dog, nobody could say which colour the cat should have."""
+    return replace(subject, colour=NATURAL), {"subject": _other(rng, SUBJECTS, subject.kind)}
+
+
+def _change_action(subject: Subject, rng: random.Random) -> tuple[Subject, dict[str, str]]:
+    """``a dog jumping`` of one that stands. Its colour is not mentioned, so it must stay."""
+    return replace(subject, action="standing"), {
+        "subject": subject.kind,
+        "action": _other(rng, ACTIONS, "standing"),
+    }
+
+
+Change = Callable[[Subject, random.Random], tuple[Subject, dict[str, str]]]
+
+CHANGES: dict[Scope, tuple[Change, ...]] = {
+    Scope.SUBJECT: (_recolour, _change_kind),
+    Scope.BACKGROUND: (),
+    Scope.BOTH: (_recolour, _change_kind, _change_action),
+}
+"""What happens to the subject, in turn over the cases. A jump leaves the subject's place, so it needs both tracks."""
+
+
+def _phrase(asked: dict[str, str]) -> str:
+    return subject_phrase(asked["subject"], asked.get("colour", NATURAL), "medium", asked.get("action", "standing"))
+
+
+def make_case(scope: Scope, number: int) -> Case:
+    """Case `number` of `scope`, from 0; always the same one."""
+    rng = random.Random(CASES_SEED + 1000 * list(Scope).index(scope) + number)
+    source = sample_scene(rng, empty=0)
+    assert source.subject is not None
+    asked: dict[str, str] = {}
+    changes = CHANGES[scope]
+    if changes:
+        before, asked = changes[number % len(changes)](source.subject, rng)
+        source = replace(source, subject=before)
+    typed_subject = _phrase(asked) if asked else ""
+    target = source.with_subject(**{"kind" if k == "subject" else k: v for k, v in asked.items()})
+    typed_background = ""
+    if scope is not Scope.SUBJECT:
+        asked["background"] = _other(rng, BACKGROUNDS, source.background)
+        typed_background = background_phrase(asked["background"])
+        target = replace(target, background=asked["background"])
+    kept = ("background",) if scope is Scope.SUBJECT else ATTRIBUTES
+    return Case(
+        name=f"{scope}-{number:02d}",
+        scope=scope,
+        source=source,
+        target=target,
+        click=click_inside(render(source).mask),
+        subject=typed_subject,
+        background=typed_background,
+        asked=asked,
+        kept={name: value for name, value in values_of(source).items() if name in kept and name not in asked},
+    )
+
+
+def values_of(scene: Scene) -> dict[str, str]:
+    """The attributes of a scene with a subject, by name."""
+    assert scene.subject is not None
+    s = scene.subject
+    return dict(zip(ATTRIBUTES, (s.kind, s.colour, s.size, s.action, scene.background), strict=True))
+
+
+def held_out_cases(count: int = 60) -> list[Case]:
+    """`count` cases, the three scopes in turn, so that any number of them is as even as it can be."""
+    scopes = list(Scope)
+    return [make_case(scopes[k % len(scopes)], k // len(scopes)) for k in range(count)]

@@ -1,0 +1,127 @@
+"""Sums up benchmark rows: a table for people, JSON for machines, and sheets of pictures to look at."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from pipelines.contract import Scope
+from pipelines.evaluation.benchmark import Row, mask_path, picture_path
+from pipelines.evaluation.cases import Case
+from pipelines.toybox.render import render
+
+TILE = 128
+"""Side of a picture on a sheet, in pixels."""
+
+CASES_A_LINE = 4
+
+EVERY = "all"
+"""The scope of a summary over all scopes."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What one method reached on the cases of one scope (or `EVERY`). Shares are 0 to 1 of all its cases."""
+
+    method: str
+    scope: str
+    cases: int
+    asked_right: float
+    kept_right: float
+    both_right: float
+    kept_psnr: float | None
+    """Mean over the cases that have a kept region, dB; equal pictures count as 60."""
+    seconds: float
+    """Median of an edit that ran."""
+    errors: int
+
+
+def summarise(rows: Sequence[Row]) -> list[Summary]:
+    """One summary for each method and scope, and one over all scopes; methods in the order in which they occur."""
+    out = []
+    for method in dict.fromkeys(row.method for row in rows):
+        mine = [row for row in rows if row.method == method]
+        for scope in (EVERY, *Scope):
+            some = [row for row in mine if scope in (EVERY, row.scope)]
+            if some:
+                out.append(_summary(method, str(scope), some))
+    return out
+
+
+def _summary(method: str, scope: str, rows: list[Row]) -> Summary:
+    psnrs = [row.kept_psnr for row in rows if row.kept_psnr is not None]
+    times = [row.seconds for row in rows if not row.error]
+    return Summary(
+        method=method,
+        scope=scope,
+        cases=len(rows),
+        asked_right=statistics.mean(row.asked_right for row in rows),
+        kept_right=statistics.mean(row.kept_right for row in rows),
+        both_right=statistics.mean(row.both_right for row in rows),
+        kept_psnr=statistics.mean(psnrs) if psnrs else None,
+        seconds=statistics.median(times) if times else 0.0,
+        errors=sum(bool(row.error) for row in rows),
+    )
+
+
+def as_json(rows: Sequence[Row]) -> dict[str, Any]:
+    """The summaries and the rows, ready for `json.dumps`."""
+    return {
+        "summary": [asdict(summary) for summary in summarise(rows)],
+        "rows": [asdict(row) for row in rows],
+    }
+
+
+def as_table(summaries: Sequence[Summary]) -> str:
+    """The summaries in aligned columns of text."""
+    head = ("method", "scope", "cases", "asked", "kept", "both", "kept PSNR", "seconds", "errors")
+    lines = [head, *(_cells(summary) for summary in summaries)]
+    widths = [max(len(line[k]) for line in lines) for k in range(len(head))]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(w) if k < 2 else cell.rjust(w) for k, (cell, w) in enumerate(zip(line, widths, strict=True))
+        )
+        for line in lines
+    )
+
+
+def _cells(s: Summary) -> tuple[str, ...]:
+    shares = (f"{share:.1%}" for share in (s.asked_right, s.kept_right, s.both_right))
+    kept = "-" if s.kept_psnr is None else f"{s.kept_psnr:.1f} dB"
+    return (s.method, s.scope, str(s.cases), *shares, kept, f"{s.seconds:.1f}", str(s.errors))
+
+
+def write_sheet(folder: Path, rows: Sequence[Row], cases: Sequence[Case], path: Path) -> None:
+    """Source, mask and result of every row as one PNG, with what was asked above and what went wrong below."""
+    by_name = {case.name: case for case in cases}
+    tiles = [_tile(folder, row, by_name[row.case]) for row in rows]
+    blank = Image.new("RGB", tiles[0].size, "white")
+    tiles += [blank] * (-len(tiles) % CASES_A_LINE)
+    lines = [
+        np.concatenate([np.asarray(tile) for tile in tiles[k : k + CASES_A_LINE]], 1)
+        for k in range(0, len(tiles), CASES_A_LINE)
+    ]
+    Image.fromarray(np.concatenate(lines)).save(path, optimize=True)
+
+
+def _tile(folder: Path, row: Row, case: Case) -> Image.Image:
+    tile = Image.new("RGB", (3 * TILE + 8, TILE + 36), "white")
+    draw = ImageDraw.Draw(tile)
+    files = (mask_path(folder, row), picture_path(folder, row))
+    grey = Image.new("RGB", (TILE, TILE), "grey")
+    pictures = [
+        Image.fromarray(render(case.source).picture),
+        *(Image.open(file).convert("RGB") if file.is_file() else grey for file in files),
+    ]
+    for k, picture in enumerate(pictures):
+        tile.paste(picture.resize((TILE, TILE), Image.Resampling.BOX), (k * TILE, 16))
+    asked = " | ".join(text or "(keep)" for text in (case.subject, case.background))
+    draw.text((3, 2), f"{row.case} {row.method}: {asked}", "black")
+    draw.text((3, TILE + 18), (row.error or "; ".join(row.wrong) or "right")[:62], "green" if row.both_right else "red")
+    return tile
