@@ -1,0 +1,61 @@
+# Two commands are enough on a fresh machine with Python 3.11+, make and git:  make run   and   make test
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+# The same few threads for every library, so that two of them never fight over the cores.
+MINUTES ?= 20
+DEVICE ?= auto
+MODELS := autoencoder text-to-image segmenter judge clip
+
+.PHONY: help setup browser run test check format bench bench-speed screenshots baselines train clean
+
+help: ## list these commands
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+setup: $(STAMP) ## create .venv and install the pinned versions; does nothing when that is done
+
+# The stamp is written last: an install that was interrupted is taken up again.
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v < (3, 14) else \
+		"Palimpsest needs Python 3.11 to 3.13; $(PYTHON) is %d.%d. Name another one: make setup PYTHON=python3.12" % v[:2])'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { rm -rf .venv; \
+		echo 'Python came without venv; on Debian and Ubuntu: apt-get install python3-venv' >&2; exit 1; }
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+browser: $(STAMP) ## find or install a browser for the tests
+	@$(BIN)/python tests/browser/install.py
+
+run: $(STAMP) ## open the studio at 127.0.0.1
+	$(BIN)/python launch.py
+
+test: $(STAMP) browser ## run every test
+	$(BIN)/python -m pytest
+
+check: $(STAMP) ## format, lint, types and import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMP) ## put the code into its one form
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(STAMP) ## every method on 60 held-out cases
+	$(BIN)/python launch.py bench --cases 60 --methods layered,sdedit,inpaint --out build/bench
+
+bench-speed: $(STAMP) ## seconds and memory of what a person waits for
+	$(BIN)/python launch.py speed
+
+screenshots: $(STAMP) browser ## take the README's pictures anew
+	$(BIN)/python tests/browser/screenshots.py assets/screenshots
+
+train: $(STAMP) ## train the embedded models again: MINUTES= each, DEVICE=auto|cpu|cuda, MODELS='judge clip'
+	for model in $(MODELS); do \
+		$(BIN)/python -m pipelines.toybox.train $$model --minutes $(MINUTES) --device $(DEVICE) || exit 1; done
+
+clean: ## remove what was built, not .venv
+	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

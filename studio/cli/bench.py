@@ -1,0 +1,56 @@
+"""``bench``: methods side by side on edits of the embedded world with known right answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, cast
+
+import typer
+
+from pipelines.catalog import CATALOG, method
+from pipelines.contract import Quality
+from pipelines.evaluation.benchmark import Editor, Row, run_benchmark
+from pipelines.evaluation.cases import held_out_cases
+from pipelines.evaluation.report import as_json as rows_as_json
+from pipelines.evaluation.report import as_table, summarise, write_sheet
+from studio.cli import options
+from studio.cli.report import answer, say
+from studio.jobs.work import lazy_engine
+
+SHEET = "sheet.png"
+
+
+def bench(
+    cases: Annotated[int, typer.Option(help="How many edits; a third each for subject, background, both.", min=1)] = 60,
+    methods: Annotated[str, typer.Option(help="Names from `methods`, separated by commas.")] = ",".join(CATALOG),
+    quality: Annotated[Quality, typer.Option(help="How much work each edit is given.")] = Quality.STANDARD,
+    seed: Annotated[int, typer.Option(help="The seed of every edit.")] = 7,
+    true_masks: Annotated[bool, typer.Option("--true-masks", help="Use the scene's own masks, not a click.")] = False,
+    out: Annotated[
+        Path, typer.Option("--out", help="The folder for rows and pictures; a stopped run goes on there.")
+    ] = Path("build") / "bench",
+    model: Annotated[str, typer.Option(help="A name from `models`, or the path of a diffusers folder.")] = "toybox",
+    models: options.Models = [],  # noqa: B006  typer copies it
+    device: options.Device = "auto",
+    as_json: options.Json = False,
+) -> None:
+    """Measure the methods on known edits.
+
+    Counts how often each does what was asked and keeps the rest.
+    """
+    names = [method(name.strip()).name for name in methods.split(",")]
+    own, name = options.settings_and_model(model, models, device)
+    edits = held_out_cases(cases)
+    total, done = len(edits) * len(names), 0
+
+    def tell(row: Row) -> None:
+        nonlocal done
+        done += 1
+        found = "right" if row.both_right else row.error or "; ".join(row.wrong)
+        say(f"{done} of {total}  {row.case} {row.method}: {found} ({row.seconds:.1f} s)")
+
+    engine = cast(Editor, lazy_engine(own).get())
+    rows = run_benchmark(engine, name, names, quality, edits, out, tell, seed=seed, true_masks=true_masks)
+    write_sheet(out, rows, edits, out / SHEET)
+    say(f"pictures: {out / SHEET}")
+    answer(as_json, rows_as_json(rows), lambda: as_table(summarise(rows)).splitlines())

@@ -1,0 +1,124 @@
+"""``edit``: one turn without a browser, through the same engine as the page's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pipelines.catalog import CATALOG, settings
+from pipelines.contract import Candidate, EditRequest, EditResult, Mask, Quality, Scope
+from pipelines.errors import BadRequest
+from pipelines.pictures import encode_png
+from studio.cli import options
+from studio.cli.report import ProgressLine, answer, peak_memory_mb, write
+from studio.jobs.work import lazy_engine
+
+
+def edit(
+    image: options.Image,
+    out: options.Out,
+    subject: Annotated[str, typer.Option(help="What the subject becomes; left out, the subject is kept.")] = "",
+    background: Annotated[str, typer.Option(help="What is behind it; left out, the background is kept.")] = "",
+    scope: Annotated[Scope | None, typer.Option(help="What may change; by default what was described.")] = None,
+    click: options.Clicks = [],  # noqa: B006  typer copies it, here and below
+    exclude: options.Excludes = [],  # noqa: B006
+    box: options.BoxText = None,
+    mask: options.MaskFile = None,
+    grow: options.Grow = 0,
+    invert: options.Invert = False,
+    background_image: Annotated[
+        Path | None, typer.Option(help="A picture of the new background to go by.", exists=True, dir_okay=False)
+    ] = None,
+    method: Annotated[str, typer.Option(help=f"One of {', '.join(CATALOG)}; `methods` explains them.")] = "layered",
+    quality: Annotated[Quality, typer.Option(help="How much work the turn is given.")] = Quality.STANDARD,
+    seed: Annotated[int, typer.Option(help="Same seed, same machine: same picture.")] = 7,
+    candidates: Annotated[int, typer.Option(help="Results, from this seed and those after it.")] = 1,
+    assignments: Annotated[
+        list[str], typer.Option("--set", help="A setting over the preset; see `methods`.", metavar="NAME=VALUE")
+    ] = [],  # noqa: B006
+    model: Annotated[str, typer.Option(help="A name from `models`, or the path of a diffusers folder.")] = "toybox",
+    models: options.Models = [],  # noqa: B006
+    device: options.Device = "auto",
+    as_json: options.Json = False,
+) -> None:
+    """Edit one picture.
+
+    Point at the subject, and say what it and its background become.
+    Of several candidates the first is written to OUT and the others beside it (NAME-2.png, NAME-3.png ...).
+    """
+    params = settings(method, quality, options.changes_from(assignments))
+    own, name = options.settings_and_model(model, models, device)
+    asked = scope or described(subject, background, background_image)
+    picture = options.read_picture(image)
+    engine = lazy_engine(own)
+    prompts, uploaded = options.pointed_at(click, exclude, box, mask, grow, invert, picture)
+    request = EditRequest(
+        picture=picture,
+        mask=engine.segment(picture, prompts, own.segmenter, uploaded).mask,
+        subject=subject.strip(),
+        background=background.strip(),
+        scope=asked,
+        seed=seed,
+        candidates=candidates,
+        background_reference=None if background_image is None else options.read_picture(background_image),
+        feather=prompts.feather,
+    )
+    result = engine.edit(name, method, request, params, ProgressLine())
+    written = write_all(result.candidates, out)
+    about = {"model": name, "method": method, "quality": quality, "seed": seed}
+    answer(as_json, about | report(result, request.mask, written), lambda: in_words(result, request.mask, written))
+
+
+def described(subject: str, background: str, background_image: Path | None) -> Scope:
+    """What a person who gave these wants changed."""
+    asks_background = bool(background.strip()) or background_image is not None
+    if subject.strip():
+        return Scope.BOTH if asks_background else Scope.SUBJECT
+    if not asks_background:
+        raise BadRequest("nothing was asked for; give --subject TEXT, --background TEXT or both")
+    return Scope.BACKGROUND
+
+
+def write_all(candidates: tuple[Candidate, ...], out: Path) -> list[Path]:
+    """Write every candidate; the names of the files."""
+    paths = [out, *(out.with_stem(f"{out.stem}-{number}") for number in range(2, len(candidates) + 1))]
+    for path, candidate in zip(paths, candidates, strict=True):
+        write(path, encode_png(candidate.picture))
+    return paths
+
+
+def report(result: EditResult, mask: Mask, written: list[Path]) -> dict[str, Any]:
+    """What a program is told. `changed_outside` is the worst of the candidates; counts and areas are in pixels."""
+    return {
+        "stages": [{"name": s.name, "seconds": round(s.seconds, 3), "steps": s.steps} for s in result.stages],
+        "seconds": round(sum(stage.seconds for stage in result.stages), 3),
+        "mask": {"area": int(mask.sum()), "share": round(float(mask.mean()), 5)},
+        "changed_outside": {
+            "count": max(candidate.outside.changed for candidate in result.candidates),
+            "max": max(candidate.outside.largest for candidate in result.candidates),
+        },
+        "candidates": [
+            {
+                "seed": candidate.seed,
+                "out": str(path),
+                "changed_outside": {"count": candidate.outside.changed, "max": candidate.outside.largest},
+            }
+            for candidate, path in zip(result.candidates, written, strict=True)
+        ],
+        "peak_memory_mb": peak_memory_mb(),
+        "weights_before": result.weights_before,
+        "weights_after": result.weights_after,
+    }
+
+
+def in_words(result: EditResult, mask: Mask, written: list[Path]) -> list[str]:
+    """The same for a person."""
+    seconds = sum(stage.seconds for stage in result.stages)
+    lines = [f"subject: {mask.mean():.1%} of the picture; {seconds:.1f} s, {peak_memory_mb()} MB at most"]
+    for candidate, path in zip(result.candidates, written, strict=True):
+        outside = candidate.outside
+        kept = f"{outside.changed} of {outside.kept} kept pixels changed, by {outside.largest} levels at most"
+        lines.append(f"{path}: seed {candidate.seed}; {kept}")
+    return lines

@@ -1,0 +1,61 @@
+"""``methods``: the catalogue, and every setting of a method with its range and unit."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from pipelines import catalog
+from pipelines.contract import Quality
+from pipelines.params import Knob, knobs
+from studio.cli.options import Json
+from studio.cli.report import answer, table
+
+
+def methods(
+    name: Annotated[str, typer.Argument(help="The method whose settings are listed; all methods without one.")] = "",
+    as_json: Json = False,
+) -> None:
+    """List the methods, or the settings of one.
+
+    A setting is given to an edit as `edit --set NAME=VALUE`.
+    """
+    if name:
+        entry = catalog.method(name)
+        rows = [setting(entry, field) for field in knobs(entry.params)]
+        answer(as_json, rows, lambda: [f"{entry.title}: {entry.paper}", "", *table(cells(rows))])
+        return
+    entries = [
+        {"name": m.name, "title": m.title, "needs_mask": m.needs_mask, "paper": m.paper}
+        for m in catalog.CATALOG.values()
+    ]
+    answer(as_json, entries, lambda: table([(str(e["name"]), str(e["paper"])) for e in entries]))
+
+
+def cells(rows: list[dict[str, Any]]) -> list[tuple[str, ...]]:
+    """The settings of a method as a table with its head."""
+    shown = [(row["name"], *map(in_words, row["presets"].values()), row["range"], row["help"]) for row in rows]
+    return [("SETTING", *(quality.upper() for quality in Quality), "RANGE", "WHAT IT IS"), *shown]
+
+
+def in_words(value: Any) -> str:
+    """A value as it would be typed after ``--set NAME=``."""
+    return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def setting(entry: catalog.Method, field: str) -> dict[str, Any]:
+    """One setting: its default, what may be given, and each preset's value."""
+    kind, default, spec = knobs(entry.params)[field]
+    presets = {quality.value: catalog.preset(entry.name, quality).get(field, default) for quality in Quality}
+    return {"name": field, "default": default, "range": allowed(kind, spec), "help": spec.help, "presets": presets}
+
+
+def allowed(kind: type, spec: Knob) -> str:
+    """The values a setting takes, in words."""
+    if issubclass(kind, StrEnum):
+        return " | ".join(kind)
+    if kind is bool:
+        return "true | false"
+    return f"{spec.low:g} to {spec.high:g} {spec.unit}".strip()

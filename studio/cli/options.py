@@ -1,0 +1,135 @@
+"""The options that several commands share, and how what was typed becomes a value."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pipelines.contract import Box, Extent, Mask, Picture
+from pipelines.errors import BadParameter, BadRequest
+from pipelines.masks.prompts import Click, MaskPrompts
+from pipelines.pictures import decode, decode_mask, digest
+from studio.cli.report import say
+from studio.settings import Settings
+
+
+def _checked_out(path: Path) -> Path:
+    """Refuse a file that cannot be written before a minute is spent on its contents."""
+    if path.suffix.lower() != ".png":
+        raise typer.BadParameter(f"a PNG file is written, so the name must end in .png; got {path.name!r}")
+    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+        raise typer.BadParameter(f"the folder {path.parent} does not exist or cannot be written to")
+    return path
+
+
+Image = Annotated[
+    Path, typer.Option("--image", help="The picture: PNG, JPEG or WebP.", exists=True, dir_okay=False, readable=True)
+]
+Out = Annotated[Path, typer.Option("--out", help="The file to write, a PNG.", callback=_checked_out, dir_okay=False)]
+MaskFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--mask", help="The subject as a picture, white on black, instead of clicks.", exists=True, dir_okay=False
+    ),
+]
+Clicks = Annotated[
+    list[str], typer.Option("--click", help="A point on the subject, in pixels; may be repeated.", metavar="X,Y")
+]
+Excludes = Annotated[
+    list[str], typer.Option("--exclude", help="A point that is not the subject; may be repeated.", metavar="X,Y")
+]
+BoxText = Annotated[
+    str | None, typer.Option("--box", help="A box around the subject, in pixels.", metavar="LEFT,TOP,RIGHT,BOTTOM")
+]
+Grow = Annotated[int, typer.Option("--grow", help="Grow the mask by so many pixels; negative shrinks it.")]
+Invert = Annotated[bool, typer.Option("--invert", help="Take everything but what was clicked.")]
+Models = Annotated[
+    list[Path],
+    typer.Option(
+        "--models", help="A further folder with model folders in it; may be repeated.", exists=True, file_okay=False
+    ),
+]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+
+
+def settings_from(models: list[Path], device: str = "auto") -> Settings:
+    """The settings of this machine with the command's own on top."""
+    settings = Settings()
+    return replace(settings, model_folders=(*settings.model_folders, *models), device=device)
+
+
+def settings_and_model(model: str, models: list[Path], device: str) -> tuple[Settings, str]:
+    """The settings and the model's name, when `model` may also be the path of its folder."""
+    path = Path(model).expanduser()
+    if len(path.parts) < 2 or not path.is_dir():
+        return settings_from(models, device), model
+    path = path.resolve()
+    own = settings_from(models, device)
+    return replace(own, model_folders=(path.parent, *own.model_folders)), path.name
+
+
+def read_picture(path: Path) -> Picture:
+    """The pixels of a file; what had to be changed about it is said. Raises `BadPicture`."""
+    decoded = decode(path.read_bytes())
+    for note in decoded.notes:
+        say(f"{path.name}: {note}")
+    return decoded.picture
+
+
+def pointed_at(
+    clicks: list[str],
+    excludes: list[str],
+    box: str | None,
+    mask: Path | None,
+    grow: int,
+    invert: bool,
+    picture: Picture,
+) -> tuple[MaskPrompts, Mask | None]:
+    """What was pointed at, checked against the picture's size, and the mask that was given as a file."""
+    points = [(text, "--click", True) for text in clicks] + [(text, "--exclude", False) for text in excludes]
+    placed = [(numbers(text, 2, option, "120,150"), include) for text, option, include in points]
+    edges = None if box is None else Box(*numbers(box, 4, "--box", "40,30,200,180"))
+    data = None if mask is None else mask.read_bytes()
+    prompts = MaskPrompts(
+        clicks=tuple(Click(x, y, include) for (x, y), include in placed),
+        box=edges,
+        uploaded=None if data is None else digest(data),
+        grow=grow,
+        invert=invert,
+    )
+    if prompts.is_empty:
+        raise BadRequest("the subject was not pointed at; give --click X,Y or --box or --mask FILE")
+    extent = Extent.of(picture)
+    return MaskPrompts.from_json(prompts.to_json(), extent), None if data is None else decode_mask(data, extent)
+
+
+def numbers(text: str, count: int, option: str, example: str) -> list[float]:
+    """`count` finite numbers separated by commas; raises `BadRequest` naming the option."""
+    try:
+        values = [float(part) for part in text.split(",")]
+    except ValueError:
+        values = []
+    if len(values) != count or not all(math.isfinite(value) for value in values):
+        raise BadRequest(f"{option} needs {count} numbers like {example}; got {text!r}")
+    return values
+
+
+def changes_from(assignments: list[str]) -> dict[str, Any]:
+    """``name=value`` texts as settings: numbers, true and false are read as such, all else is text."""
+    changes: dict[str, Any] = {}
+    for assignment in assignments:
+        name, equals, text = assignment.partition("=")
+        if not equals or not name:
+            raise BadParameter(f"--set needs name=value, like steps=30; got {assignment!r}")
+        try:
+            changes[name] = json.loads(text)
+        except ValueError:
+            changes[name] = text
+    return changes

@@ -1,0 +1,71 @@
+"""``serve``: the studio in a browser."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import os
+import sys
+import webbrowser
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from studio.app import build_studio
+from studio.cli.options import Device, Models, settings_and_model
+from studio.cli.report import say
+from studio.settings import Settings
+
+DEFAULTS = Settings()
+
+
+def serve(
+    port: Annotated[int, typer.Option(help="0 takes a free one.", min=0, max=65_535)] = DEFAULTS.port,
+    host: Annotated[str, typer.Option(help="The address to listen at; others can reach only 0.0.0.0.")] = DEFAULTS.host,
+    data: Annotated[
+        Path, typer.Option(help="The folder that keeps sessions and pictures.", file_okay=False)
+    ] = DEFAULTS.data,
+    model: Annotated[str, typer.Option(help="The model new sessions start with, by name or folder.")] = DEFAULTS.model,
+    models: Models = [],  # noqa: B006  typer copies it
+    device: Device = DEFAULTS.device,
+    browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
+    warm_up: Annotated[bool, typer.Option(help="Load the model before it is asked for.")] = DEFAULTS.warm_up,
+) -> None:
+    """Open the studio in the browser."""
+    from studio.ui.app import open_page  # gradio takes seconds to import, and no other command needs it
+
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    own, name = settings_and_model(model, models, device)
+    settings = replace(own, host=host, port=port, data=data, model=name, warm_up=warm_up)
+    if not is_loopback(host):
+        say(f"Anyone who can reach {host} can now use this studio and see its sessions: there is no password.")
+    studio = build_studio(settings)
+    try:
+        page = open_page(studio, settings)
+    except OSError:
+        studio.close()
+        raise typer.BadParameter(f"the port {port} at {host} is taken; name another one, like --port 7861") from None
+    say(f"Palimpsest is open at {page.url}  (Ctrl-C stops it; sessions are kept in {data})")
+    if browser and has_desktop():
+        webbrowser.open(page.url)
+    try:
+        page.page.block_thread()
+    finally:
+        page.close()
+        studio.close()
+
+
+def is_loopback(host: str) -> bool:
+    """True when only this machine can reach `host`."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def has_desktop() -> bool:
+    """True where a browser can show itself: without a desktop one would open in this very terminal."""
+    return sys.platform in ("darwin", "win32") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
