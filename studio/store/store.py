@@ -89,6 +89,7 @@ class Store:
     def __init__(self, folder: Path, files: Files | None = None) -> None:
         """Raises a `DataFolderError` or `StorageError` before anything is changed if the folder cannot be used."""
         files = files or Files()
+        self.folder = folder
         with storing():
             folder.mkdir(parents=True, exist_ok=True)
         self._lock = FolderLock(folder)

@@ -29,7 +29,10 @@ def test_the_id_is_pinned_so_that_stored_turns_keep_theirs() -> None:
     original = Turn.original("1" * 64)
     assert original.id == tagged_hash("turn", {"parent": None, "request": None, "picture": "1" * 64})
     assert original.id == "10ced01eb1761dbbaf75514cc9b9706bc696ba9534995a5d0fb0007fd51c0137"
-    assert Turn.after(original.id, REQUEST, "2" * 64, Outcome()).id == "4991836a0b4e456454ee51bf2a849c0eaeb766a4dbdb3ca8c5efd66aca06f961"
+    assert (
+        Turn.after(original.id, REQUEST, "2" * 64, Outcome()).id
+        == "4991836a0b4e456454ee51bf2a849c0eaeb766a4dbdb3ca8c5efd66aca06f961"
+    )
 
 
 def test_the_id_covers_parent_request_and_picture_and_nothing_else() -> None:

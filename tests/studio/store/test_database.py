@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from studio.errors import DamagedDatabase, NewerDatabase
+from studio.store.database import MIGRATIONS, journal_for, open_database
+
+NEXT = '''
+"""A later version."""
+import sqlalchemy as sa
+from alembic import op
+revision = "9001"
+down_revision = "0001"
+def upgrade():
+    op.create_table("extra", sa.Column("id", sa.Integer, primary_key=True))
+    op.drop_table("staged")
+    {then}
+'''
+
+
+def later(tmp_path: Path, then: str = "pass") -> Path:
+    """The migrations with one more."""
+    folder = tmp_path / "migrations"
+    shutil.copytree(MIGRATIONS, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "versions" / "9001_later.py").write_text(NEXT.format(then=then))
+    return folder
+
+
+def schema(path: Path) -> list[tuple[str, ...]]:
+    with closing(sqlite3.connect(path)) as connection:
+        tables = connection.execute("SELECT name, sql FROM sqlite_master ORDER BY name").fetchall()
+        return [*tables, *connection.execute("SELECT version_num FROM alembic_version").fetchall()]
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    path = tmp_path / "studio.db"
+    open_database(path).dispose()
+    return path
+
+
+def test_wal_reset_bug_chooses_the_journal() -> None:
+    assert journal_for((3, 40, 1)) == ("DELETE", "EXTRA") == journal_for((3, 51, 2))
+    assert journal_for((3, 51, 3)) == ("WAL", "FULL")
+
+
+def test_the_chosen_journal_is_in_force(database: Path) -> None:
+    engine = open_database(database)
+    with engine.connect() as connection:
+        journal, _ = journal_for(sqlite3.sqlite_version_info)
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == journal.lower()
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == (3 if journal == "DELETE" else 2)
+        assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
+    engine.dispose()
+
+
+def test_opening_again_changes_nothing_and_makes_no_backup(database: Path) -> None:
+    before = database.read_bytes()
+    open_database(database).dispose()
+    assert database.read_bytes() == before and not (database.parent / "backups").exists()
+
+
+def test_an_upgrade_makes_a_whole_backup_first(database: Path, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("INSERT INTO jobs (id, sid, kind, state, queued_at) VALUES ('j', 's', 'edit', 'done', 1)")
+    open_database(database, later(tmp_path)).dispose()
+    assert schema(database)[-1] == ("9001",)
+    (copy,) = (tmp_path / "backups").iterdir()
+    with closing(sqlite3.connect(copy)) as connection:
+        assert connection.execute("SELECT id FROM jobs").fetchall() == [("j",)]
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0001",)]
+
+
+def test_a_migration_that_fails_midway_changes_nothing(database: Path, tmp_path: Path) -> None:
+    before = schema(database)
+    with pytest.raises(ZeroDivisionError):
+        open_database(database, later(tmp_path, then="1 / 0"))
+    assert schema(database) == before
+
+
+def test_a_newer_database_is_refused_and_left_as_it_is(database: Path, tmp_path: Path) -> None:
+    open_database(database, later(tmp_path)).dispose()
+    before = database.read_bytes()
+    with pytest.raises(NewerDatabase, match=r"schema 9001; this one knows up to 0001.*Nothing was changed"):
+        open_database(database)
+    assert database.read_bytes() == before
+
+
+def test_a_damaged_database_is_refused_and_left_as_it_is(database: Path) -> None:
+    for damage in (b"not a database at all, but long enough to be one" * 100, b"SQLite format 3\0" + b"\xff" * 4096):
+        database.write_bytes(damage)
+        with pytest.raises(DamagedDatabase, match="is damaged"):
+            open_database(database)
+        assert database.read_bytes() == damage
+
+
+def test_an_empty_file_is_a_new_database(tmp_path: Path) -> None:
+    path = tmp_path / "studio.db"
+    path.touch()
+    open_database(path).dispose()
+    assert schema(path)[-1] == ("0001",)

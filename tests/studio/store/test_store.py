@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, event
+
+from studio.errors import DataFolderInUse, StorageError, StorageFull
+from studio.history.turn import Outcome
+from studio.store.store import JobNote, Record, Staged, Store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Any:
+    store = Store(tmp_path / "data")
+    yield store
+    store.close()
+
+
+def test_a_session_reads_back_as_it_was_saved(store: Store, record: Record, turn_after: Any) -> None:
+    assert store.load("sid") is None
+    store.save(record, None)
+    assert store.load("sid") == record
+    first = turn_after(record.tree.here, "1" * 64, 1)
+    second = turn_after(record.tree.here, "2" * 64, 2)
+    staged = Staged(first.id, "3" * 64, first.request, Outcome(seconds=2.0))
+    grown = replace(record, tree=record.tree.append(first).undo().append(second), staged=(staged,), rev=1)
+    store.save(grown, record)
+    assert store.load("sid") == grown
+    back = replace(grown, tree=grown.tree.jump(first.id), staged=(), rev=2, panel={"draft": {"subject": "dog"}})
+    store.save(back, grown)
+    assert store.load("sid") == back
+    (summary,) = store.summaries()
+    assert (summary.sid, summary.turns, summary.picture) == ("sid", 2, "1" * 64)
+
+
+def test_order_is_of_appending_whatever_the_clock_says(store: Store, record: Record, turn_after: Any) -> None:
+    first = replace(turn_after(record.tree.here, "1" * 64), created_at=9e9)
+    second = replace(turn_after(first, "2" * 64), created_at=-5.0)
+    grown = replace(record, tree=record.tree.append(first).append(second))
+    store.save(grown, None)
+    loaded = store.load("sid")
+    assert loaded is not None and list(loaded.tree.turns) == [record.tree.current, first.id, second.id]
+
+
+def test_a_full_disk_saves_nothing_and_is_survived(store: Store, record: Record, turn_after: Any) -> None:
+    store.save(record, None)
+    large = {"draft": {"subject": "dog " * 50_000}}
+    grown = replace(record, tree=record.tree.append(turn_after(record.tree.here, "1" * 64)), rev=1, panel=large)
+
+    def limit(connection: Connection, pages: int = 1) -> None:  # SQLite rounds up to what the file has now
+        connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
+
+    event.listen(store.engine, "begin", limit)
+    with pytest.raises(StorageFull, match="no space left"):
+        store.save(grown, record)
+    event.remove(store.engine, "begin", limit)
+    assert store.load("sid") == record
+    event.listen(store.engine, "begin", lambda connection: limit(connection, 1_000_000))
+    store.save(grown, record)
+    assert store.load("sid") == grown
+
+
+def test_a_commit_that_fails_saves_nothing(store: Store, record: Record, turn_after: Any) -> None:
+    store.save(record, None)
+    grown = replace(record, tree=record.tree.append(turn_after(record.tree.here, "1" * 64)), rev=1)
+
+    def pulled(connection: Connection) -> None:
+        raise OSError(errno.EIO, "the disk was pulled")
+
+    event.listen(store.engine, "commit", pulled)
+    with pytest.raises(StorageError, match="the disk was pulled"):
+        store.save(grown, record)
+    event.remove(store.engine, "commit", pulled)
+    assert store.load("sid") == record
+    store.save(grown, record)
+    assert store.load("sid") == grown
+
+
+def test_jobs_left_open_are_interrupted_at_the_next_start(store: Store) -> None:
+    for i, state in enumerate(("queued", "running", "done", "failed", "cancelled")):
+        store.save_job(JobNote(f"j{i}", f"s{i}", "edit", state, queued_at=float(i)))
+    assert store.interrupt_jobs(50.0) == 2
+    states = [store.last_job(f"s{i}") for i in range(5)]
+    assert [note.state for note in states if note] == ["interrupted", "interrupted", "done", "failed", "cancelled"]
+    assert store.interrupt_jobs(51.0) == 0
+
+
+def test_the_sweep_keeps_whatever_a_row_names(store: Store, record: Record, turn_after: Any) -> None:
+    named = [store.pictures.put(name.encode()) for name in ("original", "turn", "draft mask")]
+    orphan = store.pictures.put(b"orphan")
+    turn = turn_after(record.tree.here, named[1])
+    original = replace(record.tree.here, picture=named[0])
+    tree = replace(record.tree, turns={original.id: original}).append(turn)
+    store.save(replace(record, tree=tree, panel={"selections": {"now": {"mask": named[2]}}}), None)
+    for path in (store.folder / "pictures").iterdir():
+        os.utime(path, (0, 0))
+    assert store.sweep() == 1
+    assert not (store.folder / "pictures" / f"{orphan}.png").exists()
+    assert [store.pictures.get(digest) for digest in named] == [b"original", b"turn", b"draft mask"]
+
+
+def test_a_second_server_is_refused_with_the_first_ones_pid(store: Store, tmp_path: Path) -> None:
+    script = "import sys, pathlib; from studio.store.store import Store; Store(pathlib.Path(sys.argv[1]))"
+    command = [sys.executable, "-c", script, str(tmp_path / "data")]
+    second = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert second.returncode == 1 and f"process {os.getpid()}) already uses" in second.stderr
+    with pytest.raises(DataFolderInUse, match=f"process {os.getpid()}"):
+        Store(tmp_path / "data")
+
+
+def test_the_folder_is_free_again_after_close_and_can_be_moved(tmp_path: Path, record: Record) -> None:
+    store = Store(tmp_path / "here")
+    digest = store.pictures.put(b"picture")
+    store.save(record, None)
+    store.close()
+    (tmp_path / "here").rename(tmp_path / "wändert")
+    moved = Store(tmp_path / "wändert")
+    assert moved.load("sid") == record and moved.pictures.get(digest) == b"picture"
+    moved.close()
+
+
+def test_a_data_folder_that_is_a_file_is_said_so(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("")
+    with pytest.raises(StorageError, match="data folder"):
+        Store(tmp_path / "data")
+
+
+def test_ids_are_data_and_not_sql(store: Store, record: Record) -> None:
+    store.save(record, None)
+    assert store.load("' OR 1=1 --") is None
+    assert store.load("sid") == record
+
+
+KILLED = """
+import sys, pathlib, itertools
+from dataclasses import replace
+sys.path.insert(0, sys.argv[2])
+from pipelines.contract import Quality, Scope
+from studio.history.tree import Tree
+from studio.history.turn import *
+from studio.store.store import Record, Store
+store = Store(pathlib.Path(sys.argv[1]))
+record = store.load("sid")
+if record is None:
+    record = Record("sid", "n", 1.0, 1, 1, Tree.planted(Turn.original(store.pictures.put(b"0"))), {})
+    store.save(record, None)
+for i in itertools.count(len(record.tree.turns)):
+    picture = store.pictures.put(str(i).encode())
+    asked = TurnRequest("m", "w", "sdedit", {}, Quality.DRAFT, "", "", Scope.BOTH, i, None, {}, 2.0)
+    turn = Turn.after(record.tree.current, asked, picture, Outcome())
+    new = replace(record, tree=record.tree.append(turn), rev=record.rev + 1)
+    store.save(new, record)
+    record = new
+    print(turn.id, flush=True)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="SIGKILL")
+def test_kill_9_while_saving_leaves_every_acknowledged_turn_whole(tmp_path: Path) -> None:
+    acknowledged: list[str] = []
+    for number in range(3):
+        command = [sys.executable, "-c", KILLED, str(tmp_path / "data"), str(Path.cwd())]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+            assert child.stdout is not None
+            acknowledged += [child.stdout.readline().strip() for _ in range(3 + 2 * number)]
+            child.kill()
+            acknowledged += child.stdout.read().split()
+        store = Store(tmp_path / "data")
+        record = store.load("sid")
+        assert record is not None and acknowledged == [i for i in acknowledged if i in record.tree.turns]
+        assert len(record.tree.turns) - 1 - len(set(acknowledged)) <= number + 1, "only unacknowledged ones extra"
+        for turn in record.tree.turns.values():
+            store.pictures.get(turn.picture)
+        store.sweep()
+        assert not list((tmp_path / "data" / "pictures").glob("*.part"))
+        store.close()
+    with closing(sqlite3.connect(tmp_path / "data" / "studio.db")) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
