@@ -147,7 +147,8 @@ class EditResult:
     """What a method gives back.
 
     `weights_before` and `weights_after` are checksums of every parameter and buffer of the bundle; they are equal
-    unless there is a bug; the engine measures them, a method leaves them empty. `fitted` is the method's reusable state as safetensors bytes, or ``None``.
+    unless there is a bug; the engine measures them, a method leaves them empty. `fitted` is the method's reusable
+    state as safetensors bytes, or ``None``.
     """
 
     candidates: tuple[Candidate, ...]

@@ -141,7 +141,7 @@ def edited_region(mask: Mask, scope: Scope, feather: float) -> Mask:
         return np.ones_like(mask)
     if scope is Scope.BACKGROUND:
         return ~mask
-    return grown(mask, math.ceil(SEAM_MARGIN * max(mask.shape) + feather))
+    return grown(mask, math.ceil(SEAM_MARGIN * max(mask.shape) + feather + 1))
 
 
 def seam(region: Mask, feather: float) -> NDArray[np.float32]:

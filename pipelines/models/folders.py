@@ -1,9 +1,9 @@
 """Finds model folders and says what each can do and what it lacks. Reads names and JSON only, never weights.
 
 A text-to-image model is a diffusers folder (``model_index.json``). Every other one says in its ``config.json`` what it
-is: a segmenter ``"_class_name": "Sam"``, a CLIP ``"model_type": "clip"``, a judge ``"kind": "judge"``. Beside either
-may stand a ``card.json`` with a ``title`` and ``notes``: limits in words, shown in the page. A published SAM may also
-be a single file (``sam_vit_b_01ec64.pth``). This file imports no torch.
+is: a segmenter ``"_class_name": "Sam"``, a CLIP ``"model_type": "clip"``, a judge ``"model_type": "toybox-judge"``.
+Beside either may stand a ``card.json`` with a ``title`` and ``notes``: limits in words, shown in the page. A published
+SAM may also be a single file (``sam_vit_b_01ec64.pth``). This file imports no torch.
 """
 
 from __future__ import annotations
@@ -19,6 +19,11 @@ from pipelines.errors import ModelError
 TEXT_TO_IMAGE = "text-to-image"
 SEGMENTER = "segmenter"
 KINDS = (TEXT_TO_IMAGE, SEGMENTER, "clip", "judge")
+_BY_CONFIG = {
+    ("_class_name", "Sam"): SEGMENTER,
+    ("model_type", "clip"): "clip",
+    ("model_type", "toybox-judge"): "judge",
+}
 PARTS = {
     "unet": ("UNet2DConditionModel",),
     "vae": ("AutoencoderKL", "AutoencoderTiny"),
@@ -72,10 +77,7 @@ def _kind(folder: Path) -> str | None:
     if not (folder / "config.json").is_file():
         return None
     config = read_json(folder / "config.json")
-    if config.get("_class_name") == "Sam":
-        return SEGMENTER
-    kind = config.get("kind") or config.get("model_type")
-    return kind if kind in KINDS else None
+    return next((kind for (key, value), kind in _BY_CONFIG.items() if config.get(key) == value), None)
 
 
 def _resolution(folder: Path, kind: str) -> int:

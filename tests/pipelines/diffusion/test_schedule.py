@@ -1,0 +1,98 @@
+"""The schedule against diffusers' own scheduler, and the loop against its pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from diffusers import DDIMScheduler
+
+from pipelines.diffusion.denoise import Hold, always, denoise
+from pipelines.diffusion.fit import fit
+from pipelines.diffusion.guidance import guided_noise
+from pipelines.diffusion.schedule import DONE, Schedule
+from pipelines.errors import NumericalError
+from pipelines.models.bundle import ModelBundle
+
+CONFIG = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "clip_sample": False}
+
+
+@pytest.mark.parametrize("extra", [{"set_alpha_to_one": False, "steps_offset": 1}, {"timestep_spacing": "trailing"}])
+def test_a_run_is_that_of_diffusers_ddim(extra: dict) -> None:
+    scheduler = DDIMScheduler(**CONFIG, **extra)
+    scheduler.set_timesteps(10)
+    schedule = Schedule.from_config(dict(scheduler.config))
+    timesteps = schedule.timesteps(10)
+    assert timesteps == scheduler.timesteps.tolist()
+    draw = torch.Generator().manual_seed(0)
+    ours = theirs = torch.randn(1, 4, 8, 8, generator=draw)
+    for t, t_next in zip(timesteps, [*timesteps[1:], DONE], strict=True):
+        eps = torch.randn(1, 4, 8, 8, generator=draw)
+        ours = schedule.step(ours, eps, t, t_next)
+        theirs = scheduler.step(eps, t, theirs).prev_sample
+        assert torch.allclose(ours, theirs, atol=1e-4)
+
+
+def test_noising_takes_one_timestep_or_one_each() -> None:
+    schedule = Schedule.from_config(CONFIG)
+    z, eps = torch.ones(3, 4, 2, 2), torch.full((3, 4, 2, 2), 2.0)
+    t = torch.tensor([0, 500, 999])
+    expected = DDIMScheduler(**CONFIG).add_noise(z, eps, t)
+    assert torch.allclose(schedule.noised(z, eps, t), expected)
+    assert torch.allclose(schedule.noised(z[:1], eps[:1], 500), expected[1:2])
+    assert torch.allclose(schedule.estimate(expected[1:2], eps[1:2], 500), z[1:2], atol=1e-4)
+
+
+@pytest.mark.parametrize(("strength", "count"), [(1.0, 50), (0.7, 35), (0.02, 1), (0.001, 1)])
+def test_strength_runs_the_last_part(strength: float, count: int) -> None:
+    timesteps = Schedule.from_config(CONFIG).timesteps(50, strength)
+    assert len(timesteps) == count and timesteps[-1] == 0 and timesteps == sorted(timesteps, reverse=True)
+
+
+def test_a_run_of_every_timestep_stays_inside_the_table() -> None:
+    schedule = Schedule.from_config({**CONFIG, "steps_offset": 1})
+    assert max(schedule.timesteps(1000)) == schedule.length - 1
+
+
+@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction", "sample"])
+def test_every_prediction_type_is_turned_into_noise(prediction: str) -> None:
+    schedule = Schedule.from_config({**CONFIG, "prediction_type": prediction})
+    z_0, eps, t = torch.randn(2, 4, 3, 3), torch.randn(2, 4, 3, 3), torch.tensor([100, 800])
+    a = schedule.alpha_bar[t].reshape(-1, 1, 1, 1)
+    said = {"epsilon": eps, "v_prediction": a.sqrt() * eps - (1 - a).sqrt() * z_0, "sample": z_0}[prediction]
+    assert torch.allclose(schedule.noise_from(said, schedule.noised(z_0, eps, t), t), eps, atol=1e-4)
+
+
+def test_guidance_extrapolates_from_the_empty_text(load: Callable[[str], ModelBundle]) -> None:
+    bundle = load("tiny")
+    texts = bundle.embed_texts(["", "a dog"])
+    z = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        null, told = (guided_noise(bundle, z, 500, texts[k : k + 1], texts[:1], 1.0) for k in (0, 1))
+        guided = guided_noise(bundle, z, 500, texts[1:], texts[:1], 3.0)
+    assert torch.allclose(guided, null + 3 * (told - null), atol=2e-2)
+
+
+def test_the_held_part_ends_as_the_picture(bundle: ModelBundle) -> None:
+    draw = torch.Generator().manual_seed(0)
+    z_ref, noise = (torch.randn(1, 4, 8, 8, generator=draw) for _ in range(2))
+    edited = torch.zeros(1, 1, 8, 8)
+    edited[..., :4] = 1
+    e = bundle.embed_texts([""])
+    z = denoise(
+        bundle, noise, bundle.schedule.timesteps(4), always(e), e, 1.0, lambda _: None, Hold(z_ref, edited, noise)
+    )
+    assert torch.equal(z[..., 4:], z_ref[..., 4:])
+    assert not torch.allclose(z[..., :4], z_ref[..., :4])
+
+
+def test_fit_minimises_in_float32_and_refuses_what_is_not_finite() -> None:
+    x = torch.zeros(3, requires_grad=True)
+    steps: list[None] = []
+    fit([x], lambda step: (x - 1).square().sum(), 200, 0.1, lambda: steps.append(None))
+    assert torch.allclose(x, torch.ones(3), atol=1e-2) and len(steps) == 200
+    with pytest.raises(NumericalError, match="the optimisation left the finite numbers"):
+        fit([x], lambda step: x.sum() * float("nan"), 3, 0.1, lambda: None)
+    with pytest.raises(AssertionError):
+        fit([torch.zeros(1, dtype=torch.bfloat16, requires_grad=True)], lambda step: x.sum(), 1, 0.1, lambda: None)

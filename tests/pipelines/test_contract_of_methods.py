@@ -1,0 +1,251 @@
+"""What every catalogue entry promises, whatever it does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from pipelines.catalog import CATALOG, settings
+from pipelines.contract import EditRequest, Picture, Quality, Scope
+from pipelines.engine import Engine
+from pipelines.errors import BadParameter, BadRequest, ModelError, NumericalError, UnknownMethod
+from pipelines.models.bundle import ModelBundle
+from pipelines.params import LayeredParams, Params, Tuned, knobs
+from pipelines.progress import Cancelled
+
+METHODS = sorted(CATALOG)
+LAYERED_WAYS = [("layered", tuned) for tuned in Tuned]
+WAYS = [(name, None) for name in METHODS if name != "layered"] + LAYERED_WAYS
+
+
+def small_settings(name: str, tuned: Tuned | None = None) -> Params:
+    """A few steps of everything."""
+    few = {"steps": 4, "embed_steps": 3, "tune_steps": 3, "tune_rate": 1e-3}
+    params = settings(name, Quality.EXACT, {key: few[key] for key in few if key in knobs(CATALOG[name].params)})
+    return replace(params, tuned=tuned) if isinstance(params, LayeredParams) and tuned is not None else params
+
+
+class Recorder:
+    """A progress callback that remembers, and may stop the work."""
+
+    def __init__(self, stop_at: tuple[str, int] | None = None) -> None:
+        self.calls: list[tuple[str, int, int]] = []
+        self.previews: list[Picture] = []
+        self.stop_at = stop_at
+
+    def __call__(self, stage: str, step: int, total: int, preview: Picture | None = None) -> None:
+        self.calls.append((stage, step, total))
+        if preview is not None:
+            self.previews.append(preview)
+        if (stage, step) == self.stop_at:
+            raise Cancelled
+
+
+@pytest.fixture(scope="module")
+def engine(model_folders: tuple) -> Engine:
+    return Engine(model_folders, device="cpu")
+
+
+@pytest.mark.parametrize(("name", "tuned"), WAYS)
+@pytest.mark.parametrize("model", ["tiny", "tiny-kl"])
+def test_the_same_seed_gives_the_same_bytes(
+    engine: Engine, request_for: Callable[..., EditRequest], model: str, name: str, tuned: Tuned | None
+) -> None:
+    asked, params = request_for(candidates=2), small_settings(name, tuned)
+    first = engine.edit(model, name, asked, params)
+    other = engine.edit(model, name, replace(asked, seed=99, candidates=1), params)
+    second = engine.edit(model, name, asked, params)
+    for a, b in zip(first.candidates, second.candidates, strict=True):
+        assert a.seed == b.seed and np.array_equal(a.picture, b.picture)
+    assert [c.seed for c in first.candidates] == [7, 8]
+    assert not np.array_equal(first.candidates[0].picture, first.candidates[1].picture)
+    assert not np.array_equal(first.candidates[0].picture, other.candidates[0].picture)
+    assert all(np.array_equal(c.picture.shape, asked.picture.shape) for c in first.candidates)
+    assert first.weights_before == first.weights_after == second.weights_after != ""
+
+
+@pytest.mark.parametrize(("name", "tuned"), WAYS)
+def test_progress_never_goes_back_and_ends_at_its_total(
+    engine: Engine, request_for: Callable[..., EditRequest], name: str, tuned: Tuned | None
+) -> None:
+    heard = Recorder()
+    result = engine.edit("tiny", name, request_for(candidates=2), small_settings(name, tuned), heard)
+    stages = list(dict.fromkeys(stage for stage, _, _ in heard.calls))
+    assert stages == [stage for stage in CATALOG[name].stages if stage in stages], "in the catalogue's order"
+    for stage in stages:
+        steps = [(step, total) for s, step, total in heard.calls if s == stage]
+        assert [step for step, _ in steps] == list(range(1, steps[0][1] + 1))
+        assert {total for _, total in steps} == {len(steps)}
+    assert [(report.name, report.steps) for report in result.stages] == [
+        (stage, sum(s == stage for s, _, _ in heard.calls)) for stage in stages
+    ]
+    assert heard.previews and all(p.dtype == np.uint8 and p.shape[2] == 3 for p in heard.previews)
+
+
+def state_of(bundle: ModelBundle) -> dict[str, object]:
+    """Everything that an edit may switch and must switch back."""
+    modules = [module for part in bundle.modules.values() for module in part.modules()]
+    parameters = [p for part in bundle.modules.values() for p in part.parameters()]
+    return {
+        "checksum": bundle.checksum(),
+        "kinds": [type(module) for module in modules],
+        "training": [module.training for module in modules],
+        "hooks": [(len(module._forward_hooks), len(module._forward_pre_hooks)) for module in modules],
+        "requires_grad": [p.requires_grad for p in parameters],
+        "gradients": [p.grad for p in parameters],
+        "grad_mode": torch.is_grad_enabled(),
+        "autocast": torch.is_autocast_enabled("cpu"),
+        "dtype": torch.get_default_dtype(),
+        "generator": torch.random.get_rng_state().tolist(),
+    }
+
+
+STOPS = [
+    (name, tuned, stage)
+    for name, tuned in WAYS
+    for stage in CATALOG[name].stages
+    if not (tuned is Tuned.NONE and stage == "fine-tune")
+]
+
+
+@pytest.mark.parametrize(("name", "tuned", "stage"), STOPS)
+@pytest.mark.parametrize("error", [Cancelled, RuntimeError])
+def test_stopping_at_step_two_of_any_stage_restores_everything(
+    bundle: ModelBundle,
+    request_for: Callable[..., EditRequest],
+    name: str,
+    tuned: Tuned | None,
+    stage: str,
+    error: type[Exception],
+) -> None:
+    def stop(at: str, step: int, total: int, preview: Picture | None = None) -> None:
+        if (at, step) == (stage, 2):
+            raise error
+
+    before = state_of(bundle)
+    with pytest.raises(error):
+        CATALOG[name].resolve()(bundle, request_for(), small_settings(name, tuned), stop)
+    assert state_of(bundle) == before
+
+
+def test_an_edit_after_a_cancelled_one_is_that_of_a_fresh_model(
+    engine: Engine, request_for: Callable[..., EditRequest], model_folders: tuple
+) -> None:
+    params = small_settings("layered", Tuned.UNET)
+    with pytest.raises(Cancelled):
+        engine.edit("tiny", "layered", request_for(), params, Recorder(stop_at=("fine-tune", 3)))
+    after = engine.edit("tiny", "layered", request_for(), params)
+    fresh = Engine(model_folders, device="cpu").edit("tiny", "layered", request_for(), params)
+    assert np.array_equal(after.candidates[0].picture, fresh.candidates[0].picture)
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("scope", list(Scope))
+def test_pasted_back_pixels_are_untouched(
+    engine: Engine, request_for: Callable[..., EditRequest], name: str, scope: Scope
+) -> None:
+    asked = request_for(scope=scope)
+    candidate = engine.edit("tiny", name, asked, replace(small_settings(name, Tuned.NONE), paste_back=True)).candidates[
+        0
+    ]
+    kept = {
+        Scope.SUBJECT: ~asked.mask,
+        Scope.BACKGROUND: asked.mask,
+        Scope.BOTH: np.zeros_like(asked.mask),
+    }[scope]
+    assert (candidate.outside.changed, candidate.outside.largest) == (0, 0)
+    if scope is Scope.BACKGROUND:
+        assert candidate.outside.kept == kept.sum()
+        assert np.array_equal(candidate.picture[kept], asked.picture[kept])
+    elif scope is Scope.SUBJECT:
+        assert 0 < candidate.outside.kept < kept.sum(), "the edited region reaches a little over the mask"
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_what_changed_outside_is_measured_when_nothing_is_pasted_back(
+    engine: Engine, request_for: Callable[..., EditRequest], name: str
+) -> None:
+    asked = request_for(scope=Scope.SUBJECT)
+    candidate = engine.edit(
+        "tiny", name, asked, replace(small_settings(name, Tuned.NONE), paste_back=False)
+    ).candidates[0]
+    difference = np.abs(candidate.picture.astype(int) - asked.picture.astype(int)).max(-1)
+    assert candidate.outside.changed > 0.5 * candidate.outside.kept
+    assert 0 < candidate.outside.largest <= difference.max()
+
+
+BAD_REQUESTS = {
+    "too small": ({"picture": np.zeros((8, 40, 3), np.uint8), "mask": np.ones((8, 40), bool)}, "at least 16 pixels"),
+    "too long": ({"picture": np.zeros((20, 200, 3), np.uint8), "mask": np.ones((20, 200), bool)}, "Crop it"),
+    "mask of another size": ({"mask": np.ones((40, 32), bool)}, r"\(32, 40\)"),
+    "grey picture": ({"picture": np.zeros((32, 40), np.uint8)}, r"\(H, W, 3\)"),
+    "no text": ({"subject": " ", "background": ""}, "both texts are empty"),
+    "no subject text": ({"subject": "", "scope": Scope.SUBJECT}, "what the subject becomes"),
+    "no background text": ({"background": "", "scope": Scope.BACKGROUND}, "what the background becomes"),
+    "endless text": ({"subject": "a" * 2000}, "Say it shorter"),
+    "no candidates": ({"candidates": 0}, "candidates must be between 1 and"),
+    "negative seed": ({"seed": -1}, "the seed must be"),
+    "huge feather": ({"feather": 1e3}, "the feather must be"),
+}
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("fault", BAD_REQUESTS)
+def test_a_bad_request_is_refused_before_anything_is_loaded(
+    request_for: Callable[..., EditRequest], name: str, fault: str
+) -> None:
+    changes, message = BAD_REQUESTS[fault]
+    with pytest.raises(BadRequest, match=message):
+        Engine((), device="cpu").edit("tiny", name, request_for(**changes), small_settings(name))
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if CATALOG[name].needs_mask])
+@pytest.mark.parametrize(("value", "message"), [(False, "nothing is selected"), (True, "no background left")])
+def test_an_empty_or_full_mask_is_refused(
+    engine: Engine, request_for: Callable[..., EditRequest], name: str, value: bool, message: str
+) -> None:
+    with pytest.raises(BadRequest, match=message):
+        engine.edit("tiny", name, request_for(mask=np.full((32, 40), value)), small_settings(name))
+
+
+def test_unknown_names_and_settings_of_another_method_are_refused(
+    engine: Engine, request_for: Callable[..., EditRequest]
+) -> None:
+    with pytest.raises(UnknownMethod, match="layered"):
+        engine.edit("tiny", "magic", request_for(), small_settings("sdedit"))
+    with pytest.raises(ModelError, match="found: tiny, tiny-kl, tiny-v"):
+        engine.edit("../tiny", "sdedit", request_for(), small_settings("sdedit"))
+    with pytest.raises(BadParameter, match="takes SDEditParams; got InpaintParams"):
+        engine.edit("tiny", "sdedit", request_for(), small_settings("inpaint"))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_numbers_that_are_not_finite_stop_the_edit(
+    model_folders: tuple, load: Callable[[str], ModelBundle], request_for: Callable[..., EditRequest], name: str
+) -> None:
+    broken = load("tiny")
+    with torch.no_grad():
+        broken.unet.conv_out.bias.fill_(float("nan"))
+    with pytest.raises(NumericalError, match="nothing of it kept"):
+        CATALOG[name].resolve()(broken, request_for(), small_settings(name))
+
+
+def test_a_runaway_rate_is_stopped_and_leaves_no_trace(
+    bundle: ModelBundle, request_for: Callable[..., EditRequest]
+) -> None:
+    before = bundle.checksum()
+    params = replace(small_settings("layered", Tuned.UNET), tune_rate=1.0, tune_steps=40)
+    with pytest.raises(NumericalError):
+        CATALOG["layered"].resolve()(bundle, request_for(picture=np.full((32, 40, 3), 255, np.uint8)), params)
+    assert bundle.checksum() == before
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_preset_is_valid(name: str) -> None:
+    for quality in Quality:
+        assert isinstance(settings(name, quality), CATALOG[name].params)
+    assert settings("layered", Quality.EXACT) == LayeredParams(), "exact is the paper's numbers"

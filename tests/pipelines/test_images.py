@@ -1,0 +1,90 @@
+"""Frames, masks at the network's size, seams and what is kept."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipelines.contract import Extent, Scope
+from pipelines.images import Frame, covering, edited_region, mask_at, outside_change, pasted_back, resized, seam
+from pipelines.seeds import derived_seed, generator
+
+
+@given(st.integers(16, 5000), st.integers(16, 5000))
+def test_a_frame_has_whole_cells_and_the_models_longer_side(width: int, height: int) -> None:
+    frame = Frame.fitting(Extent(width, height), 256, 8)
+    assert max(frame.network.width, frame.network.height) == 256
+    assert frame.network.width % 8 == 0 and frame.network.height % 8 == 0
+    assert min(frame.latent) >= 4
+    if max(width, height) <= 4 * min(width, height):
+        assert (frame.network.width / frame.network.height) / (width / height) == pytest.approx(1, abs=0.07)
+
+
+def test_a_frame_of_the_models_own_size_changes_nothing() -> None:
+    frame = Frame.fitting(Extent(256, 256), 256, 8)
+    picture = np.random.default_rng(0).integers(0, 256, (256, 256, 3), dtype=np.uint8)
+    assert frame.latent == (32, 32) and resized(picture, frame.network) is picture
+
+
+def test_the_share_of_a_latent_cell_is_exact_where_cells_align() -> None:
+    mask = np.zeros((256, 256), bool)
+    mask[8:16, 8:20] = True
+    share = Frame.fitting(Extent(256, 256), 256, 8).latent_share(mask)
+    assert share.shape == (1, 1, 32, 32)
+    assert share[0, 0, 1, 1] == 1 and share[0, 0, 1, 2] == 0.5 and share.sum() == 1.5
+
+
+def test_covering_takes_the_middle() -> None:
+    picture = np.zeros((10, 40, 3), np.uint8)
+    picture[:, 15:25] = 255
+    assert (covering(picture, Extent(10, 10)) == 255).all()
+    assert covering(picture, Extent(33, 70)).shape == (70, 33, 3)
+
+
+def test_a_mask_at_another_size_takes_the_majority() -> None:
+    mask = np.zeros((8, 8), bool)
+    mask[:, :5] = True
+    assert mask_at(mask, Extent(4, 4))[:, :].tolist() == [[True, True, True, False]] * 4
+    assert mask_at(mask, Extent(8, 8)) is mask
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.sampled_from(list(Scope)), st.floats(0, 12), st.integers(0, 2**32 - 1))
+def test_pasting_back_never_touches_what_is_kept(scope: Scope, feather: float, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    original, edit = (rng.integers(0, 256, (40, 50, 3), dtype=np.uint8) for _ in range(2))
+    mask = np.zeros((40, 50), bool)
+    top, left = rng.integers(1, 30, 2)
+    mask[top : top + 8, left : left + 9] = True
+    region = edited_region(mask, scope, feather)
+    result = pasted_back(edit, original, region, feather)
+    assert np.array_equal(result[~region], original[~region])
+    change = outside_change(result, original, region)
+    assert (change.changed, change.largest, change.kept) == (0, 0, int((~region).sum()))
+    share = seam(region, feather)
+    assert (share[~region] == 0).all() and (share[region] > 0).all() and share.max() <= 1
+    if scope is Scope.SUBJECT:
+        assert region[mask].all() and (region.sum() > mask.sum())
+        assert np.array_equal(result[mask], edit[mask]), "the subject itself lies inside the seam"
+    if scope is Scope.BOTH:
+        assert np.array_equal(result, edit)
+
+
+def test_outside_change_is_counted_in_pixels_and_levels() -> None:
+    original = np.full((4, 4, 3), 100, np.uint8)
+    result = original.copy()
+    result[0, 0] = (100, 90, 103)
+    result[0, 1, 2] = 101
+    result[3, 3] = 0
+    region = np.zeros((4, 4), bool)
+    region[3, 3] = True
+    change = outside_change(result, original, region)
+    assert (change.changed, change.kept, change.largest) == (2, 15, 10)
+
+
+def test_purposes_never_share_draws() -> None:
+    assert derived_seed(7, "a") != derived_seed(7, "b") != derived_seed(8, "b")
+    assert 0 <= derived_seed(2**63 - 1, "a") < 2**63
+    assert generator(7, "a").initial_seed() == generator(7, "a").initial_seed()
