@@ -70,8 +70,9 @@ class StandInEngine:
             for k in range(request.candidates)
         )
         stages = tuple(StageReport(name, 0.5, STEPS) for name in find_method(method).stages)
-        fitted = request.fitted or b"layers"
-        return EditResult(candidates, stages, "weights", "weights", request.picture[::-1].copy(), fitted)
+        fitted = request.fitted or f"layers {request.seed}".encode()
+        reference = request.picture[::-1] + np.uint8(request.seed)
+        return EditResult(candidates, stages, "weights", "weights", reference, fitted)
 
     def segment(
         self, picture: Picture, prompts: MaskPrompts, segmenter: str = "", uploaded: Mask | None = None

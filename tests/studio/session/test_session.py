@@ -1,0 +1,602 @@
+from __future__ import annotations
+
+import errno
+import os
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipelines.contract import Extent, Point, Quality, Scope
+from pipelines.errors import BadPicture, BadRequest, ModelError, UnknownMethod
+from pipelines.masks.prompts import Click, MaskPrompts, Stroke
+from pipelines.pictures import decode, decode_mask, encode_mask, encode_png
+from studio.app import Studio, build_studio
+from studio.errors import (
+    Busy,
+    NothingStaged,
+    NotReady,
+    StorageFull,
+    UnknownExample,
+    UnknownPicture,
+    UnknownSession,
+    UnknownTurn,
+)
+from studio.history.turn import Outcome, Turn, TurnRequest
+from studio.session.session import Session
+from studio.session.view import Draft, JobState
+from studio.settings import Settings
+
+CLICK = MaskPrompts(clicks=(Click(20.0, 16.0),))
+OTHER_CLICK = MaskPrompts(clicks=(Click(30.0, 10.0),))
+ENDED = (JobState.DONE, JobState.FAILED, JobState.CANCELLED, JobState.INTERRUPTED)
+
+
+@pytest.fixture
+def session(studio: Studio, upload: bytes) -> Session:
+    return studio.sessions.create(upload, "dog.png")
+
+
+def prepare(session: Session, **changes: Any) -> None:
+    values: dict[str, Any] = {"subject": "a blue dog", "background": "in a forest", "quality": Quality.DRAFT}
+    session.set_draft(replace(session.view().draft, **{**values, **changes}))
+    session.set_prompts(CLICK)
+
+
+def ended(session: Session) -> JobState:
+    """Follow the job as a page does, until it is over."""
+    view = session.view()
+    end = time.monotonic() + 10
+    while view.job is not None and view.job.state not in ENDED:
+        assert time.monotonic() < end
+        view = session.wait(view.rev, 0.2)
+    assert view.job is not None
+    return view.job.state
+
+
+def edited(session: Session, **changes: Any) -> str:
+    """Run and keep one turn; gives its id."""
+    prepare(session, **changes)
+    session.start()
+    assert ended(session) is JobState.DONE
+    return session.accept(0).id
+
+
+# The whole way
+
+
+def test_upload_click_run_accept_run_again_undo_redo(studio: Studio, session: Session, upload: bytes) -> None:
+    view = session.view()
+    assert (view.name, view.width, view.height, view.rev) == ("dog.png", 48, 32, 0)
+    assert [turn.label for turn in view.turns] == ["original"] and not view.can_undo and view.job is None
+    assert view.notes == ("Draws toys only.",)
+    assert session.picture_bytes(view.turns[0].picture) == encode_png(decode(upload).picture)
+
+    prepare(session, candidates=2)
+    mask = session.view().mask
+    assert mask.mask is not None and mask.area == pytest.approx(64 / (48 * 32)) and not mask.stale
+    assert [choice.label for choice in mask.choices] == ["whole", "part"]
+    session.start()
+    assert ended(session) is JobState.DONE
+    view = session.view()
+    assert [(s.seed, s.outside_changed, s.outside_largest) for s in view.staged] == [(7, 2, 5), (8, 2, 5)]
+    assert len(view.turns) == 1, "nothing is kept before the person decides"
+
+    turn = session.accept(1)
+    view = session.view()
+    assert (turn.number, turn.lane, turn.seed, turn.label) == (1, 0, 8, "a blue dog, in a forest")
+    assert (turn.seconds, turn.outside_changed, turn.mask) == (2.0, 2, mask.mask)
+    assert view.current == turn.id and view.staged == () and view.job is None
+    assert (view.draft.subject, view.draft.background) == ("", "") and view.draft.candidates == 2
+    assert np.array_equal(decode(session.picture_bytes(turn.picture)).picture, ~decode(upload).picture + np.uint8(8))
+
+    second = edited(session, subject="a red dog")
+    assert [t.number for t in session.view().turns] == [0, 1, 2] and session.view().current == second
+    session.undo()
+    assert session.view().current == turn.id and session.view().can_redo
+    session.redo()
+    assert session.view().current == second
+
+
+def test_the_request_of_a_turn_says_everything(studio: Studio, session: Session) -> None:
+    id = edited(session, changes={"steps": 9}, seed=11, scope=Scope.SUBJECT)
+    record = studio.store.load(session.sid)
+    assert record is not None
+    asked, outcome = record.tree[id].request, record.tree[id].outcome
+    assert asked is not None
+    assert (asked.model, asked.weights, asked.method, asked.seed) == ("toybox", "weights", "layered", 11)
+    assert asked.params["steps"] == 9 and asked.params["subject_weight"] == 0.7, "every setting, resolved"
+    assert asked.prompts == {**asked.prompts, "clicks": [{"x": 20.0, "y": 16.0, "include": True}]}
+    assert decode_mask(studio.pictures.get(asked.mask or ""), Extent(48, 32)).sum() == 64
+    assert outcome.fitted is not None and studio.store.fitted.get(outcome.fitted) == b"layers 11"
+    assert outcome.background_reference is not None and studio.pictures.get(outcome.background_reference)
+    assert [stage.name for stage in outcome.stages] == ["reference", "embeddings", "fine-tune", "guidance"]
+
+
+def test_running_from_an_earlier_turn_branches(session: Session) -> None:
+    first = edited(session)
+    original = session.view().turns[0].id
+    session.jump(original)
+    second = edited(session, subject="a red dog")
+    turns = {turn.id: turn for turn in session.view().turns}
+    assert turns[first].parent == turns[second].parent == original
+    assert (turns[second].lane, turns[first].lane) == (0, 1)
+    session.jump(first)
+    turns = {turn.id: turn for turn in session.view().turns}
+    assert (turns[second].lane, turns[first].lane) == (1, 0)
+    with pytest.raises(UnknownTurn):
+        session.jump("f" * 64)
+
+
+def test_g04_a_result_attaches_to_the_turn_it_was_started_from(session: Session, engine: Any) -> None:
+    first = edited(session)
+    engine.hold_at = ("guidance", 2)
+    prepare(session, subject="a red dog")
+    session.start()
+    assert engine.reached.wait(5)
+    session.undo()
+    session.undo()
+    assert session.view().current == session.view().turns[0].id
+    engine.hold.set()
+    assert ended(session) is JobState.DONE
+    assert session.accept(0).parent == first
+
+
+def test_more_seeds_reuse_what_was_fitted_and_join_the_staged_ones(session: Session, engine: Any) -> None:
+    with pytest.raises(NothingStaged):
+        session.more_seeds()
+    prepare(session, candidates=2)
+    session.start()
+    assert ended(session) is JobState.DONE
+    session.more_seeds()
+    assert ended(session) is JobState.DONE
+    assert [s.seed for s in session.view().staged] == [7, 8, 9, 10]
+    assert [request.fitted for request in engine.requests] == [None, b"layers 7"]
+    assert np.array_equal(engine.requests[0].mask, engine.requests[1].mask)
+    with pytest.raises(NothingStaged, match="4 finished candidates"):
+        session.accept(4)
+    session.discard()
+    assert session.view().staged == () and len(session.view().turns) == 1
+
+
+def test_a_run_again_takes_the_place_of_what_was_staged(session: Session) -> None:
+    prepare(session)
+    for seed in (7, 20):
+        session.set_draft(replace(session.view().draft, seed=seed))
+        session.start()
+        assert ended(session) is JobState.DONE
+    assert [s.seed for s in session.view().staged] == [20]
+
+
+def test_a_reference_is_given_to_the_engine_and_used_up(session: Session, engine: Any, upload: bytes) -> None:
+    session.set_reference("background", upload)
+    session.set_draft(replace(session.view().draft, background_reference=None))
+    assert session.view().draft.background_reference is not None, "a page that is behind cannot take it away"
+    edited(session, background="")
+    assert np.array_equal(engine.requests[0].background_reference, decode(upload).picture)
+    assert session.view().draft.background_reference is None
+    session.set_reference("background", upload)
+    session.set_reference("background", None)
+    assert session.view().draft.background_reference is None
+
+
+# Masks
+
+
+def test_undo_takes_back_mask_steps_before_turns(session: Session) -> None:
+    edited(session)
+    session.set_prompts(OTHER_CLICK)
+    brush = replace(OTHER_CLICK, strokes=(Stroke((Point(2.0, 2.0), Point(9.0, 2.0)), 2.0),))
+    painted = session.set_prompts(brush)
+    here = session.view().current
+    session.undo()
+    assert session.view().draft.prompts == OTHER_CLICK and session.view().current == here
+    session.redo()
+    assert session.view().mask == painted
+    session.undo()
+    session.undo()
+    assert session.view().draft.prompts == CLICK and session.view().current == here
+    session.undo()
+    assert session.view().current != here, "no step is left on this turn, so a turn is taken back"
+    session.redo()
+    session.redo()
+    session.redo()
+    assert session.view().current == here and session.view().draft.prompts == brush
+
+
+def test_clicks_are_tried_on_the_new_picture_and_called_stale(
+    session: Session, engine: Any, wait_until: Callable[..., None]
+) -> None:
+    edited(session)
+    assert session.view().mask.stale and session.view().draft.prompts == CLICK
+    wait_until(lambda: engine.segmented == 2)
+    before = engine.segmented
+    session.set_prompts(CLICK)
+    assert engine.segmented == before + 1 and not session.view().mask.stale, "clicked again: it is this picture's now"
+    session.undo()
+    assert session.view().mask.stale
+    session.undo()
+    assert not session.view().mask.stale, "back on the picture they were made on"
+
+
+def test_a_click_that_was_overtaken_is_dropped_and_undo_does_not_wait_for_it(session: Session, engine: Any) -> None:
+    session.set_prompts(CLICK)
+    engine.segment_seconds = 0.4
+    slow = threading.Thread(target=session.set_prompts, args=(OTHER_CLICK,))
+    slow.start()
+    time.sleep(0.1)
+    began = time.monotonic()
+    session.undo()
+    assert time.monotonic() - began < 0.2
+    slow.join()
+    assert session.view().draft.prompts == MaskPrompts(), "the late answer did not come back"
+
+
+def test_a_mask_can_be_uploaded_and_cleared(session: Session) -> None:
+    mask = np.zeros((32, 48), bool)
+    mask[4:12, 4:20] = True
+    assert session.upload_mask(encode_mask(mask)).area == pytest.approx(mask.mean())
+    digest = session.view().mask.mask or ""
+    assert np.array_equal(decode_mask(session.picture_bytes(digest), Extent(48, 32)), mask)
+    with pytest.raises(BadPicture, match="48 x 32"):
+        session.upload_mask(encode_mask(mask[:20]))
+    with pytest.raises(UnknownPicture):
+        session.set_prompts(MaskPrompts(uploaded="0" * 64))
+    assert session.set_prompts(MaskPrompts()).mask is None
+    session.undo()
+    assert session.view().mask.mask == digest
+
+
+# What is refused, and that nothing happens then
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "words"),
+    [
+        ({"subject": "", "background": " "}, BadRequest, "texts are empty"),
+        ({"subject": "", "scope": Scope.SUBJECT}, BadRequest, "what the subject becomes"),
+        ({"background": "", "scope": Scope.BACKGROUND}, BadRequest, "what the background becomes"),
+        ({"candidates": 0}, BadRequest, "between 1 and 8; got 0"),
+        ({"candidates": 9}, BadRequest, "between 1 and 8; got 9"),
+        ({"seed": -1}, NotReady, "between 0 and 4294967295; got -1"),
+        ({"seed": 2**32}, NotReady, "got 4294967296"),
+        ({"seed": 2**32 - 1, "candidates": 2}, NotReady, "between 0 and 4294967294"),
+        ({"changes": {"steps": 0}}, Exception, "between 1 and 1000 steps; got 0"),
+        ({"changes": {"steps": "many"}}, Exception, "must be a number; got 'many'"),
+        ({"changes": {"magic": 1}}, Exception, "unknown setting magic"),
+        ({"method": "telepathy"}, UnknownMethod, "no method called 'telepathy'; choose one of layered"),
+        ({"model": "dreams"}, ModelError, "no text-to-image model called 'dreams'"),
+        ({"model": "../toybox"}, ModelError, "no text-to-image model"),
+    ],
+)
+def test_a_turn_that_cannot_run_is_refused_before_anything_is_queued(
+    studio: Studio, session: Session, changes: dict[str, Any], error: type[Exception], words: str
+) -> None:
+    prepare(session, **changes)
+    before = session.view()
+    with pytest.raises(error, match=words):
+        session.start()
+    assert session.view() == before and studio.store.last_job(session.sid) is None
+
+
+@pytest.mark.parametrize(
+    ("prompts", "words"),
+    [
+        (MaskPrompts(), "click the subject"),
+        (MaskPrompts(strokes=(Stroke((Point(5.0, 5.0),), 3.0, erase=True),)), "nothing is selected"),
+        (MaskPrompts(strokes=(Stroke((Point(5.0, 5.0),), 3.0, erase=True),), invert=True), "whole picture"),
+    ],
+)
+def test_no_mask_an_empty_one_and_a_full_one_are_refused(session: Session, prompts: MaskPrompts, words: str) -> None:
+    prepare(session)
+    session.set_prompts(prompts)
+    with pytest.raises((NotReady, BadRequest), match=words):
+        session.start()
+
+
+def test_a_method_without_a_mask_runs_on_the_whole_picture(session: Session, engine: Any) -> None:
+    prepare(session, method="sdedit")
+    session.set_prompts(MaskPrompts())
+    session.set_draft(replace(session.view().draft, scope=Scope.SUBJECT))
+    with pytest.raises(NotReady, match="click the subject"):
+        session.start()
+    session.set_draft(replace(session.view().draft, scope=Scope.BOTH))
+    session.start()
+    assert ended(session) is JobState.DONE and engine.requests[0].mask.all()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"subject": None},
+        {"subject": "x" * 200_000},
+        {"candidates": 1.5},
+        {"seed": "7"},
+        {"scope": "everything"},
+        {"quality": "best"},
+        {"method": 3},
+        {"changes": {"steps": float("nan")}},
+        {"changes": {"steps": [1]}},
+    ],
+)
+def test_a_draft_of_the_wrong_kind_is_not_stored(session: Session, changes: dict[str, Any]) -> None:
+    before = session.view()
+    with pytest.raises(NotReady):
+        session.set_draft(replace(before.draft, **changes))
+    assert session.view() == before
+
+
+def test_text_is_kept_verbatim_whatever_it_holds(studio: Studio, session: Session) -> None:
+    text = "<script>alert(1)</script> ${1+1} {{x}} \\ \x00 \u202e 犬 " + "word " * 100
+    session.set_draft(replace(session.view().draft, subject=text, background="half \ud83d pair"))
+    record = studio.store.load(session.sid)
+    assert record is not None and record.panel["draft"]["subject"] == text
+    assert record.panel["draft"]["background"] == "half � pair"
+
+
+def test_uploads_that_are_no_pictures_store_nothing(studio: Studio) -> None:
+    for data in (b"", b"not a picture", b"\x89PNG\r\n\x1a\n" + b"\0" * 50):
+        with pytest.raises(BadPicture):
+            studio.sessions.create(data, "x")
+    assert studio.sessions.list() == () and list((studio.store.folder / "pictures").iterdir()) == []
+
+
+def test_names_of_uploads_lose_folders_and_control_characters(studio: Studio, upload: bytes) -> None:
+    for name, kept in (("../../etc/evil\x07.png", "evil.png"), ("C:\\a\\b.png", "b.png"), ("", "untitled")):
+        assert studio.sessions.create(upload, name).view().name == kept
+    assert len(studio.sessions.create(upload, "n" * 500).view().name) == 120
+
+
+# Jobs
+
+
+def test_one_job_a_session_and_cancel_at_once(session: Session, engine: Any) -> None:
+    engine.hold_at = ("embeddings", 3)
+    prepare(session)
+    session.cancel()
+    started = session.start()
+    assert started.state in (JobState.QUEUED, JobState.RUNNING)
+    assert [stage.name for stage in started.stages] == ["reference", "embeddings", "fine-tune", "guidance"]
+    assert engine.reached.wait(5)
+    with pytest.raises(Busy, match="wait for it, or press Cancel"):
+        session.start()
+    view = session.view()
+    assert view.job is not None and view.job.stage == "embeddings"
+    assert view.job.stages[0].fraction == 1.0 and view.job.stages[3].fraction == 0.0
+    preview = session.preview()
+    assert preview is not None and preview.startswith(b"\xff\xd8")
+    began = time.monotonic()
+    session.cancel()
+    view = session.view()
+    assert time.monotonic() - began < 0.1 and view.job is not None and view.job.state is JobState.CANCELLED
+    session.cancel()
+    engine.hold_at = None
+    session.start()
+    assert ended(session) is JobState.DONE and len(session.view().staged) == 1
+
+
+def test_a_failed_turn_leaves_everything_and_the_next_one_runs(session: Session, engine: Any) -> None:
+    engine.raises = RuntimeError("cublas failed at /opt/secret")
+    prepare(session)
+    session.start()
+    assert ended(session) is JobState.FAILED
+    view = session.view()
+    assert view.job is not None and "secret" not in (view.job.error or "") and "code" in (view.job.error or "")
+    assert view.draft.subject == "a blue dog" and view.staged == () and len(view.turns) == 1
+    engine.raises = None
+    session.start()
+    assert ended(session) is JobState.DONE
+
+
+def test_i08_two_sessions_wait_for_the_device_in_order(studio: Studio, upload: bytes, engine: Any) -> None:
+    first, second = (studio.sessions.create(upload, name) for name in ("a", "b"))
+    engine.hold_at = ("reference", 2)
+    for session in (first, second):
+        prepare(session)
+        session.start()
+    assert engine.reached.wait(5)
+    waiting = second.view().job
+    assert waiting is not None and (waiting.state, waiting.ahead) == (JobState.QUEUED, 1)
+    second.cancel()
+    running = first.view().job
+    assert running is not None and running.state is JobState.RUNNING
+    engine.hold.set()
+    assert ended(first) is JobState.DONE and ended(second) is JobState.CANCELLED
+
+
+def test_wait_returns_at_a_change_and_at_the_timeout(session: Session) -> None:
+    began = time.monotonic()
+    rev = session.view().rev
+    assert session.wait(rev, 0.1).rev == rev and 0.09 < time.monotonic() - began < 1.0
+    threading.Timer(0.1, session.set_prompts, (CLICK,)).start()
+    began = time.monotonic()
+    assert session.wait(rev, 5.0).rev > rev and time.monotonic() - began < 2.0
+    assert session.wait(rev, 5.0).rev > rev, "a change that was missed is told at once"
+
+
+# What lasts
+
+
+def test_a_reload_shows_the_same_session(
+    settings: Settings, upload: bytes, engine: Any, wait_until: Callable[..., None]
+) -> None:
+    studio = build_studio(settings, engine)
+    session = studio.sessions.create(upload, "dog.png")
+    edited(session)
+    session.set_prompts(OTHER_CLICK)
+    prepare(session, subject="half a thou")
+    session.start()
+    assert ended(session) is JobState.DONE
+    before = session.view()
+    assert studio.sessions.get(session.sid) is session, "one object of a session"
+    studio.close()
+
+    studio = build_studio(settings, engine)
+    again = studio.sessions.get(before.sid)
+    assert replace(again.view(), job=None) == replace(before, job=None)
+    assert [s.sid for s in studio.sessions.list()] == [before.sid]
+    again.undo()
+    assert again.view().draft.prompts == OTHER_CLICK, "even the mask's steps can still be taken back"
+    assert again.accept(0).number == 2
+    studio.close()
+
+
+def test_f11_a_job_cut_off_by_a_stop_is_shown_as_interrupted(settings: Settings, upload: bytes, engine: Any) -> None:
+    studio = build_studio(settings, engine)
+    session = studio.sessions.create(upload, "dog.png")
+    engine.hold_at = ("guidance", 1)
+    prepare(session)
+    session.start()
+    assert engine.reached.wait(5)
+    studio.close()
+    engine.hold_at = None
+
+    studio = build_studio(settings, engine)
+    again = studio.sessions.get(session.sid)
+    job = again.view().job
+    assert job is not None and job.state is JobState.INTERRUPTED and "Press Run" in (job.error or "")
+    again.start()
+    assert ended(again) is JobState.DONE
+    studio.close()
+
+
+def test_a_session_belongs_to_who_knows_its_id(studio: Studio, session: Session, upload: bytes) -> None:
+    assert len(session.sid) == 32 and int(session.sid, 16)
+    for sid in ("", "0" * 32, session.sid[:-1], "' OR 1=1 --"):
+        with pytest.raises(UnknownSession):
+            studio.sessions.get(sid)
+    other = studio.sessions.create(encode_png(np.full((19, 20, 3), 7, np.uint8)), "other")
+    for digest in (other.view().turns[0].picture, "0" * 64, "../studio.db", ""):
+        with pytest.raises(UnknownPicture):
+            session.picture_bytes(digest)
+
+
+def test_examples_fill_in_the_texts(studio: Studio) -> None:
+    examples = studio.sessions.examples()
+    assert examples and all(example.clicks for example in examples)
+    session = studio.sessions.create_example(examples[0].id)
+    draft = session.view().draft
+    assert (draft.subject, draft.background, draft.scope) == (
+        examples[0].subject,
+        examples[0].background,
+        examples[0].scope,
+    )
+    for name in ("nothing", "../examples/" + examples[0].id, ""):
+        with pytest.raises(UnknownExample):
+            studio.sessions.create_example(name)
+
+
+def test_h03_a_full_disk_at_any_call_loses_nothing_and_is_survived(
+    studio: Studio, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fails the k-th call of the file layer while a turn runs and is kept, until one run gets through."""
+    prepare(session)
+    files = studio.pictures._files
+    calls = ("create", "write", "fsync", "rename", "fsync_dir")
+    for k in range(1, 100):
+        session.set_draft(replace(session.view().draft, subject="a blue dog", seed=k))  # new pictures every time
+        before = session.view()
+        count = 0
+
+        def failing(original: Callable[..., Any], k: int = k) -> Callable[..., Any]:
+            def call(*args: Any) -> Any:
+                nonlocal count
+                count += 1
+                if count == k:
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                return original(*args)
+
+            return call
+
+        with monkeypatch.context() as patch:
+            for name in calls:
+                patch.setattr(files, name, failing(getattr(files, name)))
+            session.start()
+            state = ended(session)
+        after = session.view()
+        if count < k:
+            assert state is JobState.DONE
+            break
+        assert state is JobState.FAILED and after.job is not None and "no space left" in (after.job.error or "")
+        assert (after.turns, after.staged, after.draft) == (before.turns, before.staged, before.draft)
+        assert not list((studio.store.folder / "pictures").glob("*.part"))
+    else:
+        pytest.fail("it never got through")
+    assert k > 10, "the loop reached the files of a turn"
+    session.accept(0)
+    record = studio.store.load(session.sid)
+    assert record is not None
+    for turn in record.tree.turns.values():
+        for digest in turn.files():
+            studio.pictures.get(digest)
+
+
+def test_h04_when_the_row_cannot_be_saved_nothing_has_changed(
+    studio: Studio, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare(session)
+    session.start()
+    assert ended(session) is JobState.DONE
+    before = session.view()
+
+    def full(*args: Any) -> None:
+        raise StorageFull("there is no space left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(studio.store, "save", full)
+        for change in (
+            lambda: session.accept(0),
+            session.discard,
+            session.undo,
+            lambda: session.set_prompts(OTHER_CLICK),
+            lambda: session.set_draft(Draft(subject="x")),
+        ):
+            with pytest.raises(StorageFull):
+                change()
+            after = session.view()
+            assert replace(after, job=None) == replace(before, job=None)
+    assert session.accept(0).number == 1
+
+
+def test_a_thousand_turns_open_and_move_quickly_with_a_job_running(
+    studio: Studio, session: Session, engine: Any
+) -> None:
+    record = studio.store.load(session.sid)
+    assert record is not None
+    tree, parents = record.tree, [record.tree.here]
+    for seed in range(1_000):
+        parent = parents[-1] if seed % 5 else parents[5 * (seed // 10) + 1 if seed else 0]
+        asked = TurnRequest("m", "w", "sdedit", {"a": 1}, Quality.DRAFT, "s", "", Scope.BOTH, seed, None, {}, 2.0)
+        turn = Turn.after(parent.id, asked, parent.picture, Outcome())
+        parents.append(turn)
+        tree = tree.append(turn)
+    assert len(tree.branches) >= 200
+    large = replace(record, sid="large", tree=tree)
+    studio.store.save(large, None)
+    began = time.monotonic()
+    opened = studio.sessions.get("large")
+    assert len(opened.view().turns) == 1_001 and time.monotonic() - began < 1.0
+    engine.hold_at = ("guidance", 1)
+    prepare(session)
+    session.start()
+    assert engine.reached.wait(5)
+    seconds = []
+    for step in range(40):
+        began = time.monotonic()
+        move = (opened.undo, opened.redo, partial(opened.jump, parents[step * 20].id), opened.view)[step % 4]
+        move()
+        seconds.append(time.monotonic() - began)
+    assert statistics.quantiles(seconds, n=20)[18] < 0.1, seconds
+
+
+def test_nothing_of_torch_was_imported() -> None:
+    script = "import sys, studio.app; assert not {'torch', 'diffusers', 'transformers', 'gradio'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", script], check=True)
