@@ -1,7 +1,7 @@
 """Finds model folders and says what each can do and what it lacks. Reads names and JSON only, never weights.
 
 A text-to-image model is a diffusers folder (``model_index.json``). Every other one says in its ``config.json`` what it
-is: a segmenter ``"_class_name": "Sam"``, a CLIP ``"model_type": "clip"``, a judge ``"model_type": "toybox-judge"``.
+is: a segmenter ``"_class_name": "Sam"``, a CLIP ``"model_type": "clip"``, a judge ``"kind": "judge"``.
 Beside either may stand a ``card.json`` with a ``title`` and ``notes``: limits in words, shown in the page. A published
 SAM may also be a single file (``sam_vit_b_01ec64.pth``). This file imports no torch.
 """
@@ -22,7 +22,7 @@ KINDS = (TEXT_TO_IMAGE, SEGMENTER, "clip", "judge")
 _BY_CONFIG = {
     ("_class_name", "Sam"): SEGMENTER,
     ("model_type", "clip"): "clip",
-    ("model_type", "toybox-judge"): "judge",
+    ("kind", "judge"): "judge",
 }
 PARTS = {
     "unet": ("UNet2DConditionModel",),

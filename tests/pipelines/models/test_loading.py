@@ -42,7 +42,7 @@ def test_every_kind_of_folder_is_found(model_folders: tuple[Path, ...], tmp_path
     for name, config in (
         ("points", {"_class_name": "Sam", "image_size": 256}),
         ("words", {"model_type": "clip"}),
-        ("reader", {"model_type": "toybox-judge"}),
+        ("reader", {"kind": "judge"}),
         ("something", {"model_type": "else"}),
     ):
         (tmp_path / name).mkdir()
