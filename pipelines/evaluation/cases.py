@@ -21,6 +21,9 @@ from pipelines.toybox.words import ACTIONS, BACKGROUNDS, COLOURS, NATURAL, SUBJE
 CASES_SEED = HELD_OUT_SEED + 500_000
 """Case ``k`` of a scope is made from ``CASES_SEED + 1000 * scope + k``, so more cases begin with the same ones."""
 
+OWN_COLOUR = {"apple": "red", "balloon": "red", "car": "red", "turtle": "green"}
+"""Things that are of a paint's colour by nature; asking for that colour would be no edit to a person's eye."""
+
 ATTRIBUTES = ("subject", "colour", "size", "action", "background")
 
 
@@ -61,7 +64,8 @@ def _other(rng: random.Random, values: dict[str, tuple[str, ...]], than: str) ->
 def _recolour(subject: Subject, rng: random.Random) -> tuple[Subject, dict[str, str]]:
     """``a blue dog`` of a dog of another colour; half of the dogs were in their natural one."""
     before = replace(subject, colour=subject.colour if rng.random() < 0.5 else NATURAL)
-    colour = _other(rng, COLOURS, before.colour)
+    own = OWN_COLOUR.get(subject.kind)
+    colour = rng.choice([colour for colour in COLOURS if colour not in (before.colour, own)])
     return before, {"subject": subject.kind, "colour": colour}
 
 

@@ -1,0 +1,117 @@
+"""The benchmark on an editor whose score is known: it paints the truth, or does nothing, and is read without error."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipelines.contract import Candidate, EditRequest, EditResult, OutsideChange, Picture, Quality, Scope
+from pipelines.errors import BadRequest
+from pipelines.evaluation.benchmark import ROWS, Row, picture_path, read_rows, run_benchmark
+from pipelines.evaluation.cases import Case, held_out_cases, values_of
+from pipelines.evaluation.report import EVERY, as_json, as_table, summarise, write_sheet
+from pipelines.masks.prompts import MaskPrompts
+from pipelines.masks.segmenter import MaskAnswer
+from pipelines.params import Params
+from pipelines.toybox.render import render
+from pipelines.toybox.words import Attributes
+
+CASES = held_out_cases(6)
+
+TRUTH = {
+    render(scene).picture.tobytes(): Attributes(**values_of(scene))
+    for case in CASES
+    for scene in (case.source, case.target)
+}
+
+
+def read(picture: Picture) -> Attributes:
+    return TRUTH[picture.tobytes()]
+
+
+@dataclass
+class KnownEditor:
+    """Answers "sdedit" with the picture as it came and every other method with the true target."""
+
+    cases: list[Case]
+    edits: list[str] = field(default_factory=list)
+
+    def _case(self, picture: Picture) -> Case:
+        return next(case for case in self.cases if np.array_equal(render(case.source).picture, picture))
+
+    def edit(self, model: str, method: str, request: EditRequest, params: Params) -> EditResult:
+        case = self._case(request.picture)
+        self.edits.append(f"{method} {case.name}")
+        if method == "inpaint" and case.scope is Scope.BOTH:
+            raise BadRequest("this editor takes one part at a time")
+        picture = request.picture if method == "sdedit" else render(case.target).picture
+        candidate = Candidate(request.seed, picture, OutsideChange(changed=3, kept=100, largest=9))
+        return EditResult((candidate,), (), weights_before="same", weights_after="same")
+
+    def segment(self, picture: Picture, prompts: MaskPrompts) -> MaskAnswer:
+        case = self._case(picture)
+        assert [(click.x, click.y) for click in prompts.clicks] == [(case.click.x, case.click.y)]
+        return MaskAnswer(np.roll(render(case.source).mask, 1, axis=0))
+
+
+def _run(out: Path, editor: KnownEditor, *methods: str, **options: Any) -> list[Row]:
+    return run_benchmark(editor, "toybox", methods, Quality.DRAFT, CASES, out, read=read, **options)
+
+
+def test_the_truth_scores_everything_and_an_untouched_picture_only_keeps(tmp_path: Path) -> None:
+    rows = _run(tmp_path, KnownEditor(CASES), "layered", "sdedit")
+    all_of = {summary.method: summary for summary in summarise(rows) if summary.scope == EVERY}
+    assert all_of["layered"].both_right == 1
+    assert all_of["sdedit"].asked_right == 0
+    assert all_of["sdedit"].kept_right == 1
+    assert all_of["sdedit"].kept_psnr == 60
+    assert {row.outside_largest for row in rows} == {9}
+    assert all(0.8 < row.mask_overlap < 1 for row in rows)
+
+
+def test_a_stopped_run_goes_on_where_it_was(tmp_path: Path) -> None:
+    editor = KnownEditor(CASES)
+    first = _run(tmp_path, editor, "layered")
+    with (tmp_path / ROWS).open("a") as file:
+        file.write('{"case": "cut of')
+    text = (tmp_path / ROWS).read_text().splitlines(keepends=True)
+    (tmp_path / ROWS).write_text("".join(text[1:]))
+    editor.edits.clear()
+    seen: list[Row] = []
+    again = _run(tmp_path, editor, "layered", on_row=seen.append)
+    assert editor.edits == [f"layered {CASES[0].name}"]
+    assert [row.case for row in again] == [row.case for row in first] == [row.case for row in seen]
+    assert {row.key for row in read_rows(tmp_path)} == {row.key for row in again}
+
+
+def test_true_masks_ask_no_segmenter_and_are_rows_of_their_own(tmp_path: Path) -> None:
+    editor = KnownEditor(CASES)
+    _run(tmp_path, editor, "layered")
+    rows = _run(tmp_path, editor, "layered", true_masks=True)
+    assert {row.mask_overlap for row in rows} == {1.0}
+    assert len(editor.edits) == 2 * len(CASES)
+
+
+def test_a_refused_edit_is_a_wrong_row_with_its_message(tmp_path: Path) -> None:
+    rows = _run(tmp_path, KnownEditor(CASES), "inpaint")
+    refused = [row for row in rows if row.scope == Scope.BOTH]
+    assert {row.error for row in refused} == {"this editor takes one part at a time"}
+    assert not any(row.both_right or row.asked_right or row.kept_right for row in refused)
+    total = summarise(rows)[0]
+    assert (total.errors, total.both_right) == (2, pytest.approx(4 / 6))
+
+
+def test_the_report_can_be_read_by_people_and_machines(tmp_path: Path) -> None:
+    rows = _run(tmp_path, KnownEditor(CASES), "layered", "inpaint")
+    table = as_table(summarise(rows)).splitlines()
+    assert len(table) == 1 + 2 * 4
+    assert len({len(line) for line in table}) == 1
+    assert json.loads(json.dumps(as_json(rows)))["summary"][0]["both_right"] == 1
+    assert picture_path(tmp_path, rows[0]).is_file()
+    sheet = tmp_path / "sheet.png"
+    write_sheet(tmp_path, rows, CASES, sheet)
+    assert Image.open(sheet).size == (4 * (3 * 128 + 8), 3 * (128 + 36))
