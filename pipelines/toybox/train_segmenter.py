@@ -399,9 +399,9 @@ def main(
     minutes: float,
     device: str = "auto",
     scratch: Path = Path("build"),
-    batch: int = 6,
-    prompts: int = 3,
-    count: int = 2500,
+    batch: int = 4,
+    prompts: int = 4,
+    count: int = 2000,
     seed: int = 0,
 ) -> Report:
     """Train for `minutes`, resuming from ``scratch/segmenter.pt``; write weights, figures and ``sample.png``."""
@@ -424,13 +424,13 @@ def main(
 
     def on_checkpoint(step: int) -> None:
         save_sam(sam, CONFIG, folder)
-        measured = measure(folder, 32, str(where))
+        measured = measure(folder, 8, str(where))
         print({name: round(value, 3) for name, value in measured.items()}, flush=True)
-        Image.fromarray(sample_sheet(load_sam(folder, where), held_out)).save(folder / "sample.png")
 
     schedule = Schedule(minutes=minutes, rate=1e-3, warmup_steps=100, weight_decay=1e-2, ema=0.995)
     steps, seconds, loss = train([sam], loss_of_batch, schedule, scratch / "segmenter.pt", on_checkpoint)
     save_sam(sam, CONFIG, folder)
+    Image.fromarray(sample_sheet(load_sam(folder, where), held_out)).save(folder / "sample.png")
     report = Report(
         model="segmenter",
         steps=steps,
