@@ -7,7 +7,9 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 
+from pipelines.pictures import decode
 from studio.jobs.job import Job
 from studio.jobs.runner import Runner
 from studio.jobs.work import EditingEngine, lazy_engine, warm_up
@@ -18,6 +20,9 @@ from studio.store.blobs import Blobs
 from studio.store.store import JobNote, Store
 
 log = logging.getLogger(__name__)
+
+KEPT_DECODED = 4
+"""Pictures kept as pixels, all sessions together: at most 120 MB each, usually one or two."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,7 @@ def build_studio(settings: Settings, engine: EditingEngine | None = None) -> Stu
         runner=runner,
         engine=engine,
         background=background,
+        pixels=lru_cache(KEPT_DECODED)(lambda digest: decode(store.pictures.get(digest)).picture),
         model_folders=settings.model_folders,
         segmenter=settings.segmenter,
     )

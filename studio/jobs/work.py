@@ -58,10 +58,6 @@ class LazyEngine:
         self._building = Lock()
         self._engine: EditingEngine | None = None
 
-    @property
-    def is_built(self) -> bool:
-        return self._engine is not None
-
     def get(self) -> EditingEngine:
         with self._building:
             if self._engine is None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -49,6 +50,8 @@ class Services:
     engine: EditingEngine
     background: Executor
     """Where masks are made anew after a turn; one thread."""
+    pixels: Callable[[str], Picture]
+    """The picture of a digest; those looked at last are kept decoded, so that a click need not wait for that."""
     model_folders: tuple[Path, ...]
     segmenter: str
 
@@ -318,7 +321,8 @@ class Session:
         self._services.store.save(record, self._record)
         self._record, self._draft, self._selections = record, new_draft, new_selections
         self._tick()
-        if new_selections.now.needs_remaking(record.tree.here.picture):
+        moved = tree is not None or selections is not None
+        if moved and new_selections.now.needs_remaking(record.tree.here.picture):
             self._services.background.submit(self._remake_mask_quietly)
 
     def _tick(self) -> None:
@@ -356,7 +360,7 @@ class Session:
             return Selection(prompts, pointed_on=pointed_on, made_on=picture)
         uploaded = None if prompts.uploaded is None else self._mask(prompts.uploaded)
         answer = self._services.engine.segment(
-            self._picture(picture), prompts, segmenter=self._services.segmenter, uploaded=uploaded
+            self._services.pixels(picture), prompts, segmenter=self._services.segmenter, uploaded=uploaded
         )
         return Selection(
             prompts=prompts,
