@@ -176,9 +176,15 @@ def _run_one(engine: Editor, read: Reader, method: str, case: Case, picture: Pic
     Image.fromarray(mask).save(mask_path(out, row))
     if result is not None:
         Image.fromarray(result.candidates[0].picture).save(path)
-    with (out / ROWS).open("a") as file:
-        file.write(json.dumps(asdict(row)) + "\n")
+    _append(out / ROWS, json.dumps(asdict(row)))
     return row
+
+
+def _append(path: Path, line: str) -> None:
+    """Add a line; one that an earlier run left unfinished is closed first, so that it spoils no other."""
+    unfinished = path.is_file() and not path.read_bytes().endswith(b"\n")
+    with path.open("a") as file:
+        file.write("\n" * unfinished + line + "\n")
 
 
 def _mask(engine: Editor, case: Case, picture: Picture, setup: Setup) -> Mask:
