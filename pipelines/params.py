@@ -54,7 +54,15 @@ class Start(StrEnum):
 
 
 @dataclass(frozen=True)
-class LayeredParams:
+class Params:
+    """What every method's settings derive from."""
+
+
+P = TypeVar("P", bound=Params)
+
+
+@dataclass(frozen=True)
+class LayeredParams(Params):
     """LayerDiffusion, Li et al. 2023. Defaults are the paper's (section 3.3)."""
 
     embed_steps: int = knob(500, "Steps that fit the two text embeddings (phase 1)", 0, 2000, "steps")
@@ -81,7 +89,7 @@ class LayeredParams:
 
 
 @dataclass(frozen=True)
-class SDEditParams:
+class SDEditParams(Params):
     """SDEdit, Meng et al. 2021: noise the picture part of the way and denoise it with the new text."""
 
     strength: float = knob(0.7, "How far the picture is noised (t0)", 0.02, 1.0)
@@ -91,17 +99,13 @@ class SDEditParams:
 
 
 @dataclass(frozen=True)
-class InpaintParams:
+class InpaintParams(Params):
     """Blended Latent Diffusion, Avrahami et al. 2023: denoise from noise, holding the kept part at every step."""
 
     steps: int = knob(50, "Sampling steps", 1, 1000, "steps")
     guidance: float = knob(7.5, "Classifier-free guidance scale", 0.0, 50.0)
     strength: float = knob(1.0, "Share of the noise schedule that is run", 0.02, 1.0)
     paste_back: bool = knob(True, "Copy the kept pixels back from the input, with a feathered seam")
-
-
-Params = LayeredParams | SDEditParams | InpaintParams
-P = TypeVar("P", LayeredParams, SDEditParams, InpaintParams)
 
 
 def knobs(params: type[Params] | Params) -> dict[str, tuple[type, Any, Knob]]:
@@ -127,7 +131,7 @@ def _coerced(name: str, value: Any, wanted: type, spec: Knob) -> Any:
     if spec.low is not None and spec.high is not None and not spec.low <= value <= spec.high:
         unit = f" {spec.unit}" if spec.unit else ""
         raise BadParameter(f"{name} must be between {spec.low:g} and {spec.high:g}{unit}; got {value!r}")
-    return wanted(value)
+    return int(value) if wanted is int else float(value)
 
 
 def checked(cls: type[P], values: Mapping[str, Any]) -> P:

@@ -86,6 +86,7 @@ def inside_point(mask: Mask) -> Point:
 
 
 def main() -> None:
+    """Write every example of `EXAMPLES` to `FOLDER`."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     for name, example in EXAMPLES.items():
         drawn = render(example.scene)

@@ -30,6 +30,7 @@ TRAINERS: dict[str, tuple[str, Callable[..., Report]]] = {
 
 
 def main() -> None:
+    """Read the command line, train, print the report as JSON."""
     parser = argparse.ArgumentParser(prog="python -m pipelines.toybox.train", description=__doc__)
     parser.add_argument("model", choices=sorted(TRAINERS))
     parser.add_argument("--minutes", type=float, required=True, help="time budget; the learning rate follows it")

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from diffusers import AutoencoderTiny
 from numpy.typing import NDArray
 from PIL import Image
@@ -78,6 +77,7 @@ def main(
     count: int = 4000,
     seed: int = 0,
 ) -> Report:
+    """Train for `minutes` and write the autoencoder, a sample sheet and a report to `folder`."""
     where = best_device(device)
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
@@ -93,7 +93,8 @@ def main(
         error = y.float() - x
         edges = (error[..., 1:] - error[..., :-1]).abs().mean() + (error[..., 1:, :] - error[..., :-1, :]).abs().mean()
         size = latents.float().pow(2).mean()
-        return error.abs().mean() + 2 * error.pow(2).mean() + 0.5 * edges + 1e-3 * (size - 1).abs()
+        loss: Tensor = error.abs().mean() + 2 * error.pow(2).mean() + 0.5 * edges + 1e-3 * (size - 1).abs()
+        return loss
 
     def on_checkpoint(step: int) -> None:
         print(f"held-out PSNR {psnr(vae, held_out.pictures, where):.2f} dB", flush=True)

@@ -49,6 +49,7 @@ class Report:
 
 
 def best_device(wanted: str = "auto") -> torch.device:
+    """The device of that name; `auto` takes a CUDA card where there is one."""
     if wanted == "auto":
         wanted = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(wanted)
@@ -81,7 +82,7 @@ def train(
     loss_of_batch: Callable[[int], Tensor],
     schedule: Schedule,
     checkpoint: Path,
-    on_checkpoint: Callable[[int], None] = lambda step: None,
+    on_checkpoint: Callable[[int], None] = lambda _step: None,
     start_fraction: float = 0.0,
 ) -> tuple[int, float, float]:
     """Run AdamW until the time is over; returns (steps, seconds, smoothed loss) with the mean weights in place.
@@ -125,7 +126,7 @@ def train(
             group["lr"] = rate
         loss = loss_of_batch(step)
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimiser.step()
         ema.update(step)
