@@ -6,6 +6,7 @@ The engine and the judge are given, so this file imports no torch.
 
 from __future__ import annotations
 
+import importlib
 import json
 import time
 from collections.abc import Callable, Sequence
@@ -109,7 +110,8 @@ def read_rows(folder: Path) -> list[Row]:
 def picture_path(folder: Path, row: Row) -> Path:
     """Where the result of `row` is kept."""
     masks = "-true-masks" if row.true_masks else ""
-    return folder / f"{row.model}-{row.method}-{row.quality}-{row.seed}{masks}" / f"{row.case}.png"
+    model = Path(row.model).name  # a model may be named by its folder
+    return folder / f"{model}-{row.method}-{row.quality}-{row.seed}{masks}" / f"{row.case}.png"
 
 
 def mask_path(folder: Path, row: Row) -> Path:
@@ -119,10 +121,13 @@ def mask_path(folder: Path, row: Row) -> Path:
 
 def embedded_judge() -> Reader:
     """The judge of ``assets/models/toybox-judge``; raises `ModelError` when it is not there."""
-    from pipelines.toybox.judge import Judge  # brings torch
+    judge = importlib.import_module("pipelines.toybox.judge").Judge.load(JUDGE)  # brings torch, so only when it runs
 
-    judge = Judge.load(JUDGE)
-    return lambda picture: judge.read([picture])[0].attributes
+    def read(picture: Picture) -> Attributes:
+        seen: Attributes = judge.read([picture])[0].attributes
+        return seen
+
+    return read
 
 
 def run_benchmark(
