@@ -4,7 +4,6 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
-# The same few threads for every library, so that two of them never fight over the cores.
 MINUTES ?= 20
 DEVICE ?= auto
 MODELS := autoencoder text-to-image segmenter judge clip
@@ -25,8 +24,17 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
+# Debian's package where there is apt and the right to use it; elsewhere (and on Ubuntu, whose package is an empty
+# shell) the browser that Playwright brings itself.
+APT := DEBIAN_FRONTEND=noninteractive apt-get
 browser: $(STAMP) ## find or install a browser for the tests
-	@$(BIN)/python tests/browser/install.py
+	@if ! command -v chromium chromium-browser google-chrome >/dev/null 2>&1 && \
+		! $(BIN)/python -c 'from pathlib import Path; from playwright.sync_api import sync_playwright as start; \
+			p = start().start(); found = Path(p.chromium.executable_path).exists(); p.stop(); exit(not found)'; then \
+		{ command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] && $(APT) update -qq && \
+			$(APT) install -y -qq --no-install-recommends chromium && command -v chromium >/dev/null; } || \
+		$(BIN)/playwright install chromium; \
+	fi
 
 run: $(STAMP) ## open the studio at 127.0.0.1
 	$(BIN)/python launch.py

@@ -29,7 +29,7 @@ def bench(
     out: Annotated[
         Path, typer.Option("--out", help="The folder for rows and pictures; a stopped run goes on there.")
     ] = Path("build") / "bench",
-    model: Annotated[str, typer.Option(help="A name from `models`, or the path of a diffusers folder.")] = "toybox",
+    model: options.Model = options.DEFAULTS.model,
     models: options.Models = [],  # noqa: B006  typer copies it
     device: options.Device = "auto",
     as_json: options.Json = False,
@@ -39,7 +39,7 @@ def bench(
     Counts how often each does what was asked and keeps the rest.
     """
     names = [method(name.strip()).name for name in methods.split(",")]
-    own, name = options.settings_and_model(model, models, device)
+    own = options.settings_from(models, device, model)
     edits = held_out_cases(cases)
     total, done = len(edits) * len(names), 0
 
@@ -50,7 +50,7 @@ def bench(
         say(f"{done} of {total}  {row.case} {row.method}: {found} ({row.seconds:.1f} s)")
 
     engine = cast(Editor, lazy_engine(own).get())
-    rows = run_benchmark(engine, name, names, quality, edits, out, tell, seed=seed, true_masks=true_masks)
+    rows = run_benchmark(engine, own.model, names, quality, edits, out, tell, seed=seed, true_masks=true_masks)
     write_sheet(out, rows, edits, out / SHEET)
     say(f"pictures: {out / SHEET}")
     answer(as_json, rows_as_json(rows), lambda: as_table(summarise(rows)).splitlines())

@@ -38,7 +38,8 @@ def edit(
     assignments: Annotated[
         list[str], typer.Option("--set", help="A setting over the preset; see `methods`.", metavar="NAME=VALUE")
     ] = [],  # noqa: B006
-    model: Annotated[str, typer.Option(help="A name from `models`, or the path of a diffusers folder.")] = "toybox",
+    model: options.Model = options.DEFAULTS.model,
+    segmenter: options.SegmenterName = options.DEFAULTS.segmenter,
     models: options.Models = [],  # noqa: B006
     device: options.Device = "auto",
     as_json: options.Json = False,
@@ -49,7 +50,7 @@ def edit(
     Of several candidates the first is written to OUT and the others beside it (NAME-2.png, NAME-3.png ...).
     """
     params = settings(method, quality, options.changes_from(assignments))
-    own, name = options.settings_and_model(model, models, device)
+    own = options.settings_from(models, device, model, segmenter)
     asked = scope or described(subject, background, background_image)
     picture = options.read_picture(image)
     engine = lazy_engine(own)
@@ -65,9 +66,9 @@ def edit(
         background_reference=None if background_image is None else options.read_picture(background_image),
         feather=prompts.feather,
     )
-    result = engine.edit(name, method, request, params, ProgressLine())
+    result = engine.edit(own.model, method, request, params, ProgressLine())
     written = write_all(result.candidates, out)
-    about = {"model": name, "method": method, "quality": quality, "seed": seed}
+    about = {"model": own.model, "method": method, "quality": quality, "seed": seed}
     answer(as_json, about | report(result, request.mask, written), lambda: in_words(result, request.mask, written))
 
 

@@ -32,7 +32,7 @@ def models(models: Models = [], as_json: Json = False) -> None:  # noqa: B006  t
 def fault_of(card: ModelCard) -> str | None:
     """Why a model cannot be used, or ``None``."""
     if card.kind != TEXT_TO_IMAGE:
-        has_weights = any(card.path.glob("*.safetensors"))
+        has_weights = card.path.is_file() or any(card.path.glob("*.safetensors"))
         return None if has_weights else f"the model {card.id!r} in {card.path} has no weights (*.safetensors)"
     try:
         check_parts(card)

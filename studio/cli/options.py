@@ -18,6 +18,8 @@ from pipelines.pictures import decode, decode_mask, digest
 from studio.cli.report import say
 from studio.settings import Settings
 
+DEFAULTS = Settings()
+
 
 def _checked_out(path: Path) -> Path:
     """Refuse a file that cannot be written before a minute is spent on its contents."""
@@ -49,6 +51,12 @@ BoxText = Annotated[
 ]
 Grow = Annotated[int, typer.Option("--grow", help="Grow the mask by so many pixels; negative shrinks it.")]
 Invert = Annotated[bool, typer.Option("--invert", help="Take everything but what was clicked.")]
+Model = Annotated[
+    str, typer.Option("--model", help="A text-to-image model: a name from `models`, or a diffusers folder.")
+]
+SegmenterName = Annotated[
+    str, typer.Option("--segmenter", help="What answers clicks: a name from `models`, or a folder or SAM file.")
+]
 Models = Annotated[
     list[Path],
     typer.Option(
@@ -59,20 +67,31 @@ Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 o
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 
 
-def settings_from(models: list[Path], device: str = "auto") -> Settings:
-    """The settings of this machine with the command's own on top."""
-    settings = Settings()
-    return replace(settings, model_folders=(*settings.model_folders, *models), device=device)
+def settings_from(
+    models: list[Path],
+    device: str = DEFAULTS.device,
+    model: str = DEFAULTS.model,
+    segmenter: str = DEFAULTS.segmenter,
+) -> Settings:
+    """The settings of this machine with the command's own on top. A model may be named or be given by its path."""
+    named = [located(name) for name in (model, segmenter)]
+    folders = [folder for folder, _ in named if folder is not None]
+    return replace(
+        DEFAULTS,
+        model_folders=(*folders, *DEFAULTS.model_folders, *models),
+        device=device,
+        model=named[0][1],
+        segmenter=named[1][1],
+    )
 
 
-def settings_and_model(model: str, models: list[Path], device: str) -> tuple[Settings, str]:
-    """The settings and the model's name, when `model` may also be the path of its folder."""
+def located(model: str) -> tuple[Path | None, str]:
+    """The folder to look in and the model's name there, for a path; only the name, for a name."""
     path = Path(model).expanduser()
-    if len(path.parts) < 2 or not path.is_dir():
-        return settings_from(models, device), model
+    if len(path.parts) < 2 or not path.exists():
+        return None, model
     path = path.resolve()
-    own = settings_from(models, device)
-    return replace(own, model_folders=(path.parent, *own.model_folders)), path.name
+    return path.parent, path.stem if path.is_file() else path.name
 
 
 def read_picture(path: Path) -> Picture:

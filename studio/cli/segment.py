@@ -19,6 +19,7 @@ def segment(
     mask: options.MaskFile = None,
     grow: options.Grow = 0,
     invert: options.Invert = False,
+    segmenter: options.SegmenterName = options.DEFAULTS.segmenter,
     models: options.Models = [],  # noqa: B006
     device: options.Device = "auto",
     as_json: options.Json = False,
@@ -27,7 +28,7 @@ def segment(
 
     The answer is written as a mask: white is the subject.
     """
-    own = options.settings_from(models, device)
+    own = options.settings_from(models, device, segmenter=segmenter)
     picture = options.read_picture(image)
     prompts, uploaded = options.pointed_at(click, exclude, box, mask, grow, invert, picture)
     engine = lazy_engine(own)

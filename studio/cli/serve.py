@@ -14,11 +14,8 @@ from typing import Annotated
 import typer
 
 from studio.app import build_studio
-from studio.cli.options import Device, Models, settings_and_model
+from studio.cli.options import DEFAULTS, Device, Model, Models, SegmenterName, settings_from
 from studio.cli.report import say
-from studio.settings import Settings
-
-DEFAULTS = Settings()
 
 
 def serve(
@@ -27,7 +24,8 @@ def serve(
     data: Annotated[
         Path, typer.Option(help="The folder that keeps sessions and pictures.", file_okay=False)
     ] = DEFAULTS.data,
-    model: Annotated[str, typer.Option(help="The model new sessions start with, by name or folder.")] = DEFAULTS.model,
+    model: Model = DEFAULTS.model,
+    segmenter: SegmenterName = DEFAULTS.segmenter,
     models: Models = [],  # noqa: B006  typer copies it
     device: Device = DEFAULTS.device,
     browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
@@ -38,8 +36,8 @@ def serve(
 
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    own, name = settings_and_model(model, models, device)
-    settings = replace(own, host=host, port=port, data=data, model=name, warm_up=warm_up)
+    own = settings_from(models, device, model, segmenter)
+    settings = replace(own, host=host, port=port, data=data, warm_up=warm_up)
     if not is_loopback(host):
         say(f"Anyone who can reach {host} can now use this studio and see its sessions: there is no password.")
     studio = build_studio(settings)

@@ -13,6 +13,7 @@ from pipelines.catalog import CATALOG
 from pipelines.params import knobs
 from studio.app import build_studio
 from studio.cli import main as shell
+from studio.cli.options import DEFAULTS, settings_from
 from studio.cli.report import table
 from studio.cli.serve import is_loopback
 from studio.settings import Settings
@@ -158,3 +159,15 @@ def test_speed_prints_what_it_measured(run: Run) -> None:
     assert ran.code == 0, ran.err
     assert ran.json["peak_memory_mb"] > 0
     assert all(took > 0 for took in ran.json["seconds"].values())
+
+
+def test_a_model_is_a_name_a_folder_or_a_file(tmp_path: Path) -> None:
+    folder, file = tmp_path / "v1.5", tmp_path / "sam" / "sam_vit_b_01ec64.pth"
+    folder.mkdir()
+    file.parent.mkdir()
+    file.touch()
+    own = settings_from([tmp_path], model=str(folder), segmenter=str(file))
+    assert (own.model, own.segmenter) == ("v1.5", "sam_vit_b_01ec64")
+    assert own.model_folders == (tmp_path, file.parent, *DEFAULTS.model_folders, tmp_path)
+    assert settings_from([]) == DEFAULTS
+    assert settings_from([], model="nonesuch").model == "nonesuch"
