@@ -9,6 +9,7 @@ const TOOLS = [
   ["erase", "Erase", "E", "Rub out of the mask"],
 ];
 const TABS = [["picture", "Picture"], ["compare", "Before / after"], ["difference", "Difference"], ["layers", "Layers"]];
+const coarse = window.matchMedia("(pointer: coarse)").matches;
 const DRAG = 8; // pixels on the screen from which a click is a box
 
 let tool = "include", tab = "picture", radius = 8, split = 50, against = "parent", peeking = false;
@@ -48,7 +49,7 @@ const ring = h("i", { class: "p-ring" });
 const crosshair = h("i", { class: "p-cross" });
 const slider = h("input", { class: "p-slider", type: "range", min: 0, max: 100, step: 1, "aria-label": "Where before ends and after begins",
   oninput: () => { split = Number(slider.value); drawSplit(); } });
-const edge = h("i", { class: "p-edge" }, h("b", { text: "⇆" }));
+const edge = h("i", { class: "p-edge" }, h("b", {}, p.icon("handle")));
 const beforeTag = h("span", { class: "p-tag p-left" }), afterTag = h("span", { class: "p-tag p-right" });
 const frame = h("div", { class: "p-frame", tabindex: "0", role: "application" },
   base, over, difference, overlay, live, dots, ring, crosshair, edge, slider, beforeTag, afterTag);
@@ -74,6 +75,8 @@ const start = h("div", { class: "p-start" },
   h("div", { class: "p-start-in" },
     h("div", { class: "p-start-head" }, h("h2", { text: "Start with a picture" }), h("span", { class: "p-space" }), back),
     drop, pictureFile, h("h3", { text: "or with an example that works on the embedded model" }), cards));
+stage.inert = true;
+start.hidden = stage.hidden = true; // until the server has said whether there is a session
 root.append(stage, start);
 
 // ----------------------------------------------------------------------------------------------------- what is shown
@@ -102,19 +105,20 @@ function draw() {
   const v = p.state.view;
   const starting = !v || p.state.starting;
   start.hidden = !starting;
+  stage.hidden = !v;
   stage.inert = starting;
   back.hidden = !v;
   drawCards();
   if (!v) return;
   adoptPrompts(v);
   if (tab !== "picture" && (busy() || (tab !== "layers" && !shown(v).before))) tab = "picture";
-  fit();
   drawTools();
   drawTabs(v);
   drawPicture(v);
   drawMarks(v);
   drawChips(v);
   drawStaging(v);
+  fit();
   if (tab === "layers") drawLayers(v);
   root.dataset.rev = v.rev;
 }
@@ -129,7 +133,8 @@ function drawPicture(v) {
   frame.setAttribute("aria-label", canMark()
     ? "Current picture. Arrow keys move the crosshair, Enter includes, Shift Enter excludes."
     : busy() ? "Preview of the running turn" : "Current picture");
-  source(base, previewing ? urls.preview(job.preview) : urls.picture(peeking && s.before ? s.before : s.after));
+  if (previewing) preview(urls.preview(job.preview));
+  else source(base, urls.picture(peeking && s.before ? s.before : s.after));
   base.alt = previewing ? "preview" : s.afterName;
   over.hidden = tab !== "compare" || !s.before;
   if (!over.hidden) {
@@ -142,6 +147,13 @@ function drawPicture(v) {
   drawSplit();
   difference.hidden = legend.hidden = tab !== "difference" || !s.before;
   if (!difference.hidden) drawDifference(s);
+}
+
+/** Shows a preview once it is here; one that is gone by then leaves the one before it standing. */
+function preview(url) {
+  const next = new Image();
+  next.onload = () => { if (busy() && p.state.view.job.preview && urls.preview(p.state.view.job.preview) === url) source(base, url); };
+  next.src = url;
 }
 
 function drawSplit() {
@@ -188,7 +200,7 @@ function drawTools() {
   shrink.textContent = prompts.grow < 0 ? `Shrink ${-prompts.grow}` : "Shrink";
   area.textContent = v.mask.mask ? `subject ${percent(v.mask.area)} of the picture` : "nothing selected";
   area.classList.toggle("p-warn", v.mask.stale);
-  if (v.mask.stale && v.mask.mask) area.textContent = "mask is from an earlier picture: click again or keep it";
+  if (v.mask.stale && v.mask.mask) area.textContent = "marked on another turn: check the outline";
   frame.dataset.tool = usable ? tool : "none";
 }
 
@@ -200,14 +212,15 @@ function drawTabs(v) {
     node.tabIndex = on ? 0 : -1;
     node.disabled = busy() ? id !== "picture" : id === "layers" ? !(s.mask || v.mask.mask) : id !== "picture" && !s.before;
   }
-  const pixels = s.facts ? s.facts.outside_changed : null;
-  outside.textContent = busy() ? "live preview" : pixels === null ? `${v.width} × ${v.height} pixels`
-    : `outside the mask: ${pixels.toLocaleString("en")} pixel${pixels === 1 ? "" : "s"} changed${pixels ? `, by ${s.facts.outside_largest} at most` : ""}`;
+  const kept = s.facts && p.keptPart(s.facts.scope || v.draft.scope);
+  outside.textContent = busy() ? "live preview" : !s.facts ? `${v.width} × ${v.height} pixels`
+    : kept ? `${kept} kept: ${p.changedText(s.facts.outside_changed, s.facts.outside_largest)}` : "subject and background changed";
 }
 
 async function drawMarks(v) {
   const visible = canMark() && !peeking;
-  overlay.hidden = dots.hidden = live.hidden = !visible;
+  overlay.hidden = !visible || p.state.settling;
+  dots.hidden = live.hidden = !visible;
   live.setAttribute("viewBox", `0 0 ${v.width} ${v.height}`);
   dots.replaceChildren(...prompts.clicks.map((c, k) => h("button", {
     type: "button", class: c.include ? "p-dot" : "p-dot p-neg", title: "Remove this click",
@@ -215,7 +228,7 @@ async function drawMarks(v) {
     style: `left:${(c.x / v.width) * 100}%;top:${(c.y / v.height) * 100}%`, onclick: () => apply(marks.unclicked(prompts, k)),
   })));
   if (!gesture) drawLive(v);
-  if (waiting !== null) return; // a newer mask is on its way
+  if (waiting !== null || p.state.settling) return; // a newer mask is on its way
   const scale = window.devicePixelRatio || 1;
   const width = Math.round(frameSize.width * scale), height = Math.round(frameSize.height * scale);
   const wanted = v.mask.mask && width ? `${v.mask.mask} ${width}x${height}` : "none";
@@ -252,7 +265,7 @@ function drawChips(v) {
   chips.hidden = !visible;
   const has = v.mask.mask || waiting !== null;
   advice.hidden = !canMark() || has;
-  advice.textContent = "Click the subject. Right click says what is not part of it; drag for a box.";
+  advice.textContent = coarse ? "Tap the subject, or drag a box around it" : "Click the subject. Right click says what is not part of it; drag for a box.";
   if (!visible) return;
   chips.replaceChildren(...v.mask.choices.map((c, k) => h("button", {
     type: "button", class: "p-chip", role: "radio", "aria-checked": String(k === v.mask.chosen), tabindex: k === v.mask.chosen ? "0" : "-1",
@@ -275,8 +288,8 @@ function drawStaging(v) {
   const act = (id, text, fire, kind = "") => h("button", { type: "button", class: `p-btn ${kind}`, "data-id": id, text, onclick: fire });
   staging.replaceChildren(
     h("div", { class: "p-cands", role: "radiogroup", "aria-label": "Candidates" }, ...thumbs),
-    act("more", "More seeds", () => trigger("more_seeds", {})), act("discard", "Discard", () => trigger("discard", {})),
-    act("keep", `Keep as turn ${p.current(v).number + 1}`, () => trigger("keep", { index: at }), "p-go"));
+    act("keep", `Keep as turn ${p.current(v).number + 1}`, () => trigger("keep", { index: at }), "p-go"),
+    act("more", "More seeds", () => trigger("more_seeds", {})), act("discard", "Discard", () => trigger("discard", {})));
   const again = focused && staging.querySelector(`[data-id="${focused[0] === "c" ? `c${at}` : focused}"]`);
   if (again) again.focus();
 }
@@ -285,7 +298,7 @@ let layered = "";
 function drawLayers(v) {
   const s = shown(v), mask = s.mask || v.mask.mask;
   const wanted = `${s.after} ${mask}`;
-  if (wanted === layered) return;
+  if (wanted === layered) return fitLayers(v);
   layered = wanted;
   const figure = (name, node, text) => h("figure", { class: `p-layer p-${name}` }, h("figcaption", {}, h("i"), text), h("div", {}, node));
   const subject = h("canvas"), rest = h("canvas");
@@ -294,7 +307,20 @@ function drawLayers(v) {
   const reference = s.now && s.now.reference;
   layers.replaceChildren(figure("subject", subject, "Subject"), figure("background", rest, "Background"),
     figure("mask", h("img", { src: urls.picture(mask), alt: "mask" }), "Mask"),
-    ...(reference ? [figure("reference", h("img", { src: urls.picture(reference), alt: "background reference" }), "Background the edit followed")] : []));
+    ...(reference ? [figure("reference", h("img", { src: urls.picture(reference), alt: "background reference" }), "Background it followed")] : []));
+  fitLayers(v);
+}
+
+/** Makes the layers as large as the room allows, in one row or two. */
+function fitLayers(v) {
+  const room = layers.getBoundingClientRect(), n = layers.childElementCount, caption = 26, gap = 14;
+  const size = (columns) => {
+    const rows = Math.ceil(n / columns);
+    return Math.min((room.width - gap * (columns + 1)) / columns / v.width, ((room.height - gap * (rows + 1)) / rows - caption) / v.height);
+  };
+  const columns = [1, 2, 3, 4].filter((k) => k <= n).sort((a, b) => size(b) - size(a))[0], scale = Math.max(0.01, size(columns));
+  layers.style.gridTemplateColumns = `repeat(${columns}, max-content)`;
+  for (const box of layers.querySelectorAll("div")) Object.assign(box.style, { width: `${Math.floor(v.width * scale)}px`, height: `${Math.floor(v.height * scale)}px` });
 }
 
 function drawCards() {
@@ -309,8 +335,15 @@ function drawCards() {
 // -------------------------------------------------------------------------------------------------- size of the frame
 
 function fit() {
-  const v = p.state.view, room = space.getBoundingClientRect();
-  if (!v || !room.width) return;
+  const v = p.state.view;
+  if (!v) return;
+  // Chips and candidates stand beside the picture where there is room, so that they hide nothing of it.
+  const all = view.getBoundingClientRect();
+  const beside = all.width / 2 - ((all.height - 28) * v.width) / v.height / 2 > 230 || (tab === "layers" && all.width > 800);
+  if ((staging.parentElement === space) !== beside) (beside ? space : view).append(staging);
+  staging.dataset.beside = beside ? "yes" : "no";
+  const room = space.getBoundingClientRect();
+  if (!room.width) return;
   const margin = room.width < 600 ? 8 : 28;
   const scale = Math.min((room.width - margin) / v.width, (room.height - margin) / v.height);
   frameSize = { width: Math.max(1, Math.floor(v.width * scale)), height: Math.max(1, Math.floor(v.height * scale)) };
@@ -321,7 +354,7 @@ function fit() {
   chips.style.maxWidth = aside > 170 ? `${aside - 24}px` : "";
 }
 
-new ResizeObserver(() => { if (p.state.view) { fit(); drawMarks(p.state.view); } }).observe(space);
+new ResizeObserver(() => { if (p.state.view) { fit(); drawMarks(p.state.view); if (tab === "layers") fitLayers(p.state.view); } }).observe(space);
 
 // ------------------------------------------------------------------------------------------------------------ marking
 

@@ -10,16 +10,15 @@ const progress = h("div", { class: "p-progress" }, h("div", { class: "p-progress
 const spoken = h("div", { class: "p-sr", role: "status", "aria-live": "polite" });
 const missing = h("div", { class: "p-missing" });
 const mac = /Mac|iPhone|iPad/.test(navigator.platform);
-const run = h("button", { type: "button", class: "p-run", onclick: () => start() }, h("span", { text: "Run turn" }), h("kbd", { text: mac ? "⌘ ⏎" : "Ctrl ⏎" }));
+const runText = h("span");
+const run = h("button", { type: "button", class: "p-run", onclick: () => start() }, runText, h("kbd", { text: mac ? "⌘ Enter" : "Ctrl Enter" }));
 const cancel = h("button", { type: "button", class: "p-btn p-cancel", text: "Cancel", onclick: () => stop() });
-root.append(h("div", { class: "p-go-box" }, missing, progress, h("div", { class: "p-buttons" }, run, cancel)), spoken);
+root.append(h("div", { class: "p-go-box" }, missing, h("div", { class: "p-buttons" }, run, progress, cancel)), spoken);
 
-let asked = false; // a press that the server has not answered yet
 let stopping = false;
 
 function start() {
-  if (run.disabled || !p.state.view) return;
-  asked = true;
+  if (run.disabled || run.hidden) return;
   run.disabled = true;
   trigger("run", {});
 }
@@ -44,15 +43,15 @@ const doing = (stage) => DOING[stage] || stage.charAt(0).toUpperCase() + stage.s
 let said = "";
 p.on(({ view, about }) => {
   const live = p.live(view), job = view ? view.job : null;
-  asked = false;
   if (!live) stopping = false;
-  run.disabled = !view || live;
+  run.disabled = !view;
+  run.hidden = live;
   cancel.hidden = !live;
   cancel.disabled = stopping;
   cancel.textContent = stopping ? "Stopping" : "Cancel";
   progress.hidden = !live;
   const method = view && about.methods[view.draft.method];
-  missing.textContent = view && !live && !view.staged.length && !view.mask.mask && view.draft.method !== "sdedit" ? "Click the subject on the picture first" : "";
+  missing.textContent = view && !live && !view.staged.length && !view.mask.mask && (!method || method.needs_mask) ? "Click the subject on the picture first" : "";
   missing.hidden = !missing.textContent;
   if (live) {
     const queued = job.state === "queued";
@@ -65,5 +64,6 @@ p.on(({ view, about }) => {
   }
   const words = live ? title.textContent : view && view.staged.length ? `${view.staged.length} candidate${view.staged.length > 1 ? "s" : ""} finished` : "";
   if (words !== said) spoken.textContent = said = words;
-  root.dataset.state = live ? job.state : "idle";
+  runText.textContent = view && view.staged.length ? "Run again" : "Run turn";
+  root.dataset.state = live ? job.state : view && view.staged.length ? "staged" : "idle";
 });

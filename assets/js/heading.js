@@ -3,7 +3,31 @@ const p = window.palimpsest, { h } = p;
 const title = h("h2", { text: "Turn" }), from = h("span", { class: "p-hint" });
 element.querySelector(".p-root").append(h("div", { class: "p-heading" }, title, from));
 
+// A text that the turn will not use says so instead of asking for words.
+const EXAMPLES = { subject: "for example: a blue dog", background: "for example: in a forest" };
+document.addEventListener("change", tellKept);
+function tellKept() {
+  const scope = document.querySelector("#scope input:checked");
+  for (const part of ["subject", "background"]) {
+    const box = document.querySelector(`#${part} textarea`);
+    if (box && scope) box.placeholder = scope.value === "both" || scope.value === part ? EXAMPLES[part] : "stays as it is";
+  }
+}
+
+// Gradio gives each choice of a row its own name, so the arrow keys do not walk along it by themselves.
+document.addEventListener("keydown", (event) => {
+  const by = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1 }[event.key];
+  const row = event.target.type === "radio" && event.target.closest("#side fieldset");
+  if (!by || !row) return;
+  event.preventDefault();
+  const choices = [...row.querySelectorAll("input[type=radio]")];
+  const next = choices[(choices.indexOf(event.target) + by + choices.length) % choices.length];
+  next.focus();
+  next.click();
+});
+
 p.on(({ view }) => {
+  setTimeout(tellKept, 50); // after Gradio has filled the fields
   const side = document.getElementById("side");
   if (side) side.inert = !view;
   if (!view) {

@@ -1,7 +1,7 @@
 // The page's memory: the newest message of the server, and who wants to know. Panels draw themselves from it.
 // Everything a person or a file named goes into the document as text, never as markup.
 window.palimpsest = (() => {
-  const state = { sid: null, view: null, about: { examples: [], methods: {}, upload_limit: 64 }, starting: false, picked: 0 };
+  const state = { sid: null, view: null, settling: false, heard: false, about: { examples: [], methods: {}, upload_limit: 64 }, starting: false, picked: 0 };
   const listeners = new Set();
   const actions = {}; // what a shortcut may call: each panel registers its own
 
@@ -19,6 +19,15 @@ window.palimpsest = (() => {
     return node;
   }
 
+  const ICONS = {
+    undo: "M5 3 2 6l3 3M2 6h6.5a3.5 3.5 0 0 1 0 7H6", redo: "M11 3l3 3-3 3M14 6H7.5a3.5 3.5 0 0 0 0 7H10", handle: "M6 4 2 8l4 4M10 4l4 4-4 4",
+  };
+
+  /** A line drawing of 16 x 16: no font is asked for signs that it may not have. */
+  function icon(name) {
+    return h("svg", { viewBox: "0 0 16 16", width: 16, height: 16, class: "p-icon", "aria-hidden": "true" }, h("path", { d: ICONS[name] }));
+  }
+
   /** Addresses are relative to the page, so that it also works below a path of a proxy. */
   const base = new URL(".", window.location.href).pathname;
   const urls = {
@@ -28,19 +37,21 @@ window.palimpsest = (() => {
     download: (digest, name) => `${base}studio/picture/${state.sid}/${digest}.png?download=${encodeURIComponent(name)}`,
   };
 
+  const studio = () => document.getElementById("studio");
+
   function on(listener) {
     listeners.add(listener);
-    listener(state);
+    if (state.heard) listener(state);
   }
 
   function emit() {
     for (const listener of listeners) listener(state);
-    document.documentElement.dataset.session = state.view ? "open" : "none";
-    document.documentElement.dataset.rev = state.view ? state.view.rev : "none";
+    Object.assign(studio().dataset, { session: state.view ? "open" : "none", rev: state.view ? state.view.rev : "none" });
   }
 
   function receive(message) {
     if (!message) return;
+    state.heard = true;
     if (message.about) state.about = message.about;
     if ("view" in message) adopt(message);
     else if (message.tick && state.view && message.sid === state.sid) state.view = { ...state.view, job: message.tick.job };
@@ -57,11 +68,13 @@ window.palimpsest = (() => {
     if (!next || !last || next.current !== last.current || next.staged.length < last.staged.length) state.picked = 0;
     state.sid = message.sid;
     state.view = next;
+    state.settling = Boolean(message.settling); // the mask shown is about to be made anew for another picture
     if (other) {
       state.starting = false;
       const address = new URL(window.location.href);
       address.searchParams.set("session", next.sid);
       window.history.replaceState(null, "", address);
+      window.scrollTo(0, 0);
     }
   }
 
@@ -73,7 +86,7 @@ window.palimpsest = (() => {
 
   function toast(text, tone = "bad") {
     let tray = document.getElementById("p-toasts");
-    if (!tray) document.body.append((tray = h("div", { id: "p-toasts", role: "region", "aria-label": "Messages" })));
+    if (!tray) studio().append((tray = h("div", { id: "p-toasts", role: "region", "aria-label": "Messages" })));
     for (const old of tray.children) if (old.firstChild.textContent === text) old.remove();
     const close = h("button", { type: "button", class: "p-x", "aria-label": "Dismiss", text: "×", onclick: () => note.remove() });
     const note = h("div", { class: `p-toast p-${tone}`, role: tone === "bad" ? "alert" : "status" }, h("span", { text }), close);
@@ -87,5 +100,9 @@ window.palimpsest = (() => {
   const current = (view) => turn(view, view.current);
   const caption = (t) => (t.number === 0 ? "original" : t.label);
 
-  return { state, actions, h, urls, on, set, receive, toast, live, turn, current, caption };
+  /** Which part a turn of that scope was to keep (null for none), and in words how much of it changed all the same. */
+  const keptPart = (scope) => ({ subject: "background", background: "subject" })[scope] || null;
+  const changedText = (count, largest) => `${count.toLocaleString("en")} pixel${count === 1 ? "" : "s"} changed${count ? `, by ${largest} at most` : ""}`;
+
+  return { state, actions, h, icon, keptPart, changedText, urls, on, set, receive, toast, live, turn, current, caption };
 })();

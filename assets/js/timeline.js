@@ -6,6 +6,7 @@ const lines = h("svg", { "aria-hidden": "true" }), nodes = h("div", { class: "p-
 const strip = h("div", { class: "p-strip", role: "tree", "aria-label": "Timeline of turns", "aria-orientation": "horizontal" }, lines, nodes);
 const empty = h("div", { class: "p-film-empty p-hint", text: "Every turn you keep is laid down here. Click one to go back to it; run from there to branch." });
 const facts = h("section", { class: "p-facts", "aria-label": "The turn that is shown" });
+strip.hidden = facts.hidden = empty.hidden = true;
 root.append(h("div", { class: "p-film" }, h("div", { class: "p-strip-box" }, strip, empty), facts));
 
 /** Where a turn stands: column = depth, row = lane; side branches are drawn smaller, below. */
@@ -84,19 +85,18 @@ strip.addEventListener("keydown", (event) => {
 });
 
 function drawFacts(view, about) {
-  const now = p.current(view), method = about.methods[now.method];
+  const now = p.current(view), method = about.methods[now.method], kept = p.keptPart(now.scope);
   const row = (name, value, kind = "") => [h("dt", { text: name }), h("dd", { class: kind, text: value })];
   if (now.number === 0) {
     facts.replaceChildren(h("div", { class: "p-facts-head" }, h("b", { text: "Original" }), h("span", { class: "p-hint", text: `${view.width} × ${view.height} pixels` })),
       ...view.notes.map((note) => h("p", { class: "p-hint", text: note })));
     return;
   }
-  const outside = now.outside_changed ? `${now.outside_changed.toLocaleString("en")} pixels, by ${now.outside_largest} at most` : "0 pixels changed";
   facts.replaceChildren(
     h("div", { class: "p-facts-head" }, h("b", { text: `Turn ${now.number}` }), h("span", { class: "p-hint", text: `${method ? method.title : now.method}, ${now.quality}` })),
     h("dl", {}, ...(now.subject && now.scope !== "background" ? row("Subject", now.subject, "p-subject") : []),
       ...(now.background && now.scope !== "subject" ? row("Background", now.background, "p-background") : []),
-      ...row("Seed", String(now.seed)), ...row("Took", now.seconds < 10 ? `${now.seconds.toFixed(1)} s` : `${Math.round(now.seconds)} s`), ...row("Outside", outside)));
+      ...row("Seed", String(now.seed)), ...row("Took", now.seconds < 10 ? `${now.seconds.toFixed(1)} s` : `${Math.round(now.seconds)} s`), ...(kept ? row("Kept", `${kept}, ${p.changedText(now.outside_changed, now.outside_largest)}`) : [])));
 }
 
 p.on(({ view, about }) => {

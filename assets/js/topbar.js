@@ -4,28 +4,28 @@ const root = element.querySelector(".p-root");
 const mac = /Mac|iPhone|iPad/.test(navigator.platform);
 const MOD = mac ? "⌘" : "Ctrl";
 const SHORTCUTS = [
-  ["The picture", [["Click", "include in the subject"], ["Right or Alt click", "exclude"], ["Drag", "box around the subject"],
-    ["C  N  R  B  E", "include, exclude, box, brush, erase"], ["[  ]", "smaller, larger brush"], ["X", "clear the marks"],
-    ["Arrows, Enter", "move the crosshair, include; Shift Enter excludes"]]],
-  ["Looking", [["1  2  3  4", "picture, before / after, difference, layers"], ["Hold \\", "see the picture before"]]],
+  ["On the picture", [["Click", "include in the subject"], ["Right click", "exclude (also Alt click)"], ["Drag", "box around the subject"],
+    ["C  N  R", "tools: include, exclude, box"], ["B  E", "tools: brush, erase"], ["[  ]", "smaller, larger brush"], ["X", "clear the marks"],
+    ["Arrows", "move a crosshair"], ["Enter", "include there"], ["Shift Enter", "exclude there"]]],
+  ["Looking", [["1  2", "picture, before / after"], ["3  4", "difference, layers"], ["Hold \\", "the picture before"]]],
   ["The turn", [[`${MOD} Enter`, "run, or keep the candidate"], [`${MOD} .`, "cancel the run"], [`${MOD} Z`, "undo a mark or a turn"], [`${MOD} Shift Z`, "redo"]]],
-  ["The timeline", [["Arrows", "walk along the turns"], ["Enter", "stand on the turn"]]],
+  ["On the timeline", [["Arrows", "walk along the turns"], ["Enter", "stand on the turn"]]],
 ];
 
 const name = h("span", { class: "p-session" });
 const saved = h("span", { class: "p-saved" });
 const model = h("span", { class: "p-hint p-model" });
-const tool = (text, label, fire, hint) => h("button", { type: "button", class: "p-btn p-ico", "aria-label": label, title: hint ? `${label} (${hint})` : label, onclick: fire }, h("span", { "aria-hidden": "true", text }));
-const undo = tool("↶", "Undo", () => trigger("undo", {}), `${MOD} Z`);
+const tool = (sign, label, fire, hint) => h("button", { type: "button", class: "p-btn p-ico", "aria-label": label, title: hint ? `${label} (${hint})` : label, onclick: fire }, sign);
+const undo = tool(p.icon("undo"), "Undo", () => trigger("undo", {}), `${MOD} Z`);
 undo.append(h("kbd", { text: `${MOD} Z` }));
-const redo = tool("↷", "Redo", () => trigger("redo", {}), `${MOD} Shift Z`);
+const redo = tool(p.icon("redo"), "Redo", () => trigger("redo", {}), `${MOD} Shift Z`);
 const open = h("button", { type: "button", class: "p-btn", text: "New", title: "Open another picture", onclick: () => p.set({ starting: true }) });
 const download = h("a", { class: "p-btn", text: "Download", download: "", title: "The picture that is shown, as PNG" });
-const help = tool("?", "Shortcuts", () => sheet.showModal());
+const help = tool(h("span", { "aria-hidden": "true", text: "?" }), "Shortcuts", () => sheet.showModal());
 const sheet = h("dialog", { class: "p-sheet", "aria-labelledby": "p-sheet-title", onclick: (e) => { if (e.target === sheet) sheet.close(); } },
   h("div", { class: "p-sheet-head" }, h("h2", { id: "p-sheet-title", text: "Shortcuts" }), h("button", { type: "button", class: "p-x", "aria-label": "Close", text: "×", onclick: () => sheet.close() })),
-  h("div", { class: "p-sheet-body" }, ...SHORTCUTS.map(([title, rows]) => h("section", {}, h("h3", { text: title }),
-    h("dl", {}, ...rows.flatMap(([keys, what]) => [h("dt", {}, h("kbd", { text: keys })), h("dd", { text: what })]))))));
+  h("div", { class: "p-sheet-body", tabindex: "-1", autofocus: true }, ...SHORTCUTS.map(([title, rows]) => h("section", {}, h("h3", { text: title }),
+    h("dl", {}, ...rows.flatMap(([keys, what]) => [h("dt", {}, ...keys.split("  ").map((key) => h("kbd", { text: key }))), h("dd", { text: what })]))))));
 root.append(h("header", { class: "p-top" },
   h("h1", { class: "p-brand" }, h("i", { "aria-hidden": "true" }), "Palimpsest"), name, saved, h("span", { class: "p-space" }), model, undo, redo, open, download, help), sheet);
 

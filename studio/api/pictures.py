@@ -47,7 +47,9 @@ def routes(studio: Studio, examples: Path) -> list[BaseRoute]:
 
     def preview(sid: str, number: int) -> Response:
         """The latest picture of the running job; `number` only keeps browsers from showing an older one."""
-        data = _found(lambda: studio.sessions.get(sid).preview())
+        data = _found(lambda: studio.sessions.get(sid).preview() or b"")
+        if not data:
+            return Response(status_code=204)  # the run ended since the page heard of this preview: no error
         return _image(data, "image/jpeg", keep="no-store")
 
     def example(example_id: str, side: int | None = None) -> Response:
@@ -69,15 +71,12 @@ def routes(studio: Studio, examples: Path) -> list[BaseRoute]:
     ]
 
 
-def _found(read: Callable[[], bytes | None]) -> bytes:
-    """What `read` gives; nothing and everything a person can act on become 404, so that ids cannot be probed."""
+def _found(read: Callable[[], bytes]) -> bytes:
+    """What `read` gives; everything a person could act on becomes the same 404, so that ids cannot be probed."""
     try:
-        data = read()
+        return read()
     except UserError:
         raise HTTPException(404) from None
-    if data is None:
-        raise HTTPException(404)
-    return data
 
 
 def _image(data: bytes, kind: str, name: str | None = None, keep: str = KEEP) -> Response:

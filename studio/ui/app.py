@@ -29,7 +29,7 @@ def build_page(studio: Studio) -> gr.Blocks:
     """The page, not yet served."""
     handlers = Handlers(studio)
     with gr.Blocks(title=text.TITLE, analytics_enabled=False, fill_width=True, delete_cache=CACHE_AGE) as page:
-        sid = gr.State(None)
+        sid, shown = gr.State(None), gr.State(None)
         stored = gr.BrowserState(None, storage_key=STORAGE_KEY, secret=STORAGE_SECRET)
         line = wire.build()
         with gr.Column(elem_id="studio"):
@@ -40,7 +40,8 @@ def build_page(studio: Studio) -> gr.Blocks:
         ends: dict[str, Any] = {"inputs": [sid], "outputs": [line]}
         # Following is the one event that lasts, so it is queued, and nobody's following waits for another's.
         follow = EVENT | ends | {"fn": handlers.follow, "queue": True, "concurrency_limit": None}
-        shared = Shared(sid, line, panel.fields, follow, settle=EVENT | ends | {"fn": handlers.settled})
+        settle = EVENT | ends | {"fn": handlers.settled, "inputs": [sid, shown]}
+        shared = Shared(sid, line, panel.fields, shown, follow, settle)
         topbar.bind(bar, handlers, shared)
         canvas.bind(stage, handlers, shared)
         turn_panel.bind(panel, handlers, shared)

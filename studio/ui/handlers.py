@@ -96,13 +96,14 @@ class Handlers:
         payload, fields = self.restored(made[0].sid, lambda session: None)
         return made[0].sid, payload, fields
 
-    async def settled(self, sid: str | None) -> Payload:
-        """The view once the mask has been tried on the picture one stands on now: that is done in the background."""
+    async def settled(self, sid: str | None, shown: int | None) -> Payload:
+        """The view once the mask has been made anew for the picture one stands on, which is done in the background.
+        `shown` is the revision that the page has."""
         session = await asyncio.to_thread(self._found, sid)
         if session is None:
             return {}
         view = session.view()
-        if view.mask.stale:
+        if view.rev == shown and not view.draft.prompts.is_empty:
             view = await asyncio.to_thread(session.wait, view.rev, SETTLE_WITHIN)
         return whole(view)
 
@@ -171,7 +172,7 @@ class Handlers:
 
     def keep(self, sid: str | None, index: object) -> tuple[Payload, Fields]:
         """The finished candidate becomes the next turn."""
-        return self.restored(sid, lambda session: session.accept(int(str(index))))
+        return self.moved(sid, lambda session: session.accept(int(str(index))))
 
     def discard(self, sid: str | None) -> Payload:
         return self.answered(sid, lambda session: session.discard())
@@ -179,13 +180,13 @@ class Handlers:
     # ------------------------------------------------------------------------------------------------- timeline
 
     def undo(self, sid: str | None) -> tuple[Payload, Fields]:
-        return self.restored(sid, lambda session: session.undo())
+        return self.moved(sid, lambda session: session.undo())
 
     def redo(self, sid: str | None) -> tuple[Payload, Fields]:
-        return self.restored(sid, lambda session: session.redo())
+        return self.moved(sid, lambda session: session.redo())
 
     def jump(self, sid: str | None, turn: object) -> tuple[Payload, Fields]:
-        return self.restored(sid, lambda session: session.jump(str(turn)))
+        return self.moved(sid, lambda session: session.jump(str(turn)))
 
     # ------------------------------------------------------------------------------------------------- plumbing
 
@@ -204,11 +205,27 @@ class Handlers:
         return (whole(views[0]) if views else {}) | (failed or {})
 
     def restored(self, sid: str | None, act: Callable[[Session], object]) -> tuple[Payload, Fields]:
-        """As `answered`, and the panel's fields filled from the session's draft."""
+        """As `answered`, with the view's revision and the panel's fields filled from the session's draft."""
         payload = self.answered(sid, act)
-        if "view" not in payload or sid is None:
+        if "view" not in payload:
             return payload, self.kept_fields()
-        return payload, self.fields(self._session(sid).view())
+        return payload, [payload["view"]["rev"], *self.fields(self._session(sid).view())]
+
+    def moved(self, sid: str | None, act: Callable[[Session], object]) -> tuple[Payload, Fields]:
+        """As `restored`, for what may lead to another picture: the mask is then made anew, and `settled` shows it."""
+        left: list[str] = []
+
+        def move(session: Session) -> None:
+            left.append(session.view().current)
+            act(session)
+
+        payload, fields = self.restored(sid, move)
+        view = payload.get("view")
+        if view is not None and left:
+            marks = view["draft"]["prompts"]
+            pointed = any(marks[part] for part in ("clicks", "box", "strokes", "uploaded"))
+            payload["settling"] = pointed and view["current"] != left[0]
+        return payload, fields
 
     def _session(self, sid: str | None) -> Session:
         if not sid:
@@ -268,7 +285,7 @@ class Handlers:
 
     def kept_fields(self) -> Fields:
         """Leaves the panel as it is."""
-        return [gr.skip()] * (len(PLAIN_FIELDS) + sum(SIZES) + len(CATALOG))
+        return [gr.skip()] * (1 + len(PLAIN_FIELDS) + sum(SIZES) + len(CATALOG))
 
 
 SIZES = [len(values) for values in (m.params.__dataclass_fields__ for m in CATALOG.values())]

@@ -23,6 +23,8 @@ class Shared:
     """Takes the messages of `payload`."""
     fields: list[gr.components.Component]
     """The turn panel's fields, then one group a method: what `Handlers.fields` fills."""
+    shown: gr.State
+    """Revision of the view that the last of those handlers sent."""
     follow: dict[str, Any]
     """Arguments of the event that follows a running job; comes after every event that may have started one."""
     settle: dict[str, Any]
@@ -31,12 +33,12 @@ class Shared:
     @property
     def restored(self) -> list[Any]:
         """Outputs of a handler that answers with a payload and the panel's fields."""
-        return [self.wire, *self.fields]
+        return [self.wire, self.shown, *self.fields]
 
     @property
     def opened(self) -> list[Any]:
         """Outputs of a handler that also changes which session is shown."""
-        return [self.sid, self.wire, *self.fields]
+        return [self.sid, *self.restored]
 
 
 def drawn(name: str, elem_id: str) -> gr.HTML:

@@ -6,8 +6,8 @@ TITLE = "Palimpsest"
 
 SUBJECT = "Subject becomes"
 BACKGROUND = "Background becomes"
-SUBJECT_PLACEHOLDER = "a blue dog · empty leaves it unsaid"
-BACKGROUND_PLACEHOLDER = "in a forest · empty leaves it unsaid"
+SUBJECT_PLACEHOLDER = "for example: a blue dog"
+BACKGROUND_PLACEHOLDER = "for example: in a forest"
 CHANGE = "Change"
 SCOPES = [("Both", "both"), ("Subject", "subject"), ("Background", "background")]
 METHOD = "Method"
