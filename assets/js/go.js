@@ -21,6 +21,7 @@ function start() {
   if (run.disabled || run.hidden) return;
   run.disabled = true;
   trigger("run", {});
+  if (window.innerWidth <= 760) window.scrollTo({ top: 0, behavior: "smooth" }); // a phone shows the picture or the panel
 }
 
 function stop() {

@@ -56,6 +56,7 @@ window.palimpsest = (() => {
     if ("view" in message) adopt(message);
     else if (message.tick && state.view && message.sid === state.sid) state.view = { ...state.view, job: message.tick.job };
     state.echo = message.echo ?? null;
+    state.engine = message.engine ?? state.engine;
     if (message.notice && message.notice.text) toast(message.notice.text, message.notice.tone);
     emit();
   }

@@ -41,9 +41,9 @@ function tellSaved() {
 }
 setInterval(tellSaved, 1000);
 
-p.on(({ view, about, picked }) => {
+p.on(({ view, engine, picked }) => {
   name.textContent = view ? view.name : "";
-  model.textContent = about.engine || "";
+  model.textContent = view && engine ? engine : "";
   undo.disabled = !view || !view.can_undo || p.live(view);
   redo.disabled = !view || !view.can_redo || p.live(view);
   open.hidden = download.hidden = undo.hidden = redo.hidden = !view;

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
-from fastapi import HTTPException, Request, Response
+from fastapi import HTTPException, Response
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute
@@ -45,7 +45,7 @@ def routes(studio: Studio, examples: Path) -> list[BaseRoute]:
         data = _found(lambda: studio.sessions.get(sid).picture_bytes(digest))
         return sized(data, side, download)
 
-    def preview(sid: str, number: int) -> Response:
+    def preview(sid: str, number: int) -> Response:  # noqa: ARG001  part of the address
         """The latest picture of the running job; `number` only keeps browsers from showing an older one."""
         data = _found(lambda: studio.sessions.get(sid).preview() or b"")
         if not data:
@@ -59,7 +59,7 @@ def routes(studio: Studio, examples: Path) -> list[BaseRoute]:
             raise HTTPException(404)
         return sized(file.read_bytes(), side)
 
-    def health(request: Request) -> JSONResponse:
+    def health() -> JSONResponse:
         """Answers as soon as the page can be used."""
         return JSONResponse({"status": "ok"})
 

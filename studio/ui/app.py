@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,10 +15,8 @@ from studio.ui.handlers import Fields, Handlers
 from studio.ui.panel import EVENT, Shared
 from studio.ui.theme import studio_theme
 
-log = logging.getLogger(__name__)
-
 STORAGE_KEY = "palimpsest"
-STORAGE_SECRET = "names the last session of this browser"
+STORAGE_SALT = "names the last session of this browser"
 """Not a secret: Gradio prints it in its own configuration. It must only be the same after a restart."""
 CACHE_AGE = (3600, 86400)
 """Seconds between two cleanings of Gradio's cache, and the age after which an upload that was never used is removed."""
@@ -28,9 +25,10 @@ CACHE_AGE = (3600, 86400)
 def build_page(studio: Studio) -> gr.Blocks:
     """The page, not yet served."""
     handlers = Handlers(studio)
-    with gr.Blocks(title=text.TITLE, analytics_enabled=False, fill_width=True, delete_cache=CACHE_AGE) as page:
+    page = gr.Blocks(title=text.TITLE, analytics_enabled=False, fill_width=True, delete_cache=CACHE_AGE)
+    with page:
         sid, shown = gr.State(None), gr.State(None)
-        stored = gr.BrowserState(None, storage_key=STORAGE_KEY, secret=STORAGE_SECRET)
+        stored = gr.BrowserState(None, storage_key=STORAGE_KEY, secret=STORAGE_SALT)
         line = wire.build()
         with gr.Column(elem_id="studio"):
             bar = topbar.build()
@@ -78,7 +76,7 @@ def open_page(studio: Studio, settings: Settings) -> OpenPage:
     app, url, _ = page.launch(
         prevent_thread_lock=True,
         server_name=settings.host,
-        server_port=settings.port or None,
+        server_port=settings.port or None,  # without one Gradio takes the first that is free
         quiet=True,
         show_error=False,
         share=False,
@@ -95,14 +93,3 @@ def open_page(studio: Studio, settings: Settings) -> OpenPage:
     )
     app.router.routes[:0] = routes(studio, settings.examples)
     return OpenPage(url.rstrip("/"), page)
-
-
-def serve(studio: Studio, settings: Settings) -> None:
-    """Serves the page until the process is stopped."""
-    opened = open_page(studio, settings)
-    log.info("the studio is open at %s", opened.url)
-    try:
-        opened.page.block_thread()
-    finally:
-        opened.close()
-        studio.close()

@@ -17,14 +17,19 @@ from studio.ui.panel import EVENT, Shared, drawn
 
 @dataclass(frozen=True)
 class Canvas:
+    """One component; its script draws everything in it."""
+
     stage: gr.HTML
 
 
 def build() -> Canvas:
+    """The component, without handlers."""
     return Canvas(drawn("canvas", "stage"))
 
 
 def bind(panel: Canvas, handlers: Handlers, shared: Shared) -> None:
+    """Attaches the handlers."""
+
     def open_file(evt: gr.EventData) -> Fields:
         sid, payload, values = handlers.opened(evt._data.get("path"), evt._data.get("name"))
         return [gr.skip() if sid is None else sid, payload, *values]

@@ -41,7 +41,12 @@ def _build(method: Method, shown: bool) -> Form:
 
 def _component(name: str, kind: type, default: Any, knob: Knob) -> gr.components.Component:
     """A switch, a choice or a number. Ranges are told here and checked by `pipelines.params.checked`, once."""
-    common = {"label": text.label(name), "info": _info(knob), "elem_classes": "p-knob", "container": True}
+    common: dict[str, Any] = {
+        "label": text.label(name),
+        "info": _info(knob),
+        "elem_classes": "p-knob",
+        "container": True,
+    }
     if kind is bool:
         return gr.Checkbox(value=default, **common)
     if issubclass(kind, StrEnum):

@@ -68,9 +68,13 @@ class Handlers:
         methods = {
             name: {"title": m.title, "stages": m.stages, "needs_mask": m.needs_mask} for name, m in CATALOG.items()
         }
-        models = {name: title for title, name in self.models()}
-        limit = self.studio.settings.upload_limit
-        return {"examples": examples, "methods": methods, "models": models, "upload_limit": limit}
+        return {"examples": examples, "methods": methods, "upload_limit": self.studio.settings.upload_limit}
+
+    def engine_line(self, model: str) -> str:
+        """``Toybox on CPU`` once the engine is there; asking earlier would load it, so until then the model's title."""
+        if getattr(self.studio.engine, "is_built", True):
+            return self.studio.engine.describe()
+        return {name: title for title, name in self.models()}.get(model, model)
 
     def models(self) -> list[tuple[str, str]]:
         """Title and id of every model that a turn can be run on; the configured one even when its folder is not there,
@@ -202,7 +206,7 @@ class Handlers:
                 views.append(session.view())
 
         failed = self._calmly(work)
-        return (whole(views[0]) if views else {}) | (failed or {})
+        return (whole(views[0], engine=self.engine_line(views[0].draft.model)) if views else {}) | (failed or {})
 
     def restored(self, sid: str | None, act: Callable[[Session], object]) -> tuple[Payload, Fields]:
         """As `answered`, with the view's revision and the panel's fields filled from the session's draft."""

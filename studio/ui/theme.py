@@ -98,5 +98,10 @@ def studio_theme() -> gr.themes.Base:
         font_mono=[gr.themes.LocalFont("IBM Plex Mono", weights=(400,)), "monospace"],
     )
     both = {name + mode: value for name, value in _TOKENS.items() for mode in ("", "_dark")}
-    shadows = {"block_shadow": "none", "block_shadow_dark": "none", "button_primary_shadow": "none", "input_shadow": "none"}
+    shadows = {
+        "block_shadow": "none",
+        "block_shadow_dark": "none",
+        "button_primary_shadow": "none",
+        "input_shadow": "none",
+    }
     return theme.set(**both, **_PLAIN, **shadows)

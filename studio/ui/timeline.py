@@ -12,14 +12,19 @@ from studio.ui.panel import EVENT, Shared, drawn
 
 @dataclass(frozen=True)
 class Timeline:
+    """One component; its script draws everything in it."""
+
     film: gr.HTML
 
 
 def build() -> Timeline:
+    """The component, without handlers."""
     return Timeline(drawn("timeline", "film"))
 
 
 def bind(panel: Timeline, handlers: Handlers, shared: Shared) -> None:
+    """Attaches the handlers."""
+
     def jump(sid: str | None, evt: gr.EventData) -> Fields:
         payload, values = handlers.jump(sid, evt._data.get("turn"))
         return [payload, *values]

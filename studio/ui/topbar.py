@@ -12,14 +12,19 @@ from studio.ui.panel import EVENT, Shared, drawn
 
 @dataclass(frozen=True)
 class TopBar:
+    """One component; its script draws everything in it."""
+
     bar: gr.HTML
 
 
 def build() -> TopBar:
+    """The component, without handlers."""
     return TopBar(drawn("topbar", "top"))
 
 
 def bind(panel: TopBar, handlers: Handlers, shared: Shared) -> None:
+    """Attaches the handlers."""
+
     def undo(sid: str | None) -> Fields:
         payload, values = handlers.undo(sid)
         return [payload, *values]

@@ -21,6 +21,8 @@ from studio.ui.panel import EVENT, Shared, drawn
 
 @dataclass(frozen=True)
 class TurnPanel:
+    """The components of the column, from top to bottom."""
+
     heading: gr.HTML
     subject: gr.Textbox
     background: gr.Textbox
@@ -91,7 +93,10 @@ def build(models: list[tuple[str, str]]) -> TurnPanel:
         )
         with gr.Row(elem_classes="p-pair"):
             method = gr.Dropdown(
-                [(m.title, name) for name, m in CATALOG.items()], value=draft.method, label=text.METHOD, elem_id="method"
+                [(m.title, name) for name, m in CATALOG.items()],
+                value=draft.method,
+                label=text.METHOD,
+                elem_id="method",
             )
             model = gr.Dropdown(models, value=draft.model, label=text.MODEL, elem_id="model")
         with gr.Row(elem_classes="p-pair"):
@@ -102,10 +107,14 @@ def build(models: list[tuple[str, str]]) -> TurnPanel:
         with gr.Accordion(text.ADVANCED, open=False, elem_id="advanced"):
             forms = build_forms(draft.method)
         go = drawn("go", "go")
-    return TurnPanel(heading, subject, background, reference, scope, method, model, quality, candidates, seed, forms, go)
+    return TurnPanel(
+        heading, subject, background, reference, scope, method, model, quality, candidates, seed, forms, go
+    )
 
 
 def bind(panel: TurnPanel, handlers: Handlers, shared: Shared) -> None:
+    """Attaches the handlers."""
+
     def reference(sid: str | None, evt: gr.EventData) -> Any:
         return handlers.reference(sid, evt._data.get("path"))
 
@@ -117,7 +126,8 @@ def bind(panel: TurnPanel, handlers: Handlers, shared: Shared) -> None:
     panel.reference.put_reference(reference, [sid], [wire], **EVENT)
     for switch in (panel.method, panel.quality):
         switch.input(retuned, everything, shared.restored, trigger_mode="always_last", **EVENT)
-    edited = [field.input for field in panel.values if field not in (panel.method, panel.quality)]
+    others: list[Any] = [field for field in panel.values if field not in (panel.method, panel.quality)]
+    edited = [field.input for field in others]
     gr.on(edited, handlers.drafted, everything, [wire], trigger_mode="always_last", **EVENT)
     panel.go.run(handlers.run, everything, [wire], **EVENT).then(**shared.follow)
     panel.go.cancel(handlers.cancel, [sid], [wire], **EVENT)

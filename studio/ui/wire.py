@@ -12,4 +12,5 @@ RECEIVE = "watch('value', () => window.palimpsest.receive(props.value))"
 
 
 def build() -> gr.HTML:
+    """The invisible component."""
     return gr.HTML(value=None, html_template="<i></i>", js_on_load=RECEIVE, elem_id="wire", apply_default_css=False)
