@@ -8,7 +8,7 @@ MINUTES ?= 20
 DEVICE ?= auto
 MODELS := autoencoder text-to-image segmenter judge clip
 
-.PHONY: help setup browser run test check format bench bench-speed screenshots train clean
+.PHONY: help setup browser run test check format bench bench-speed screenshots baselines train clean
 
 help: ## list these commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -58,8 +58,11 @@ bench: $(STAMP) ## every method on 60 held-out cases
 bench-speed: $(STAMP) ## seconds and memory of what a person waits for
 	$(BIN)/python launch.py speed
 
-screenshots: $(STAMP) browser ## take the browser tests' baselines and the README's pictures anew
-	SCREENSHOTS=write $(BIN)/python -m pytest tests/browser
+screenshots: $(STAMP) browser ## take the README's pictures anew
+	$(BIN)/python tests/browser/screenshots.py assets/screenshots
+
+baselines: $(STAMP) browser ## take the pictures anew that the browser tests compare with
+	$(BIN)/python tests/browser/screenshots.py --baselines
 
 train: $(STAMP) ## train the embedded models again: MINUTES= each, DEVICE=auto|cpu|cuda, MODELS='judge clip'
 	for model in $(MODELS); do \

@@ -83,12 +83,12 @@ def edit_of(
 
 
 def page_ready() -> float:
-    """Seconds from starting the server, in a process of its own, to its first whole page."""
+    """Seconds from starting the server as `serve` does, the model loading meanwhile, to its first whole page."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     with tempfile.TemporaryDirectory() as data:
-        options = ["serve", "--port", str(port), "--data", data, "--no-browser", "--no-warm-up"]
+        options = ["serve", "--port", str(port), "--data", data, "--no-browser"]
         began = time.perf_counter()
         server = subprocess.Popen(  # noqa: S603  our own interpreter and file
             [sys.executable, str(LAUNCH), *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

@@ -202,6 +202,34 @@ def test_every_error_says_when_it_is_raised() -> None:
             assert error.__name__ in tree, f"{error.__name__} is missing from the tree in {module.__name__}"
 
 
+def test_every_link_in_the_documents_leads_somewhere() -> None:
+    links = re.compile(r"\]\((?!https?:)([^)#]+)|<img src=\"([^\"]+)")
+    dead = [
+        f"{path.relative_to(ROOT)}: {target}"
+        for path in tracked("*.md")
+        for match in links.finditer(path.read_text(encoding="utf-8"))
+        if (target := match[1] or match[2]) and not (path.parent / target).exists()
+    ]
+    assert dead == []
+
+
+def test_the_readme_names_only_commands_and_options_that_exist() -> None:
+    import typer
+
+    from studio.cli.main import app
+
+    group = typer.main.get_command(app)
+    commands = group.commands  # type: ignore[attr-defined]
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    for name in re.findall(r"launch\.py (\w+)", text):
+        assert name in {*commands, "COMMAND"}, name
+    known = {option for command in commands.values() for parameter in command.params for option in parameter.opts}
+    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text)) <= {*known, "--help", "--version"}
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)
+    documents = text + (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"(?:^|`)make ([a-z-]+)", documents, re.M)) <= set(targets)
+
+
 def test_test_modules_have_names_of_their_own() -> None:
     names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
     assert sorted({name for name in names if names.count(name) > 1}) == []
