@@ -20,6 +20,10 @@ IGNORED = -100
 """Label of an attribute that a picture does not have; the loss skips it."""
 
 
+WEIGHTS = {"action": 2.0}
+"""Weight of a head's loss where it is not 1: whether a balloon hangs upside down is the hardest question."""
+
+
 def labels_of(scene: Scene) -> list[int]:
     """The index of the right answer of every head."""
     true = attributes_of(scene)
@@ -28,10 +32,11 @@ def labels_of(scene: Scene) -> list[int]:
 
 
 def head_losses(answers: dict[str, Tensor], scenes: list[Scene]) -> Tensor:
-    """The sum over heads of the cross entropy with the truth, a scalar."""
+    """The weighted sum over heads of the cross entropy with the truth, a scalar."""
     labels = torch.tensor([labels_of(scene) for scene in scenes], device=next(iter(answers.values())).device)
     losses = [
-        F.cross_entropy(answers[name].float(), labels[:, k], ignore_index=IGNORED, label_smoothing=0.02)
+        WEIGHTS.get(name, 1.0)
+        * F.cross_entropy(answers[name].float(), labels[:, k], ignore_index=IGNORED, label_smoothing=0.02)
         for k, name in enumerate(HEADS)
     ]
     return torch.stack(losses).sum()
