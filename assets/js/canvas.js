@@ -219,6 +219,7 @@ function drawTabs(v) {
 
 async function drawMarks(v) {
   const visible = canMark() && !peeking;
+  root.dataset.waiting = waiting === null && !p.state.settling ? "no" : "yes";
   overlay.hidden = !visible || p.state.settling;
   dots.hidden = live.hidden = !visible;
   live.setAttribute("viewBox", `0 0 ${v.width} ${v.height}`);

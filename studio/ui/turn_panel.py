@@ -127,7 +127,8 @@ def bind(panel: TurnPanel, handlers: Handlers, shared: Shared) -> None:
     for switch in (panel.method, panel.quality):
         switch.input(retuned, everything, shared.restored, trigger_mode="always_last", **EVENT)
     others: list[Any] = [field for field in panel.values if field not in (panel.method, panel.quality)]
-    edited = [field.input for field in others]
+    # Gradio tells nothing of the first change to a text that it filled itself, so leaving the text counts too.
+    edited = [*(field.input for field in others), panel.subject.blur, panel.background.blur]
     gr.on(edited, handlers.drafted, everything, [wire], trigger_mode="always_last", **EVENT)
     panel.go.run(handlers.run, everything, [wire], **EVENT).then(**shared.follow)
     panel.go.cancel(handlers.cancel, [sid], [wire], **EVENT)

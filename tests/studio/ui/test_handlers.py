@@ -1,0 +1,144 @@
+"""What the buttons do, without a browser: session id and plain values in, a message for the page out."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from pipelines.catalog import CATALOG
+from pipelines.contract import Quality
+from pipelines.params import knobs
+from studio.app import Studio
+from studio.session.view import Draft
+from studio.ui import text
+from studio.ui.forms import changes_of, values_of
+from studio.ui.handlers import PLAIN_FIELDS, Handlers
+
+
+@pytest.fixture
+def handlers(studio: Studio) -> Handlers:
+    return Handlers(studio)
+
+
+@pytest.fixture
+def sid(studio: Studio, upload: bytes) -> str:
+    return studio.sessions.create(upload, "stripes.png").sid
+
+
+def asking(**query: str) -> Any:
+    """A page's request, of which only the address is read."""
+    return SimpleNamespace(query_params=query)
+
+
+def panel(**changes: Any) -> list[Any]:
+    """The turn panel's values as the page passes them."""
+    draft = {name: getattr(Draft(quality=Quality.DRAFT, subject="a blue dog"), name) for name in PLAIN_FIELDS}
+    settings = [value for name in CATALOG for value in values_of(name, Quality.DRAFT, {})]
+    return [*(draft | changes).values(), *settings]
+
+
+def click(count: int, *points: tuple[float, float]) -> dict[str, Any]:
+    return {"count": count, "prompts": {"clicks": [{"x": x, "y": y, "include": True} for x, y in points]}}
+
+
+def test_a_page_without_a_session_gets_the_examples(handlers: Handlers) -> None:
+    shown, payload, fields = handlers.boot(None, asking())
+    assert shown is None and payload["view"] is None and "notice" not in payload
+    assert {e["id"] for e in payload["about"]["examples"]} >= {"dog-on-the-beach"}
+    assert len(fields) == len(handlers.kept_fields())
+
+
+def test_the_address_wins_over_what_the_browser_remembers(handlers: Handlers, sid: str, upload: bytes) -> None:
+    other = handlers.studio.sessions.create(upload, "other").sid
+    shown, payload, _ = handlers.boot({"sid": other}, asking(session=sid))
+    assert shown == sid and payload["view"]["name"] == "stripes.png"
+    assert handlers.boot({"sid": other}, asking())[0] == other
+
+
+def test_a_session_that_is_gone_is_told_and_leaves_the_start_page(handlers: Handlers) -> None:
+    shown, payload, _ = handlers.boot({"sid": "0" * 32}, asking())
+    assert shown is None and payload["view"] is None
+    assert "start with a picture" in payload["notice"]["text"]
+
+
+def test_marks_are_answered_with_the_mask_and_their_count(handlers: Handlers, sid: str) -> None:
+    payload = handlers.mark(sid, click(3, (20, 10)))
+    assert payload["echo"] == 3 and "notice" not in payload
+    assert payload["view"]["mask"]["mask"] and len(payload["view"]["mask"]["choices"]) == 2
+
+
+def test_bad_marks_change_nothing_and_say_why(handlers: Handlers, sid: str) -> None:
+    handlers.mark(sid, click(1, (20, 10)))
+    payload = handlers.mark(sid, click(2, (9_999, 10)))
+    assert "between 0 and 48" in payload["notice"]["text"] and payload["echo"] == 2
+    assert len(payload["view"]["draft"]["prompts"]["clicks"]) == 1
+
+
+def test_a_turn_from_run_to_the_next_turn(handlers: Handlers, sid: str) -> None:
+    handlers.mark(sid, click(1, (20, 10)))
+    started = handlers.run(sid, *panel(candidates=2, seed=11))
+    assert "notice" not in started and started["view"]["job"]["state"] in ("queued", "running")
+
+    async def followed() -> list[dict[str, Any]]:
+        return [payload async for payload in handlers.follow(sid)]
+
+    last = asyncio.run(followed())[-1] if started else {}
+    view = last.get("view") or handlers.answered(sid, lambda session: None)["view"]
+    assert [c["seed"] for c in view["staged"]] == [11, 12]
+
+    payload, fields = handlers.keep(sid, 1)
+    assert [t["number"] for t in payload["view"]["turns"]] == [0, 1] and payload["settling"]
+    assert fields[0] == payload["view"]["rev"]
+    assert fields[1 + PLAIN_FIELDS.index("subject")] == ""
+    settled = asyncio.run(handlers.settled(sid, fields[0]))
+    assert settled["view"]["rev"] >= fields[0]
+
+    payload, _ = handlers.undo(sid)
+    assert payload["view"]["turns"][0]["id"] == payload["view"]["current"] and payload["settling"]
+
+
+def test_a_refused_run_starts_nothing(handlers: Handlers, sid: str) -> None:
+    payload = handlers.run(sid, *panel())
+    assert "click the subject" in payload["notice"]["text"] and payload["view"]["job"] is None
+
+
+def test_only_what_differs_from_the_preset_is_stored(handlers: Handlers, sid: str) -> None:
+    values = panel(method="sdedit")
+    strength = (
+        len(PLAIN_FIELDS)
+        + len(knobs(CATALOG["layered"].params))
+        + list(knobs(CATALOG["sdedit"].params)).index("strength")
+    )
+    values[strength] = 0.41
+    handlers.drafted(sid, *values)
+    assert handlers.studio.sessions.get(sid).view().draft.changes == {"strength": 0.41}
+    payload, fields = handlers.retuned(sid, *values)
+    assert payload["view"]["draft"]["changes"] == {} and fields[1 + strength] != 0.41
+
+
+def test_a_page_older_than_the_server_is_told_to_reload(handlers: Handlers) -> None:
+    assert handlers.cancel(None)["notice"]["text"] == text.RESTARTED
+
+
+def test_a_bug_is_logged_and_never_shown(handlers: Handlers, sid: str, caplog: pytest.LogCaptureFixture) -> None:
+    def broken(session: object) -> None:
+        raise ZeroDivisionError("secret detail")
+
+    told = handlers.answered(sid, broken)["notice"]["text"]
+    assert told.startswith(text.OUR_FAULT) and "secret" not in told and "secret detail" in caplog.text
+
+
+@pytest.mark.parametrize("name", CATALOG)
+@pytest.mark.parametrize("quality", Quality)
+def test_a_form_shows_the_preset_and_finds_every_change(name: str, quality: Quality) -> None:
+    shown = values_of(name, quality, {})
+    assert changes_of(name, quality, shown) == {}
+    for k, field in enumerate(knobs(CATALOG[name].params)):
+        other = [*shown]
+        other[k] = "another value"
+        assert changes_of(name, quality, other) == {field: "another value"}
+        other[k] = None
+        assert changes_of(name, quality, other) == {}, "an emptied field means the preset"
