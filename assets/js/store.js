@@ -69,7 +69,8 @@ window.palimpsest = (() => {
     if (!next || !last || next.current !== last.current || next.staged.length < last.staged.length) state.picked = 0;
     state.sid = message.sid;
     state.view = next;
-    state.settling = Boolean(message.settling); // the mask shown is about to be made anew for another picture
+    if (message.settling) state.settling = true; // the mask is about to be made anew for another picture
+    else if (message.settled || message.echo !== undefined || other) state.settling = false;
     if (other) {
       state.starting = false;
       const address = new URL(window.location.href);

@@ -31,12 +31,13 @@ from studio.ui.payload import Payload, is_live, notice, tick, whole
 
 log = logging.getLogger(__name__)
 
-PLAIN_FIELDS = ("subject", "background", "scope", "method", "model", "quality", "candidates", "seed")
-"""The fields of the panel before the methods' own settings, in the order in which they are passed."""
+PLAIN_FIELDS = ("subject", "background", "scope", "method", "model", "quality", "candidates", "seed", "filled")
+"""The fields of the panel before the methods' own settings, in the order in which they are passed. `filled` is not of
+the draft: it is the quality whose presets the settings were last filled with."""
 
 FOLLOW_EVERY = 0.2
 """Seconds between two messages of a running job, at least."""
-SETTLE_WITHIN = 3.0
+SETTLE_WITHIN = 20.0
 """Seconds to wait for a mask that is being made anew."""
 
 Fields = list[Any]
@@ -109,7 +110,7 @@ class Handlers:
         view = session.view()
         if view.rev == shown and not view.draft.prompts.is_empty:
             view = await asyncio.to_thread(session.wait, view.rev, SETTLE_WITHIN)
-        return whole(view)
+        return whole(view, settled=True)
 
     async def follow(self, sid: str | None) -> AsyncIterator[Payload]:
         """Messages while the session's job runs; the last one shows what came of it."""
@@ -272,13 +273,15 @@ class Handlers:
             quality=quality,
             candidates=int(plain["candidates"] or 1),
             seed=int(plain["seed"] or 0),
-            changes=changes_of(method, quality, settings[method]),
+            # Run may be pressed before the settings show another quality's preset: they say nothing of it then.
+            changes=changes_of(method, quality, settings[method]) if plain["filled"] == quality else {},
         )
 
     def fields(self, view: SessionView) -> Fields:
         """One update for each of the panel's fields, and one for each method's form."""
         draft = view.draft
-        plain: Fields = [getattr(draft, name) for name in PLAIN_FIELDS]
+        plain: Fields = [getattr(draft, name, None) for name in PLAIN_FIELDS]
+        plain[PLAIN_FIELDS.index("filled")] = str(draft.quality)
         plain[PLAIN_FIELDS.index("quality")] = gr.update(value=str(draft.quality), choices=qualities(view))
         plain[PLAIN_FIELDS.index("scope")] = str(draft.scope)
         knobs: Fields = []

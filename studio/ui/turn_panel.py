@@ -33,6 +33,8 @@ class TurnPanel:
     quality: gr.Radio
     candidates: gr.Radio
     seed: gr.Number
+    filled: gr.Textbox
+    """Out of sight: the quality whose presets stand in the forms. It changes in the page together with them."""
     forms: tuple[Form, ...]
     go: gr.HTML
 
@@ -48,6 +50,7 @@ class TurnPanel:
             self.quality,
             self.candidates,
             self.seed,
+            self.filled,
         ]
 
     @property
@@ -104,11 +107,12 @@ def build(models: list[tuple[str, str]]) -> TurnPanel:
                 [1, 2, 3, 4], value=draft.candidates, label=text.CANDIDATES, elem_id="candidates", elem_classes="p-seg"
             )
             seed = gr.Number(value=draft.seed, precision=0, label=text.SEED, elem_id="seed")
+        filled = gr.Textbox(str(draft.quality), visible="hidden", show_label=False, elem_id="filled")
         with gr.Accordion(text.ADVANCED, open=False, elem_id="advanced"):
             forms = build_forms(draft.method)
         go = drawn("go", "go")
     return TurnPanel(
-        heading, subject, background, reference, scope, method, model, quality, candidates, seed, forms, go
+        heading, subject, background, reference, scope, method, model, quality, candidates, seed, filled, forms, go
     )
 
 
@@ -126,7 +130,8 @@ def bind(panel: TurnPanel, handlers: Handlers, shared: Shared) -> None:
     panel.reference.put_reference(reference, [sid], [wire], **EVENT)
     for switch in (panel.method, panel.quality):
         switch.input(retuned, everything, shared.restored, trigger_mode="always_last", **EVENT)
-    others: list[Any] = [field for field in panel.values if field not in (panel.method, panel.quality)]
+    own = (panel.method, panel.quality, panel.filled)
+    others: list[Any] = [field for field in panel.values if field not in own]
     # Gradio tells nothing of the first change to a text that it filled itself, so leaving the text counts too.
     edited = [*(field.input for field in others), panel.subject.blur, panel.background.blur]
     gr.on(edited, handlers.drafted, everything, [wire], trigger_mode="always_last", **EVENT)

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, Locator, Page, Playwright, expect
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Playwright, Request, expect
 
 DESKTOP, SMALL, PHONE = (1440, 900), (1280, 720), (390, 844)
 ARGUMENTS = (
@@ -77,18 +77,23 @@ class Desk:
         self.page, self.host = page, urlsplit(url).netloc
         self.troubles: list[str] = []
         page.set_default_timeout(60_000)
-        page.on("console", lambda m: self.troubles.append(f"console: {m.text}") if m.type == "error" else None)
+        page.on("console", self._check_console)
+        page.on("response", lambda r: self.troubles.append(f"{r.status}: {r.url}") if r.status >= 400 else None)
         page.on("pageerror", lambda error: self.troubles.append(f"script: {error}"))
         page.on("request", self._check_local)
         page.on("requestfailed", self._check_failed)
 
-    def _check_local(self, request: object) -> None:
-        url = urlsplit(request.url)  # type: ignore[attr-defined]
-        if url.scheme in ("http", "https", "ws", "wss") and url.netloc != self.host:
-            self.troubles.append(f"not from here: {request.url}")  # type: ignore[attr-defined]
+    def _check_console(self, message: ConsoleMessage) -> None:
+        if message.type == "error" and not message.text.startswith("Failed to load resource"):  # told by its address
+            self.troubles.append(f"console: {message.text}")
 
-    def _check_failed(self, request: object) -> None:
-        url = request.url  # type: ignore[attr-defined]
+    def _check_local(self, request: Request) -> None:
+        url = urlsplit(request.url)
+        if url.scheme in ("http", "https", "ws", "wss") and url.netloc != self.host:
+            self.troubles.append(f"not from here: {request.url}")
+
+    def _check_failed(self, request: Request) -> None:
+        url = request.url
         if not re.search(
             r"/(queue/data|heartbeat/|studio/preview/|studio/picture/)", url
         ):  # cut off by a reload, or replaced

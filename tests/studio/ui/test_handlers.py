@@ -35,7 +35,8 @@ def asking(**query: str) -> Any:
 
 def panel(**changes: Any) -> list[Any]:
     """The turn panel's values as the page passes them."""
-    draft = {name: getattr(Draft(quality=Quality.DRAFT, subject="a blue dog"), name) for name in PLAIN_FIELDS}
+    shown = Draft(quality=Quality.DRAFT, subject="a blue dog")
+    draft = {name: getattr(shown, name, None) for name in PLAIN_FIELDS} | {"filled": "draft"}
     settings = [value for name in CATALOG for value in values_of(name, Quality.DRAFT, {})]
     return [*(draft | changes).values(), *settings]
 
@@ -117,6 +118,12 @@ def test_only_what_differs_from_the_preset_is_stored(handlers: Handlers, sid: st
     assert handlers.studio.sessions.get(sid).view().draft.changes == {"strength": 0.41}
     payload, fields = handlers.retuned(sid, *values)
     assert payload["view"]["draft"]["changes"] == {} and fields[1 + strength] != 0.41
+
+
+def test_running_before_the_settings_follow_the_quality_takes_the_new_preset(handlers: Handlers, sid: str) -> None:
+    handlers.drafted(sid, *panel(quality="exact", filled="draft"))
+    draft = handlers.studio.sessions.get(sid).view().draft
+    assert draft.quality is Quality.EXACT and draft.changes == {}
 
 
 def test_a_page_older_than_the_server_is_told_to_reload(handlers: Handlers) -> None:
