@@ -200,7 +200,8 @@ function drawTools() {
   shrink.textContent = prompts.grow < 0 ? `Shrink ${-prompts.grow}` : "Shrink";
   area.textContent = v.mask.mask ? `subject ${percent(v.mask.area)} of the picture` : "nothing selected";
   area.classList.toggle("p-warn", v.mask.stale);
-  if (v.mask.stale && v.mask.mask) area.textContent = "marked on another turn: check the outline";
+  area.title = v.mask.stale ? "The marks were made on another turn's picture. Look whether the outline still fits." : "";
+  if (v.mask.stale && v.mask.mask) area.textContent = "carried over: check it";
   frame.dataset.tool = usable ? tool : "none";
 }
 

@@ -5,6 +5,7 @@ const DOING = {
   reference: "Drawing the background", embeddings: "Fitting the texts", "fine-tune": "Fine-tuning the layers",
   guidance: "Guiding the picture", denoise: "Denoising",
 };
+const SHORT = { embeddings: "texts" };
 const title = h("b"), figures = h("span", { class: "p-hint" }), bars = h("div", { class: "p-bars" });
 const progress = h("div", { class: "p-progress" }, h("div", { class: "p-progress-head" }, title, figures), bars);
 const spoken = h("div", { class: "p-sr", role: "status", "aria-live": "polite" });
@@ -61,7 +62,7 @@ p.on(({ view, about }) => {
     figures.textContent = queued ? (job.ahead ? `${job.ahead} before it` : "for the model") : [steps, left(job.seconds_left)].filter(Boolean).join(" · ");
     const stages = job.stages.length ? job.stages : ((method && method.stages) || []).map((name) => ({ name, fraction: 0 }));
     bars.replaceChildren(...stages.map((s) => h("div", { class: s.name === job.stage ? "p-bar p-on" : "p-bar" },
-      h("span", { role: "progressbar", "aria-label": doing(s.name), "aria-valuenow": Math.round(s.fraction * 100), "aria-valuemin": 0, "aria-valuemax": 100 }, h("i", { style: `width:${s.fraction * 100}%` })), h("small", { text: s.name }))));
+      h("span", { role: "progressbar", "aria-label": doing(s.name), "aria-valuenow": Math.round(s.fraction * 100), "aria-valuemin": 0, "aria-valuemax": 100 }, h("i", { style: `width:${s.fraction * 100}%` })), h("small", { text: SHORT[s.name] || s.name }))));
   }
   const words = live ? title.textContent : view && view.staged.length ? `${view.staged.length} candidate${view.staged.length > 1 ? "s" : ""} finished` : "";
   if (words !== said) spoken.textContent = said = words;

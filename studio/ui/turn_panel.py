@@ -107,7 +107,7 @@ def build(models: list[tuple[str, str]]) -> TurnPanel:
                 [1, 2, 3, 4], value=draft.candidates, label=text.CANDIDATES, elem_id="candidates", elem_classes="p-seg"
             )
             seed = gr.Number(value=draft.seed, precision=0, label=text.SEED, elem_id="seed")
-        filled = gr.Textbox(str(draft.quality), visible="hidden", show_label=False, elem_id="filled")
+            filled = gr.Textbox(str(draft.quality), visible="hidden", show_label=False, elem_id="filled")
         with gr.Accordion(text.ADVANCED, open=False, elem_id="advanced"):
             forms = build_forms(draft.method)
         go = drawn("go", "go")
