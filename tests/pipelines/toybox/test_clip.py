@@ -10,6 +10,7 @@ from transformers import CLIPModel, CLIPProcessor
 from pipelines.toybox import train_clip
 from pipelines.toybox.augment import Batch
 from pipelines.toybox.judge import SIDE
+from pipelines.toybox.measure import MODELS
 from pipelines.toybox.scene import Scene, Subject
 from pipelines.toybox.tokenizer import build_tokenizer
 from pipelines.toybox.train_clip import PATCH, SHOWN, build_clip, contrastive_loss, image_processor, patch_losses, save
@@ -64,3 +65,8 @@ def test_patches_show_the_subject_where_it_covers_them() -> None:
     answers[0, 0] = 0
     answers[0, 0, SHOWN.index("dog")] = 50
     assert patch_losses(answers, batch).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_the_committed_one_finds_captions_of_held_out_pictures() -> None:
+    found = train_clip.measure(MODELS / "toybox-clip", count=128, device="cpu")
+    assert min(found.values()) >= 0.85, found
