@@ -15,8 +15,9 @@ from studio.ui.app import open_page
 from tests.browser.desk import launched
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """One browser a file: while it is open its event loop is this thread's, and no test elsewhere could run its own."""
     with sync_playwright() as playwright:
         browser = launched(playwright)
         yield browser
