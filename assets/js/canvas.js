@@ -213,7 +213,7 @@ function drawTabs(v) {
     node.tabIndex = on ? 0 : -1;
     node.disabled = busy() ? id !== "picture" : id === "layers" ? !(s.mask || v.mask.mask) : id !== "picture" && !s.before;
   }
-  const kept = s.facts && p.keptPart(s.facts.scope || v.draft.scope);
+  const kept = s.facts && p.keptPart(s.facts.scope);
   outside.textContent = busy() ? "live preview" : !s.facts ? `${v.width} × ${v.height} pixels`
     : kept ? `${kept} kept: ${p.changedText(s.facts.outside_changed, s.facts.outside_largest)}` : "subject and background changed";
 }

@@ -57,8 +57,8 @@ def _label(subject: str, background: str) -> str:
 
 def staged_view(staged: Staged) -> StagedView:
     """One finished candidate."""
-    outcome = staged.outcome
-    return StagedView(staged.picture, staged.request.seed, outcome.outside_changed, outcome.outside_largest)
+    asked, outcome = staged.request, staged.outcome
+    return StagedView(staged.picture, asked.scope, asked.seed, outcome.outside_changed, outcome.outside_largest)
 
 
 def job_view(job: Job, runner: Runner) -> JobView:

@@ -112,6 +112,8 @@ class StagedView:
     """A finished picture that has not been kept yet."""
 
     picture: str
+    scope: Scope
+    """What the turn was allowed to change, whatever the panel says by now."""
     seed: int
     outside_changed: int
     outside_largest: int
