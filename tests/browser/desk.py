@@ -15,6 +15,10 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Playwright, Request, expect
 
+Box = tuple[int, int, int, int]
+"""Left, top, right and bottom on the window, in pixels."""
+MADE = """() => [...document.querySelectorAll('.p-frame, .p-node, .p-staging img')].map(e => e.getBoundingClientRect())
+  .map(r => [Math.floor(r.left), Math.floor(r.top), Math.ceil(r.right), Math.ceil(r.bottom)])"""
 DESKTOP, SMALL, PHONE = (1440, 900), (1280, 720), (390, 844)
 ARGUMENTS = (
     "--no-sandbox",
@@ -227,8 +231,11 @@ class Desk:
 
     # Pictures of the screen
 
-    def picture(self) -> bytes:
-        """The window as PNG, once it stands still: fonts and images loaded, nothing moving, nothing timed."""
+    def picture(self) -> tuple[bytes, list[Box]]:
+        """The window as PNG, once it stands still: fonts and images loaded, nothing moving, nothing timed.
+
+        With it, where on the window pictures stand that a model had a hand in.
+        """
         page = self.page
         page.add_style_tag(content=STILL)
         page.mouse.move(1, 1)
@@ -240,7 +247,7 @@ class Desk:
         for _ in range(10):
             now = page.screenshot(animations="disabled", caret="hide", scale="css")
             if now == last:
-                return now
+                return now, [tuple(box) for box in page.evaluate(MADE)]
             last = now
             page.wait_for_timeout(150)
         raise AssertionError("the page does not come to rest")

@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, expect, sync_playwright
 from studio.app import build_studio
 from studio.settings import Settings
 from studio.ui.app import open_page
-from tests.browser.desk import DESKTOP, PHONE, SMALL, launched, sat_down
+from tests.browser.desk import DESKTOP, PHONE, SMALL, Box, launched, sat_down
 
 BASELINES = Path(__file__).parent / "baselines"
 DOG = (119, 111)
@@ -32,33 +32,37 @@ PROGRESS = """() => palimpsest.receive({ sid: palimpsest.state.sid, tick: { job:
 AT_REST = "() => palimpsest.receive({ sid: palimpsest.state.sid, tick: { job: null } })"
 
 
-def screens(browser: Browser, url: str) -> Iterator[tuple[str, bytes]]:
-    """Name and PNG of every screen, in the order a person meets them."""
+Screen = tuple[str, bytes, list[Box]]
+"""Name, PNG, and where pictures stand that a model made or masked: their pixels are the processor's as well."""
+
+
+def screens(browser: Browser, url: str) -> Iterator[Screen]:
+    """Every screen, in the order a person meets them."""
     with sat_down(browser, url, DESKTOP) as desk:
-        yield "first", desk.picture()
+        yield "first", *desk.picture()
         desk.open_example("Dog on the beach")
         desk.click(*DOG)
-        yield "mask", desk.picture()
+        yield "mask", *desk.picture()
         address = desk.page.url
         desk.page.evaluate(PROGRESS)
-        yield "running", desk.picture()
+        yield "running", *desk.picture()
         desk.page.evaluate(AT_REST)
         desk.chooses("quality", "Draft")
         desk.chooses("candidates", "3")
         desk.runs()
-        yield "candidates", desk.picture()
+        yield "candidates", *desk.picture()
         desk.keeps()
         expect(desk.page.locator("#subject textarea")).to_have_value("")
         desk.page.wait_for_function("!palimpsest.state.settling")
-        yield "result", desk.picture()
+        yield "result", *desk.picture()
         desk.looks("Before / after")
-        yield "slider", desk.picture()
+        yield "slider", *desk.picture()
         desk.looks("Difference")
         desk.page.wait_for_selector(".p-difference[data-ready]")
-        yield "difference", desk.picture()
+        yield "difference", *desk.picture()
     for name, size in (("small", SMALL), ("phone", PHONE)):
         with sat_down(browser, address, size) as desk:
-            yield name, desk.picture()
+            yield name, *desk.picture()
 
 
 def major(browser: Browser) -> str:
@@ -75,7 +79,7 @@ def write(folder: Path, suffix: bool) -> None:
         page = open_page(studio, settings)
         browser = launched(playwright)
         try:
-            for name, png in screens(browser, page.url):
+            for name, png, _ in screens(browser, page.url):
                 (folder / f"{name}{f'-chromium{major(browser)}' if suffix else ''}.png").write_bytes(png)
         finally:
             browser.close()
