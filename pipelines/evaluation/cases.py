@@ -9,10 +9,8 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-import cv2
-import numpy as np
-
-from pipelines.contract import Mask, Point, Scope
+from pipelines.contract import Point, Scope
+from pipelines.masks.refine import deepest_point
 from pipelines.toybox.data import HELD_OUT_SEED
 from pipelines.toybox.render import render
 from pipelines.toybox.scene import Scene, Subject, sample_scene
@@ -46,15 +44,6 @@ class Case:
     """Attributes that the texts name, with the values they ask for."""
     kept: dict[str, str]
     """Attributes that the edit must leave as they are."""
-
-
-def click_inside(mask: Mask) -> Point:
-    """The pixel of `mask` that lies deepest inside it; raises `ValueError` for an empty mask."""
-    if not mask.any():
-        raise ValueError("an empty mask has no inside to click")
-    depth = cv2.distanceTransform(np.pad(mask, 1).astype(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1]
-    y, x = divmod(int(depth.argmax()), mask.shape[1])
-    return Point(float(x), float(y))
 
 
 def _other(rng: random.Random, values: dict[str, tuple[str, ...]], than: str) -> str:
@@ -119,7 +108,7 @@ def make_case(scope: Scope, number: int) -> Case:
         scope=scope,
         source=source,
         target=target,
-        click=click_inside(render(source).mask),
+        click=deepest_point(render(source).mask),
         subject=typed_subject,
         background=typed_background,
         asked=asked,

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.contract import Extent, Mask
+from pipelines.contract import Extent, Mask, Point
 from pipelines.errors import BadRequest
 from pipelines.masks.prompts import MaskPrompts, Stroke
 
@@ -91,3 +91,15 @@ def _distance(inside: NDArray[np.bool_] | NDArray[np.uint8]) -> NDArray[np.float
     """Each inside pixel's distance to the nearest outside one, ``(H, W) float32`` pixels; 0 outside."""
     distance = cv2.distanceTransform(inside.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     return np.asarray(distance, dtype=np.float32)
+
+
+def deepest_point(mask: Mask) -> Point:
+    """The pixel of `mask` that lies farthest from its edge: where a person would click it.
+
+    Raises `ValueError` for an empty mask.
+    """
+    if not mask.any():
+        raise ValueError("an empty mask has no inside to click")
+    depth = cv2.distanceTransform(np.pad(mask, 1).astype(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1]
+    y, x = divmod(int(depth.argmax()), mask.shape[1])
+    return Point(float(x), float(y))

@@ -10,11 +10,10 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
-import numpy as np
 from PIL import Image
 
-from pipelines.contract import Mask, Point, Scope
+from pipelines.contract import Scope
+from pipelines.masks.refine import deepest_point
 from pipelines.toybox.render import render
 from pipelines.toybox.scene import Scene, Subject
 
@@ -78,19 +77,12 @@ EXAMPLES: dict[str, Example] = {
 }
 
 
-def inside_point(mask: Mask) -> Point:
-    """The pixel of `mask` that lies deepest inside it: where a person would click."""
-    depth = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5)
-    y, x = np.unravel_index(int(depth.argmax()), depth.shape)
-    return Point(float(x), float(y))
-
-
 def main() -> None:
     """Write every example of `EXAMPLES` to `FOLDER`."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     for name, example in EXAMPLES.items():
         drawn = render(example.scene)
-        point = inside_point(drawn.mask)
+        point = deepest_point(drawn.mask)
         Image.fromarray(drawn.picture).save(FOLDER / f"{name}.png", optimize=True)
         turn = {
             "title": example.title,

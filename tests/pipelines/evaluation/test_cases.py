@@ -3,7 +3,8 @@
 import pytest
 
 from pipelines.contract import Scope
-from pipelines.evaluation.cases import Case, click_inside, held_out_cases, make_case, values_of
+from pipelines.evaluation.cases import Case, held_out_cases, make_case, values_of
+from pipelines.masks.refine import deepest_point
 from pipelines.toybox.render import render
 from pipelines.toybox.words import read
 
@@ -53,4 +54,4 @@ def test_the_click_lies_inside_the_subject(case: Case) -> None:
 def test_an_empty_mask_cannot_be_clicked() -> None:
     mask = render(CASES[0].source).mask
     with pytest.raises(ValueError, match="empty mask"):
-        click_inside(mask & ~mask)
+        deepest_point(mask & ~mask)
