@@ -32,12 +32,12 @@ class Example:
 
 
 EXAMPLES: dict[str, Example] = {
-    "dog-on-the-beach": Example(
-        "Dog on the beach",
-        Scene("beach", Subject("dog", size="big", x=0.52, ground=0.86), background_seed=11),
-        "a blue dog",
+    "duck-on-the-beach": Example(
+        "Duck on the beach",
+        Scene("beach", Subject("duck", size="big", x=0.5, ground=0.87), background_seed=11),
+        "",
         "in a forest",
-        Scope.BOTH,
+        Scope.BACKGROUND,
     ),
     "car-in-the-city": Example(
         "Car in the city",
@@ -48,33 +48,34 @@ EXAMPLES: dict[str, Example] = {
     ),
     "elephant-in-a-meadow": Example(
         "Elephant in a meadow",
-        Scene("meadow", Subject("elephant", size="big", x=0.46, ground=0.87), background_seed=3),
-        "a purple elephant",
+        Scene("meadow", Subject("elephant", size="big", x=0.56, ground=0.87), background_seed=3),
         "",
-        Scope.SUBJECT,
+        "on the beach",
+        Scope.BACKGROUND,
     ),
     "cat-in-the-snow": Example(
         "Cat in the snow",
-        Scene("snow", Subject("cat", size="medium", faces_left=False, x=0.5, ground=0.86), background_seed=8),
+        Scene("snow", Subject("cat", size="big", faces_left=False, x=0.5, ground=0.87), background_seed=8),
         "",
-        "at night",
+        "in a meadow",
         Scope.BACKGROUND,
     ),
     "turtle-in-the-desert": Example(
         "Turtle in the desert",
-        Scene("desert", Subject("turtle", size="big", x=0.5, ground=0.87), background_seed=21),
-        "a red turtle",
+        Scene("desert", Subject("turtle", size="big", faces_left=False, x=0.44, ground=0.87), background_seed=21),
         "",
-        Scope.SUBJECT,
-    ),
-    "rocket-in-space": Example(
-        "Rocket in space",
-        Scene("space", Subject("rocket", size="medium", x=0.48, ground=0.85), background_seed=2),
-        "a green rocket",
         "on the beach",
-        Scope.BOTH,
+        Scope.BACKGROUND,
+    ),
+    "rocket-at-night": Example(
+        "Rocket at night",
+        Scene("night", Subject("rocket", size="big", x=0.44, ground=0.87), background_seed=2),
+        "",
+        "in the desert",
+        Scope.BACKGROUND,
     ),
 }
+"""Backgrounds only, as long as the embedded model redraws a subject no better than in outline: see its card."""
 
 
 def main() -> None:

@@ -164,7 +164,11 @@ def main(
     count: int = 10000,
     seed: int = 0,
 ) -> Report:
-    """Train on the autoencoder in ``folder/vae`` and write the whole pipeline to `folder`."""
+    """Train on the autoencoder in ``folder/vae`` and write the whole pipeline to `folder`.
+
+    Weights that are in `folder` already are the beginning, so a model can grow whenever there is a machine for it;
+    delete ``folder/unet`` and ``folder/text_encoder`` to begin anew.
+    """
     where = best_device(device)
     torch.manual_seed(seed)
     draws = np.random.default_rng(seed)
@@ -186,8 +190,11 @@ def main(
     latents, ids, shares = latents.to(where), ids.to(where), shares.to(where)
     nothing = token_ids(tokenizer, [""]).to(where)
     # Not channels last: group norm has a slow backward pass in that layout on a CPU (a step takes 1.2 times as long).
-    unet = build_unet(latents.shape[1]).to(where)
-    text_encoder = build_text_encoder(tokenizer).to(where)
+    unet, text_encoder = build_unet(latents.shape[1]), build_text_encoder(tokenizer)
+    if (folder / "unet").is_dir():
+        unet.load_state_dict(UNet2DConditionModel.from_pretrained(folder / "unet").state_dict())
+        text_encoder.load_state_dict(CLIPTextModel.from_pretrained(folder / "text_encoder").state_dict())
+    unet, text_encoder = unet.to(where), text_encoder.to(where)
     noise_schedule = DDPMScheduler(**NOISE)
 
     def loss_of_batch(step: int) -> Tensor:

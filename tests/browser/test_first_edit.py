@@ -12,22 +12,23 @@ from playwright.sync_api import Browser, expect
 from pipelines.pictures import decode, encode_png
 from studio.app import Studio
 from tests.browser.desk import PHONE, SMALL, sat_down
-from tests.browser.screenshots import DOG
+from tests.browser.screenshots import DUCK
 
 pytestmark = pytest.mark.browser
 
 
 def test_two_turns_undo_and_a_reload(browser: Browser, url: str) -> None:
     with sat_down(browser, url) as desk:
-        desk.open_example("Dog on the beach")
-        desk.click(*DOG)
+        desk.open_example("Duck on the beach")
+        desk.click(*DUCK)
         assert re.match(r"subject \d+ % of the picture", desk.page.locator(".p-area").inner_text())
-        desk.says(subject="a blue dog", background="in a forest")
+        desk.chooses("scope", "Both")
+        desk.says(subject="a blue duck", background="in a forest")
         desk.chooses("quality", "Draft")
         progress = desk.runs()
         assert len(progress) > 2, f"progress must move, but was {progress}"
         desk.keeps()
-        assert desk.here == "1 · a blue dog, in a forest"
+        assert desk.here == "1 · a blue duck, in a forest"
 
         desk.says(background="in the snow")
         desk.chooses("scope", "Background")
@@ -39,17 +40,17 @@ def test_two_turns_undo_and_a_reload(browser: Browser, url: str) -> None:
         desk.page.keyboard.press("Escape")
         desk.page.locator(".p-node.p-here").focus()
         desk.page.keyboard.press("Control+z")
-        expect(desk.page.locator(".p-node.p-here")).to_have_attribute("title", "1 · a blue dog, in a forest")
+        expect(desk.page.locator(".p-node.p-here")).to_have_attribute("title", "1 · a blue duck, in a forest")
 
         desk.reload()
         expect(desk.turns).to_have_count(3)
-        assert desk.here == "1 · a blue dog, in a forest"
+        assert desk.here == "1 · a blue duck, in a forest"
 
 
 def test_a_reload_meets_the_run_where_it_is_and_cancel_ends_it(browser: Browser, url: str) -> None:
     with sat_down(browser, url) as desk:
         desk.open_example("Elephant in a meadow")
-        desk.click(118, 150)
+        desk.click(134, 136)
         desk.chooses("quality", "Exact")
         desk.page.keyboard.press("Control+Enter")
         desk.page.wait_for_selector(".p-progress")
@@ -63,12 +64,13 @@ def test_a_reload_meets_the_run_where_it_is_and_cancel_ends_it(browser: Browser,
 def test_running_from_an_earlier_turn_branches(browser: Browser, served: tuple[Studio, str]) -> None:
     with sat_down(browser, served[1]) as desk:
         desk.open_example("Turtle in the desert")
-        desk.click(128, 190)
+        desk.click(108, 152)
         desk.chooses("quality", "Draft")
+        desk.chooses("scope", "Subject")
         for words in ("a red turtle", "a green turtle"):
             desk.turns.first.click()
             expect(desk.page.locator("#heading")).to_contain_text("the original")
-            desk.says(subject=words)
+            desk.says(subject=words, background="")
             desk.runs()
             desk.keeps()
         session = served[0].sessions.get(desk.page.evaluate("palimpsest.state.sid"))
@@ -82,17 +84,17 @@ def test_running_from_an_earlier_turn_branches(browser: Browser, served: tuple[S
 
 def test_marking_by_click_box_brush_and_undo(browser: Browser, served: tuple[Studio, str]) -> None:
     with sat_down(browser, served[1]) as desk:
-        desk.open_example("Dog on the beach")
+        desk.open_example("Duck on the beach")
         session = served[0].sessions.get(desk.page.evaluate("palimpsest.state.sid"))
-        desk.click(*DOG)
+        desk.click(*DUCK)
         first = desk.shown_mask
         desk.click(20, 240, button="right")
         desk.page.keyboard.press("b")
         desk.drag((30, 30), (60, 30))
         desk.page.keyboard.press("e")
-        desk.drag(DOG, (DOG[0] + 10, DOG[1]))
+        desk.drag(DUCK, (DUCK[0] + 10, DUCK[1]))
         made = session.view().draft.prompts
-        assert [(round(c.x), round(c.y), c.include) for c in made.clicks] == [(*DOG, True), (20, 240, False)]
+        assert [(round(c.x), round(c.y), c.include) for c in made.clicks] == [(*DUCK, True), (20, 240, False)]
         assert [stroke.erase for stroke in made.strokes] == [False, True]
         assert abs(made.strokes[0].points[-1].x - 60) < 1 and abs(made.strokes[0].points[-1].y - 30) < 1
         for _ in range(3):
@@ -111,13 +113,13 @@ def test_marking_by_click_box_brush_and_undo(browser: Browser, served: tuple[Stu
 
 def test_quick_clicks_all_arrive(browser: Browser, served: tuple[Studio, str]) -> None:
     with sat_down(browser, served[1]) as desk:
-        desk.open_example("Dog on the beach")
-        desk.click(*DOG)
+        desk.open_example("Duck on the beach")
+        desk.click(*DUCK)
         for k in range(5):
             desk.page.mouse.click(*desk.on_screen(100 + 8 * k, 120))
         desk.page.wait_for_function("palimpsest.state.view.draft.prompts.clicks.length === 6")
         session = served[0].sessions.get(desk.page.evaluate("palimpsest.state.sid"))
-        assert [round(c.x) for c in session.view().draft.prompts.clicks] == [DOG[0], 100, 108, 116, 124, 132]
+        assert [round(c.x) for c in session.view().draft.prompts.clicks] == [DUCK[0], 100, 108, 116, 124, 132]
 
 
 @pytest.mark.parametrize("shape", [(300, 700), (700, 300)])
@@ -144,7 +146,7 @@ def test_hostile_words_are_shown_as_they_are(browser: Browser, served: tuple[Stu
         desk.page.on("dialog", lambda dialog: desk.troubles.append(dialog.message))
         desk.page.locator("#stage input[type=file][accept]").last.set_input_files(file)
         expect(desk.page.locator(".p-session")).to_have_text(file.name)
-        desk.says(subject=words)
+        desk.says(subject=words, background="")
         session = served[0].sessions.get(desk.page.evaluate("palimpsest.state.sid"))
         desk.page.wait_for_function("words => palimpsest.state.view.draft.subject === words", arg=words)
         assert session.view().draft.subject == words
@@ -159,18 +161,18 @@ def test_bad_files_are_refused_in_words(browser: Browser, url: str, tmp_path: Pa
         desk.page.wait_for_selector(".p-toast")
         assert "PNG" in desk.messages[0]
         expect(desk.page.locator("#studio")).to_have_attribute("data-session", "none")
-        desk.open_example("Dog on the beach")
+        desk.open_example("Duck on the beach")
         desk.page.locator(".p-run").click()
         desk.page.wait_for_selector(".p-toast:has-text('click the subject')")
 
 
 def test_the_picture_comes_down_as_it_is(browser: Browser, served: tuple[Studio, str]) -> None:
     with sat_down(browser, served[1]) as desk:
-        desk.open_example("Rocket in space")
+        desk.open_example("Rocket at night")
         with desk.page.expect_download() as coming:
             desk.page.get_by_role("link", name="Download").click()
-        assert coming.value.suggested_filename == "Rocket in space - original.png"
-        example = next(e for e in served[0].sessions.examples() if e.id == "rocket-in-space")
+        assert coming.value.suggested_filename == "Rocket at night - original.png"
+        example = next(e for e in served[0].sessions.examples() if e.id == "rocket-at-night")
         assert (
             decode(Path(coming.value.path()).read_bytes()).picture == decode(example.picture.read_bytes()).picture
         ).all()
@@ -181,7 +183,7 @@ def test_run_is_in_sight_and_the_picture_is_the_largest_thing(
     browser: Browser, url: str, size: tuple[int, int]
 ) -> None:
     with sat_down(browser, url, size) as desk:
-        desk.open_example("Dog on the beach")
+        desk.open_example("Duck on the beach")
         run, frame = (desk.page.locator(name).bounding_box() for name in (".p-run", ".p-frame"))
         assert run is not None and frame is not None
         assert run["y"] + run["height"] <= size[1] and run["x"] + run["width"] <= size[0]
@@ -192,7 +194,7 @@ def test_run_is_in_sight_and_the_picture_is_the_largest_thing(
 
 def test_the_letters_come_with_the_page(browser: Browser, url: str) -> None:
     with sat_down(browser, url) as desk:
-        desk.open_example("Dog on the beach")
+        desk.open_example("Duck on the beach")
         tools = desk.page.context.new_cdp_session(desk.page)
         tools.send("DOM.enable")
         tools.send("CSS.enable")

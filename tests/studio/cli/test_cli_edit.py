@@ -14,7 +14,7 @@ from studio.cli.edit import described
 from studio.settings import ASSETS
 from tests.studio.cli.conftest import Run
 
-EXAMPLE = ASSETS / "examples" / "dog-on-the-beach.png"
+EXAMPLE = ASSETS / "examples" / "duck-on-the-beach.png"
 
 
 @pytest.fixture
@@ -100,14 +100,14 @@ def test_a_picture_of_the_background_stands_for_its_text(
 
 def test_clicks_find_the_subject_of_an_example(run: Run, tiny: Path, tmp_path: Path) -> None:
     texts = ["--subject", "a blue dog", "--set", "steps=1", "--method", "inpaint", "--model", tiny]
-    ran = run("edit", "--image", EXAMPLE, "--click", "119,111", *texts, "--out", tmp_path / "out.png", "--json")
+    ran = run("edit", "--image", EXAMPLE, "--click", "137,160", *texts, "--out", tmp_path / "out.png", "--json")
     assert ran.code == 0, ran.err
     assert 0.03 < ran.json["mask"]["share"] < 0.4
 
 
 def test_segment_writes_the_mask_and_names_the_choices(run: Run, tmp_path: Path) -> None:
     out = tmp_path / "mask.png"
-    ran = run("segment", "--image", EXAMPLE, "--click", "119,111", "--exclude", "5,5", "--out", out, "--json")
+    ran = run("segment", "--image", EXAMPLE, "--click", "137,160", "--exclude", "5,5", "--out", out, "--json")
     assert ran.code == 0, ran.err
     extent = Extent.of(decode(EXAMPLE.read_bytes()).picture)
     mask = decode_mask(out.read_bytes(), extent)

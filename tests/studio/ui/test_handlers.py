@@ -48,7 +48,7 @@ def click(count: int, *points: tuple[float, float]) -> dict[str, Any]:
 def test_a_page_without_a_session_gets_the_examples(handlers: Handlers) -> None:
     shown, payload, fields = handlers.boot(None, asking())
     assert shown is None and payload["view"] is None and "notice" not in payload
-    assert {e["id"] for e in payload["about"]["examples"]} >= {"dog-on-the-beach"}
+    assert {e["id"] for e in payload["about"]["examples"]} >= {"duck-on-the-beach"}
     assert len(fields) == len(handlers.kept_fields())
 
 

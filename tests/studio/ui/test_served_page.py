@@ -39,7 +39,7 @@ def test_pictures_are_images_and_nothing_else(client: httpx.Client, studio: Stud
 
 
 def test_what_is_not_a_sessions_own_is_not_found(client: httpx.Client, studio: Studio, upload: bytes) -> None:
-    one, two = studio.sessions.create(upload, "one"), studio.sessions.create_example("dog-on-the-beach")
+    one, two = studio.sessions.create(upload, "one"), studio.sessions.create_example("duck-on-the-beach")
     mine, other = one.view().turns[0].picture, two.view().turns[0].picture
     for address in (
         f"/studio/picture/{one.sid}/{other}.png",
