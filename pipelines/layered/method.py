@@ -48,14 +48,25 @@ def run(bundle: ModelBundle, request: EditRequest, params: LayeredParams, progre
         fitted = Fitted.from_bytes(request.fitted, bundle, subject.mask)
     else:
         fitted = _fit(canvas, subject, _background_reference(canvas, params, stages), params, stages)
-    e_opt = blended(fitted.e_a, fitted.e_b, params.subject_weight)
+    e_opt = blended(fitted.e_a, fitted.e_b, object_share(request, params))
+    e_object = fitted.e_a if request.subject.strip() else e_opt
     composite = _composite(canvas, subject, fitted.reference)
     start = bundle.encode(to_network(composite)) if params.start is Start.COMPOSITE else None
     with fitted.applied(bundle):
-        candidates = guided_candidates(canvas, stages, fitted.e_a, e_opt, start, params)
+        candidates = guided_candidates(canvas, stages, e_object, e_opt, start, params)
     return EditResult(
         candidates, stages.finished, background_reference=fitted.reference, fitted=request.fitted or fitted.to_bytes()
     )
+
+
+def object_share(request: EditRequest, params: LayeredParams) -> float:
+    """Alpha of Eq. 3. The paper always has both texts; where only one is given, the blend is that one.
+
+    An empty text has an embedding too, but mixing that in says "anything", and the edit fades towards it.
+    """
+    if not request.subject.strip():
+        return 0.0
+    return params.subject_weight if request.background.strip() else 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +157,7 @@ def _fit(
             e_a, e_b = optimised_embeddings(bundle, layers, e_a, e_b, params, source, step)
     weights: dict[str, torch.Tensor] = {}
     if params.tuned is not Tuned.NONE and params.tune_steps:
-        e_opt = blended(e_a, e_b, params.subject_weight)
+        e_opt = blended(e_a, e_b, object_share(request, params))
         with stages.stage("fine-tune", params.tune_steps) as step:
             source = generator(request.seed, "fine-tune")
             weights = tuned_weights(bundle, layers, e_opt, params, request.seed, source, step)

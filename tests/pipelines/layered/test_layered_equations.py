@@ -248,3 +248,14 @@ def test_phases_without_steps_are_skipped(bundle: ModelBundle, request_for: Call
     result = method.run(bundle, request_for(), replace(FEW, embed_steps=0, tune_steps=0))
     assert [report.name for report in result.stages] == ["reference", "guidance"]
     assert CATALOG["layered"].stages == ("reference", "embeddings", "fine-tune", "guidance")
+
+
+@pytest.mark.parametrize(
+    ("subject", "background", "alpha"),
+    [("a dog", "in a forest", 0.7), ("a dog", " ", 1.0), ("", "in a forest", 0.0)],
+)
+def test_a_text_that_was_not_given_is_not_mixed_in(subject: str, background: str, alpha: float) -> None:
+    """Eq. 3 blends two texts; with one of them there is nothing to blend."""
+    blank = np.zeros((16, 16, 3), np.uint8)
+    request = EditRequest(blank, np.zeros((16, 16), bool), subject, background, Scope.BOTH, seed=0)
+    assert method.object_share(request, LayeredParams()) == alpha
