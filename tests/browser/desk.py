@@ -18,7 +18,9 @@ from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Playwrig
 Box = tuple[int, int, int, int]
 """Left, top, right and bottom on the window, in pixels."""
 MADE = """() => [...document.querySelectorAll('.p-frame, .p-node, .p-staging img')].map(e => e.getBoundingClientRect())
-  .map(r => [Math.floor(r.left), Math.floor(r.top), Math.ceil(r.right), Math.ceil(r.bottom)])"""
+  .map(r => [Math.max(0, Math.floor(r.left)), Math.max(0, Math.floor(r.top)),
+    Math.min(innerWidth, Math.ceil(r.right)), Math.min(innerHeight, Math.ceil(r.bottom))])
+  .filter(([left, top, right, bottom]) => left < right && top < bottom)"""
 DESKTOP, SMALL, PHONE = (1440, 900), (1280, 720), (390, 844)
 ARGUMENTS = (
     "--no-sandbox",

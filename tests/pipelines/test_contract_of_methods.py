@@ -238,7 +238,8 @@ def test_a_runaway_rate_is_stopped_and_leaves_no_trace(
     bundle: ModelBundle, request_for: Callable[..., EditRequest]
 ) -> None:
     before = bundle.checksum()
-    params = replace(small_settings("layered", Tuned.UNET), tune_rate=1.0, tune_steps=40)
+    # Far beyond what `checked` lets through: a rate of 1 diverges on some processors and only wanders on others.
+    params = replace(small_settings("layered", Tuned.UNET), tune_rate=1e30, tune_steps=4)
     with pytest.raises(NumericalError):
         CATALOG["layered"].resolve()(bundle, request_for(picture=np.full((32, 40, 3), 255, np.uint8)), params)
     assert bundle.checksum() == before
