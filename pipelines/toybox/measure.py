@@ -36,7 +36,7 @@ def measure_text_to_image(
     taken as it comes.
     """
     where = best_device(device)
-    pipe = StableDiffusionPipeline.from_pretrained(folder, safety_checker=None).to(where)
+    pipe = StableDiffusionPipeline.from_pretrained(folder, dtype=torch.float32).to(where)
     pipe.set_progress_bar_config(disable=True)
     scenes = draw_scenes(count, HELD_OUT_SEED, empty=0, workers=1).scenes
     generator = torch.Generator().manual_seed(seed)

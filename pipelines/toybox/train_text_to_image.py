@@ -142,6 +142,8 @@ def save(pipe: StableDiffusionPipeline, folder: Path) -> None:
     pipe.save_pretrained(folder)
     for path in (folder / "model_index.json", *folder.glob("*/config.json")):
         config = {name: value for name, value in json.loads(path.read_text()).items() if name != "_name_or_path"}
+        if "dtype" in config:  # or transformers would load it in half precision, in which a CPU cannot run it
+            config["dtype"] = "float32"
         path.write_text(json.dumps(config, indent=2) + "\n")
 
 
