@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, replace
@@ -39,6 +40,8 @@ from studio.session.view import Draft, JobView, MaskChoice, MaskView, SessionVie
 from studio.store.store import Record, Staged, Store
 
 log = logging.getLogger(__name__)
+
+REPLACED_MASKS = 16
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,8 @@ class Session:
         self._record = record
         self._draft = draft_from_json(record.panel["draft"])
         self._selections = Selections.from_json(record.panel["selections"], self._extent)
+        # Masks that a page may still be fetching when the next one replaces them.
+        self._replaced: deque[str] = deque(maxlen=REPLACED_MASKS)
         self._asked = 0  # counts requests for a mask: an answer that was overtaken is dropped
         self._drawn: tuple[Tree, tuple[TurnView, ...]] | None = None
         self._noted: tuple[str, tuple[str, ...]] | None = None
@@ -319,6 +324,7 @@ class Session:
             saved_at=time.time(),
         )
         self._services.store.save(record, self._record)
+        self._replaced.extend(self._selections.files() - new_selections.files())
         self._record, self._draft, self._selections = record, new_draft, new_selections
         self._tick()
         moved = tree is not None or selections is not None
@@ -342,7 +348,8 @@ class Session:
         turns = (turn.files() for turn in self._record.tree.turns.values())
         staged = ({s.picture, s.outcome.background_reference} for s in self._record.staged)
         given = {self._draft.background_reference, self._draft.subject_reference}
-        return frozenset(d for d in given.union(*turns, *staged, self._selections.files()) if d is not None)
+        masks = self._selections.files().union(self._replaced)
+        return frozenset(d for d in given.union(*turns, *staged, masks) if d is not None)
 
     def _model_notes(self) -> tuple[str, ...]:
         """The limits of the draft's model in words; its card is read when the model changes."""
@@ -380,7 +387,9 @@ class Session:
             return
         remade = self._select(selection.prompts, picture, selection.pointed_on)
         with self._lock:
-            if ticket == self._asked and self._here.picture == picture:
+            # Prompts may have been asked for before this began and have arrived meanwhile: those stand.
+            untouched = ticket == self._asked and self._selections.now is selection
+            if untouched and self._here.picture == picture:
                 self._commit(selections=self._selections.amended(remade))
 
     def _remake_mask_quietly(self) -> None:

@@ -600,3 +600,14 @@ def test_a_thousand_turns_open_and_move_quickly_with_a_job_running(
 def test_nothing_of_torch_was_imported() -> None:
     script = "import sys, studio.app; assert not {'torch', 'diffusers', 'transformers', 'gradio'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_a_mask_that_was_just_replaced_can_still_be_fetched(session: Session) -> None:
+    edited(session)
+    session.set_prompts(OTHER_CLICK)
+    before = session.view().mask.mask
+    assert before is not None
+    session.undo()
+    session.set_prompts(replace(OTHER_CLICK, grow=2))
+    assert session.view().mask.mask != before
+    assert session.picture_bytes(before).startswith(b"\x89PNG")
