@@ -178,8 +178,13 @@ class Desk:
         """Type into the two texts."""
         for part, words in (("subject", subject), ("background", background)):
             if words is not None:
-                self.page.locator(f"#{part} textarea").fill(words)
-                self.page.locator(f"#{part} textarea").blur()
+                field = self.page.locator(f"#{part} textarea")
+                for _ in range(4):  # a field that the server fills at that moment wins; a person would type again
+                    field.fill(words)
+                    field.blur()
+                    self.page.wait_for_timeout(300)
+                    if field.input_value() == words:
+                        break
 
     def chooses(self, row: str, choice: str) -> None:
         """Press one of the choices that stand in a row, by the first word of it."""
