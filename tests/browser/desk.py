@@ -185,6 +185,7 @@ class Desk:
                     self.page.wait_for_timeout(300)
                     if field.input_value() == words:
                         break
+                expect(field).to_have_value(words)
 
     def chooses(self, row: str, choice: str) -> None:
         """Press one of the choices that stand in a row, by the first word of it."""
