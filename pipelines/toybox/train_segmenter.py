@@ -404,12 +404,18 @@ def main(
     count: int = 2000,
     seed: int = 0,
 ) -> Report:
-    """Train for `minutes`, resuming from ``scratch/segmenter.pt``; write weights, figures and ``sample.png``."""
+    """Train for `minutes`, resuming from ``scratch/segmenter.pt``; write weights, figures and ``sample.png``.
+
+    Weights that are in `folder` already are the beginning, as they are for the text-to-image model.
+    """
     where = best_device(device)
     torch.manual_seed(seed)
     scenes = draw_scenes(count, TRAINING_SEED, empty=0, workers=1)
     held_out = draw_scenes(16, HELD_OUT_SEED, empty=0, workers=1)
-    sam = build_sam(CONFIG).to(where).train()
+    sam = build_sam(CONFIG)
+    if (folder / "model.safetensors").exists():
+        sam.load_state_dict(load_sam(folder).sam.state_dict())
+    sam = sam.to(where).train()
 
     def loss_of_batch(step: int) -> Tensor:
         rng = np.random.default_rng((seed, step))

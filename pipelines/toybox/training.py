@@ -91,7 +91,9 @@ def train(
     `start_fraction` begins the cosine part-way, for a further round of training.
     """
     parameters = [p for m in modules for p in m.parameters() if p.requires_grad]
-    optimiser = torch.optim.AdamW(parameters, lr=schedule.rate, weight_decay=schedule.weight_decay, betas=(0.9, 0.99))
+    optimiser = torch.optim.AdamW(
+        parameters, lr=schedule.rate, weight_decay=schedule.weight_decay, betas=(0.9, 0.99), fused=True
+    )
     ema = Ema(parameters, schedule.ema)
     step, before, smoothed = 0, 0.0, float("nan")
     if checkpoint.exists():
@@ -99,7 +101,8 @@ def train(
         for module, state in zip(modules, saved["modules"], strict=True):
             module.load_state_dict(state)
         ema.mean = [mean.to(p.device) for mean, p in zip(saved["ema"], parameters, strict=True)]
-        optimiser.load_state_dict(saved["optimiser"])
+        # The moments are the checkpoint's, the settings this run's.
+        optimiser.load_state_dict({**optimiser.state_dict(), "state": saved["optimiser"]["state"]})
         step, before = saved["step"], saved["seconds"]
     started = last_saved = time.monotonic()
 
