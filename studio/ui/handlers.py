@@ -151,9 +151,14 @@ class Handlers:
 
     def retuned(self, sid: str | None, *values: Any) -> tuple[Payload, Fields]:
         """Another method or quality: its settings start from its preset again."""
-        return self.restored(
-            sid, lambda session: session.set_draft(replace(self.draft(session.view().draft, values), changes={}))
-        )
+
+        def act(session: Session) -> Draft:
+            before = session.view().draft
+            now = replace(self.draft(before, values), changes={})
+            session.set_draft(now)
+            return replace(now, method=before.method, quality=before.quality)
+
+        return self.restored(sid, act)
 
     def reference(self, sid: str | None, path: object) -> Payload:
         """A picture for the background to follow, or none."""
@@ -209,20 +214,28 @@ class Handlers:
         failed = self._calmly(work)
         return (whole(views[0], engine=self.engine_line(views[0].draft.model)) if views else {}) | (failed or {})
 
-    def restored(self, sid: str | None, act: Callable[[Session], object]) -> tuple[Payload, Fields]:
-        """As `answered`, with the view's revision and the panel's fields filled from the session's draft."""
-        payload = self.answered(sid, act)
+    def restored(self, sid: str | None, act: Callable[[Session], Draft | None]) -> tuple[Payload, Fields]:
+        """As `answered`, with the view's revision and the panel's fields filled from the session's draft.
+
+        `act` gives the draft that the page shows meanwhile, ``None`` when it shows that of no session: a field that
+        shows the right value is left alone, for somebody may be typing in it by the time the answer comes.
+        """
+        shows: list[Draft | None] = []
+        payload = self.answered(sid, lambda session: shows.append(act(session)))
         if "view" not in payload:
             return payload, self.kept_fields()
-        return payload, [payload["view"]["rev"], *self.fields(self._session(sid).view())]
+        shown = shows[0] if shows else None
+        return payload, [payload["view"]["rev"], *self.fields(self._session(sid).view(), shown)]
 
     def moved(self, sid: str | None, act: Callable[[Session], object]) -> tuple[Payload, Fields]:
         """As `restored`, for what may lead to another picture: the mask is then made anew, and `settled` shows it."""
         left: list[str] = []
 
-        def move(session: Session) -> None:
-            left.append(session.view().current)
+        def move(session: Session) -> Draft:
+            before = session.view()
+            left.append(before.current)
             act(session)
+            return before.draft
 
         payload, fields = self.restored(sid, move)
         view = payload.get("view")
@@ -277,18 +290,24 @@ class Handlers:
             changes=changes_of(method, quality, settings[method]) if plain["filled"] == quality else {},
         )
 
-    def fields(self, view: SessionView) -> Fields:
-        """One update for each of the panel's fields, and one for each method's form."""
+    def fields(self, view: SessionView, shown: Draft | None) -> Fields:
+        """One update for each of the panel's fields, and one for each method's form; none where `shown` has the value
+        already."""
         draft = view.draft
-        plain: Fields = [getattr(draft, name, None) for name in PLAIN_FIELDS]
-        plain[PLAIN_FIELDS.index("filled")] = str(draft.quality)
-        plain[PLAIN_FIELDS.index("quality")] = gr.update(value=str(draft.quality), choices=qualities(view))
-        plain[PLAIN_FIELDS.index("scope")] = str(draft.scope)
+        values = {name: getattr(draft, name) for name in PLAIN_FIELDS if name != "filled"} | {"scope": str(draft.scope)}
+        plain: Fields = [
+            gr.skip() if shown is not None and getattr(shown, name) == value else value
+            for name, value in values.items()
+        ]
+        again = {} if shown is not None and shown.quality == draft.quality else {"value": str(draft.quality)}
+        plain[PLAIN_FIELDS.index("quality")] = gr.update(choices=qualities(view)) | again
+        if shown is not None and _settings(shown) == _settings(draft):
+            return [*plain, *[gr.skip()] * (1 + sum(SIZES) + len(CATALOG))]
         knobs: Fields = []
         for name in CATALOG:
             knobs += values_of(name, draft.quality, draft.changes if name == draft.method else {})
         groups = [gr.update(visible=name == draft.method) for name in CATALOG]
-        return [*plain, *knobs, *groups]
+        return [*plain, str(draft.quality), *knobs, *groups]
 
     def kept_fields(self) -> Fields:
         """Leaves the panel as it is."""
@@ -297,6 +316,11 @@ class Handlers:
 
 SIZES = [len(values) for values in (m.params.__dataclass_fields__ for m in CATALOG.values())]
 """How many settings each method has, in the catalogue's order."""
+
+
+def _settings(draft: Draft) -> tuple[object, ...]:
+    """What the methods' forms show."""
+    return draft.method, draft.quality, draft.changes
 
 
 def _split(values: tuple[Any, ...]) -> list[tuple[Any, ...]]:

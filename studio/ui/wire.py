@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import gradio as gr
 
-RECEIVE = "watch('value', () => window.palimpsest.receive(props.value))"
+RECEIVE = "watch('value', () => { const sent = props.value; setTimeout(() => window.palimpsest.receive(sent)); })"
+"""A moment later, when Gradio has filled the fields that the same answer fills: what the page shows of a new turn it
+shows when the person can type for it."""
 
 
 def build() -> gr.HTML:

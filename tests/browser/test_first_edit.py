@@ -69,8 +69,9 @@ def test_running_from_an_earlier_turn_branches(browser: Browser, served: tuple[S
         desk.chooses("scope", "Subject")
         for words in ("a red turtle", "a green turtle"):
             desk.turns.first.click()
+            desk.says(subject=words, background="")  # before the server has answered: what was typed stands
             expect(desk.page.locator("#heading")).to_contain_text("the original")
-            desk.says(subject=words, background="")
+            expect(desk.page.locator("#subject textarea")).to_have_value(words)
             desk.runs()
             desk.keeps()
         session = served[0].sessions.get(desk.page.evaluate("palimpsest.state.sid"))

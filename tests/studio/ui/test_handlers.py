@@ -6,6 +6,7 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any
 
+import gradio as gr
 import pytest
 
 from pipelines.catalog import CATALOG
@@ -99,6 +100,14 @@ def test_a_turn_from_run_to_the_next_turn(handlers: Handlers, sid: str) -> None:
 
     payload, _ = handlers.undo(sid)
     assert payload["view"]["turns"][0]["id"] == payload["view"]["current"] and payload["settling"]
+
+
+def test_going_to_another_turn_leaves_alone_what_is_being_typed(handlers: Handlers, sid: str) -> None:
+    handlers.drafted(sid, *panel(subject="a red"))
+    payload, fields = handlers.jump(sid, handlers.studio.sessions.get(sid).view().current)
+    assert payload["view"]["draft"]["subject"] == "a red"
+    assert fields[1 : 1 + PLAIN_FIELDS.index("quality")] == [gr.skip()] * PLAIN_FIELDS.index("quality")
+    assert "value" not in fields[1 + PLAIN_FIELDS.index("quality")]
 
 
 def test_a_refused_run_starts_nothing(handlers: Handlers, sid: str) -> None:
