@@ -93,7 +93,8 @@ class EditRequest:
     """One turn as a method sees it: the picture and everything asked of it, nothing about how.
 
     `subject` and `background` are what each part *becomes*; an empty text keeps that part's wording out of the
-    prompt. `seed` is that of the first candidate; candidate ``k`` uses ``seed + k``.
+    prompt. `seed` is that of the first candidate; candidate ``k`` is sampled with ``seed + k``, and all share what was
+    drawn and fitted before that with `fit_seed`.
     """
 
     picture: Picture
@@ -110,6 +111,12 @@ class EditRequest:
     """Width in pixels of the seam in which a pasted-back part fades into the edit."""
     fitted: bytes | None = field(default=None, repr=False)
     """An earlier `EditResult.fitted` of the same picture, mask and texts: what was fitted then is not fitted again."""
+    fit_seed: int | None = None
+    """Seed of all draws before sampling; ``None`` for `seed`."""
+
+    @property
+    def fitting_seed(self) -> int:
+        return self.seed if self.fit_seed is None else self.fit_seed
 
 
 @dataclass(frozen=True)

@@ -37,8 +37,9 @@ def check_request(request: EditRequest, method: Method) -> None:
     _check_texts(request)
     if not 1 <= request.candidates <= MOST_CANDIDATES:
         raise BadRequest(f"candidates must be between 1 and {MOST_CANDIDATES}; got {request.candidates}")
-    if not 0 <= request.seed <= LARGEST_SEED:
-        raise BadRequest(f"the seed must be between 0 and {LARGEST_SEED}; got {request.seed}")
+    for seed in (request.seed, request.fitting_seed):
+        if not 0 <= seed <= LARGEST_SEED:
+            raise BadRequest(f"the seed must be between 0 and {LARGEST_SEED}; got {seed}")
     if not 0 <= request.feather <= 64:
         raise BadRequest(f"the feather must be between 0 and 64 pixels; got {request.feather:g}")
 

@@ -114,7 +114,7 @@ def _generated(canvas: Canvas, text: str, params: LayeredParams, stages: Stages)
     with stages.stage("reference", len(timesteps)) as step:
         z = denoise(
             bundle,
-            normal_like(canvas.z_ref, generator(canvas.request.seed, "reference")),
+            normal_like(canvas.z_ref, generator(canvas.request.fitting_seed, "reference")),
             timesteps,
             always(texts[1:]),
             texts[:1],
@@ -153,13 +153,13 @@ def _fit(
     e_a, e_b = texts[:1], texts[1:]
     if params.embed_steps:
         with stages.stage("embeddings", params.embed_steps) as step:
-            source = generator(request.seed, "embeddings")
+            source = generator(request.fitting_seed, "embeddings")
             e_a, e_b = optimised_embeddings(bundle, layers, e_a, e_b, params, source, step)
     weights: dict[str, torch.Tensor] = {}
     if params.tuned is not Tuned.NONE and params.tune_steps:
         e_opt = blended(e_a, e_b, object_share(request, params))
         with stages.stage("fine-tune", params.tune_steps) as step:
-            source = generator(request.seed, "fine-tune")
-            weights = tuned_weights(bundle, layers, e_opt, params, request.seed, source, step)
+            source = generator(request.fitting_seed, "fine-tune")
+            weights = tuned_weights(bundle, layers, e_opt, params, request.fitting_seed, source, step)
     tuned = params.tuned if weights else Tuned.NONE
     return Fitted(e_a, e_b, subject.mask, tuned, weights, reference)

@@ -55,13 +55,19 @@ class TurnRequest:
     """Pixels."""
     background_reference: str | None = None
     subject_reference: str | None = None
+    fit_seed: int | None = None
+    """Seed of the draws before sampling, where it is not `seed`: candidates share what was fitted for the first."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "params", _plain(self.params))
         object.__setattr__(self, "prompts", _plain(self.prompts))
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        """A seed that is not there is left out, so that turns from before there were two keep their ids."""
+        data = asdict(self)
+        if self.fit_seed is None:
+            del data["fit_seed"]
+        return data
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> TurnRequest:

@@ -62,6 +62,8 @@ def test_the_same_seed_gives_the_same_bytes(
     for a, b in zip(first.candidates, second.candidates, strict=True):
         assert a.seed == b.seed and np.array_equal(a.picture, b.picture)
     assert [c.seed for c in first.candidates] == [7, 8]
+    alone = engine.edit(model, name, replace(asked, seed=8, fit_seed=7, candidates=1), params)
+    assert np.array_equal(alone.candidates[0].picture, first.candidates[1].picture)
     assert not np.array_equal(first.candidates[0].picture, first.candidates[1].picture)
     assert not np.array_equal(first.candidates[0].picture, other.candidates[0].picture)
     assert all(np.array_equal(c.picture.shape, asked.picture.shape) for c in first.candidates)

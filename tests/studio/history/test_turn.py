@@ -61,6 +61,7 @@ CHANGES = {
     "feather": 3.0,
     "background_reference": "b",
     "subject_reference": "s",
+    "fit_seed": 9,
 }
 
 
