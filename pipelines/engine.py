@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,13 +17,17 @@ import torch
 from pipelines import catalog
 from pipelines.contract import EditRequest, EditResult, Extent, Mask, Picture
 from pipelines.errors import BadParameter
+from pipelines.evaluation.clip import ClipEmbed
+from pipelines.evaluation.consistency import Comparison, Edited, Parts, compare, difference_map
+from pipelines.evaluation.drift import Drift, drift
+from pipelines.images import edited_region
 from pipelines.masks.prompts import MaskPrompts
 from pipelines.masks.refine import compose
 from pipelines.masks.sam import SamSegmenter, load_sam
 from pipelines.masks.segmenter import Embedding, MaskAnswer
 from pipelines.models.bundle import ModelBundle
 from pipelines.models.cache import Cache
-from pipelines.models.folders import SEGMENTER, find_model
+from pipelines.models.folders import CLIP, SEGMENTER, find_model, find_models
 from pipelines.models.loader import device_named, load_bundle
 from pipelines.params import Params
 from pipelines.progress import Progress, silent
@@ -32,6 +37,7 @@ ASSETS = Path(__file__).resolve().parents[1] / "assets"
 BUNDLES = 2
 """Text-to-image models kept in memory."""
 SEGMENTERS = 2
+CLIPS = 1
 EMBEDDINGS = 16
 """Pictures whose embedding is kept: 4 MB each for the published segmenters, a tenth of it for the embedded one."""
 
@@ -52,6 +58,8 @@ class Engine:
         self._segmenters: Cache[str, SamSegmenter] = Cache(SEGMENTERS)
         self._embeddings: Cache[tuple[str, str], Embedding] = Cache(EMBEDDINGS)
         self._pointing = threading.Lock()
+        self._clips: Cache[str, ClipEmbed] = Cache(CLIPS)
+        self._measuring = threading.Lock()
 
     def edit(
         self, model: str, method: str, request: EditRequest, params: Params, progress: Progress = silent
@@ -99,6 +107,43 @@ class Engine:
         choices = tuple(zip(answer.labels, (float(score) for score in answer.scores), strict=True))
         return MaskAnswer(compose(answer.masks[chosen], prompts, extent), choices, chosen)
 
+    def compare(
+        self,
+        ab: Picture,
+        ba: Picture,
+        before: Picture,
+        a: Sequence[Edited],
+        b: Sequence[Edited],
+        clip: str = "toybox-clip",
+    ) -> Comparison:
+        """Turn A then B against B then A, both from `before`; `a` and `b` say what each was told in either order.
+
+        Takes its own lock, so it waits for no edit. Where there is no CLIP of that name the similarities are ``None``.
+        """
+        subject = np.zeros(ab.shape[:2], np.bool_)
+        for edit in (*a, *b):
+            subject |= False if edit.mask is None else edit.mask
+        changed_a, changed_b = (np.any([_changed(edit, ab) for edit in edits], axis=0) for edits in (a, b))
+        parts = Parts.of(subject, changed_a, changed_b)
+        with self._measuring:
+            return Comparison(compare(ab, ba, before, parts, self._clip(clip)), difference_map(ab, ba, parts))
+
+    def drift(
+        self, original: Picture, pictures: Sequence[Picture], edits: Sequence[Edited], clip: str = "toybox-clip"
+    ) -> tuple[Drift, ...]:
+        """How far each picture of a line has gone from `original`; picture k was made by ``edits[k]``.
+
+        Takes its own lock, so it waits for no edit. Where there is no CLIP of that name the similarities are ``None``.
+        """
+        with self._measuring:
+            changed = [_changed(edit, original) for edit in edits]
+            return drift(original, pictures, edits, changed, self._clip(clip))
+
+    def weights(self, model: str) -> str:
+        """The checksum of `model`'s weights, as `EditResult.weights_before` will have it. Loads the model."""
+        with self._editing:
+            return self._bundle(model).checksum()
+
     def warm_up(self, model: str) -> None:
         """Load `model`, so that the first edit does not wait for it."""
         with self._editing:
@@ -112,10 +157,23 @@ class Engine:
     def _load_segmenter(self, name: str) -> SamSegmenter:
         return load_sam(find_model(name, self._folders, SEGMENTER).path, self._device)
 
+    def _clip(self, name: str) -> ClipEmbed | None:
+        card = find_models(self._folders).get(name)
+        if card is None or card.kind != CLIP:
+            return None
+        return self._clips.get(name, lambda: ClipEmbed(card, self._device))
+
     def _bundle(self, model: str) -> ModelBundle:
         bundle = self._bundles.get(model, lambda: load_bundle(find_model(model, self._folders), self._device))
         self._last_title = bundle.card.title
         return bundle
+
+
+def _changed(edit: Edited, picture: Picture) -> Mask:
+    """Which pixels that turn could change."""
+    if edit.mask is None:
+        return np.ones(picture.shape[:2], np.bool_)
+    return edited_region(edit.mask, edit.scope, edit.feather)
 
 
 def _digest(picture: Picture) -> str:

@@ -18,10 +18,11 @@ from pipelines.errors import ModelError
 
 TEXT_TO_IMAGE = "text-to-image"
 SEGMENTER = "segmenter"
-KINDS = (TEXT_TO_IMAGE, SEGMENTER, "clip", "judge")
+CLIP = "clip"
+KINDS = (TEXT_TO_IMAGE, SEGMENTER, CLIP, "judge")
 _BY_CONFIG = {
     ("_class_name", "Sam"): SEGMENTER,
-    ("model_type", "clip"): "clip",
+    ("model_type", "clip"): CLIP,
     ("kind", "judge"): "judge",
 }
 PARTS = {

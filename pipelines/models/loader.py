@@ -1,4 +1,4 @@
-"""Builds a `ModelBundle` from a folder: the only place that calls ``from_pretrained``.
+"""Builds a `ModelBundle` from a folder, and the picture half of a CLIP: the only place that calls ``from_pretrained``.
 
 Safetensors only, local files only; nothing is guessed and nothing is downloaded.
 """
@@ -11,7 +11,7 @@ from typing import Any
 import diffusers
 import torch
 import transformers
-from transformers import CLIPTextModel, CLIPTokenizer
+from transformers import CLIPImageProcessor, CLIPTextModel, CLIPTokenizer, CLIPVisionModelWithProjection
 
 from pipelines.diffusion.schedule import Schedule
 from pipelines.errors import ModelError
@@ -26,6 +26,9 @@ _CLASSES: dict[str, Any] = {
     "CLIPTokenizer": CLIPTokenizer,
     "CLIPTokenizerFast": CLIPTokenizer,
 }
+
+UNREADABLE = (OSError, ValueError, RuntimeError, KeyError, TypeError)
+"""What the libraries raise over files that are missing, damaged or of another model."""
 
 
 def device_named(wanted: str) -> torch.device:
@@ -64,9 +67,8 @@ def load_bundle(card: ModelCard, device: torch.device) -> ModelBundle:
         schedule = Schedule.from_config(read_json(card.path / "scheduler" / "scheduler_config.json"))
     except ModelError:
         raise
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
-        reason = str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
-        raise ModelError(f"the model {card.id!r} in {card.path} cannot be loaded: {reason}") from error
+    except UNREADABLE as error:
+        raise _unloadable(card, error) from error
     for part in WEIGHED:
         parts[part].to(device).eval().requires_grad_(False)
     for part in ("unet", "vae"):
@@ -82,6 +84,38 @@ def load_bundle(card: ModelCard, device: torch.device) -> ModelBundle:
         device=device,
         autocast=fast_dtype(device),
     )
+
+
+def load_clip_vision(card: ModelCard, device: torch.device) -> tuple[Any, Any]:
+    """The picture half of a CLIP, float32 and in evaluation mode, and the folder's own preparation of pictures.
+
+    Raises `ModelError` for missing or unreadable files and for weights that exist only as pickles.
+    """
+    _hush_libraries()
+    folder = os.fspath(card.path)
+    try:
+        model, info = CLIPVisionModelWithProjection.from_pretrained(
+            folder, output_loading_info=True, use_safetensors=True, local_files_only=True, dtype=torch.float32
+        )
+        processor = CLIPImageProcessor.from_pretrained(folder, local_files_only=True)
+    except UNREADABLE as error:
+        raise _unloadable(card, error) from error
+    _check_whole(card, "the vision model", info)
+    return model.to(device).eval().requires_grad_(False), processor
+
+
+def _unloadable(card: ModelCard, error: Exception) -> ModelError:
+    reason = str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
+    return ModelError(f"the model {card.id!r} in {card.path} cannot be loaded: {reason}")
+
+
+def _check_whole(card: ModelCard, part: str, info: dict[str, Any]) -> None:
+    """No weight left out; one that is missing would be drawn at random."""
+    # Buffers such as position ids come and go between library versions.
+    missing = [key for key in info["missing_keys"] if not key.endswith("position_ids")]
+    if missing or info.get("mismatched_keys"):
+        wrong = missing or [str(key) for key in info["mismatched_keys"]]
+        raise ModelError(f"the model {card.id!r}: {part} lacks {len(wrong)} of its weights, first {wrong[0]}")
 
 
 def _hush_libraries() -> None:
@@ -100,11 +134,7 @@ def _load_part(card: ModelCard, part: str, name: str) -> Any:
     if all(".fp16." in path.name for path in folder.glob("*.safetensors")):
         options["variant"] = "fp16"
     loaded, info = _CLASSES[name].from_pretrained(os.fspath(folder), output_loading_info=True, **options)
-    # Buffers such as position ids come and go between library versions; a missing weight would be drawn at random.
-    missing = [key for key in info["missing_keys"] if not key.endswith("position_ids")]
-    if missing or info.get("mismatched_keys"):
-        wrong = missing or [str(key) for key in info["mismatched_keys"]]
-        raise ModelError(f"the model {card.id!r}: {part} lacks {len(wrong)} of its weights, first {wrong[0]}")
+    _check_whole(card, part, info)
     return loaded
 
 

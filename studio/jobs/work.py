@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import Any, Protocol, cast
@@ -15,6 +15,8 @@ from typing import Any, Protocol, cast
 import numpy as np
 
 from pipelines.contract import EditRequest, EditResult, Mask, Picture
+from pipelines.evaluation.consistency import Comparison, Edited
+from pipelines.evaluation.drift import Drift
 from pipelines.masks.prompts import Click, MaskPrompts
 from pipelines.masks.segmenter import MaskAnswer
 from pipelines.params import Params
@@ -38,6 +40,14 @@ class EditingEngine(Protocol):
     def segment(
         self, picture: Picture, prompts: MaskPrompts, segmenter: str, uploaded: Mask | None = None
     ) -> MaskAnswer: ...
+
+    def compare(
+        self, ab: Picture, ba: Picture, before: Picture, a: Sequence[Edited], b: Sequence[Edited]
+    ) -> Comparison: ...
+
+    def drift(self, original: Picture, pictures: Sequence[Picture], edits: Sequence[Edited]) -> tuple[Drift, ...]: ...
+
+    def weights(self, model: str) -> str: ...
 
     def warm_up(self, model: str) -> None: ...
 
@@ -73,6 +83,17 @@ class LazyEngine:
         self, picture: Picture, prompts: MaskPrompts, segmenter: str, uploaded: Mask | None = None
     ) -> MaskAnswer:
         return self.get().segment(picture, prompts, segmenter, uploaded)
+
+    def compare(
+        self, ab: Picture, ba: Picture, before: Picture, a: Sequence[Edited], b: Sequence[Edited]
+    ) -> Comparison:
+        return self.get().compare(ab, ba, before, a, b)
+
+    def drift(self, original: Picture, pictures: Sequence[Picture], edits: Sequence[Edited]) -> tuple[Drift, ...]:
+        return self.get().drift(original, pictures, edits)
+
+    def weights(self, model: str) -> str:
+        return self.get().weights(model)
 
     def warm_up(self, model: str) -> None:
         self.get().warm_up(model)

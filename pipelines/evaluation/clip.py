@@ -1,0 +1,47 @@
+"""The picture half of a CLIP folder as an `Embed`: what order swap and drift are measured with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+
+from pipelines.contract import Picture
+from pipelines.evaluation.similarity import GREY
+from pipelines.models.folders import ModelCard
+from pipelines.models.loader import load_clip_vision
+
+BATCH = 16
+"""Pictures embedded at once."""
+
+
+class ClipEmbed:
+    """A loaded CLIP (Radford et al. 2021), told pictures only."""
+
+    def __init__(self, card: ModelCard, device: torch.device) -> None:
+        self.name = card.id
+        self._device = device
+        self._model, self._processor = load_clip_vision(card, device)
+
+    @torch.no_grad()
+    def __call__(self, pictures: Sequence[Picture]) -> NDArray[np.float32]:
+        """``(N, D) float32`` of length 1. Nothing is cropped away: what is not square stands on grey."""
+        rows = []
+        for start in range(0, len(pictures), BATCH):
+            some = [_squared(picture) for picture in pictures[start : start + BATCH]]
+            pixels: Any = self._processor(some, return_tensors="pt").pixel_values
+            rows.append(F.normalize(self._model(pixels.to(self._device)).image_embeds.float(), dim=-1).cpu())
+        return np.asarray(torch.cat(rows).numpy())
+
+
+def _squared(picture: Picture) -> Picture:
+    """`picture` in the middle of a grey square."""
+    height, width = picture.shape[:2]
+    tall, wide = max(width - height, 0), max(height - width, 0)
+    edges = (tall // 2, tall - tall // 2, wide // 2, wide - wide // 2)
+    return np.asarray(cv2.copyMakeBorder(picture, *edges, cv2.BORDER_CONSTANT, value=(GREY, GREY, GREY)))

@@ -1,0 +1,101 @@
+"""Does the picture drift? Each turn of a line against turn 0: subject, background, and what was never to change.
+
+This file imports no torch: the CLIP is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from pipelines.contract import Mask, Picture, Scope
+from pipelines.evaluation.consistency import Edited
+from pipelines.evaluation.metrics import psnr
+from pipelines.evaluation.similarity import Embed, isolated, similarities
+
+LEAST_SIMILARITY = 0.95
+LEAST_DB = 35.0
+MOST_REPAINTS = 4
+
+
+@dataclass(frozen=True)
+class Drift:
+    """One picture of a line against the original."""
+
+    clip: str | None
+    """The CLIP whose similarity it is; ``None``: none was found, and both similarities are ``None``."""
+    subject: float | None
+    """CLIP similarity of what the turns so far called subject, the rest hidden; ``None`` also where they named none."""
+    background: float | None
+    """The same of all the rest; ``None`` also where there is none."""
+    kept_psnr: float | None
+    """dB over the pixels that every turn so far was to keep, 60 at most; ``None`` where there are none."""
+    kept_share: float
+    """How much of the picture those are, 0 to 1."""
+    subject_turns: int
+    """How many turns so far were asked to change the subject."""
+    background_turns: int
+    """How many were asked to change the background."""
+
+    def exceeds(self) -> bool:
+        """Whether it is time to offer doing the line again from the original.
+
+        A part that was asked to change is no longer like turn 0, and should not be: similarity counts only for a
+        part that nobody asked to change. One that was painted over again and again counts by how often.
+        """
+        likeness = ((self.subject, self.subject_turns), (self.background, self.background_turns))
+        return (
+            any(value is not None and turns == 0 and value < LEAST_SIMILARITY for value, turns in likeness)
+            or (self.kept_psnr is not None and self.kept_psnr < LEAST_DB)
+            or max(self.subject_turns, self.background_turns) > MOST_REPAINTS
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Drift:
+        return cls(**data)
+
+
+def drift(
+    original: Picture,
+    pictures: Sequence[Picture],
+    edits: Sequence[Edited],
+    changed: Sequence[Mask],
+    embed: Embed | None,
+) -> tuple[Drift, ...]:
+    """One `Drift` for each of `pictures`, in the line's order; turn k was told ``edits[k]``, and could change
+    ``changed[k]`` ``(H, W) bool``. All pictures are ``(H, W, 3) uint8``, of the original's size.
+
+    The subject of turn k is what any turn up to it called subject, so that nothing of it counts as background.
+    """
+    assert len(pictures) == len(edits) == len(changed), "one edit and one changed region for each picture"
+    subject, touched = np.zeros(original.shape[:2], np.bool_), np.zeros(original.shape[:2], np.bool_)
+    seen: list[tuple[int, str, Mask]] = []
+    kept: list[Mask] = []
+    for k, (edit, region) in enumerate(zip(edits, changed, strict=True)):
+        subject, touched = subject if edit.mask is None else subject | edit.mask, touched | region
+        kept.append(~touched)
+        seen += [(k, name, part) for name, part in (("subject", subject), ("background", ~subject)) if part.any()]
+    alike: dict[tuple[int, str], float] = {}
+    if embed is not None:
+        then = [isolated(original, part) for _, _, part in seen]
+        now = [isolated(pictures[k], part) for k, _, part in seen]
+        alike = {(k, name): value for (k, name, _), value in zip(seen, similarities(embed, then, now), strict=True)}
+    scopes = [edit.scope for edit in edits]
+    return tuple(
+        Drift(
+            clip=embed.name if embed else None,
+            subject=alike.get((k, "subject")),
+            background=alike.get((k, "background")),
+            kept_psnr=psnr(original, picture, kept[k]),
+            kept_share=float(kept[k].mean()),
+            subject_turns=sum(scope is not Scope.BACKGROUND for scope in scopes[: k + 1]),
+            background_turns=sum(scope is not Scope.SUBJECT for scope in scopes[: k + 1]),
+        )
+        for k, picture in enumerate(pictures)
+    )
