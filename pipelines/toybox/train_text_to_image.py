@@ -30,8 +30,11 @@ from pipelines.toybox.training import Report, Schedule, best_device, train
 WIDTH = 192
 """Width of the text encoder, and so of the U-Net's cross-attention."""
 
-SUBJECT_WEIGHT = 2.0
+SUBJECT_WEIGHT = 4.0
 """Weight of the loss where the subject is, a tenth of the picture with most of its detail; 1 elsewhere."""
+SHAPE_TIMESTEPS = (500, 150)
+"""Mean and deviation of half of the timesteps, the others being uniform: there, at signal shares of 0.02 to 0.4, it is
+settled which subject a picture shows, and that is what is learnt last (Esser et al. 2024 draw from the middle too)."""
 
 CAPTIONS_PER_SCENE = 4
 EMPTY_CAPTIONS = 0.1
@@ -206,7 +209,8 @@ def main(
         prompt = torch.where(empty[:, None], nothing, ids[chosen, said])
         x0 = latents[chosen]
         noise = torch.randn_like(x0)
-        t = torch.from_numpy(draws.integers(0, 1000, batch)).to(where)
+        middle = draws.normal(*SHAPE_TIMESTEPS, batch).clip(0, 999).astype(np.int64)
+        t = torch.from_numpy(np.where(np.arange(batch) % 2, middle, draws.integers(0, 1000, batch))).to(where)
         xt = noise_schedule.add_noise(x0, noise, t)
         with torch.autocast(where.type, torch.bfloat16):
             predicted = unet(xt, t, text_encoder(prompt).last_hidden_state).sample
