@@ -17,8 +17,10 @@ from pipelines.evaluation.metrics import psnr
 from pipelines.evaluation.similarity import Embed, isolated, similarities
 
 LEAST_SIMILARITY = 0.95
-LEAST_DB = 35.0
-MOST_REPAINTS = 4
+LEAST_DB = 30.0
+MOST_REPAINTS = 3
+"""What is tolerated is about what three round trips of the embedded autoencoder cost: of 32.6 dB after the first 29.7
+are left after the third, and a similarity of 0.96 at worst; the fourth brings 28.7 dB and 0.945 (40 drawn scenes)."""
 
 
 @dataclass(frozen=True)

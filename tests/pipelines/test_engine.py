@@ -123,6 +123,13 @@ def test_the_engine_says_what_it_runs(engine: Engine, request_for: Callable[...,
     assert engine.describe() == "Tiny kl on CPU"
 
 
+def test_weights_are_told_before_an_edit_records_them(engine: Engine, request_for: Callable[..., EditRequest]) -> None:
+    told = engine.weights("tiny")
+    assert told == engine.edit("tiny", "sdedit", request_for(), FEW).weights_before != engine.weights("tiny-kl")
+    with pytest.raises(ModelError):
+        engine.weights("huge")
+
+
 def test_large_pictures_keep_their_size_and_their_kept_pixels(
     engine: Engine, request_for: Callable[..., EditRequest]
 ) -> None:
