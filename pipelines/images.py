@@ -26,6 +26,9 @@ LATENT_FLOOR = 4
 SEAM_MARGIN = 0.012
 """The edited region reaches this far beyond the mask, as a share of the picture's longer side: edges do not bleed."""
 
+RESIDUAL_SIGMA = 1.0
+"""Pixels over which a change is smoothed before it is called small."""
+
 
 # ------------------------------------------------------------------------------------------------- pictures <-> tensors
 
@@ -161,6 +164,20 @@ def pasted_back(edit: Picture, original: Picture, region: Mask, feather: float) 
     share = seam(region, feather)[..., None]
     mixed = edit * share + original * (1 - share)
     return np.where(region[..., None], np.round(mixed).astype(np.uint8), original)
+
+
+def small_changes_undone(edit: Picture, original: Picture, residual: float) -> Picture:
+    """`original` where `edit` changed it by less than `residual`, `edit` elsewhere; 0 gives `edit` itself.
+
+    The thresholding between turns of Emu Edit (Sheynin et al. 2023): what a turn moves by a hair only adds up over
+    many turns. The change is the absolute difference averaged over the channels, in levels of 0 to 255, and smoothed
+    before it is compared, so that no lone pixels stay behind.
+    """
+    if residual <= 0:
+        return edit
+    change = np.abs(edit.astype(np.float32) - original.astype(np.float32)).mean(-1)
+    smooth = cv2.GaussianBlur(change, (0, 0), RESIDUAL_SIGMA)
+    return np.where((smooth < residual)[..., None], original, edit)
 
 
 def outside_change(result: Picture, original: Picture, region: Mask) -> OutsideChange:

@@ -86,6 +86,9 @@ class LayeredParams(Params):
     strength: float = knob(1.0, "Share of the noise schedule that is run when starting from the composite", 0.02, 1.0)
     blend_latents: bool = knob(True, "Hold the kept part to the input at every sampling step")
     paste_back: bool = knob(True, "Copy the kept pixels back from the input, with a feathered seam")
+    residual: float = knob(
+        0.0, "Keep the input's pixel where the edit changed it by less; 0 is off", 0.0, 255.0, "levels"
+    )
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,9 @@ class SDEditParams(Params):
     steps: int = knob(50, "Sampling steps of the whole schedule", 1, 1000, "steps")
     guidance: float = knob(7.5, "Classifier-free guidance scale", 0.0, 50.0)
     paste_back: bool = knob(False, "Copy the kept pixels back from the input, with a feathered seam")
+    residual: float = knob(
+        0.0, "Keep the input's pixel where the edit changed it by less; 0 is off", 0.0, 255.0, "levels"
+    )
 
 
 @dataclass(frozen=True)
@@ -106,6 +112,9 @@ class InpaintParams(Params):
     guidance: float = knob(7.5, "Classifier-free guidance scale", 0.0, 50.0)
     strength: float = knob(1.0, "Share of the noise schedule that is run", 0.02, 1.0)
     paste_back: bool = knob(True, "Copy the kept pixels back from the input, with a feathered seam")
+    residual: float = knob(
+        0.0, "Keep the input's pixel where the edit changed it by less; 0 is off", 0.0, 255.0, "levels"
+    )
 
 
 def knobs(params: type[Params] | Params) -> dict[str, tuple[type, Any, Knob]]:

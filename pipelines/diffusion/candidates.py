@@ -29,6 +29,8 @@ class Sampling:
     hold: bool
     """Hold what is outside the edited region at every step."""
     paste_back: bool
+    residual: float
+    """Levels: smaller changes of the finished picture are undone."""
 
 
 def sample_candidates(canvas: Canvas, stages: Stages, how: Sampling) -> tuple[Candidate, ...]:
@@ -48,5 +50,5 @@ def sample_candidates(canvas: Canvas, stages: Stages, how: Sampling) -> tuple[Ca
                 after_step=lambda z_0: step(previews.of(z_0)),
                 hold=canvas.hold(eps) if how.hold else None,
             )
-            candidates.append(canvas.candidate(seed, z, how.paste_back))
+            candidates.append(canvas.candidate(seed, z, how.paste_back, how.residual))
     return tuple(candidates)

@@ -16,6 +16,7 @@ from pipelines.images import (
     outside_change,
     pasted_back,
     resized,
+    small_changes_undone,
     to_network,
 )
 from pipelines.models.bundle import ModelBundle
@@ -62,10 +63,11 @@ class Canvas:
         return None if bool(self.edited.all()) else Hold(self.z_ref, self.edited, noise)
 
     @torch.no_grad()
-    def candidate(self, seed: int, z: Tensor, paste_back: bool) -> Candidate:
-        """The finished picture of a clean latent `z`, at the request's own size."""
+    def candidate(self, seed: int, z: Tensor, paste_back: bool, residual: float) -> Candidate:
+        """The finished picture of a clean latent `z`, at the request's own size; changes below `residual` undone."""
         request = self.request
         picture = resized(from_network(self.bundle.decode(z)), self.frame.original)
         if paste_back:
             picture = pasted_back(picture, request.picture, self.region, request.feather)
+        picture = small_changes_undone(picture, request.picture, residual)
         return Candidate(seed, picture, outside_change(picture, request.picture, self.region))

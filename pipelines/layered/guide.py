@@ -35,5 +35,6 @@ def guided_candidates(
         guidance=params.guidance,
         hold=params.blend_latents,
         paste_back=params.paste_back,
+        residual=params.residual,
     )
     return sample_candidates(canvas, stages, how)

@@ -28,5 +28,6 @@ def run(bundle: ModelBundle, request: EditRequest, params: InpaintParams, progre
         guidance=params.guidance,
         hold=True,
         paste_back=params.paste_back,
+        residual=params.residual,
     )
     return EditResult(sample_candidates(canvas, stages, how), stages.finished)

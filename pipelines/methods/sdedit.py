@@ -25,5 +25,6 @@ def run(bundle: ModelBundle, request: EditRequest, params: SDEditParams, progres
         guidance=params.guidance,
         hold=False,
         paste_back=params.paste_back,
+        residual=params.residual,
     )
     return EditResult(sample_candidates(canvas, stages, how), stages.finished)

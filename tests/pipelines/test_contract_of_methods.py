@@ -13,6 +13,7 @@ from pipelines.catalog import CATALOG, settings
 from pipelines.contract import EditRequest, Picture, Quality, Scope
 from pipelines.engine import Engine
 from pipelines.errors import BadParameter, BadRequest, ModelError, NumericalError, UnknownMethod
+from pipelines.images import small_changes_undone
 from pipelines.models.bundle import ModelBundle
 from pipelines.params import LayeredParams, Params, Tuned, knobs
 from pipelines.progress import Cancelled
@@ -178,6 +179,23 @@ def test_what_changed_outside_is_measured_when_nothing_is_pasted_back(
     difference = np.abs(candidate.picture.astype(int) - asked.picture.astype(int)).max(-1)
     assert candidate.outside.changed > 0.5 * candidate.outside.kept
     assert 0 < candidate.outside.largest <= difference.max()
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_small_changes_are_undone_only_when_asked(
+    engine: Engine, request_for: Callable[..., EditRequest], name: str
+) -> None:
+    asked, params = request_for(scope=Scope.BOTH), replace(small_settings(name, Tuned.NONE), paste_back=False)
+    usual = engine.edit("tiny", name, asked, params).candidates[0].picture
+    assert params.residual == 0
+    typical = float(np.abs(usual.astype(int) - asked.picture).mean())
+    some, all_of_it = (
+        engine.edit("tiny", name, asked, replace(params, residual=levels)).candidates[0].picture
+        for levels in (typical, 255.0)
+    )
+    assert np.array_equal(some, small_changes_undone(usual, asked.picture, typical))
+    assert 0 < (some != usual).any(-1).mean() < 1
+    assert np.array_equal(all_of_it, asked.picture)
 
 
 BAD_REQUESTS = {

@@ -8,7 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.contract import Extent, Scope
-from pipelines.images import Frame, covering, edited_region, mask_at, outside_change, pasted_back, resized, seam
+from pipelines.images import (
+    Frame,
+    covering,
+    edited_region,
+    mask_at,
+    outside_change,
+    pasted_back,
+    resized,
+    seam,
+    small_changes_undone,
+)
 from pipelines.seeds import derived_seed, generator
 
 
@@ -88,3 +98,17 @@ def test_purposes_never_share_draws() -> None:
     assert derived_seed(7, "a") != derived_seed(7, "b") != derived_seed(8, "b")
     assert 0 <= derived_seed(2**63 - 1, "a") < 2**63
     assert generator(7, "a").initial_seed() == generator(7, "a").initial_seed()
+
+
+def test_small_changes_are_undone_and_large_ones_stay() -> None:
+    original = np.full((40, 60, 3), 100, np.uint8)
+    edit = original.copy()
+    edit[:, 20:40] += 6  # on every channel: 6 levels
+    edit[:, 40:, 2] += 36  # on one of three: 12 levels
+    edit[20, 5] += 30  # a lone pixel, about 5 levels once smoothed
+    assert small_changes_undone(edit, original, 0) is edit
+    undone = small_changes_undone(edit, original, 8)
+    assert np.array_equal(undone[:, :36], original[:, :36])
+    assert np.array_equal(undone[:, 44:], edit[:, 44:])
+    assert np.array_equal(small_changes_undone(edit, original, 5)[:, 24:], edit[:, 24:])
+    assert np.array_equal(small_changes_undone(edit, original, 255), original)
