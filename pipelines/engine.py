@@ -128,16 +128,14 @@ class Engine:
         with self._measuring:
             return Comparison(compare(ab, ba, before, parts, self._clip(clip)), difference_map(ab, ba, parts))
 
-    def drift(
-        self, original: Picture, pictures: Sequence[Picture], edits: Sequence[Edited], clip: str = "toybox-clip"
-    ) -> tuple[Drift, ...]:
-        """How far each picture of a line has gone from `original`; picture k was made by ``edits[k]``.
+    def drift(self, original: Picture, picture: Picture, edits: Sequence[Edited], clip: str = "toybox-clip") -> Drift:
+        """How far `picture`, which the turns `edits` made one after another, has gone from `original`.
 
         Takes its own lock, so it waits for no edit. Where there is no CLIP of that name the similarities are ``None``.
         """
         with self._measuring:
             changed = [_changed(edit, original) for edit in edits]
-            return drift(original, pictures, edits, changed, self._clip(clip))
+            return drift(original, picture, edits, changed, self._clip(clip))
 
     def weights(self, model: str) -> str:
         """The checksum of `model`'s weights, as `EditResult.weights_before` will have it. Loads the model."""

@@ -1,4 +1,4 @@
-"""Does the picture drift? Each turn of a line against turn 0: subject, background, and what was never to change.
+"""Does the picture drift? A turn of a line against turn 0: subject, background, and what was never to change.
 
 This file imports no torch: the CLIP is given.
 """
@@ -64,40 +64,28 @@ class Drift:
 
 
 def drift(
-    original: Picture,
-    pictures: Sequence[Picture],
-    edits: Sequence[Edited],
-    changed: Sequence[Mask],
-    embed: Embed | None,
-) -> tuple[Drift, ...]:
-    """One `Drift` for each of `pictures`, in the line's order; turn k was told ``edits[k]``, and could change
-    ``changed[k]`` ``(H, W) bool``. All pictures are ``(H, W, 3) uint8``, of the original's size.
+    original: Picture, picture: Picture, edits: Sequence[Edited], changed: Sequence[Mask], embed: Embed | None
+) -> Drift:
+    """How far `picture` has gone from `original`, both ``(H, W, 3) uint8`` of one size, by the turns of its line: turn
+    k was told ``edits[k]``, and could change ``changed[k]`` ``(H, W) bool``.
 
-    The subject of turn k is what any turn up to it called subject, so that nothing of it counts as background.
+    The subject is what any of the turns called so, so that nothing of it counts as background.
     """
-    assert len(pictures) == len(edits) == len(changed), "one edit and one changed region for each picture"
-    subject, touched = np.zeros(original.shape[:2], np.bool_), np.zeros(original.shape[:2], np.bool_)
-    seen: list[tuple[int, str, Mask]] = []
-    kept: list[Mask] = []
-    for k, (edit, region) in enumerate(zip(edits, changed, strict=True)):
-        subject, touched = subject if edit.mask is None else subject | edit.mask, touched | region
-        kept.append(~touched)
-        seen += [(k, name, part) for name, part in (("subject", subject), ("background", ~subject)) if part.any()]
-    alike: dict[tuple[int, str], float] = {}
+    nothing = np.zeros(original.shape[:2], np.bool_)
+    subject = np.logical_or.reduce([nothing, *(edit.mask for edit in edits if edit.mask is not None)])
+    kept = ~np.logical_or.reduce([nothing, *changed])
+    parts = {name: part for name, part in (("subject", subject), ("background", ~subject)) if part.any()}
+    alike: dict[str, float] = {}
     if embed is not None:
-        then = [isolated(original, part) for _, _, part in seen]
-        now = [isolated(pictures[k], part) for k, _, part in seen]
-        alike = {(k, name): value for (k, name, _), value in zip(seen, similarities(embed, then, now), strict=True)}
+        then, now = ([isolated(seen, part) for part in parts.values()] for seen in (original, picture))
+        alike = dict(zip(parts, similarities(embed, then, now), strict=True))
     scopes = [edit.scope for edit in edits]
-    return tuple(
-        Drift(
-            clip=embed.name if embed else None,
-            subject=alike.get((k, "subject")),
-            background=alike.get((k, "background")),
-            kept_psnr=psnr(original, picture, kept[k]),
-            kept_share=float(kept[k].mean()),
-            subject_turns=sum(scope is not Scope.BACKGROUND for scope in scopes[: k + 1]),
-            background_turns=sum(scope is not Scope.SUBJECT for scope in scopes[: k + 1]),
-        )
-        for k, picture in enumerate(pictures)
+    return Drift(
+        clip=embed.name if embed else None,
+        subject=alike.get("subject"),
+        background=alike.get("background"),
+        kept_psnr=psnr(original, picture, kept),
+        kept_share=float(kept.mean()),
+        subject_turns=sum(scope is not Scope.BACKGROUND for scope in scopes),
+        background_turns=sum(scope is not Scope.SUBJECT for scope in scopes),
     )

@@ -45,7 +45,7 @@ class EditingEngine(Protocol):
         self, ab: Picture, ba: Picture, before: Picture, a: Sequence[Edited], b: Sequence[Edited]
     ) -> Comparison: ...
 
-    def drift(self, original: Picture, pictures: Sequence[Picture], edits: Sequence[Edited]) -> tuple[Drift, ...]: ...
+    def drift(self, original: Picture, picture: Picture, edits: Sequence[Edited]) -> Drift: ...
 
     def weights(self, model: str) -> str: ...
 
@@ -89,8 +89,8 @@ class LazyEngine:
     ) -> Comparison:
         return self.get().compare(ab, ba, before, a, b)
 
-    def drift(self, original: Picture, pictures: Sequence[Picture], edits: Sequence[Edited]) -> tuple[Drift, ...]:
-        return self.get().drift(original, pictures, edits)
+    def drift(self, original: Picture, picture: Picture, edits: Sequence[Edited]) -> Drift:
+        return self.get().drift(original, picture, edits)
 
     def weights(self, model: str) -> str:
         return self.get().weights(model)

@@ -25,8 +25,13 @@ def engine() -> Engine:
     return Engine(device="cpu")
 
 
+def along(engine: Engine, pictures: list[Picture], edits: list[Edited]) -> list[Drift]:
+    """Each picture of a line after the turns that led to it."""
+    return [engine.drift(DRAWN.picture, picture, edits[: k + 1]) for k, picture in enumerate(pictures)]
+
+
 def test_equal_pictures_do_not_drift(engine: Engine) -> None:
-    line = engine.drift(DRAWN.picture, [DRAWN.picture] * 3, [SUBJECT, SUBJECT, BACKGROUND])
+    line = along(engine, [DRAWN.picture] * 3, [SUBJECT, SUBJECT, BACKGROUND])
     for point in line:
         assert point.subject == pytest.approx(1, abs=1e-5)
         assert point.background == pytest.approx(1, abs=1e-5)
@@ -35,13 +40,12 @@ def test_equal_pictures_do_not_drift(engine: Engine) -> None:
     assert line[0].kept_share == line[1].kept_share < 1 - DRAWN.mask.mean()
     assert line[2].kept_share == 0
     assert [(point.subject_turns, point.background_turns) for point in line] == [(1, 0), (2, 0), (2, 1)]
-    assert engine.drift(DRAWN.picture, [], []) == ()
 
 
 def test_what_was_asked_to_change_may_change(engine: Engine) -> None:
     blue = START.with_subject(colour="blue")
     pictures = [render(scene).picture for scene in (blue, replace(blue, background="night"))]
-    first, second = engine.drift(DRAWN.picture, pictures, [SUBJECT, BACKGROUND])
+    first, second = along(engine, pictures, [SUBJECT, BACKGROUND])
     assert first.subject < LEAST_SIMILARITY < first.background
     assert max(second.subject, second.background) < LEAST_SIMILARITY
     assert first.kept_psnr == MOST_DB and second.kept_psnr is None
@@ -54,7 +58,7 @@ def test_what_was_to_stay_and_does_not_is_drift(engine: Engine) -> None:
     pictures: list[Picture] = [
         np.round(DRAWN.picture * (1 - share) + night * share).astype(np.uint8) for share in (0, 0.01, 0.3)
     ]
-    line = engine.drift(DRAWN.picture, pictures, [SUBJECT] * 3)
+    line = along(engine, pictures, [SUBJECT] * 3)
     psnrs = [point.kept_psnr for point in line]
     assert psnrs[0] == MOST_DB > psnrs[1] > LEAST_DB > psnrs[2]
     assert line[0].background > line[2].background and line[2].background < LEAST_SIMILARITY
@@ -64,7 +68,7 @@ def test_what_was_to_stay_and_does_not_is_drift(engine: Engine) -> None:
 def test_a_subject_that_nobody_asked_to_change_is_drift_too(engine: Engine) -> None:
     spoilt = render(START.with_subject(kind="penguin")).picture
     picture = np.where(DRAWN.mask[..., None], spoilt, DRAWN.picture)
-    (point,) = engine.drift(DRAWN.picture, [picture], [BACKGROUND])
+    (point,) = along(engine, [picture], [BACKGROUND])
     assert point.subject < LEAST_SIMILARITY and point.exceeds()
 
 
@@ -74,25 +78,25 @@ def test_the_subject_is_all_that_any_turn_called_so(engine: Engine) -> None:
     both = DRAWN.mask | moved.mask
     picture = np.where(both[..., None], moved.picture, DRAWN.picture)
     edits = [SUBJECT, Edited(Scope.SUBJECT, moved.mask)]
-    _, point = engine.drift(DRAWN.picture, [DRAWN.picture, picture], edits)
+    _, point = along(engine, [DRAWN.picture, picture], edits)
     assert point.background == pytest.approx(1, abs=1e-5)
     assert point.subject < 1
 
 
 def test_painting_one_part_again_and_again_is_drift(engine: Engine) -> None:
-    line = engine.drift(DRAWN.picture, [DRAWN.picture] * (MOST_REPAINTS + 1), [SUBJECT] * (MOST_REPAINTS + 1))
+    line = along(engine, [DRAWN.picture] * (MOST_REPAINTS + 1), [SUBJECT] * (MOST_REPAINTS + 1))
     assert [point.exceeds() for point in line] == [False] * MOST_REPAINTS + [True]
 
 
 def test_turns_without_a_mask_have_no_subject(engine: Engine, tmp_path: Path) -> None:
     whole = Edited(Scope.BOTH, None)
-    (point,) = engine.drift(DRAWN.picture, [DRAWN.picture], [whole])
+    (point,) = along(engine, [DRAWN.picture], [whole])
     assert point.subject is None and point.background == pytest.approx(1, abs=1e-5) and point.kept_psnr is None
-    (blind,) = Engine((tmp_path,), device="cpu").drift(DRAWN.picture, [DRAWN.picture], [SUBJECT])
+    (blind,) = along(Engine((tmp_path,), device="cpu"), [DRAWN.picture], [SUBJECT])
     assert blind.clip is blind.subject is blind.background is None
     assert blind.kept_psnr == MOST_DB and not blind.exceeds()
 
 
 def test_a_point_survives_json(engine: Engine) -> None:
-    (point,) = engine.drift(DRAWN.picture, [255 - DRAWN.picture], [SUBJECT])
+    (point,) = along(engine, [255 - DRAWN.picture], [SUBJECT])
     assert Drift.from_json(json.loads(json.dumps(point.to_json()))) == point
