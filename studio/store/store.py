@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -25,7 +26,12 @@ from studio.store.database import open_database
 from studio.store.faults import storing
 from studio.store.files import Files
 from studio.store.lock import FolderLock
-from studio.store.tables import BranchRow, JobRow, SessionRow, StagedRow, TurnRow
+from studio.store.tables import BranchRow, JobRow, MemoRow, SessionRow, StagedRow, TurnRow
+
+DAY = 24 * 3600.0
+"""Seconds."""
+REMEMBERED = 30 * DAY
+"""Seconds that the answer of a computation is kept without being asked for."""
 
 
 @dataclass(frozen=True)
@@ -157,19 +163,33 @@ class Store:
             transaction.execute(update(JobRow).where(open_states).values(state="interrupted", finished_at=now))
         return count
 
-    def sweep(self) -> int:
-        """Called once at start: remove leftovers of a crash and old files that no row names."""
+    def remember(self, key: str, value: Mapping[str, Any], now: float | None = None) -> None:
+        """Keep what came of the computation that `key` names, for all sessions. Files it names must be stored before.
+
+        An answer that is there already is replaced: its files may have been lost.
+        """
+        row = {"key": key, "value": canonical_json(value), "used_at": time.time() if now is None else now}
+        with storing(), Transaction(self.engine) as transaction, transaction.begin():
+            transaction.execute(upsert(MemoRow).values(row).on_conflict_do_update(index_elements=["key"], set_=row))
+
+    def sweep(self, now: float | None = None) -> int:
+        """Called once at start: forget answers unused for `REMEMBERED`, then remove leftovers of a crash and old
+        files that no row names. Gives the number of files removed."""
+        now = time.time() if now is None else now
+        with storing(), Transaction(self.engine) as transaction, transaction.begin():
+            transaction.execute(delete(MemoRow).where(MemoRow.used_at < now - REMEMBERED))
         used: set[str] = set()
         with storing(), Transaction(self.engine) as transaction:
             for query in (
                 select(SessionRow.panel),
                 select(TurnRow.picture, TurnRow.request, TurnRow.outcome),
                 select(StagedRow.picture, StagedRow.request, StagedRow.outcome),
+                select(MemoRow.value),
             ):
                 for row in transaction.execute(query):
                     for column in row:
                         used.update(re.findall(r"[0-9a-f]{64}", column or ""))
-            return self.pictures.sweep(used) + self.fitted.sweep(used)
+            return self.pictures.sweep(used, now) + self.fitted.sweep(used, now)
 
     # Reading
 
@@ -201,6 +221,21 @@ class Store:
                 rev=row.rev,
                 saved_at=row.saved_at,
             )
+
+    def remembered(self, key: str, now: float | None = None) -> dict[str, Any] | None:
+        """What `remember` was given under `key`, as it reads back from JSON; ``None`` when that is not known.
+
+        That it was used is noted once a day, so that asking costs no write.
+        """
+        now = time.time() if now is None else now
+        with storing(), Transaction(self.engine) as transaction, transaction.begin():
+            row = transaction.get(MemoRow, key)
+            if row is None:
+                return None
+            if now - row.used_at > DAY:
+                row.used_at = now
+            value: dict[str, Any] = json.loads(row.value)
+            return value
 
     def summaries(self) -> tuple[Summary, ...]:
         """All sessions, the one saved last first."""

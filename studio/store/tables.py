@@ -32,6 +32,10 @@ class SessionRow(Base):
     """JSON of the draft and of the mask's steps."""
     notes: Mapped[str] = mapped_column(Text)
     """JSON list of what was done to the picture at upload."""
+    trashed_at: Mapped[float | None] = mapped_column(Float)
+    """Seconds since 1970; ``None`` for a session that is not in the trash."""
+    trash: Mapped[str] = mapped_column(Text, server_default="[]")
+    """JSON list of the turns in the trash, with the branches that went with them."""
 
 
 class TurnRow(Base):
@@ -94,3 +98,15 @@ class JobRow(Base):
     finished_at: Mapped[float | None] = mapped_column(Float)
 
     __table_args__ = (Index("jobs_by_session", "sid", "queued_at"),)
+
+
+class MemoRow(Base):
+    """What came of a computation, under the key that names it; all sessions of the data folder share it."""
+
+    __tablename__ = "memo"
+
+    key: Mapped[str] = mapped_column(Text, primary_key=True)
+    value: Mapped[str] = mapped_column(Text)
+    """JSON object; the files it names by their digests are kept."""
+    used_at: Mapped[float] = mapped_column(Float)
+    """Seconds since 1970, to within a day."""

@@ -15,7 +15,7 @@ NEXT = '''
 import sqlalchemy as sa
 from alembic import op
 revision = "9001"
-down_revision = "0001"
+down_revision = "0002"
 def upgrade():
     op.create_table("extra", sa.Column("id", sa.Integer, primary_key=True))
     op.drop_table("staged")
@@ -73,7 +73,7 @@ def test_an_upgrade_makes_a_whole_backup_first(database: Path, tmp_path: Path) -
     (copy,) = (tmp_path / "backups").iterdir()
     with closing(sqlite3.connect(copy)) as connection:
         assert connection.execute("SELECT id FROM jobs").fetchall() == [("j",)]
-        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0001",)]
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0002",)]
 
 
 def test_a_migration_that_fails_midway_changes_nothing(database: Path, tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_a_migration_that_fails_midway_changes_nothing(database: Path, tmp_path:
 def test_a_newer_database_is_refused_and_left_as_it_is(database: Path, tmp_path: Path) -> None:
     open_database(database, later(tmp_path)).dispose()
     before = database.read_bytes()
-    with pytest.raises(NewerDatabase, match=r"schema 9001; this one knows up to 0001.*Nothing was changed"):
+    with pytest.raises(NewerDatabase, match=r"schema 9001; this one knows up to 0002.*Nothing was changed"):
         open_database(database)
     assert database.read_bytes() == before
 
@@ -103,4 +103,4 @@ def test_an_empty_file_is_a_new_database(tmp_path: Path) -> None:
     path = tmp_path / "studio.db"
     path.touch()
     open_database(path).dispose()
-    assert schema(path)[-1] == ("0001",)
+    assert schema(path)[-1] == ("0002",)

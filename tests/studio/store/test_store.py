@@ -5,6 +5,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from sqlalchemy import Connection, event
 
 from studio.errors import DataFolderInUse, StorageError, StorageFull
 from studio.history.turn import Outcome
-from studio.store.store import JobNote, Record, Staged, Store
+from studio.store.store import DAY, JobNote, Record, Staged, Store
 
 
 @pytest.fixture
@@ -106,6 +107,43 @@ def test_the_sweep_keeps_whatever_a_row_names(store: Store, record: Record, turn
     assert store.sweep() == 1
     assert not (store.folder / "pictures" / f"{orphan}.png").exists()
     assert [store.pictures.get(digest) for digest in named] == [b"original", b"turn", b"draft mask"]
+
+
+def test_what_was_computed_is_remembered_by_every_session_and_after_a_restart(tmp_path: Path) -> None:
+    store = Store(tmp_path / "data")
+    assert store.remembered("swap") is None
+    store.remember("swap", {"picture": "1" * 64, "score": (0.5, 1)})
+    store.remember("mask", {"mask": None})
+    assert store.remembered("swap") == {"picture": "1" * 64, "score": [0.5, 1]}
+    store.remember("swap", {"picture": "2" * 64})
+    store.close()
+    again = Store(tmp_path / "data")
+    assert again.remembered("swap") == {"picture": "2" * 64} and again.remembered("mask") == {"mask": None}
+    again.close()
+
+
+def test_answers_are_forgotten_after_thirty_days_without_use_and_their_files_with_them(store: Store) -> None:
+    used, unused = (store.pictures.put(name) for name in (b"used", b"unused"))
+    for key, digest in (("used", used), ("unused", unused)):
+        store.remember(key, {"outcome": {"picture": digest}}, now=0.0)
+    for path in (store.folder / "pictures").iterdir():
+        os.utime(path, (0, 0))
+    assert store.sweep(now=30 * DAY) == 0, "what an answer names is in use"
+    writes = store.folder / "studio.db"
+    before = writes.read_bytes()
+    assert store.remembered("used", now=DAY) is not None and writes.read_bytes() == before
+    assert store.remembered("used", now=20 * DAY) is not None and writes.read_bytes() != before
+    assert store.sweep(now=31 * DAY) == 1
+    assert store.remembered("unused") is None and store.pictures.get(used) == b"used"
+
+
+def test_threads_remember_at_once(store: Store) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda i: store.remember(f"key {i % 5}", {"i": i % 5}), range(40)))
+        assert list(threads.map(lambda i: store.remembered(f"key {i}"), range(6))) == [
+            *({"i": i} for i in range(5)),
+            None,
+        ]
 
 
 def test_a_second_server_is_refused_with_the_first_ones_pid(store: Store, tmp_path: Path) -> None:
