@@ -5,10 +5,14 @@
     UserError                      shown to the person as it stands; what they had is untouched
     ├── UnknownSession             no session of that id (or it is someone else's: the answer is the same)
     ├── UnknownTurn                the session's timeline has no such turn
+    ├── UnknownBranch              the session's timeline has no branch of that name
+    ├── WrongTurns                 what was asked cannot be done with these turns of the timeline
+    ├── BadName                    a name that is blank, taken, too long or not printable
     ├── UnknownPicture             the digest names no picture of this session
     ├── UnknownExample             there is no example picture of that name
     ├── NotReady                   the turn in preparation cannot be run yet, and what is missing
     ├── Busy                       the session already has a job, or the queue is full
+    ├── StaleView                  another page changed the session, and this one has not seen it
     ├── NothingStaged              there is no finished candidate to keep or to make more of
     ├── StorageError               a file could not be written or read; nothing was half stored
     │   ├── StorageFull            no space is left
@@ -36,6 +40,18 @@ class UnknownTurn(UserError):
     """The timeline has no turn of that id."""
 
 
+class UnknownBranch(UserError):
+    """The timeline has no branch of that name."""
+
+
+class WrongTurns(UserError):
+    """The turns exist, but what was asked cannot be done with them: they are not neighbours, not on one line…"""
+
+
+class BadName(UserError):
+    """A name that cannot be given."""
+
+
 class UnknownPicture(UserError):
     """The session has no picture of that digest."""
 
@@ -50,6 +66,10 @@ class NotReady(UserError):
 
 class Busy(UserError):
     """One job a session, and the queue has an end."""
+
+
+class StaleView(UserError):
+    """Another page changed the session after what this one shows."""
 
 
 class NothingStaged(UserError):

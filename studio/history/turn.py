@@ -95,6 +95,8 @@ class Outcome:
     """Digest of the background picture that the method made or was given."""
     fitted: str | None = None
     """Digest of the fitted layers (safetensors), which more seeds reuse."""
+    drift: Mapping[str, Any] | None = None
+    """How far the picture has gone from the original: `pipelines.evaluation.drift.Drift` as JSON."""
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
