@@ -1,0 +1,119 @@
+"""One instruction into ordered turns: ``make the dog blue and put it in a forest, then let it jump``.
+
+Clauses are read one after another, each by the Toybox grammar or else by the rules for open text, and each knows what
+the ones before it made of the subject. *Then*, ``;``, a full stop and a new line start a turn; clauses joined by *and*
+or a comma are turns of their own too, except that one about the subject and the next about the background are done
+together. This file imports no torch; a language model is named as text and loaded only when one is asked for, which
+belongs on a worker.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from pipelines.contract import Scope
+from pipelines.errors import PipelineError
+from pipelines.instructions import rules, toybox
+from pipelines.instructions import words as english
+from pipelines.instructions.clauses import cut
+from pipelines.instructions.contract import MOST_TURNS, Asked, Change, Split
+from pipelines.instructions.description import describe, plain
+from pipelines.progress import Progress, silent
+from pipelines.requests import LONGEST_TEXT
+
+MOST_CLAUSES = 100
+"""Clauses read one by one; the rest of an instruction is one unread piece, for nobody looks through thousands."""
+LANGUAGE_MODEL = "pipelines.instructions.language_model:split_by_model"
+
+
+def split(
+    instruction: str, subject: str = "", background: str = "", model: str = "", progress: Progress = silent
+) -> Split:
+    """The turns that `instruction` asks for, to be shown for correction.
+
+    `subject` and `background` are the last texts on the branch, empty where none was said: *it* in ``make it blue`` is
+    that subject. `model` is the folder or hub name of a local language model; where it fails, the rules answer and
+    `Split.note` says why. Never raises for a text: what is not understood is `Split.unread`.
+    """
+    if not model:
+        return split_by_rules(instruction, subject, background)
+    module, function = LANGUAGE_MODEL.split(":")
+    try:
+        answer: Split = getattr(importlib.import_module(module), function)(
+            model, instruction, subject, background, progress
+        )
+    except PipelineError as error:
+        note = f"the language model did not answer, so the rules read the instruction: {error}"
+        return replace(split_by_rules(instruction, subject, background), note=note)
+    return answer
+
+
+def split_by_rules(instruction: str, subject: str = "", background: str = "") -> Split:
+    """As `split`, without a language model; some 10,000 words take less than a second."""
+    turns: list[Asked] = []
+    unread: list[tuple[int, int]] = []
+    by_rules = False
+    follows = False
+    clauses = list(cut(instruction))
+    for number, clause in enumerate(clauses):
+        if len(turns) == MOST_TURNS or number == MOST_CLAUSES:
+            unread.append((clause.start, clauses[-1].end))
+            break
+        read = _read(clause.words, subject, background)
+        if read is None or any(len(text) > LONGEST_TEXT for c, _ in read for text in (c.subject, c.background)):
+            unread.append((clause.start, clause.end))
+            follows = False
+            continue
+        for change, reader in read:
+            if change == Change():  # what is to be kept is kept anyway
+                continue
+            joined = follows and (clause.joined or change is not read[0][0])
+            _append(turns, change, joined)
+            by_rules |= reader == "rules"
+            subject, background = change.subject or subject, change.background or background
+            follows = True
+    return Split(
+        turns=tuple(turns),
+        reader="rules" if by_rules or not turns else "toybox",
+        unread=tuple(instruction[start:end] for start, end in unread),
+    )
+
+
+def _append(turns: list[Asked], change: Change, joined: bool) -> None:
+    """One more turn; a background joined to a subject becomes one turn with it."""
+    if joined and change.scope is Scope.BACKGROUND and turns[-1].scope is Scope.SUBJECT:
+        turns[-1] = Asked(turns[-1].subject, change.background, Scope.BOTH)
+    else:
+        turns.append(Asked(change.subject, change.background, change.scope))
+
+
+def _read(words: Sequence[str], subject: str, background: str) -> list[tuple[Change, str]] | None:
+    """The clause as one change; else as two that share a verb: ``make the dog blue and the sky red``."""
+    if one := _read_one(words, subject, background):
+        return [one]
+    for first, second in _sharing_a_verb(words):
+        a = _read_one(first, subject, background)
+        b = a and _read_one(second, a[0].subject or subject, a[0].background or background)
+        if a and b:
+            return [a, b]
+    return None
+
+
+def _read_one(words: Sequence[str], subject: str, background: str) -> tuple[Change, str] | None:
+    known = describe(subject.split())
+    if change := toybox.read(words, known):
+        return change, "toybox"
+    change = rules.read(words, known, background)
+    return None if change is None else (change, "rules")
+
+
+def _sharing_a_verb(words: Sequence[str]) -> Iterator[tuple[Sequence[str], Sequence[str]]]:
+    low = [plain(word) for word in words]
+    definite = english.DEFINITE | english.POSSESSIVES
+    if low[0] not in english.OPENERS or len(words) > rules.LONGEST_CLAUSE:
+        return
+    for place in range(2, len(words) - 2):
+        if low[place] == "and" and low[place + 1] in definite:
+            yield words[:place], (words[0], *words[place + 1 :])
