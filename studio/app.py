@@ -13,7 +13,7 @@ from pipelines.pictures import decode
 from studio.jobs.job import Job
 from studio.jobs.runner import Runner
 from studio.jobs.work import EditingEngine, lazy_engine, warm_up
-from studio.session.session import Services
+from studio.session.services import Services
 from studio.session.sessions import Sessions
 from studio.settings import Settings
 from studio.store.blobs import Blobs

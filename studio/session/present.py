@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from typing import Any
 
+from pipelines.catalog import settings
 from pipelines.contract import Quality, Scope
+from pipelines.evaluation.drift import Drift
+from studio.history.replay import stale
 from studio.history.tree import Tree
-from studio.history.turn import Turn
+from studio.history.turn import Outcome, Turn, TurnRequest
 from studio.jobs.job import Job
 from studio.jobs.runner import Runner
-from studio.session.view import Draft, JobView, StagedView, StageView, TurnView
+from studio.session.view import Draft, EditingView, JobView, StagedView, StageView, TrashView, TurnView
 from studio.store.store import Staged
 
 LONGEST_LABEL = 60
@@ -21,7 +24,7 @@ LONGEST_LABEL = 60
 def turn_views(tree: Tree) -> tuple[TurnView, ...]:
     """All turns in the order they were made."""
     depths, lanes = tree.depths(), tree.lanes()
-    return tuple(turn_view(turn, depths[id], lanes[id]) for id, turn in tree.turns.items())
+    return tuple(turn_view(turn, depths[turn.id], lanes[turn.id]) for turn in tree.visible.values())
 
 
 def turn_view(turn: Turn, number: int, lane: int) -> TurnView:
@@ -47,7 +50,31 @@ def turn_view(turn: Turn, number: int, lane: int) -> TurnView:
         outside_changed=outcome.outside_changed,
         outside_largest=outcome.outside_largest,
         reference=outcome.background_reference,
+        drift=_drift_view(outcome),
     )
+
+
+def _drift_view(outcome: Outcome) -> Mapping[str, Any] | None:
+    if outcome.drift is None:
+        return None
+    return {**outcome.drift, "exceeds": Drift.from_json(outcome.drift).exceeds()}
+
+
+def editing_view(tree: Tree, id: str) -> EditingView:
+    """The turn that is being changed, and what changing it costs."""
+    later = stale(tree, id)
+    return EditingView(id, later, sum(tree[turn].outcome.seconds for turn in (id, *later)))
+
+
+def trash_views(tree: Tree) -> tuple[TrashView, ...]:
+    """What can be brought back, the last one first."""
+    views = []
+    for trashed in reversed(tree.trashed):
+        turn = tree.turns[trashed.cut]
+        asked = turn.request
+        label = "" if asked is None else _label(asked.subject, asked.background)
+        views.append(TrashView(turn.id, label, turn.picture, tree.size_of(trashed)))
+    return tuple(views)
 
 
 def _label(subject: str, background: str) -> str:
@@ -65,6 +92,7 @@ def job_view(job: Job, runner: Runner) -> JobView:
     """A job with what only its runner knows: its place in the queue and the time it will take."""
     return JobView(
         id=job.id,
+        does=job.kind.split()[0],
         state=job.state,
         stage=job.stage,
         step=job.step,
@@ -82,6 +110,26 @@ def draft_to_json(draft: Draft) -> dict[str, Any]:
     data = asdict(draft)
     del data["prompts"]
     return data
+
+
+def draft_of(asked: TurnRequest, before: Draft) -> Draft:
+    """What stands in the panel to ask for `asked` again."""
+    preset = asdict(settings(asked.method, asked.quality, {}))
+    changes = {name: value for name, value in asked.params.items() if preset.get(name, value) != value}
+    return replace(
+        before,
+        subject=asked.subject,
+        background=asked.background,
+        scope=asked.scope,
+        method=asked.method,
+        quality=asked.quality,
+        candidates=1,
+        seed=asked.seed,
+        model=asked.model,
+        changes=changes,
+        background_reference=asked.background_reference,
+        subject_reference=asked.subject_reference,
+    )
 
 
 def draft_from_json(data: Mapping[str, Any]) -> Draft:

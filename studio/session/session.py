@@ -11,68 +11,49 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from concurrent.futures import Executor
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
-from typing import Any
-
-import numpy as np
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from types import EllipsisType
+from typing import Any, TypeVar
 
 from pipelines import pictures as codec
 from pipelines.catalog import method as find_method
-from pipelines.catalog import settings as resolved_settings
-from pipelines.contract import Candidate, EditRequest, EditResult, Extent, Mask, Picture
+from pipelines.contract import Extent, Scope
+from pipelines.instructions.contract import Asked
 from pipelines.masks.prompts import MaskPrompts
 from pipelines.models.folders import find_models
 from pipelines.progress import Progress
-from pipelines.requests import check_request
-from studio.errors import Busy, NothingStaged, UnknownPicture
+from studio.errors import Busy, NothingStaged, NotReady, UnknownPicture
+from studio.history import replay as replays
+from studio.history.replay import Replay, Step
 from studio.history.tree import Tree
-from studio.history.turn import Outcome, Turn, TurnRequest
+from studio.history.turn import Turn, TurnRequest
 from studio.jobs.job import Job, JobState
-from studio.jobs.runner import Runner
-from studio.jobs.work import EditingEngine
 from studio.session.checks import LARGEST_SEED, check_draft, clean_draft
-from studio.session.present import draft_from_json, draft_to_json, job_view, staged_view, turn_view, turn_views
+from studio.session.computing import HUNDRED, Compared, Computing, step_names, within
+from studio.session.order_swap import Swap, compare_pair, orders, pairs, swap
+from studio.session.present import (
+    draft_from_json,
+    draft_of,
+    draft_to_json,
+    editing_view,
+    job_view,
+    staged_view,
+    trash_views,
+    turn_view,
+    turn_views,
+)
 from studio.session.selection import Selection, Selections
-from studio.session.view import Draft, JobView, MaskChoice, MaskView, SessionView, TurnView
-from studio.store.store import Record, Staged, Store
+from studio.session.services import Services
+from studio.session.tabs import Tabs
+from studio.session.view import Draft, JobView, MaskView, OrdersView, SessionView, TurnView
+from studio.store.store import Record, Staged
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 REPLACED_MASKS = 16
-
-
-@dataclass(frozen=True)
-class Services:
-    """What every session uses."""
-
-    store: Store
-    runner: Runner
-    engine: EditingEngine
-    background: Executor
-    """Where masks are made anew after a turn; one thread."""
-    pixels: Callable[[str], Picture]
-    """The picture of a digest; those looked at last are kept decoded, so that a click need not wait for that."""
-    model_folders: tuple[Path, ...]
-    segmenter: str
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """A turn on its way through the queue."""
-
-    parent: str
-    picture: str
-    """Digest of the parent's picture."""
-    asked: TurnRequest
-    """With the first candidate's seed, and without the weights' checksum: the result brings it."""
-    candidates: int
-    fitted: str | None = None
-    """Digest of layers that were fitted for the same request before."""
-    appends: bool = False
-    """Whether the finished pictures join the staged ones or take their place."""
 
 
 class Session:
@@ -91,6 +72,11 @@ class Session:
         # Masks that a page may still be fetching when the next one replaces them.
         self._replaced: deque[str] = deque(maxlen=REPLACED_MASKS)
         self._asked = 0  # counts requests for a mask: an answer that was overtaken is dropped
+        self.tabs = Tabs()
+        self._computing = Computing(services, self._extent)
+        self._editing: str | None = record.panel.get("editing")
+        self._swap: Swap | None = None
+        self._orders: dict[tuple[str, str], Compared] = {}
         self._drawn: tuple[Tree, tuple[TurnView, ...]] | None = None
         self._noted: tuple[str, tuple[str, ...]] | None = None
         self._job_id: str | None = None
@@ -120,6 +106,11 @@ class Session:
                 job=self._job_view(),
                 staged=tuple(staged_view(s) for s in record.staged),
                 notes=(*record.notes, *self._model_notes()),
+                branch=tree.branch,
+                branches=tuple(tree.branches.items()),
+                editing=None if self._editing is None else editing_view(tree, self._editing),
+                swap=None if self._swap is None else self._swap.view(),
+                trash=trash_views(tree),
             )
 
     def wait(self, since_rev: int, timeout: float) -> SessionView:
@@ -167,7 +158,7 @@ class Session:
             if prompts.uploaded is not None and prompts.uploaded not in self._files():
                 raise UnknownPicture("this session has no such uploaded mask; upload it again")
             ticket, here = self._ticket(), self._here
-        selection = self._select(prompts, here.picture, here.picture)
+        selection = self._computing.select(prompts, here.picture, here.picture)
         with self._lock:
             if ticket == self._asked:
                 self._commit(selections=self._selections.put(selection, here.id))
@@ -180,7 +171,7 @@ class Session:
         with self._lock:
             ticket, here = self._ticket(), self._here
             prompts = MaskPrompts(uploaded=digest, feather=self._selections.now.prompts.feather)
-        selection = self._select(prompts, here.picture, here.picture)
+        selection = self._computing.select(prompts, here.picture, here.picture)
         with self._lock:
             if ticket == self._asked:
                 self._commit(selections=self._selections.put(selection, here.id))
@@ -201,32 +192,46 @@ class Session:
     # Running
 
     def start(self) -> JobView:
-        """Queue the turn in preparation. Raises what `check_draft` and
-        `check_request` raise, and `Busy` when a job is under way; nothing is queued or stored then."""
+        """Queue the turn in preparation; where an earlier turn is being changed, that one and all that follow it.
+
+        Raises what `check_draft` and `check_request` raise, and `Busy` when a job is under way; nothing is queued or
+        stored then.
+        """
         self._refuse_second_job()
         self._remake_mask()
         with self._lock:
-            draft, selection, here = self._draft, self._selections.now, self._here
-        params = check_draft(draft, selection, self._services.model_folders)
-        asked = TurnRequest(
-            model=draft.model,
-            weights="",
-            method=draft.method,
-            params=asdict(params),
-            quality=draft.quality,
-            subject=draft.subject.strip(),
-            background=draft.background.strip(),
-            scope=draft.scope,
-            seed=draft.seed,
-            mask=selection.mask,
-            prompts=selection.prompts.to_json(),
-            feather=selection.prompts.feather,
-            background_reference=draft.background_reference,
-            subject_reference=draft.subject_reference,
-        )
-        plan = _Plan(here.id, here.picture, asked, draft.candidates)
-        check_request(self._edit_request(plan), find_method(draft.method))
-        return self._submit(plan)
+            draft, selection, here, tree, editing = (
+                self._draft,
+                self._selections.now,
+                self._here,
+                self._record.tree,
+                self._editing,
+            )
+        asked = self._request(draft, selection)
+        if editing is not None:
+            self._computing.check(here.picture, asked, 1)
+            return self._replay(tree, replays.edited(tree, editing, asked))
+        self._computing.check(here.picture, asked, draft.candidates)
+        return self._run(tree, here.id, asked, draft.candidates)
+
+    def run_all(self, asked: Sequence[Asked]) -> JobView:
+        """Run several turns one after another, each with the panel's settings and the mask as it stands.
+
+        They become turns when all are done. Raises as `start` does, and nothing is queued then.
+        """
+        self._refuse_second_job()
+        self._remake_mask()
+        with self._lock:
+            draft, selection, here, tree = self._draft, self._selections.now, self._here, self._record.tree
+        if not asked:
+            raise NotReady("there is nothing to run; say what the subject or the background should become")
+        steps = []
+        for one in asked:
+            said = replace(draft, subject=one.subject, background=one.background, scope=one.scope)
+            request = self._request(clean_draft(said), selection)
+            self._computing.check(here.picture, request, 1)
+            steps.append(Step(request, None))
+        return self._replay(tree, Replay(here.id, tuple(steps)))
 
     def more_seeds(self) -> JobView:
         """The staged candidates' turn again with the next seeds; what was fitted for them is used again."""
@@ -237,9 +242,10 @@ class Session:
             last = self._record.staged[-1]
             count = self._draft.candidates
             following = last.request.seed + 1
-            asked = replace(last.request, seed=following if following + count - 1 <= LARGEST_SEED else 0, weights="")
-            picture = self._record.tree[last.parent].picture
-            return self._submit(_Plan(last.parent, picture, asked, count, last.outcome.fitted, appends=True))
+            fit_seed = last.request.seed if last.request.fit_seed is None else last.request.fit_seed
+            seed = following if following + count - 1 <= LARGEST_SEED else 0
+            asked = replace(last.request, seed=seed, fit_seed=fit_seed, weights="")
+            return self._run(self._record.tree, last.parent, asked, count, last.outcome.fitted)
 
     def cancel(self) -> None:
         """Stop the job at once; nothing happens when there is none, or it is over."""
@@ -263,7 +269,7 @@ class Session:
             tree = self._record.tree.append(turn)
             draft = replace(self._draft, subject="", background="", background_reference=None, subject_reference=None)
             self._forget_finished_job()
-            self._commit(tree=tree, draft=draft, staged=())
+            self._move(tree, draft=draft, staged=())
             return turn_view(tree[turn.id], tree.depths()[turn.id], tree.lanes()[turn.id])
 
     def discard(self) -> None:
@@ -281,7 +287,7 @@ class Session:
                 self._ticket()
                 self._commit(selections=self._selections.undo())
             elif tree.can_undo:
-                self._commit(tree=tree.undo())
+                self._move(tree.undo())
 
     def redo(self) -> None:
         """The way `undo` came."""
@@ -291,12 +297,149 @@ class Session:
                 self._ticket()
                 self._commit(selections=self._selections.redo())
             elif tree.can_redo:
-                self._commit(tree=tree.redo())
+                self._move(tree.redo())
 
     def jump(self, turn_id: str) -> None:
         """Stand on a turn; running from there branches."""
         with self._lock:
-            self._commit(tree=self._record.tree.jump(turn_id))
+            self._move(self._record.tree.jump(turn_id))
+
+    def branch(self, name: str | None = None) -> None:
+        """A new branch at the turn one stands on."""
+        with self._lock:
+            self._move(self._record.tree.branch_here(name))
+
+    def rename_branch(self, old: str, new: str) -> None:
+        with self._lock:
+            self._commit(tree=self._record.tree.rename_branch(old, new))
+
+    def trash(self, turn_id: str) -> None:
+        """Take a turn, and all that follow it, out of sight; `restore` brings them back."""
+        with self._lock:
+            self._refuse_second_job()
+            tree = self._record.tree.trash(turn_id)
+            staged = tuple(s for s in self._record.staged if s.parent in tree.visible)
+            self._move(tree, staged=staged)
+
+    def restore(self, turn_id: str) -> None:
+        """Bring back what went into the trash with this turn."""
+        with self._lock:
+            self._move(self._record.tree.restore(turn_id))
+
+    def rename(self, name: str) -> None:
+        """Call the session something else; `name` is a clean one."""
+        with self._lock:
+            self._commit(name=name)
+
+    # Turns computed again
+
+    def edit(self, turn_id: str) -> None:
+        """Begin to change an earlier turn: one stands before it, with its texts, settings and mask in the panel.
+
+        `start` then runs it and the turns after it anew, on a new branch; the old ones stay. Going elsewhere, or
+        `leave`, ends it.
+        """
+        with self._lock:
+            tree = self._record.tree
+            turn = tree[turn_id]
+            if turn.request is None or turn.parent is None:
+                raise NotReady("the original was made by no turn; choose one of the turns after it to change")
+            before = tree[turn.parent]
+            prompts = MaskPrompts.from_json(turn.request.prompts, self._extent)
+            selection = self._selection_of(turn.request, prompts, before.picture)
+            self._ticket()
+            self._move(
+                tree.jump(turn.id).undo(),
+                draft=draft_of(turn.request, self._draft),
+                selections=self._selections.put(selection, before.id),
+                editing=turn.id,
+            )
+
+    def leave(self) -> None:
+        """Leave the turn that was being changed as it was, and stand on it."""
+        with self._lock:
+            if self._editing is not None:
+                draft = replace(
+                    self._draft, subject="", background="", background_reference=None, subject_reference=None
+                )
+                self._move(self._record.tree.jump(self._editing), draft=draft)
+
+    def cherry_pick(self, turn_id: str, onto: str) -> JobView:
+        """Do what a turn did on another one as well."""
+        return self._replay_of(lambda tree: replays.cherry_picked(tree, turn_id, onto))
+
+    def squash(self, first: str, last: str) -> JobView:
+        """Do what a run of turns did in one turn."""
+        return self._replay_of(lambda tree: replays.squashed(tree, first, last))
+
+    def revert(self, track: Scope) -> JobView:
+        """Do the line one stands on again without what it did to the subject, or to the background."""
+        return self._replay_of(lambda tree: replays.without_track(tree, tree.current, track))
+
+    def combine(self, subject_of: str, background_of: str) -> JobView:
+        """The subject as one turn made it, before the background that another one made."""
+        return self._replay_of(lambda tree: replays.combined(tree, subject_of, background_of))
+
+    def redo_from_original(self) -> JobView:
+        """All requests of the line merged into one turn of the original, so that nothing is painted over twice."""
+        return self._replay_of(lambda tree: replays.from_original(tree, tree.current))
+
+    def swap(self, first: str, second: str) -> JobView:
+        """Compute two neighbouring turns in the other order and compare; `adopt` makes it a branch."""
+        with self._lock:
+            tree = self._record.tree
+            replays.swapped(tree, first, second)  # refused before anything is queued
+            self._swap = None
+        names = step_names(2)
+        computing = self._computing
+
+        def deliver(found: Swap) -> None:
+            with self._lock:
+                self._swap = found
+                self._orders[first, second] = found.compared
+                self._commit()
+
+        return self._submit("swap", names, lambda progress: swap(computing, tree, first, second, progress), deliver)
+
+    def adopt(self) -> None:
+        """Lay the other order down as a new branch and stand on its end."""
+        with self._lock:
+            if self._swap is None:
+                raise NothingStaged(
+                    "no other order has been computed; choose two neighbouring turns and swap them first"
+                )
+            turns, self._swap = self._swap.turns, None
+            self._move(self._record.tree.adopt(turns))
+
+    def dismiss(self) -> None:
+        """Put the comparison of two orders away."""
+        with self._lock:
+            if self._swap is not None:
+                self._swap = None
+                self._commit()
+
+    def orders(self, count: int) -> OrdersView:
+        """Whether the order of the last turns matters, pair by pair: guessed, and measured where `measure` did."""
+        with self._lock:
+            tree, known = self._record.tree, dict(self._orders)
+        return orders(self._computing, tree, count, known)
+
+    def measure(self, count: int) -> JobView:
+        """Run both orders of every pair of the last turns."""
+        with self._lock:
+            tree, wanted = self._record.tree, [p for p in pairs(self._record.tree, count) if p not in self._orders]
+        if not wanted:
+            raise NothingStaged("the order of all these turns has been measured")
+        names = tuple(f"pair {number} of {len(wanted)}" for number in range(1, len(wanted) + 1))
+
+        def work(progress: Progress) -> None:
+            for name, pair in zip(names, wanted, strict=True):
+                found = compare_pair(self._computing, tree, *pair, within(progress, name, 4))
+                progress(name, HUNDRED, HUNDRED)
+                with self._lock:
+                    self._orders[pair] = found
+
+        return self._submit("orders", names, work, lambda _: self._tick())
 
     # Inside. Everything below is called with the lock held, unless it says otherwise.
 
@@ -311,25 +454,41 @@ class Session:
         draft: Draft | None = None,
         selections: Selections | None = None,
         staged: tuple[Staged, ...] | None = None,
+        editing: str | EllipsisType | None = ...,
+        name: str | None = None,
     ) -> None:
         """Save a change, then make it. If saving fails nothing has happened."""
         new_draft = self._draft if draft is None else draft
         new_selections = self._selections if selections is None else selections
+        new_editing = self._editing if isinstance(editing, EllipsisType) else editing
         record = replace(
             self._record,
             tree=self._record.tree if tree is None else tree,
             staged=self._record.staged if staged is None else staged,
-            panel=panel(new_draft, new_selections),
+            panel=panel(new_draft, new_selections, new_editing),
+            name=self._record.name if name is None else name,
             rev=self._record.rev + 1,
             saved_at=time.time(),
         )
         self._services.store.save(record, self._record)
         self._replaced.extend(self._selections.files() - new_selections.files())
-        self._record, self._draft, self._selections = record, new_draft, new_selections
+        self._record, self._draft, self._selections, self._editing = record, new_draft, new_selections, new_editing
         self._tick()
         moved = tree is not None or selections is not None
         if moved and new_selections.now.needs_remaking(record.tree.here.picture):
             self._services.background.submit(self._remake_mask_quietly)
+
+    def _move(
+        self,
+        tree: Tree,
+        *,
+        draft: Draft | None = None,
+        selections: Selections | None = None,
+        staged: tuple[Staged, ...] | None = None,
+        editing: str | None = None,
+    ) -> None:
+        """Commit another place in the timeline: a turn that was being changed is left by that."""
+        self._commit(tree=tree, draft=draft, selections=selections, staged=staged, editing=editing)
 
     def _tick(self) -> None:
         with self._changed:
@@ -349,7 +508,8 @@ class Session:
         staged = ({s.picture, s.outcome.background_reference} for s in self._record.staged)
         given = {self._draft.background_reference, self._draft.subject_reference}
         masks = self._selections.files().union(self._replaced)
-        return frozenset(d for d in given.union(*turns, *staged, masks) if d is not None)
+        swapped = frozenset() if self._swap is None else self._swap.files()
+        return frozenset(d for d in given.union(*turns, *staged, masks, swapped) if d is not None)
 
     def _model_notes(self) -> tuple[str, ...]:
         """The limits of the draft's model in words; its card is read when the model changes."""
@@ -361,31 +521,13 @@ class Session:
 
     # Masks
 
-    def _select(self, prompts: MaskPrompts, picture: str, pointed_on: str | None) -> Selection:
-        """Ask the engine what `prompts` select in the picture of that digest. Called without the lock."""
-        if prompts.is_empty:
-            return Selection(prompts, pointed_on=pointed_on, made_on=picture)
-        uploaded = None if prompts.uploaded is None else self._mask(prompts.uploaded)
-        answer = self._services.engine.segment(
-            self._services.pixels(picture), prompts, segmenter=self._services.segmenter, uploaded=uploaded
-        )
-        return Selection(
-            prompts=prompts,
-            mask=self._services.store.pictures.put(codec.encode_mask(answer.mask)),
-            area=float(np.mean(answer.mask)),
-            choices=tuple(MaskChoice(label, float(score)) for label, score in answer.choices),
-            chosen=answer.chosen or 0,
-            pointed_on=pointed_on,
-            made_on=picture,
-        )
-
     def _remake_mask(self) -> None:
         """Try the same prompts on the picture one stands on by now. Called without the lock."""
         with self._lock:
             selection, picture, ticket = self._selections.now, self._here.picture, self._asked
         if not selection.needs_remaking(picture):
             return
-        remade = self._select(selection.prompts, picture, selection.pointed_on)
+        remade = self._computing.select(selection.prompts, picture, selection.pointed_on)
         with self._lock:
             # Prompts may have been asked for before this began and have arrived meanwhile: those stand.
             untouched = ticket == self._asked and self._selections.now is selection
@@ -399,81 +541,84 @@ class Session:
         except Exception:
             log.warning("the mask of session %s… could not be made anew", self.sid[:6], exc_info=True)
 
-    def _picture(self, digest: str) -> Picture:
-        return codec.decode(self._services.store.pictures.get(digest)).picture
+    def _request(self, draft: Draft, selection: Selection) -> TurnRequest:
+        """The request of `draft`; the weights' checksum is filled in by whoever runs it. Raises as `check_draft`."""
+        params = check_draft(draft, selection, self._services.model_folders)
+        return TurnRequest(
+            model=draft.model,
+            weights="",
+            method=draft.method,
+            params=asdict(params),
+            quality=draft.quality,
+            subject=draft.subject.strip(),
+            background=draft.background.strip(),
+            scope=draft.scope,
+            seed=draft.seed,
+            mask=selection.mask,
+            prompts=selection.prompts.to_json(),
+            feather=selection.prompts.feather,
+            background_reference=draft.background_reference,
+            subject_reference=draft.subject_reference,
+        )
 
-    def _mask(self, digest: str) -> Mask:
-        return codec.decode_mask(self._services.store.pictures.get(digest), self._extent)
+    def _selection_of(self, asked: TurnRequest, prompts: MaskPrompts, picture: str) -> Selection:
+        """The mask of a stored request, made on the picture of that digest."""
+        if asked.mask is None:
+            return Selection()
+        area = float(self._computing.mask(asked.mask).mean())
+        return Selection(prompts, asked.mask, area, pointed_on=picture, made_on=picture)
 
     # Jobs
 
-    def _submit(self, plan: _Plan) -> JobView:
-        """Queue `plan`; `Busy` when the session has a job."""
-        asked, engine, runner = plan.asked, self._services.engine, self._services.runner
-        entry = find_method(asked.method)
-        params = resolved_settings(asked.method, asked.quality, dict(asked.params))
-
-        def work(progress: Progress) -> EditResult:
-            return engine.edit(asked.model, asked.method, self._edit_request(plan), params, progress)
-
-        kind = f"edit {asked.model} {asked.method} {asked.quality} {plan.candidates} {'more' if plan.fitted else 'new'}"
+    def _submit(
+        self,
+        does: str,
+        stages: tuple[str, ...],
+        work: Callable[[Progress], T],
+        deliver: Callable[[T], None],
+        kind: str = "",
+    ) -> JobView:
+        """Queue a job; `Busy` when the session has one. `deliver` runs on the worker, without the lock."""
+        runner = self._services.runner
         with self._lock:
             self._refuse_second_job()
             self._forget_finished_job()
-            job = runner.submit(
-                self.sid, kind, entry.stages, work, lambda result: self._deliver(plan, result), lambda _: self._tick()
-            )
+            job = runner.submit(self.sid, f"{does} {kind}".strip(), stages, work, deliver, lambda _: self._tick())
             self._job_id = job.id
         self._tick()
         return job_view(job, runner)
 
-    def _edit_request(self, plan: _Plan) -> EditRequest:
-        """Files become arrays. Called without the lock."""
-        asked, store, extent = plan.asked, self._services.store, self._extent
-        background, subject = asked.background_reference, asked.subject_reference
-        everything = np.ones((extent.height, extent.width), bool)
-        return EditRequest(
-            picture=self._picture(plan.picture),
-            mask=everything if asked.mask is None else self._mask(asked.mask),
-            subject=asked.subject,
-            background=asked.background,
-            scope=asked.scope,
-            seed=asked.seed,
-            candidates=plan.candidates,
-            background_reference=None if background is None else self._picture(background),
-            subject_reference=None if subject is None else self._picture(subject),
-            feather=asked.feather,
-            fitted=None if plan.fitted is None else store.fitted.get(plan.fitted),
-        )
+    def _run(self, tree: Tree, parent: str, asked: TurnRequest, count: int, fitted: str | None = None) -> JobView:
+        """Compute candidates after the turn `parent`; those of layers fitted before join the ones that wait."""
+        line = tuple(tree[id] for id in tree.line(parent))
+        kind = f"{asked.model} {asked.method} {asked.quality} {count} {'more' if fitted else 'new'}"
 
-    def _deliver(self, plan: _Plan, result: EditResult) -> None:
-        """On the worker, without the lock: files first, then the rows that name them."""
-        pictures, reference = self._services.store.pictures, result.background_reference
-        outcome = Outcome(
-            seconds=sum(stage.seconds for stage in result.stages),
-            stages=result.stages,
-            weights_after=result.weights_after,
-            background_reference=None if reference is None else pictures.put(codec.encode_png(reference)),
-            fitted=None if result.fitted is None else self._services.store.fitted.put(result.fitted),
-        )
+        def work(progress: Progress) -> tuple[Staged, ...]:
+            return self._computing.candidates(line, asked, count, fitted, progress)
 
-        def staged(candidate: Candidate) -> Staged:
-            outside = candidate.outside
-            return Staged(
-                parent=plan.parent,
-                picture=pictures.put(codec.encode_png(candidate.picture)),
-                request=replace(plan.asked, seed=candidate.seed, weights=result.weights_before),
-                outcome=replace(
-                    outcome,
-                    outside_changed=outside.changed,
-                    outside_kept=outside.kept,
-                    outside_largest=outside.largest,
-                ),
-            )
+        def deliver(finished: tuple[Staged, ...]) -> None:
+            with self._lock:
+                self._commit(staged=(*self._record.staged, *finished) if fitted else finished)
 
-        finished = tuple(staged(candidate) for candidate in result.candidates)
+        return self._submit("edit", find_method(asked.method).stages, work, deliver, kind)
+
+    def _replay_of(self, plan: Callable[[Tree], Replay]) -> JobView:
         with self._lock:
-            self._commit(staged=(*self._record.staged, *finished) if plan.appends else finished)
+            tree = self._record.tree
+        return self._replay(tree, plan(tree))
+
+    def _replay(self, tree: Tree, replay: Replay) -> JobView:
+        """Run the steps, then lay the turns they made down as a new branch and stand on its end."""
+
+        def deliver(made: tuple[Turn, ...]) -> None:
+            with self._lock:
+                draft = replace(
+                    self._draft, subject="", background="", background_reference=None, subject_reference=None
+                )
+                self._move(self._record.tree.adopt(made), draft=draft if self._editing is not None else None)
+
+        names = step_names(len(replay.steps))
+        return self._submit("replay", names, lambda progress: self._computing.replay(tree, replay, progress), deliver)
 
     def _active_job(self) -> Job | None:
         job = None if self._job_id is None else self._services.runner.job(self._job_id)
@@ -500,9 +645,9 @@ class Session:
         if note is None or note.state != JobState.INTERRUPTED:
             return None
         told = "the studio was stopped while this turn was under way; nothing of it was kept. Press Run to do it again"
-        return JobView(note.id, JobState.INTERRUPTED, "", 0, 0, (), None, error=told)
+        return JobView(note.id, note.kind.split()[0], JobState.INTERRUPTED, "", 0, 0, (), None, error=told)
 
 
-def panel(draft: Draft, selections: Selections) -> dict[str, Any]:
-    """How draft and mask steps are stored."""
-    return {"draft": draft_to_json(draft), "selections": selections.to_json()}
+def panel(draft: Draft, selections: Selections, editing: str | None = None) -> dict[str, Any]:
+    """How draft, mask steps and the turn that is being changed are stored."""
+    return {"draft": draft_to_json(draft), "selections": selections.to_json(), "editing": editing}

@@ -21,7 +21,8 @@ from studio.errors import UnknownExample, UnknownSession
 from studio.history.tree import Tree
 from studio.history.turn import Turn
 from studio.session.selection import Selections
-from studio.session.session import Services, Session, panel
+from studio.session.services import Services
+from studio.session.session import Session, panel
 from studio.session.view import Draft
 from studio.store.store import Record, Summary
 
@@ -99,6 +100,11 @@ class Sessions:
                     raise UnknownSession("there is no such session; open another one, or start with a picture")
                 session = Session(record, self._services)
             return self._hold(session)
+
+    def open(self) -> tuple[Session, ...]:
+        """Those in memory."""
+        with self._lock:
+            return tuple(self._alive.values())
 
     def list(self) -> tuple[SessionSummary, ...]:
         """All sessions, the one saved last first."""

@@ -6,6 +6,7 @@ URL, nobody else does.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -79,6 +80,8 @@ class TurnView:
     outside_changed: int = 0
     outside_largest: int = 0
     reference: str | None = None
+    drift: Mapping[str, Any] | None = None
+    """`pipelines.evaluation.drift.Drift` as JSON, with ``exceeds``; ``None`` where it was not measured."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,8 @@ class JobView:
     """A running or just finished job."""
 
     id: str
+    does: str
+    """``edit``, ``replay``, ``swap`` or ``orders``."""
     state: JobState
     stage: str
     step: int
@@ -120,6 +125,65 @@ class StagedView:
 
 
 @dataclass(frozen=True)
+class EditingView:
+    """An earlier turn that is being changed."""
+
+    turn: str
+    stale: tuple[str, ...]
+    """Ids of the turns after it, which will be run again."""
+    seconds: float
+    """What all of it took the last time."""
+
+
+@dataclass(frozen=True)
+class SwapView:
+    """Two neighbouring turns, A then B, and what B then A came to. Pictures are digests."""
+
+    first: str
+    second: str
+    before: str
+    ab: str
+    ba: str
+    difference: str
+    """The map of their difference."""
+    seconds: float
+    """What the other order took to compute."""
+    consistency: Mapping[str, Any]
+    """`pipelines.evaluation.consistency.Consistency` as JSON."""
+
+
+@dataclass(frozen=True)
+class OrderCell:
+    """One pair of the table of orders."""
+
+    first: str
+    second: str
+    guess: float
+    """From scopes and masks alone, 0 to 1: `guess_commute`."""
+    consistency: Mapping[str, Any] | None
+    """What was measured; ``None`` before both orders were run."""
+
+
+@dataclass(frozen=True)
+class OrdersView:
+    """Whether the order of the last turns matters, pair by pair."""
+
+    turns: tuple[str, ...]
+    cells: tuple[OrderCell, ...]
+
+
+@dataclass(frozen=True)
+class TrashView:
+    """A turn in the trash."""
+
+    turn: str
+    label: str
+    picture: str
+    turns: int
+    """How many went with it, itself included."""
+
+
+@dataclass(frozen=True)
 class SessionView:
     """Everything the page draws."""
 
@@ -141,3 +205,9 @@ class SessionView:
     staged: tuple[StagedView, ...] = ()
     notes: tuple[str, ...] = ()
     """What was done to the picture at upload, and limits of the model, in words."""
+    branch: str = "main"
+    branches: tuple[tuple[str, str], ...] = ()
+    """Name and id of the last turn of each, in the order they were made."""
+    editing: EditingView | None = None
+    swap: SwapView | None = None
+    trash: tuple[TrashView, ...] = ()

@@ -58,6 +58,10 @@ class Blobs:
             )
         return data
 
+    def has(self, digest: str) -> bool:
+        """Whether there is a file of that name; its bytes are checked when it is read."""
+        return self._path(digest).exists()
+
     def sweep(self, used: Collection[str], now: float | None = None) -> int:
         """Remove leftovers of a crash, and files that nothing refers to and that are older than `GRACE`."""
         now = time.time() if now is None else now

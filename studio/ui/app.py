@@ -27,7 +27,7 @@ def build_page(studio: Studio) -> gr.Blocks:
     handlers = Handlers(studio)
     page = gr.Blocks(title=text.TITLE, analytics_enabled=False, fill_width=True, delete_cache=CACHE_AGE)
     with page:
-        sid, shown = gr.State(None), gr.State(None)
+        seat, shown = gr.State(None), gr.State(None)
         stored = gr.BrowserState(None, storage_key=STORAGE_KEY, secret=STORAGE_SALT)
         line = wire.build()
         with gr.Column(elem_id="studio"):
@@ -35,11 +35,11 @@ def build_page(studio: Studio) -> gr.Blocks:
             stage = canvas.build()
             panel = turn_panel.build(handlers.models())
             film = timeline.build()
-        ends: dict[str, Any] = {"inputs": [sid], "outputs": [line]}
+        ends: dict[str, Any] = {"inputs": [seat], "outputs": [line]}
         # Following is the one event that lasts, so it is queued, and nobody's following waits for another's.
         follow = EVENT | ends | {"fn": handlers.follow, "queue": True, "concurrency_limit": None}
-        settle = EVENT | ends | {"fn": handlers.settled, "inputs": [sid, shown]}
-        shared = Shared(sid, line, panel.fields, shown, follow, settle)
+        settle = EVENT | ends | {"fn": handlers.settled, "inputs": [seat, shown]}
+        shared = Shared(seat, line, panel.fields, shown, follow, settle)
         topbar.bind(bar, handlers, shared)
         canvas.bind(stage, handlers, shared)
         turn_panel.bind(panel, handlers, shared)
@@ -50,7 +50,8 @@ def build_page(studio: Studio) -> gr.Blocks:
             return [shown, payload, *values]
 
         page.load(boot, [stored], shared.opened, **EVENT).then(**follow)
-        sid.change(lambda now: {"sid": now} if now else gr.skip(), [sid], [stored], **EVENT)
+        seat.change(lambda now: {"sid": now.sid} if now and now.sid else gr.skip(), [seat], [stored], **EVENT)
+        page.unload(handlers.left)
     page.queue(api_open=False, max_size=128)
     return page
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import gradio as gr
 
-from studio.ui.handlers import Fields, Handlers
+from studio.ui.handlers import Fields, Handlers, Seat
 from studio.ui.panel import EVENT, Shared, drawn
 
 
@@ -30,27 +30,27 @@ def build() -> Canvas:
 def bind(panel: Canvas, handlers: Handlers, shared: Shared) -> None:
     """Attaches the handlers."""
 
-    def open_file(evt: gr.EventData) -> Fields:
-        sid, payload, values = handlers.opened(evt._data.get("path"), evt._data.get("name"))
-        return [gr.skip() if sid is None else sid, payload, *values]
+    def open_file(seat: Seat | None, evt: gr.EventData) -> Fields:
+        taken, payload, values = handlers.opened(seat, evt._data.get("path"), evt._data.get("name"))
+        return [taken, payload, *values]
 
-    def open_example(evt: gr.EventData) -> Fields:
-        sid, payload, values = handlers.example(evt._data.get("example"))
-        return [gr.skip() if sid is None else sid, payload, *values]
+    def open_example(seat: Seat | None, evt: gr.EventData) -> Fields:
+        taken, payload, values = handlers.example(seat, evt._data.get("example"))
+        return [taken, payload, *values]
 
-    def upload_mask(sid: str | None, evt: gr.EventData) -> Any:
-        return handlers.upload_mask(sid, evt._data.get("path"))
+    def upload_mask(seat: Seat | None, evt: gr.EventData) -> Any:
+        return handlers.upload_mask(seat, evt._data.get("path"))
 
-    def keep(sid: str | None, evt: gr.EventData) -> Fields:
-        payload, values = handlers.keep(sid, evt._data.get("index"))
+    def keep(seat: Seat | None, evt: gr.EventData) -> Fields:
+        payload, values = handlers.keep(seat, evt._data.get("index"))
         return [payload, *values]
 
-    stage, sid, wire = panel.stage, shared.sid, shared.wire
-    stage.open_file(open_file, None, shared.opened, **EVENT)
-    stage.open_example(open_example, None, shared.opened, **EVENT)
+    stage, seat, wire = panel.stage, shared.seat, shared.wire
+    stage.open_file(open_file, [seat], shared.opened, **EVENT)
+    stage.open_example(open_example, [seat], shared.opened, **EVENT)
     # The last state of the marks wins; what lies between two answers is skipped.
-    stage.mark(handlers.mark, [sid, stage], [wire], trigger_mode="always_last", **EVENT)
-    stage.upload_mask(upload_mask, [sid], [wire], **EVENT)
-    stage.keep(keep, [sid], shared.restored, **EVENT).then(**shared.settle)
-    stage.discard(handlers.discard, [sid], [wire], **EVENT)
-    stage.more_seeds(handlers.more_seeds, [sid], [wire], **EVENT).then(**shared.follow)
+    stage.mark(handlers.mark, [seat, stage], [wire], trigger_mode="always_last", **EVENT)
+    stage.upload_mask(upload_mask, [seat], [wire], **EVENT)
+    stage.keep(keep, [seat], shared.restored, **EVENT).then(**shared.settle)
+    stage.discard(handlers.discard, [seat], [wire], **EVENT)
+    stage.more_seeds(handlers.more_seeds, [seat], [wire], **EVENT).then(**shared.follow)

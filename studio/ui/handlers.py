@@ -10,7 +10,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
 
@@ -22,7 +22,7 @@ from pipelines.errors import PipelineError
 from pipelines.masks.prompts import MaskPrompts
 from pipelines.models.folders import TEXT_TO_IMAGE, find_models
 from studio.app import Studio
-from studio.errors import UnknownSession, UserError
+from studio.errors import StaleView, UnknownSession, UserError
 from studio.session.session import Session
 from studio.session.view import Draft, SessionView
 from studio.ui import text, uploads
@@ -43,6 +43,14 @@ SETTLE_WITHIN = 20.0
 Fields = list[Any]
 
 
+@dataclass(frozen=True)
+class Seat:
+    """Where a page sits: the session that it shows, and its own name among the pages that show it."""
+
+    sid: str | None
+    tab: str
+
+
 class Handlers:
     """All handlers of one studio."""
 
@@ -51,14 +59,21 @@ class Handlers:
 
     # ------------------------------------------------------------------------------------------ coming and going
 
-    def boot(self, stored: dict[str, Any] | None, request: gr.Request) -> tuple[str | None, Payload, Fields]:
+    def boot(self, stored: dict[str, Any] | None, request: gr.Request) -> tuple[Seat, Payload, Fields]:
         """What a page shows that was just loaded: the session in its address, else the last one of this browser."""
-        asked = request.query_params.get("session") or (stored or {}).get("sid")
-        payload, fields = self.restored(asked, lambda session: None) if asked else ({}, self.kept_fields())
+        seat = Seat(request.query_params.get("session") or (stored or {}).get("sid"), str(request.session_hash))
+        payload, fields = self._looked(seat) if seat.sid else ({}, self.kept_fields())
         if "view" not in payload:
-            asked = None
+            seat = replace(seat, sid=None)
             payload |= {"sid": None, "view": None}
-        return asked, payload | {"about": self.about()}, fields
+        elif others := self._session(seat).tabs.others(seat.tab):
+            payload |= notice(text.also_open(others), "note")
+        return seat, payload | {"about": self.about()}, fields
+
+    def left(self, request: gr.Request) -> None:
+        """A page was closed, or its connection is gone."""
+        for session in self.studio.sessions.open():
+            session.tabs.closed(str(request.session_hash))
 
     def about(self) -> dict[str, Any]:
         """What does not change while the studio runs."""
@@ -85,36 +100,41 @@ class Handlers:
         usual = self.studio.settings.model
         return found if usual in (name for _, name in found) else [*found, (usual, usual)]
 
-    def opened(self, path: object, name: object) -> tuple[str | None, Payload, Fields]:
+    def opened(self, seat: Seat | None, path: object, name: object) -> tuple[Seat | None, Payload, Fields]:
         """A new session from an uploaded picture."""
-        return self._created(lambda: self.studio.sessions.create(uploads.take(path), str(name or "Untitled")))
+        return self._taken(seat, lambda: self.studio.sessions.create(uploads.take(path), str(name or "Untitled")))
 
-    def example(self, example_id: object) -> tuple[str | None, Payload, Fields]:
+    def example(self, seat: Seat | None, example_id: object) -> tuple[Seat | None, Payload, Fields]:
         """A new session from an example picture."""
-        return self._created(lambda: self.studio.sessions.create_example(str(example_id)))
+        return self._taken(seat, lambda: self.studio.sessions.create_example(str(example_id)))
 
-    def _created(self, create: Callable[[], Session]) -> tuple[str | None, Payload, Fields]:
-        made: list[Session] = []
-        failed = self._calmly(lambda: made.append(create()))
+    def _taken(self, seat: Seat | None, find: Callable[[], Session]) -> tuple[Seat | None, Payload, Fields]:
+        """The page turns to the session that `find` gives; it stays where it is when that fails."""
+        found: list[Session] = []
+        failed = self._calmly(lambda: found.append(find()))
         if failed is not None:
-            return None, failed, self.kept_fields()
-        payload, fields = self.restored(made[0].sid, lambda session: None)
-        return made[0].sid, payload, fields
+            return seat, failed, self.kept_fields()
+        taken = Seat(found[0].sid, seat.tab if seat else secrets.token_hex(8))
+        return taken, *self._looked(taken)
 
-    async def settled(self, sid: str | None, shown: int | None) -> Payload:
+    def _looked(self, seat: Seat) -> tuple[Payload, Fields]:
+        """Everything of a session for a page that shows nothing of it yet."""
+        return self.restored(seat, lambda session: None, anyway=True)
+
+    async def settled(self, seat: Seat | None, shown: int | None) -> Payload:
         """The view once the mask has been made anew for the picture one stands on, which is done in the background.
         `shown` is the revision that the page has."""
-        session = await asyncio.to_thread(self._found, sid)
+        session = await asyncio.to_thread(self._found, seat)
         if session is None:
             return {}
         view = session.view()
         if view.rev == shown and not view.draft.prompts.is_empty:
             view = await asyncio.to_thread(session.wait, view.rev, SETTLE_WITHIN)
-        return whole(view, settled=True)
+        return self._shown(seat, session, view) | {"settled": True}
 
-    async def follow(self, sid: str | None) -> AsyncIterator[Payload]:
+    async def follow(self, seat: Seat | None) -> AsyncIterator[Payload]:
         """Messages while the session's job runs; the last one shows what came of it."""
-        session = await asyncio.to_thread(self._found, sid)
+        session = await asyncio.to_thread(self._found, seat)
         if session is None:
             return
         view = session.view()
@@ -125,11 +145,15 @@ class Handlers:
             await asyncio.sleep(FOLLOW_EVERY)
             view = await asyncio.to_thread(session.wait, view.rev, 1.0)
         failed = view.job.error if view.job else None
-        yield whole(view) | (notice(failed) if failed else {})
+        yield self._shown(seat, session, view) | (notice(failed) if failed else {})
+
+    def _shown(self, seat: Seat | None, session: Session, view: SessionView) -> Payload:
+        session.tabs.shown(seat.tab if seat else "", view.rev)
+        return whole(view)
 
     # ------------------------------------------------------------------------------------------------- the mask
 
-    def mark(self, sid: str | None, marks: dict[str, Any] | None) -> Payload:
+    def mark(self, seat: Seat | None, marks: dict[str, Any] | None) -> Payload:
         """New clicks, box, strokes or adjustments; `marks` carries the whole list and the page's own counter."""
         sent = marks or {}
 
@@ -137,19 +161,19 @@ class Handlers:
             view = session.view()
             session.set_prompts(MaskPrompts.from_json(sent.get("prompts", {}), Extent(view.width, view.height)))
 
-        return self.answered(sid, act) | {"echo": sent.get("count", 0)}
+        return self.answered(seat, act) | {"echo": sent.get("count", 0)}
 
-    def upload_mask(self, sid: str | None, path: object) -> Payload:
+    def upload_mask(self, seat: Seat | None, path: object) -> Payload:
         """A mask from a file."""
-        return self.answered(sid, lambda session: session.upload_mask(uploads.take(path)))
+        return self.answered(seat, lambda session: session.upload_mask(uploads.take(path)))
 
     # ------------------------------------------------------------------------------------------------- the turn
 
-    def drafted(self, sid: str | None, *values: Any) -> Payload:
+    def drafted(self, seat: Seat | None, *values: Any) -> Payload:
         """Keeps what stands in the panel."""
-        return self.answered(sid, lambda session: session.set_draft(self.draft(session.view().draft, values)))
+        return self.answered(seat, lambda session: session.set_draft(self.draft(session.view().draft, values)))
 
-    def retuned(self, sid: str | None, *values: Any) -> tuple[Payload, Fields]:
+    def retuned(self, seat: Seat | None, *values: Any) -> tuple[Payload, Fields]:
         """Another method or quality: its settings start from its preset again."""
 
         def act(session: Session) -> Draft:
@@ -158,76 +182,87 @@ class Handlers:
             session.set_draft(now)
             return replace(now, method=before.method, quality=before.quality)
 
-        return self.restored(sid, act)
+        return self.restored(seat, act)
 
-    def reference(self, sid: str | None, path: object) -> Payload:
+    def reference(self, seat: Seat | None, path: object) -> Payload:
         """A picture for the background to follow, or none."""
         data = uploads.take(path) if path else None
-        return self.answered(sid, lambda session: session.set_reference("background", data))
+        return self.answered(seat, lambda session: session.set_reference("background", data))
 
-    def run(self, sid: str | None, *values: Any) -> Payload:
+    def run(self, seat: Seat | None, *values: Any) -> Payload:
         """Starts the turn with what stands in the panel now."""
 
         def act(session: Session) -> None:
             session.set_draft(self.draft(session.view().draft, values))
             session.start()
 
-        return self.answered(sid, act)
+        return self.answered(seat, act)
 
-    def cancel(self, sid: str | None) -> Payload:
-        return self.answered(sid, lambda session: session.cancel())
+    def cancel(self, seat: Seat | None) -> Payload:
+        return self.answered(seat, lambda session: session.cancel(), anyway=True)
 
-    def more_seeds(self, sid: str | None) -> Payload:
-        return self.answered(sid, lambda session: session.more_seeds())
+    def more_seeds(self, seat: Seat | None) -> Payload:
+        return self.answered(seat, lambda session: session.more_seeds())
 
-    def keep(self, sid: str | None, index: object) -> tuple[Payload, Fields]:
+    def keep(self, seat: Seat | None, index: object) -> tuple[Payload, Fields]:
         """The finished candidate becomes the next turn."""
-        return self.moved(sid, lambda session: session.accept(int(str(index))))
+        return self.moved(seat, lambda session: session.accept(int(str(index))))
 
-    def discard(self, sid: str | None) -> Payload:
-        return self.answered(sid, lambda session: session.discard())
+    def discard(self, seat: Seat | None) -> Payload:
+        return self.answered(seat, lambda session: session.discard())
 
     # ------------------------------------------------------------------------------------------------- timeline
 
-    def undo(self, sid: str | None) -> tuple[Payload, Fields]:
-        return self.moved(sid, lambda session: session.undo())
+    def undo(self, seat: Seat | None) -> tuple[Payload, Fields]:
+        return self.moved(seat, lambda session: session.undo())
 
-    def redo(self, sid: str | None) -> tuple[Payload, Fields]:
-        return self.moved(sid, lambda session: session.redo())
+    def redo(self, seat: Seat | None) -> tuple[Payload, Fields]:
+        return self.moved(seat, lambda session: session.redo())
 
-    def jump(self, sid: str | None, turn: object) -> tuple[Payload, Fields]:
-        return self.moved(sid, lambda session: session.jump(str(turn)))
+    def jump(self, seat: Seat | None, turn: object) -> tuple[Payload, Fields]:
+        return self.moved(seat, lambda session: session.jump(str(turn)))
 
     # ------------------------------------------------------------------------------------------------- plumbing
 
-    def answered(self, sid: str | None, act: Callable[[Session], object]) -> Payload:
-        """Does `act` on the session and shows the outcome; what a person can act on is told, never raised."""
+    def answered(self, seat: Seat | None, act: Callable[[Session], object], anyway: bool = False) -> Payload:
+        """Does `act` on the session and shows the outcome; what a person can act on is told, never raised.
+
+        A page that has not seen what another one changed is shown that instead, unless it acts `anyway`.
+        """
         views: list[SessionView] = []
 
         def work() -> None:
-            session = self._session(sid)
+            session, tab = self._session(seat), seat.tab if seat else ""
+            before = session.view().rev
             try:
+                if session.tabs.is_behind(tab) and not anyway:
+                    raise StaleView(text.OTHER_TAB)
                 act(session)
             finally:
                 views.append(session.view())
+                if views[0].rev != before:
+                    session.tabs.changed(tab, views[0].rev)
+                session.tabs.shown(tab, views[0].rev)
 
         failed = self._calmly(work)
         return (whole(views[0], engine=self.engine_line(views[0].draft.model)) if views else {}) | (failed or {})
 
-    def restored(self, sid: str | None, act: Callable[[Session], Draft | None]) -> tuple[Payload, Fields]:
+    def restored(
+        self, seat: Seat | None, act: Callable[[Session], Draft | None], anyway: bool = False
+    ) -> tuple[Payload, Fields]:
         """As `answered`, with the view's revision and the panel's fields filled from the session's draft.
 
         `act` gives the draft that the page shows meanwhile, ``None`` when it shows that of no session: a field that
         shows the right value is left alone, for somebody may be typing in it by the time the answer comes.
         """
         shows: list[Draft | None] = []
-        payload = self.answered(sid, lambda session: shows.append(act(session)))
+        payload = self.answered(seat, lambda session: shows.append(act(session)), anyway)
         if "view" not in payload:
             return payload, self.kept_fields()
         shown = shows[0] if shows else None
-        return payload, [payload["view"]["rev"], *self.fields(self._session(sid).view(), shown)]
+        return payload, [payload["view"]["rev"], *self.fields(self._session(seat).view(), shown)]
 
-    def moved(self, sid: str | None, act: Callable[[Session], object]) -> tuple[Payload, Fields]:
+    def moved(self, seat: Seat | None, act: Callable[[Session], object]) -> tuple[Payload, Fields]:
         """As `restored`, for what may lead to another picture: the mask is then made anew, and `settled` shows it."""
         left: list[str] = []
 
@@ -237,7 +272,7 @@ class Handlers:
             act(session)
             return before.draft
 
-        payload, fields = self.restored(sid, move)
+        payload, fields = self.restored(seat, move)
         view = payload.get("view")
         if view is not None and left:
             marks = view["draft"]["prompts"]
@@ -245,15 +280,15 @@ class Handlers:
             payload["settling"] = pointed and view["current"] != left[0]
         return payload, fields
 
-    def _session(self, sid: str | None) -> Session:
-        if not sid:
+    def _session(self, seat: Seat | None) -> Session:
+        if seat is None or not seat.sid:
             raise UnknownSession(text.RESTARTED)
-        return self.studio.sessions.get(sid)
+        return self.studio.sessions.get(seat.sid)
 
-    def _found(self, sid: str | None) -> Session | None:
+    def _found(self, seat: Seat | None) -> Session | None:
         """The session, or nothing where there is none to follow."""
         try:
-            return self._session(sid)
+            return self._session(seat)
         except UserError:
             return None
 

@@ -17,8 +17,8 @@ EVENT: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibil
 class Shared:
     """The components that several panels write to."""
 
-    sid: gr.State
-    """Id of the session that this page shows; the server believes no other."""
+    seat: gr.State
+    """The `handlers.Seat` of this page; the server believes no other."""
     wire: gr.HTML
     """Takes the messages of `payload`."""
     fields: list[gr.components.Component]
@@ -38,7 +38,7 @@ class Shared:
     @property
     def opened(self) -> list[Any]:
         """Outputs of a handler that also changes which session is shown."""
-        return [self.sid, *self.restored]
+        return [self.seat, *self.restored]
 
 
 def drawn(name: str, elem_id: str) -> gr.HTML:

@@ -22,6 +22,10 @@ NOT_LAYERDIFFUSE = "This is LayerDiffusion (Li et al. 2023). It is not LayerDiff
 
 GONE = "This session is not in this studio any more. Open a picture to start a new one."
 RESTARTED = "The studio was restarted. Reload this page; your session is kept."
+OTHER_TAB = (
+    "This session was changed in another tab meanwhile. Nothing was done here; you see it as it is now. "
+    "Do it again if you still want it, or stand on an earlier turn and branch."
+)
 OUR_FAULT = "Something went wrong inside the studio; your turns are safe. Try again; the server's log has the details."
 NOT_UPLOADED = "The picture did not arrive. Choose the file again."
 
@@ -61,3 +65,9 @@ def quality(name: str, seconds: float | None) -> str:
     if seconds is None:
         return QUALITIES[name]
     return f"{QUALITIES[name]} {seconds:.0f} s" if seconds >= 1 else f"{QUALITIES[name]} {seconds:.1f} s"
+
+
+def also_open(others: int) -> str:
+    """A notice for a page that is not the only one on its session."""
+    pages = "another tab" if others == 1 else f"{others} other tabs"
+    return f"This session is open in {pages} too. Neither overwrites the other."

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import gradio as gr
 
-from studio.ui.handlers import Fields, Handlers
+from studio.ui.handlers import Fields, Handlers, Seat
 from studio.ui.panel import EVENT, Shared, drawn
 
 
@@ -25,8 +25,8 @@ def build() -> Timeline:
 def bind(panel: Timeline, handlers: Handlers, shared: Shared) -> None:
     """Attaches the handlers."""
 
-    def jump(sid: str | None, evt: gr.EventData) -> Fields:
-        payload, values = handlers.jump(sid, evt._data.get("turn"))
+    def jump(seat: Seat | None, evt: gr.EventData) -> Fields:
+        payload, values = handlers.jump(seat, evt._data.get("turn"))
         return [payload, *values]
 
-    panel.film.jump(jump, [shared.sid], shared.restored, trigger_mode="multiple", **EVENT).then(**shared.settle)
+    panel.film.jump(jump, [shared.seat], shared.restored, trigger_mode="multiple", **EVENT).then(**shared.settle)

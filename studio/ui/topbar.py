@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import gradio as gr
 
-from studio.ui.handlers import Fields, Handlers
+from studio.ui.handlers import Fields, Handlers, Seat
 from studio.ui.panel import EVENT, Shared, drawn
 
 
@@ -25,14 +25,14 @@ def build() -> TopBar:
 def bind(panel: TopBar, handlers: Handlers, shared: Shared) -> None:
     """Attaches the handlers."""
 
-    def undo(sid: str | None) -> Fields:
-        payload, values = handlers.undo(sid)
+    def undo(seat: Seat | None) -> Fields:
+        payload, values = handlers.undo(seat)
         return [payload, *values]
 
-    def redo(sid: str | None) -> Fields:
-        payload, values = handlers.redo(sid)
+    def redo(seat: Seat | None) -> Fields:
+        payload, values = handlers.redo(seat)
         return [payload, *values]
 
     # Every press counts, so none is dropped while an earlier one is answered.
     for event, handler in ((panel.bar.undo, undo), (panel.bar.redo, redo)):
-        event(handler, [shared.sid], shared.restored, trigger_mode="multiple", **EVENT).then(**shared.settle)
+        event(handler, [shared.seat], shared.restored, trigger_mode="multiple", **EVENT).then(**shared.settle)

@@ -15,7 +15,7 @@ from pipelines.catalog import CATALOG
 from studio.session.view import Draft
 from studio.ui import text
 from studio.ui.forms import Form, build_forms
-from studio.ui.handlers import Fields, Handlers
+from studio.ui.handlers import Fields, Handlers, Seat
 from studio.ui.panel import EVENT, Shared, drawn
 
 
@@ -119,15 +119,15 @@ def build(models: list[tuple[str, str]]) -> TurnPanel:
 def bind(panel: TurnPanel, handlers: Handlers, shared: Shared) -> None:
     """Attaches the handlers."""
 
-    def reference(sid: str | None, evt: gr.EventData) -> Any:
-        return handlers.reference(sid, evt._data.get("path"))
+    def reference(seat: Seat | None, evt: gr.EventData) -> Any:
+        return handlers.reference(seat, evt._data.get("path"))
 
-    def retuned(sid: str | None, *values: Any) -> Fields:
-        payload, fields = handlers.retuned(sid, *values)
+    def retuned(seat: Seat | None, *values: Any) -> Fields:
+        payload, fields = handlers.retuned(seat, *values)
         return [payload, *fields]
 
-    sid, wire, everything = shared.sid, shared.wire, [shared.sid, *panel.values]
-    panel.reference.put_reference(reference, [sid], [wire], **EVENT)
+    seat, wire, everything = shared.seat, shared.wire, [shared.seat, *panel.values]
+    panel.reference.put_reference(reference, [seat], [wire], **EVENT)
     for switch in (panel.method, panel.quality):
         switch.input(retuned, everything, shared.restored, trigger_mode="always_last", **EVENT)
     own = (panel.method, panel.quality, panel.filled)
@@ -136,4 +136,4 @@ def bind(panel: TurnPanel, handlers: Handlers, shared: Shared) -> None:
     edited = [*(field.input for field in others), panel.subject.blur, panel.background.blur]
     gr.on(edited, handlers.drafted, everything, [wire], trigger_mode="always_last", **EVENT)
     panel.go.run(handlers.run, everything, [wire], **EVENT).then(**shared.follow)
-    panel.go.cancel(handlers.cancel, [sid], [wire], **EVENT)
+    panel.go.cancel(handlers.cancel, [seat], [wire], **EVENT)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,6 +23,8 @@ from pipelines.contract import (
     Picture,
     StageReport,
 )
+from pipelines.evaluation.consistency import Comparison, Edited, Parts, compare, difference_map
+from pipelines.evaluation.drift import Drift, drift
 from pipelines.masks.prompts import MaskPrompts
 from pipelines.masks.refine import compose
 from pipelines.masks.segmenter import MaskAnswer
@@ -91,6 +93,21 @@ class StandInEngine:
     def warm_up(self, model: str) -> None:
         pass
 
+    def weights(self, model: str) -> str:
+        return "weights"
+
+    def compare(
+        self, ab: Picture, ba: Picture, before: Picture, a: Sequence[Edited], b: Sequence[Edited]
+    ) -> Comparison:
+        """The real mathematics, without a CLIP."""
+        masks = [edit.mask for edit in (*a, *b) if edit.mask is not None]
+        parts = Parts.of(np.logical_or.reduce(masks), *(np.ones(ab.shape[:2], bool) for _ in "ab"))
+        return Comparison(compare(ab, ba, before, parts, None), difference_map(ab, ba, parts))
+
+    def drift(self, original: Picture, picture: Picture, edits: Sequence[Edited]) -> Drift:
+        changed = [np.ones(original.shape[:2], bool) for _ in edits]
+        return drift(original, picture, edits, changed, None)
+
     def describe(self) -> str:
         return "Stand-in on CPU"
 
@@ -115,6 +132,10 @@ def model_folder(tmp_path: Path) -> Path:
     (folder / "scheduler" / "scheduler_config.json").write_text("{}")
     (folder / "model_index.json").write_text(json.dumps({name: ["diffusers", cls] for name, cls in parts.items()}))
     (folder / "card.json").write_text(json.dumps({"title": "Toybox", "notes": "Draws toys only."}))
+    segmenter = tmp_path / "models" / "toybox-segmenter"
+    segmenter.mkdir()
+    (segmenter / "config.json").write_text(json.dumps({"_class_name": "Sam"}))
+    (segmenter / "model.safetensors").write_bytes(b"")
     return folder.parent
 
 

@@ -16,7 +16,7 @@ from studio.app import Studio
 from studio.session.view import Draft
 from studio.ui import text
 from studio.ui.forms import changes_of, values_of
-from studio.ui.handlers import PLAIN_FIELDS, Handlers
+from studio.ui.handlers import PLAIN_FIELDS, Handlers, Seat
 
 
 @pytest.fixture
@@ -25,13 +25,13 @@ def handlers(studio: Studio) -> Handlers:
 
 
 @pytest.fixture
-def sid(studio: Studio, upload: bytes) -> str:
-    return studio.sessions.create(upload, "stripes.png").sid
+def seat(studio: Studio, upload: bytes) -> Seat:
+    return Seat(studio.sessions.create(upload, "stripes.png").sid, "tab")
 
 
 def asking(**query: str) -> Any:
     """A page's request, of which only the address is read."""
-    return SimpleNamespace(query_params=query)
+    return SimpleNamespace(query_params=query, session_hash="hash")
 
 
 def panel(**changes: Any) -> list[Any]:
@@ -48,74 +48,74 @@ def click(count: int, *points: tuple[float, float]) -> dict[str, Any]:
 
 def test_a_page_without_a_session_gets_the_examples(handlers: Handlers) -> None:
     shown, payload, fields = handlers.boot(None, asking())
-    assert shown is None and payload["view"] is None and "notice" not in payload
+    assert shown.sid is None and payload["view"] is None and "notice" not in payload
     assert {e["id"] for e in payload["about"]["examples"]} >= {"duck-on-the-beach"}
     assert len(fields) == len(handlers.kept_fields())
 
 
-def test_the_address_wins_over_what_the_browser_remembers(handlers: Handlers, sid: str, upload: bytes) -> None:
+def test_the_address_wins_over_what_the_browser_remembers(handlers: Handlers, seat: Seat, upload: bytes) -> None:
     other = handlers.studio.sessions.create(upload, "other").sid
-    shown, payload, _ = handlers.boot({"sid": other}, asking(session=sid))
-    assert shown == sid and payload["view"]["name"] == "stripes.png"
-    assert handlers.boot({"sid": other}, asking())[0] == other
+    shown, payload, _ = handlers.boot({"sid": other}, asking(session=seat.sid))
+    assert shown.sid == seat.sid and payload["view"]["name"] == "stripes.png"
+    assert handlers.boot({"sid": other}, asking())[0].sid == other
 
 
 def test_a_session_that_is_gone_is_told_and_leaves_the_start_page(handlers: Handlers) -> None:
     shown, payload, _ = handlers.boot({"sid": "0" * 32}, asking())
-    assert shown is None and payload["view"] is None
+    assert shown.sid is None and payload["view"] is None
     assert "start with a picture" in payload["notice"]["text"]
 
 
-def test_marks_are_answered_with_the_mask_and_their_count(handlers: Handlers, sid: str) -> None:
-    payload = handlers.mark(sid, click(3, (20, 10)))
+def test_marks_are_answered_with_the_mask_and_their_count(handlers: Handlers, seat: Seat) -> None:
+    payload = handlers.mark(seat, click(3, (20, 10)))
     assert payload["echo"] == 3 and "notice" not in payload
     assert payload["view"]["mask"]["mask"] and len(payload["view"]["mask"]["choices"]) == 2
 
 
-def test_bad_marks_change_nothing_and_say_why(handlers: Handlers, sid: str) -> None:
-    handlers.mark(sid, click(1, (20, 10)))
-    payload = handlers.mark(sid, click(2, (9_999, 10)))
+def test_bad_marks_change_nothing_and_say_why(handlers: Handlers, seat: Seat) -> None:
+    handlers.mark(seat, click(1, (20, 10)))
+    payload = handlers.mark(seat, click(2, (9_999, 10)))
     assert "between 0 and 48" in payload["notice"]["text"] and payload["echo"] == 2
     assert len(payload["view"]["draft"]["prompts"]["clicks"]) == 1
 
 
-def test_a_turn_from_run_to_the_next_turn(handlers: Handlers, sid: str) -> None:
-    handlers.mark(sid, click(1, (20, 10)))
-    started = handlers.run(sid, *panel(candidates=2, seed=11))
+def test_a_turn_from_run_to_the_next_turn(handlers: Handlers, seat: Seat) -> None:
+    handlers.mark(seat, click(1, (20, 10)))
+    started = handlers.run(seat, *panel(candidates=2, seed=11))
     assert "notice" not in started and started["view"]["job"]["state"] in ("queued", "running")
 
     async def followed() -> list[dict[str, Any]]:
-        return [payload async for payload in handlers.follow(sid)]
+        return [payload async for payload in handlers.follow(seat)]
 
     last = asyncio.run(followed())[-1] if started else {}
-    view = last.get("view") or handlers.answered(sid, lambda session: None)["view"]
+    view = last.get("view") or handlers.answered(seat, lambda session: None)["view"]
     assert [c["seed"] for c in view["staged"]] == [11, 12]
 
-    payload, fields = handlers.keep(sid, 1)
+    payload, fields = handlers.keep(seat, 1)
     assert [t["number"] for t in payload["view"]["turns"]] == [0, 1] and payload["settling"]
     assert fields[0] == payload["view"]["rev"]
     assert fields[1 + PLAIN_FIELDS.index("subject")] == ""
-    settled = asyncio.run(handlers.settled(sid, fields[0]))
+    settled = asyncio.run(handlers.settled(seat, fields[0]))
     assert settled["view"]["rev"] >= fields[0]
 
-    payload, _ = handlers.undo(sid)
+    payload, _ = handlers.undo(seat)
     assert payload["view"]["turns"][0]["id"] == payload["view"]["current"] and payload["settling"]
 
 
-def test_going_to_another_turn_leaves_alone_what_is_being_typed(handlers: Handlers, sid: str) -> None:
-    handlers.drafted(sid, *panel(subject="a red"))
-    payload, fields = handlers.jump(sid, handlers.studio.sessions.get(sid).view().current)
+def test_going_to_another_turn_leaves_alone_what_is_being_typed(handlers: Handlers, seat: Seat) -> None:
+    handlers.drafted(seat, *panel(subject="a red"))
+    payload, fields = handlers.jump(seat, handlers.studio.sessions.get(seat.sid or "").view().current)
     assert payload["view"]["draft"]["subject"] == "a red"
     assert fields[1 : 1 + PLAIN_FIELDS.index("quality")] == [gr.skip()] * PLAIN_FIELDS.index("quality")
     assert "value" not in fields[1 + PLAIN_FIELDS.index("quality")]
 
 
-def test_a_refused_run_starts_nothing(handlers: Handlers, sid: str) -> None:
-    payload = handlers.run(sid, *panel())
+def test_a_refused_run_starts_nothing(handlers: Handlers, seat: Seat) -> None:
+    payload = handlers.run(seat, *panel())
     assert "click the subject" in payload["notice"]["text"] and payload["view"]["job"] is None
 
 
-def test_only_what_differs_from_the_preset_is_stored(handlers: Handlers, sid: str) -> None:
+def test_only_what_differs_from_the_preset_is_stored(handlers: Handlers, seat: Seat) -> None:
     values = panel(method="sdedit")
     strength = (
         len(PLAIN_FIELDS)
@@ -123,15 +123,15 @@ def test_only_what_differs_from_the_preset_is_stored(handlers: Handlers, sid: st
         + list(knobs(CATALOG["sdedit"].params)).index("strength")
     )
     values[strength] = 0.41
-    handlers.drafted(sid, *values)
-    assert handlers.studio.sessions.get(sid).view().draft.changes == {"strength": 0.41}
-    payload, fields = handlers.retuned(sid, *values)
+    handlers.drafted(seat, *values)
+    assert handlers.studio.sessions.get(seat.sid or "").view().draft.changes == {"strength": 0.41}
+    payload, fields = handlers.retuned(seat, *values)
     assert payload["view"]["draft"]["changes"] == {} and fields[1 + strength] != 0.41
 
 
-def test_running_before_the_settings_follow_the_quality_takes_the_new_preset(handlers: Handlers, sid: str) -> None:
-    handlers.drafted(sid, *panel(quality="exact", filled="draft"))
-    draft = handlers.studio.sessions.get(sid).view().draft
+def test_running_before_the_settings_follow_the_quality_takes_the_new_preset(handlers: Handlers, seat: Seat) -> None:
+    handlers.drafted(seat, *panel(quality="exact", filled="draft"))
+    draft = handlers.studio.sessions.get(seat.sid or "").view().draft
     assert draft.quality is Quality.EXACT and draft.changes == {}
 
 
@@ -139,11 +139,11 @@ def test_a_page_older_than_the_server_is_told_to_reload(handlers: Handlers) -> N
     assert handlers.cancel(None)["notice"]["text"] == text.RESTARTED
 
 
-def test_a_bug_is_logged_and_never_shown(handlers: Handlers, sid: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_bug_is_logged_and_never_shown(handlers: Handlers, seat: Seat, caplog: pytest.LogCaptureFixture) -> None:
     def broken(session: object) -> None:
         raise ZeroDivisionError("secret detail")
 
-    told = handlers.answered(sid, broken)["notice"]["text"]
+    told = handlers.answered(seat, broken)["notice"]["text"]
     assert told.startswith(text.OUR_FAULT) and "secret" not in told and "secret detail" in caplog.text
 
 

@@ -1,0 +1,273 @@
+"""Turns requests into pictures: where the values of a session meet the engine. No session is locked here.
+
+What was computed once is remembered under a key that names the computation: a request on a parent, prompts on a
+picture, two orders of two turns. Asked again, by whatever session of the data folder, it costs nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from pipelines import pictures as codec
+from pipelines.catalog import method as find_method
+from pipelines.catalog import settings as resolved_settings
+from pipelines.contract import Candidate, EditRequest, EditResult, Extent, Mask, Picture
+from pipelines.evaluation.consistency import Consistency, Edited
+from pipelines.masks.prompts import MaskPrompts
+from pipelines.models.folders import SEGMENTER, find_model
+from pipelines.progress import Progress
+from pipelines.requests import check_request
+from studio.history.replay import Replay
+from studio.history.tree import Tree
+from studio.history.turn import Outcome, Turn, TurnRequest, tagged_hash
+from studio.session.selection import Selection
+from studio.session.services import Services
+from studio.session.view import MaskChoice
+from studio.store.store import Staged
+
+HUNDRED = 100
+"""Steps of a whole turn in a replay, whatever stages it has."""
+
+OnTurn = Callable[[Turn], None]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Both orders of two turns: the numbers, and the digest of the map of their difference."""
+
+    consistency: Consistency
+    difference: str
+
+
+class Computing:
+    """The engine and the store, seen from a session whose pictures are all of one `extent`."""
+
+    def __init__(self, services: Services, extent: Extent) -> None:
+        self._services = services
+        self._extent = extent
+
+    # Files become arrays
+
+    def picture(self, digest: str) -> Picture:
+        return codec.decode(self._services.store.pictures.get(digest)).picture
+
+    def mask(self, digest: str) -> Mask:
+        return codec.decode_mask(self._services.store.pictures.get(digest), self._extent)
+
+    def edit_request(self, picture: str, asked: TurnRequest, candidates: int, fitted: str | None) -> EditRequest:
+        """What the engine is given for `asked` on the picture of that digest."""
+        background, subject = asked.background_reference, asked.subject_reference
+        everything = np.ones((self._extent.height, self._extent.width), bool)
+        return EditRequest(
+            picture=self.picture(picture),
+            mask=everything if asked.mask is None else self.mask(asked.mask),
+            subject=asked.subject,
+            background=asked.background,
+            scope=asked.scope,
+            seed=asked.seed,
+            candidates=candidates,
+            background_reference=None if background is None else self.picture(background),
+            subject_reference=None if subject is None else self.picture(subject),
+            feather=asked.feather,
+            fitted=None if fitted is None else self._services.store.fitted.get(fitted),
+            fit_seed=asked.fit_seed,
+        )
+
+    def check(self, picture: str, asked: TurnRequest, candidates: int) -> None:
+        """Raises what `check_request` raises; nothing is computed."""
+        check_request(self.edit_request(picture, asked, candidates, None), find_method(asked.method))
+
+    # Masks
+
+    def select(self, prompts: MaskPrompts, picture: str, pointed_on: str | None) -> Selection:
+        """What `prompts` select in the picture of that digest; a person looked at the one of `pointed_on`."""
+        if prompts.is_empty:
+            return Selection(prompts, pointed_on=pointed_on, made_on=picture)
+        key = tagged_hash(
+            "selection", {"picture": picture, "prompts": prompts.to_json(), "segmenter": self._segmenter_mark()}
+        )
+        found = self._services.store.remembered(key) if prompts.asks_segmenter else None
+        if found is None:
+            uploaded = None if prompts.uploaded is None else self.mask(prompts.uploaded)
+            answer = self._services.engine.segment(
+                self._services.pixels(picture), prompts, segmenter=self._services.segmenter, uploaded=uploaded
+            )
+            found = {
+                "mask": self._services.store.pictures.put(codec.encode_mask(answer.mask)),
+                "area": float(np.mean(answer.mask)),
+                "choices": [[label, float(score)] for label, score in answer.choices],
+                "chosen": answer.chosen or 0,
+            }
+            if prompts.asks_segmenter:
+                self._services.store.remember(key, found)
+        return Selection(
+            prompts=prompts,
+            mask=found["mask"],
+            area=found["area"],
+            choices=tuple(MaskChoice(label, score) for label, score in found["choices"]),
+            chosen=found["chosen"],
+            pointed_on=pointed_on,
+            made_on=picture,
+        )
+
+    def _segmenter_mark(self) -> list[str | int]:
+        """Which weights answer clicks, without reading them: a name may come to stand for others."""
+        path = find_model(self._services.segmenter, self._services.model_folders, SEGMENTER).path
+        file = path / "model.safetensors" if path.is_dir() else path
+        stat = file.stat()
+        return [self._services.segmenter, stat.st_size, stat.st_mtime_ns]
+
+    # Turns
+
+    def candidates(
+        self, line: Sequence[Turn], asked: TurnRequest, count: int, fitted: str | None, progress: Progress
+    ) -> tuple[Staged, ...]:
+        """`asked` and the following seeds on the last turn of `line` (which begins at the original)."""
+        weights = self._services.engine.weights(asked.model)
+        requests = [_with_seed(asked, asked.seed + k, weights) for k in range(count)]
+        known = [self.remembered(line[-1].id, request) for request in requests]
+        if all(known):
+            return tuple(staged for staged in known if staged is not None)
+        return self._run(line, asked, count, fitted, progress)
+
+    def remembered(self, parent: str, request: TurnRequest) -> Staged | None:
+        """What came of this request on this parent when it was computed; ``None`` when it was not, or is forgotten."""
+        found = self._services.store.remembered(request.key(parent))
+        if found is None or not self._services.store.pictures.has(found["picture"]):
+            return None
+        return Staged(parent, found["picture"], request, Outcome.from_json(found["outcome"]))
+
+    def replay(
+        self, tree: Tree, replay: Replay, progress: Progress, *, fresh: bool = False, done: OnTurn = lambda _: None
+    ) -> tuple[Turn, ...]:
+        """Run the steps one after another, each on the turn that the one before made.
+
+        A step's clicks are tried again on the picture it now starts from, where that is another than they were made
+        on; a mask that was painted or uploaded stays, and so does one in whose place nothing is found. With `fresh`
+        everything is computed, remembered or not. `done` hears of each turn as it is finished.
+        """
+        line, made = [tree[id] for id in tree.line(replay.base)], []
+        for number, step in enumerate(replay.steps, 1):
+            seen_on = tree[replay.base if step.source is None else tree[step.source].parent or ""].picture
+            request = self._pointed_again(step.request, seen_on, line[-1].picture)
+            name = step_names(len(replay.steps))[number - 1]
+            staged = None if fresh else self.remembered(line[-1].id, request)
+            if staged is None:
+                stages = find_method(request.method).stages
+                (staged,) = self._run(line, request, 1, None, within(progress, name, len(stages)))
+            progress(name, HUNDRED, HUNDRED)
+            turn = Turn.after(line[-1].id, staged.request, staged.picture, staged.outcome, time.time())
+            line.append(turn)
+            made.append(turn)
+            done(turn)
+        return tuple(made)
+
+    def _pointed_again(self, request: TurnRequest, seen_on: str, picture: str) -> TurnRequest:
+        prompts = MaskPrompts.from_json(request.prompts, self._extent)
+        if request.mask is None or seen_on == picture or not prompts.asks_segmenter:
+            return request
+        found = self.select(prompts, picture, seen_on)
+        return replace(request, mask=found.mask) if found.area > 0 else request
+
+    def _run(
+        self, line: Sequence[Turn], asked: TurnRequest, count: int, fitted: str | None, progress: Progress
+    ) -> tuple[Staged, ...]:
+        parent, params = line[-1], resolved_settings(asked.method, asked.quality, dict(asked.params))
+        request = self.edit_request(parent.picture, asked, count, fitted)
+        result = self._services.engine.edit(asked.model, asked.method, request, params, progress)
+        store, reference = self._services.store, result.background_reference
+        outcome = Outcome(
+            seconds=sum(stage.seconds for stage in result.stages),
+            stages=result.stages,
+            weights_after=result.weights_after,
+            background_reference=None if reference is None else store.pictures.put(codec.encode_png(reference)),
+            fitted=None if result.fitted is None else store.fitted.put(result.fitted),
+        )
+        return tuple(self._kept(line, asked, candidate, result, outcome) for candidate in result.candidates)
+
+    def _kept(
+        self, line: Sequence[Turn], asked: TurnRequest, candidate: Candidate, result: EditResult, outcome: Outcome
+    ) -> Staged:
+        """Files first, then what names them."""
+        outside, store = candidate.outside, self._services.store
+        staged = Staged(
+            parent=line[-1].id,
+            picture=store.pictures.put(codec.encode_png(candidate.picture)),
+            request=_with_seed(asked, candidate.seed, result.weights_before),
+            outcome=replace(
+                outcome,
+                outside_changed=outside.changed,
+                outside_kept=outside.kept,
+                outside_largest=outside.largest,
+                drift=self._drift(line, asked, candidate.picture),
+            ),
+        )
+        store.remember(
+            staged.request.key(staged.parent), {"picture": staged.picture, "outcome": staged.outcome.to_json()}
+        )
+        return staged
+
+    # Measures
+
+    def edited(self, request: TurnRequest) -> Edited:
+        return Edited(request.scope, None if request.mask is None else self.mask(request.mask), request.feather)
+
+    def _drift(self, line: Sequence[Turn], asked: TurnRequest, picture: Picture) -> dict[str, Any]:
+        requests = [turn.request for turn in line if turn.request is not None]
+        edits = [self.edited(request) for request in (*requests, asked)]
+        return self._services.engine.drift(self.picture(line[0].picture), picture, edits).to_json()
+
+    def compared(self, before: Turn, ab: Sequence[Turn], ba: Sequence[Turn]) -> Compared:
+        """Turn A then B (`ab`) against B then A (`ba`), both from `before`."""
+        key = tagged_hash("order", {"ab": [turn.id for turn in ab], "ba": [turn.id for turn in ba]})
+        found = self._services.store.remembered(key)
+        if found is None:
+            (a1, b1), (b2, a2) = ([self.edited(_request(turn)) for turn in order] for order in (ab, ba))
+            answer = self._services.engine.compare(
+                self.picture(ab[-1].picture),
+                self.picture(ba[-1].picture),
+                self.picture(before.picture),
+                (a1, a2),
+                (b1, b2),
+            )
+            difference = self._services.store.pictures.put(codec.encode_png(answer.difference))
+            found = {"consistency": answer.consistency.to_json(), "difference": difference}
+            self._services.store.remember(key, found)
+        return Compared(Consistency.from_json(found["consistency"]), found["difference"])
+
+
+def _request(turn: Turn) -> TurnRequest:
+    assert turn.request is not None, "the original was asked for by nobody"
+    return turn.request
+
+
+def _with_seed(asked: TurnRequest, seed: int, weights: str) -> TurnRequest:
+    """The request of the candidate of that seed."""
+    fit_seed = asked.seed if asked.fit_seed is None else asked.fit_seed
+    return replace(asked, seed=seed, fit_seed=None if fit_seed == seed else fit_seed, weights=weights)
+
+
+def step_names(count: int) -> tuple[str, ...]:
+    """The stages of a replay of `count` turns."""
+    return tuple(f"turn {number} of {count}" for number in range(1, count + 1))
+
+
+def within(progress: Progress, name: str, stages: int) -> Progress:
+    """Work of that many stages told as one stage `name`, in hundredths; the last one is left to the caller."""
+    seen: list[str] = []
+    reached = 0
+
+    def tell(stage: str, step: int, total: int, preview: Picture | None = None) -> None:
+        nonlocal reached
+        if stage not in seen:
+            seen.append(stage)
+        share = (len(seen) - 1 + step / max(total, 1)) / max(stages, len(seen))
+        reached = max(reached, min(HUNDRED - 1, int(HUNDRED * share)), 1)
+        progress(name, reached, HUNDRED, preview)
+
+    return tell

@@ -1,0 +1,28 @@
+"""What every session uses, made once by `studio.app`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines.contract import Picture
+from studio.jobs.runner import Runner
+from studio.jobs.work import EditingEngine
+from studio.store.store import Store
+
+
+@dataclass(frozen=True)
+class Services:
+    """See the module."""
+
+    store: Store
+    runner: Runner
+    engine: EditingEngine
+    background: Executor
+    """Where masks are made anew after a turn; one thread."""
+    pixels: Callable[[str], Picture]
+    """The picture of a digest; those looked at last are kept decoded, so that a click need not wait for that."""
+    model_folders: tuple[Path, ...]
+    segmenter: str
