@@ -18,8 +18,6 @@ from studio.errors import WrongTurns
 from studio.history.tree import Tree
 from studio.history.turn import TurnRequest
 
-PARTS = (Scope.SUBJECT, Scope.BACKGROUND)
-
 
 @dataclass(frozen=True)
 class Step:
@@ -88,10 +86,10 @@ def cherry_picked(tree: Tree, id: str, onto: str) -> Replay:
 def merged(requests: Sequence[TurnRequest]) -> TurnRequest:
     """One request that asks for what all of them, one after another, came to.
 
-    - For each part, the text said last by a request that changes the part. A reference picture that came after it and
-      without a text replaced what the text had made, so the text is empty then. Where no request changes a part, the
-      last one's words about it stay.
-    - For each part, the reference given last by a request that changes the part.
+    - For each part, the text of the last request that changes the part. It is empty where that request gave only a
+      reference picture: that replaced what earlier texts had made. Where no request changes a part, the last one's
+      words about it stay.
+    - For each part, the reference given last by a request that changes the part: a later text speaks of what it shows.
     - The scope is the union of theirs.
     - The mask, with its prompts and feather, belongs to the subject: it is that of the first request with the same
       prompts as the request whose subject was taken, for that one was made nearest to the picture the merged turn
@@ -101,16 +99,17 @@ def merged(requests: Sequence[TurnRequest]) -> TurnRequest:
 
     One request alone stays as it is.
     """
-    said = {part: _said(requests, part) for part in PARTS}
+    subject, subject_reference = _said(requests, Scope.SUBJECT)
+    background, background_reference = _said(requests, Scope.BACKGROUND)
     of_mask = requests[_masked(requests)]
     scopes = {request.scope for request in requests}
     return replace(
         requests[-1],
         scope=scopes.pop() if len(scopes) == 1 else Scope.BOTH,
-        subject=said[Scope.SUBJECT][0],
-        subject_reference=said[Scope.SUBJECT][1],
-        background=said[Scope.BACKGROUND][0],
-        background_reference=said[Scope.BACKGROUND][1],
+        subject=subject,
+        subject_reference=subject_reference,
+        background=background,
+        background_reference=background_reference,
         mask=of_mask.mask,
         prompts=of_mask.prompts,
         feather=of_mask.feather,
@@ -149,14 +148,13 @@ def without_track(tree: Tree, id: str, track: Scope) -> Replay:
     runs on the whole picture, as nothing tells the parts apart, and only what it said of the part is taken back.
     """
     other = _other(track)
-    edits = tree.line(id)[1:]
-    kept = [_narrowed(_step(tree, edit), other) for edit in edits]
-    changed = [step is None or step != _step(tree, edit) for edit, step in zip(edits, kept, strict=True)]
-    if True not in changed:
+    line = tree.line(id)
+    edits = [_step(tree, edit) for edit in line[1:]]
+    kept = [_narrowed(step, other) for step in edits]
+    begin = next((i for i, (was, now) in enumerate(zip(edits, kept, strict=True)) if was != now), None)
+    if begin is None:
         raise WrongTurns(f"no turn up to {_named(tree, id)} changed the {track}, so there is nothing to take back")
-    begin = changed.index(True)
-    base = tree[edits[begin]].parent or ""
-    steps = tuple(step for step in kept[begin:] if step is not None)
+    base, steps = line[begin], tuple(step for step in kept[begin:] if step is not None)
     if not steps:
         raise WrongTurns(
             f"without what was done to the {track} all that is left is {_named(tree, base)}; go there instead"
@@ -207,15 +205,11 @@ def _in_one(base: str, steps: Sequence[Step]) -> Replay:
 
 def _said(requests: Sequence[TurnRequest], part: Scope) -> tuple[str, str | None]:
     """Text and reference that count for `part`; see `merged`."""
-    text, reference = _words(requests[-1], part)
     changing = [_words(request, part) for request in requests if _changes(request, part)]
-    if changing:
-        text, reference = "", None
-    for said, given in changing:
-        if said or given:
-            text = said if said.strip() or given else text
-            reference = given or reference
-    return text, reference
+    if not changing:
+        return _words(requests[-1], part)
+    references = [reference for _, reference in changing if reference is not None]
+    return changing[-1][0], references[-1] if references else None
 
 
 def _masked(requests: Sequence[TurnRequest]) -> int:
