@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import time
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -19,19 +20,21 @@ from sqlalchemy import Engine, delete, func, insert, select, text, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.orm import Session as Transaction
 
-from studio.history.tree import Tree
+from studio.history.tree import Trashed, Tree
 from studio.history.turn import Outcome, Turn, TurnRequest, canonical_json
 from studio.store.blobs import Blobs
 from studio.store.database import open_database
 from studio.store.faults import storing
 from studio.store.files import Files
 from studio.store.lock import FolderLock
-from studio.store.tables import BranchRow, JobRow, MemoRow, SessionRow, StagedRow, TurnRow
+from studio.store.tables import BranchRow, GalleryRow, JobRow, MemoRow, SessionRow, StagedRow, TurnRow
 
 DAY = 24 * 3600.0
 """Seconds."""
 REMEMBERED = 30 * DAY
 """Seconds that the answer of a computation is kept without being asked for."""
+LONGEST_SEARCH = 200
+"""Characters that are read of what is searched for."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ class Summary:
     name: str
     saved_at: float
     turns: int
-    """Edits made, the original not counted."""
+    """Edits made, without the original and those in the trash."""
     picture: str
     """Digest of the picture one stands on."""
 
@@ -128,27 +131,33 @@ class Store:
                 "current": new.tree.current,
                 "panel": canonical_json(new.panel),
                 "notes": canonical_json(new.notes),
+                "trash": canonical_json([[t.cut, list(t.branches.items())] for t in new.tree.trashed]),
             }
             transaction.execute(upsert(SessionRow).values(row).on_conflict_do_update(index_elements=["sid"], set_=row))
             known = 0 if old is None else len(old.tree.turns)
             if turns := list(islice(new.tree.turns.values(), known, None)):
                 rows = [_turn_row(new.sid, known + i, turn) for i, turn in enumerate(turns)]
                 transaction.execute(insert(TurnRow), rows)
-            if old is None or old.tree.branches != new.tree.branches:
-                before = {} if old is None else old.tree.branches
-                for position, (name, tip) in enumerate(new.tree.branches.items()):
-                    if before.get(name) != tip:
-                        branch = {"sid": new.sid, "name": name, "position": position, "tip": tip}
-                        transaction.execute(
-                            upsert(BranchRow)
-                            .values(branch)
-                            .on_conflict_do_update(index_elements=["sid", "name"], set_=branch)
-                        )
+            if old is None or list(old.tree.branches.items()) != list(new.tree.branches.items()):
+                transaction.execute(delete(BranchRow).where(BranchRow.sid == new.sid))
+                tips = enumerate(new.tree.branches.items())
+                rows = [{"sid": new.sid, "name": name, "position": i, "tip": tip} for i, (name, tip) in tips]
+                transaction.execute(insert(BranchRow), rows)
+            if old is None or old.name != new.name or old.tree.visible != new.tree.visible:
+                listed = _gallery_row(new)
+                transaction.execute(
+                    upsert(GalleryRow).values(listed).on_conflict_do_update(index_elements=["sid"], set_=listed)
+                )
             if old is None or old.staged != new.staged:
                 transaction.execute(delete(StagedRow).where(StagedRow.sid == new.sid))
                 if new.staged:
                     rows = [_staged_row(new.sid, i, staged) for i, staged in enumerate(new.staged)]
                     transaction.execute(insert(StagedRow), rows)
+
+    def trash(self, sid: str, at: float | None) -> None:
+        """Put the session `sid` into the trash at that time, or with ``None`` take it out."""
+        with storing(), Transaction(self.engine) as transaction, transaction.begin():
+            transaction.execute(update(SessionRow).where(SessionRow.sid == sid).values(trashed_at=at))
 
     def save_job(self, note: JobNote) -> None:
         row = dict(vars(note))
@@ -206,6 +215,7 @@ class Store:
                 branches={b.name: b.tip for b in branches},
                 branch=row.branch,
                 current=row.current,
+                trashed=tuple(Trashed(cut, dict(branches)) for cut, branches in json.loads(row.trash)),
             )
             staged = transaction.scalars(select(StagedRow).where(StagedRow.sid == sid).order_by(StagedRow.position))
             return Record(
@@ -237,27 +247,49 @@ class Store:
             value: dict[str, Any] = json.loads(row.value)
             return value
 
-    def summaries(self) -> tuple[Summary, ...]:
-        """All sessions, the one saved last first."""
-        edits = (
-            select(func.count())
-            .where(TurnRow.sid == SessionRow.sid, TurnRow.parent.is_not(None))
-            .correlate(SessionRow)
-            .scalar_subquery()
-        )
+    def summaries(
+        self, search: str = "", trashed: bool = False, limit: int | None = None, offset: int = 0
+    ) -> tuple[Summary, ...]:
+        """The sessions, the one saved last first, or those in the trash, the one trashed last first.
+
+        Only those in whose name and turns' texts every word of `search` occurs, in capitals or not. At most `limit`
+        of them, after the first `offset`.
+        """
+        at = SessionRow.trashed_at if trashed else SessionRow.saved_at
         query = (
-            select(SessionRow.sid, SessionRow.name, SessionRow.saved_at, edits, TurnRow.picture)
+            select(SessionRow.sid, SessionRow.name, SessionRow.saved_at, GalleryRow.turns, TurnRow.picture)
+            .join(GalleryRow, GalleryRow.sid == SessionRow.sid)
             .join(TurnRow, (TurnRow.sid == SessionRow.sid) & (TurnRow.id == SessionRow.current))
-            .order_by(SessionRow.saved_at.desc())
+            .where(SessionRow.trashed_at.is_not(None) if trashed else SessionRow.trashed_at.is_(None))
+            .where(*(func.instr(GalleryRow.words, word) > 0 for word in folded(search[:LONGEST_SEARCH]).split()))
+            .order_by(at.desc())
+            .limit(limit)
+            .offset(offset)
         )
         with storing(), Transaction(self.engine) as transaction:
             return tuple(Summary(*row) for row in transaction.execute(query))
+
+    def trashed(self) -> frozenset[str]:
+        """Ids of the sessions in the trash."""
+        with storing(), Transaction(self.engine) as transaction:
+            return frozenset(transaction.scalars(select(SessionRow.sid).where(SessionRow.trashed_at.is_not(None))))
 
     def last_job(self, sid: str) -> JobNote | None:
         query = select(JobRow).where(JobRow.sid == sid).order_by(JobRow.queued_at.desc(), text("rowid desc")).limit(1)
         with storing(), Transaction(self.engine) as transaction:
             row = transaction.scalar(query)
             return None if row is None else JobNote(**{f: getattr(row, f) for f in JobNote.__dataclass_fields__})
+
+
+def folded(text: str) -> str:
+    """`text` as it is searched: neither capitals nor the way in which accents are encoded count."""
+    return unicodedata.normalize("NFKC", text).casefold()
+
+
+def _gallery_row(record: Record) -> dict[str, Any]:
+    asked = [turn.request for turn in record.tree.visible.values() if turn.request is not None]
+    texts = [record.name, *(f"{request.subject}\n{request.background}" for request in asked)]
+    return {"sid": record.sid, "turns": len(asked), "words": folded("\n".join(texts))}
 
 
 def _turn_row(sid: str, seq: int, turn: Turn) -> dict[str, Any]:

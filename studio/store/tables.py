@@ -37,6 +37,20 @@ class SessionRow(Base):
     trash: Mapped[str] = mapped_column(Text, server_default="[]")
     """JSON list of the turns in the trash, with the branches that went with them."""
 
+    __table_args__ = (Index("sessions_by_time", "trashed_at", "saved_at"),)
+
+
+class GalleryRow(Base):
+    """What a list says of a session, kept beside it so that a list reads no timelines."""
+
+    __tablename__ = "gallery"
+
+    sid: Mapped[str] = mapped_column(ForeignKey("sessions.sid", ondelete="CASCADE"), primary_key=True)
+    turns: Mapped[int] = mapped_column(Integer)
+    """Edits that are not in the trash."""
+    words: Mapped[str] = mapped_column(Text)
+    """Name and texts of these turns, folded as `studio.store.store.folded` does."""
+
 
 class TurnRow(Base):
     """One turn of a session. Written once, never changed."""

@@ -99,6 +99,28 @@ def test_a_damaged_database_is_refused_and_left_as_it_is(database: Path) -> None
         assert database.read_bytes() == damage
 
 
+def test_a_database_of_the_first_version_keeps_all_it_held(tmp_path: Path) -> None:
+    first = tmp_path / "first"
+    shutil.copytree(MIGRATIONS, first, ignore=shutil.ignore_patterns("__pycache__", "0002*"))
+    path = tmp_path / "studio.db"
+    open_database(path, first).dispose()
+    sessions = [(sid, name, 0, 1.0, 2.0, 48, 32, "main", "o", "{}", "[]") for sid, name in (("a", "ÄPFEL"), ("b", "b"))]
+    asked = ['{"background":"in Snow","subject":"a \\u00fc dog"}', '{"background":"","subject":"a cat"}']
+    turns = [(sid, "o", 0, None, "0", None, "{}", 1.0) for sid in "ab"]
+    turns += [("a", str(i), i, "o", "1", request, "{}", 1.0) for i, request in enumerate(asked, 1)]
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.executemany(f"INSERT INTO sessions VALUES ({', '.join('?' * 11)})", sessions)
+        connection.executemany(f"INSERT INTO turns VALUES ({', '.join('?' * 8)})", turns)
+    open_database(path).dispose()
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT * FROM sessions").fetchall() == [(*row, None, "[]") for row in sessions]
+        assert connection.execute("SELECT * FROM turns").fetchall() == turns
+        assert connection.execute("SELECT * FROM gallery").fetchall() == [
+            ("a", 2, "äpfel\na ü dog\nin snow\na cat\n"),
+            ("b", 0, "b"),
+        ]
+
+
 def test_an_empty_file_is_a_new_database(tmp_path: Path) -> None:
     path = tmp_path / "studio.db"
     path.touch()

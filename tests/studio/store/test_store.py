@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import Connection, event
 
 from studio.errors import DataFolderInUse, StorageError, StorageFull
-from studio.history.turn import Outcome
+from studio.history.turn import Outcome, Turn
 from studio.store.store import DAY, JobNote, Record, Staged, Store
 
 
@@ -41,6 +41,64 @@ def test_a_session_reads_back_as_it_was_saved(store: Store, record: Record, turn
     assert store.load("sid") == back
     (summary,) = store.summaries()
     assert (summary.sid, summary.turns, summary.picture) == ("sid", 2, "1" * 64)
+
+
+def test_branches_that_are_gone_and_turns_in_the_trash_read_back(store: Store, record: Record, turn_after: Any) -> None:
+    first = turn_after(record.tree.here, "1" * 64, 1)
+    second, other = turn_after(first, "2" * 64, 2), turn_after(first, "3" * 64, 3)
+    tree = record.tree.append(first).append(second).jump(first.id).append(other).branch_here("zoo").branch_here("ark")
+    saved = record
+    store.save(saved, None)
+    for changed in (
+        tree,
+        tree.rename_branch("main", "snow"),
+        tree.trash(other.id),
+        tree.trash(other.id).trash(first.id),
+        tree.trash(other.id).trash(first.id).restore(other.id),
+        tree,
+    ):
+        new = replace(saved, tree=changed, rev=saved.rev + 1)
+        store.save(new, saved)
+        saved = new
+        loaded = store.load("sid")
+        assert loaded == new
+        assert list(loaded.tree.branches) == list(changed.branches), "in the order they were made"
+        assert [list(t.branches) for t in loaded.tree.trashed] == [list(t.branches) for t in changed.trashed]
+        assert store.summaries()[0].turns == len(changed.visible) - 1
+
+
+def test_sessions_are_listed_found_by_their_words_and_hidden_in_the_trash(
+    store: Store, record: Record, turn_after: Any
+) -> None:
+    original = record.tree.here
+    snow = replace(turn_after(original, "").request, subject="a RED fox", background="in Schnee über dem Fjord")
+    for i, (name, tree) in enumerate(
+        [
+            ("Cafe\u0301.png", record.tree),
+            ("100%.png", record.tree.append(Turn.after(original.id, snow, "1" * 64, Outcome()))),
+            ("_x.png", record.tree.append(turn_after(original, "2" * 64))),
+        ]
+    ):
+        store.save(replace(record, sid=f"s{i}", name=name, tree=tree, saved_at=float(i)), None)
+
+    def found(search: str = "", **options: Any) -> list[str]:
+        return [summary.sid for summary in store.summaries(search, **options)]
+
+    assert found() == ["s2", "s1", "s0"] and found(limit=1, offset=1) == ["s1"] and found(offset=5) == []
+    assert found("red  ÜBER") == found("fjord 100%") == found("SCHNEE") == ["s1"]
+    assert found("red dog") == [] and found("dog") == ["s2"] and found("CAFÉ") == ["s0"]
+    assert found("%") == ["s1"] and found("_") == ["s2"] and found("' OR 1=1 --") == []
+    assert found("dog " * 10_000) == ["s2"], "as much is read as anybody types"
+    store.trash("s2", 10.0)
+    store.trash("s0", 11.0)
+    assert found() == ["s1"] and found(trashed=True) == ["s0", "s2"] and found("dog", trashed=True) == ["s2"]
+    assert store.trashed() == {"s0", "s2"}
+    saved = store.load("s2")
+    assert saved is not None
+    store.save(replace(saved, rev=1, name="Wolf"), saved)
+    assert store.trashed() == {"s0", "s2"}, "a job that ends meanwhile brings nothing back"
+    store.trash("s2", None)
+    assert found() == ["s2", "s1"] and found("wolf") == ["s2"] and found("_x") == []
 
 
 def test_order_is_of_appending_whatever_the_clock_says(store: Store, record: Record, turn_after: Any) -> None:
