@@ -165,6 +165,7 @@ def test_a_reference_without_a_text_replaces_earlier_texts_and_a_later_text_spea
     assert (merged([FOREST, photo]).background, merged([FOREST, photo]).background_reference) == ("", "photo")
     both = merged([photo, SAND])
     assert (both.background, both.background_reference) == ("on sand", "photo")
+    assert merged([photo, ask(6, Scope.BACKGROUND, background_reference="other")]).background_reference == "other"
 
 
 def test_the_mask_is_the_first_one_of_the_subject_that_was_taken() -> None:
@@ -173,6 +174,8 @@ def test_the_mask_is_the_first_one_of_the_subject_that_was_taken() -> None:
     later = ask(7, Scope.SUBJECT, "a grey cat", mask="cat 7", prompts=CAT, feather=5.0)
     asked = merged([BLUE, white, night, later])
     assert (asked.subject, asked.mask, asked.prompts, asked.feather) == ("a grey cat", "cat 5", white.prompts, 5.0)
+    ended = merged([BLUE, white, night])
+    assert (ended.mask, ended.feather, ended.seed) == ("cat 5", 5.0, 6), "the feather belongs to the mask"
     assert merged([FOREST, white, BLUE]).mask == "m2", "the same clicks on the first picture"
     assert merged([replace(FOREST, prompts=CAT, mask="cat 2"), SAND]).mask == "m4", "no subject: the last mask"
 

@@ -70,9 +70,17 @@ def test_every_field_of_a_request_is_covered() -> None:
 
 
 def test_values_read_back_as_they_were() -> None:
-    outcome = Outcome(seconds=1.5, stages=(StageReport("guidance", 1.5, 50),), outside_kept=9, fitted="f" * 64)
+    outcome = Outcome(
+        seconds=1.5, stages=(StageReport("guidance", 1.5, 50),), outside_kept=9, fitted="f" * 64, drift={"clip": 1}
+    )
     assert TurnRequest.from_json(json.loads(canonical_json(REQUEST.to_json()))) == REQUEST
     assert Outcome.from_json(json.loads(canonical_json(outcome.to_json()))) == outcome
+
+
+def test_an_outcome_from_before_drift_was_measured_reads_back() -> None:
+    data = Outcome(seconds=1.5).to_json()
+    del data["drift"]
+    assert Outcome.from_json(data) == Outcome(seconds=1.5)
 
 
 def test_the_key_of_a_computation_leaves_the_picture_out() -> None:
