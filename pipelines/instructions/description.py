@@ -94,8 +94,8 @@ def adjective(word: str) -> str | None:
         return _COMPARATIVES[known]
     if known in english.ADJECTIVES:
         return word.rstrip(",")
-    ends_so = any(known.endswith(end) and len(known) > len(end) + 1 for end in english.ADJECTIVE_ENDINGS)
-    ends_so &= known.isalpha() and len(known) > 3 and not known.endswith("ly")
+    ends_so = known.endswith(english.ADJECTIVE_ENDINGS) and known.isalpha() and known not in english.ADJECTIVE_ENDINGS
+    ends_so &= len(known) > 3 and not known.endswith("ly")
     return word.rstrip(",") if ends_so and known not in english.VERBS | _NOUNS else None
 
 

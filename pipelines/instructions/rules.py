@@ -25,7 +25,7 @@ from pipelines.instructions.description import (
     refer,
 )
 
-LONGEST_CLAUSE = 40
+LONGEST_CLAUSE = 30
 """Words; a person's clause has ten."""
 
 _LONG_JOINTS = ("in front of", "on top of", "next to", "close to")
@@ -90,10 +90,8 @@ class _Clause:
         """``let X do``: any verb may follow a pronoun or a noun of one word, a known one any noun."""
         for thing, action in _halves(rest):
             short = len(thing) == 1 or (len(thing) == 2 and plain(thing[0]) in english.DEFINITE)
-            is_verb = plain(action[0]) in english.VERBS or action[0].isalpha()
-            certain = plain(action[0]) in english.VERBS or (
-                short and is_verb and plain(thing[0]) not in ("her", "this", "that")
-            )
+            open_verb = short and action[0].isalpha() and plain(thing[0]) not in ("her", "this", "that")
+            certain = open_verb or plain(action[0]) in english.VERBS
             if certain and thing[0] == "the" and plain(thing[-1]) in english.SCENERY and not self._is_subject(thing):
                 return self._beside(f"with {_acts(Description(' '.join(thing), counted=False), action)}")
             if not certain or not (it := self._refer(thing)):
@@ -128,12 +126,9 @@ class _Clause:
     def _put(self, rest: Words) -> Change | None:
         """``put X in a place``, ``put a hat on X``, ``put mountains in the background``."""
         thing, preposition, where = _at(rest, (*english.PLACE_PREPOSITIONS, *english.TOWARDS, *_LONG_JOINTS, "to"))
-        if not preposition:
-            thing, where = rest[:-1], rest[-1:]
-            is_place = bool(thing) and plain(where[0]) in english.ADVERBS_OF_PLACE
-            return Change(background=where[0]) if is_place and self._could_be_subject(thing) else None
-        if not thing or not where:
-            return None
+        if not where:
+            is_place = len(rest) > 1 and plain(rest[-1]) in english.ADVERBS_OF_PLACE
+            return Change(background=rest[-1]) if is_place and self._could_be_subject(rest[:-1]) else None
         if change := self._addition(thing, preposition, where):
             return change
         if not self._could_be_subject(thing):
@@ -176,14 +171,14 @@ class _Clause:
         if not thing or (where and plain(where[-1]) in english.SCENE | {"sky"}):
             return self._beside(_without(thing)) if thing else None
         noun = plain(thing[-1])
-        it = self._refer(where) if where else self.known
-        if plain(thing[0]).endswith("'s"):
-            it = self._refer((thing[0][:-2],)) or self.known
+        owned = self._owned(thing)
+        it = self._refer(where) if where else owned[0] if owned else self.known
         if it is None or it.called(noun):
             return None
         if it.has(noun):
             return Change(str(it.losing(noun)))
-        return Change(str(it.having(_without(thing)))) if where or noun in english.WORN | english.PARTS else None
+        own = where or owned or noun in english.WORN | english.PARTS
+        return Change(str(it.having(_without(thing[-1:] if owned else thing)))) if own else None
 
     def _give(self, rest: Words) -> Change | None:
         """``give X Y``: X with Y."""
@@ -251,6 +246,8 @@ class _Clause:
         if not counted or len(self.words) < 2:
             return None
         said = describe(self.words)
+        if said and adjective(said.noun):
+            return None
         if said and plain(said.noun.split()[-1]) in english.PLACES:
             return Change(background=_place(self.words))
         for cut in range(2, len(self.words) - 1):
@@ -336,11 +333,10 @@ class _Clause:
 
     def _scenery_becomes(self, thing: Words, state: Words) -> Change | None:
         noun = thing[-1]
-        if plain(noun) == "sky" and not adjectives(state):
-            return Change(background=_sky(state))
         units = adjectives(state)
         if not units:
-            return None
+            is_thing = plain(noun) == "sky" and adjective(state[0]) is None
+            return Change(background=_sky(state)) if is_thing else None
         phrase = " ".join((*units, noun))
         phrase = phrase if is_plural(noun) or plain(noun) in english.MASS else indefinite(phrase)
         return self._beside(f"{'under' if plain(noun) == 'sky' else 'with'} {phrase}")
@@ -461,14 +457,20 @@ def _became(it: Description, state: Words) -> Description | None:
         return describe(state)
     if plain(state[0]) in english.DEFINITE | english.POSSESSIVES:
         return None
+    if not (_is_verb(state[0]) or adjective(state[0])):
+        return None
     for part in _parts(state):
         if units := adjectives(part):
             it = it.becoming(units)
-        elif plain(part[0]) in english.VERBS | {"wearing", "upside"} or is_doing(part[0]):
+        elif _is_verb(part[0]):
             it = _acts(it, part)
         else:
             return None
     return it
+
+
+def _is_verb(word: str) -> bool:
+    return plain(word) in english.VERBS or plain(word) == "upside" or is_doing(word)
 
 
 def _parts(state: Words) -> list[list[str]]:
@@ -476,7 +478,7 @@ def _parts(state: Words) -> list[list[str]]:
     parts: list[list[str]] = [[]]
     for place, word in enumerate(state):
         following = state[place + 1] if place + 1 < len(state) else ""
-        begins = plain(following) in english.VERBS or is_doing(following) or adjective(following) is not None
+        begins = _is_verb(following) or adjective(following) is not None
         if plain(word) == "and" and parts[-1] and following and begins:
             parts.append([])
         else:
@@ -506,10 +508,13 @@ def _is_place(words: Words) -> bool:
 
 def _with_place(state: Words) -> tuple[Words, str]:
     """An action or state and the known place at its end: ``jump in the forest`` changes both tracks."""
-    for place in range(len(state) - 1):
-        known = plain(state[-1]) in english.PLACES
-        if known and plain(state[place]) in english.PLACE_PREPOSITIONS and _is_place(state[place:]):
-            return state[:place], " ".join(state[place:])
+    usual = english.PLACES.get(plain(state[-1]))
+    for place in range(len(state) - 2, -1, -1):
+        preposition = plain(state[place])
+        if preposition in english.PLACE_PREPOSITIONS:
+            aimed = preposition == "at" != usual  # ``look at the stars``
+            known = usual is not None and not aimed and _is_place(state[place:])
+            return (state[:place], " ".join(state[place:])) if known else (state, "")
     return state, ""
 
 

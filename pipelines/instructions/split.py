@@ -23,7 +23,7 @@ from pipelines.instructions.description import describe, plain
 from pipelines.progress import Progress, silent
 from pipelines.requests import LONGEST_TEXT
 
-MOST_CLAUSES = 100
+MOST_CLAUSES = 2 * MOST_TURNS
 """Clauses read one by one; the rest of an instruction is one unread piece, for nobody looks through thousands."""
 LANGUAGE_MODEL = "pipelines.instructions.language_model:split_by_model"
 

@@ -82,9 +82,9 @@ HEDGES = (
 VERBS = _words(
     """bark bite blink blow bow breathe burn catch celebrate chase clap climb cook crawl cry dance dive drink drive eat
     bloom fall fight fish float fly frown gallop glow grin hide hold hop hug hunt jog juggle jump kick kneel knit
-    laugh lay leap lean lick lie listen look march melt meow nod open paint play point pose pray purr raise read rest
-    ride roar roll run sail sing sit skate ski sleep smile smoke sneeze snore spin squat stand stare stretch surf
-    swim swing talk think throw wag walk wave wear wink work write yawn yell"""
+    laugh land lay leap lean lick lie listen look march melt meow nod open paint play point pose pray purr raise read
+    rest ride roar roll run sail sing sit skate ski sleep smile smoke sneeze snore spin squat stand stare stretch
+    surf swim swing talk think throw wag walk wave wear wink work write yawn yell"""
 )
 POSTURES = _words(
     """standing sitting lying kneeling squatting jumping hopping leaping running walking jogging crawling climbing

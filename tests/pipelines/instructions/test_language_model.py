@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
@@ -32,7 +33,7 @@ ASKED = "make the dog blue, then put it in a forest"
 TURNS = (Asked("a blue dog", "", Scope.SUBJECT), Asked("", "in a forest", Scope.BACKGROUND))
 
 
-def write_language_model(folder: Path, context: int = 4096) -> None:
+def write_language_model(folder: Path, context: int = 4096, tied: bool = False) -> None:
     """A tiny causal language model over bytes, with a chat template."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     vocabulary = {token: number for number, token in enumerate(["<s>", "</s>", *alphabet])}
@@ -50,6 +51,7 @@ def write_language_model(folder: Path, context: int = 4096) -> None:
             num_hidden_layers=1,
             num_attention_heads=2,
             max_position_embeddings=context,
+            tie_word_embeddings=tied,
             bos_token_id=0,
             eos_token_id=1,
         )
@@ -156,6 +158,22 @@ def test_pickled_weights_are_never_opened(folder: Path, tmp_path: Path) -> None:
             (tmp_path / path.name).write_bytes(path.read_bytes())
     torch.save(LlamaForCausalLM.from_pretrained(folder).state_dict(), tmp_path / "pytorch_model.bin")
     with pytest.raises(ModelError, match="safetensors"):
+        split_by_model(str(tmp_path), ASKED, "", "", silent)
+
+
+def test_weights_that_are_missing_are_not_drawn_at_random(folder: Path, tmp_path: Path) -> None:
+    for path in folder.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    weights = load_file(tmp_path / "model.safetensors")
+    del weights["model.norm.weight"]
+    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=r"lacks 1 weights, first model\.norm\.weight"):
+        split_by_model(str(tmp_path), ASKED, "", "", silent)
+
+
+def test_an_output_layer_that_is_the_embedding_is_not_missing(tmp_path: Path) -> None:
+    write_language_model(tmp_path, tied=True)
+    with pytest.raises(BadAnswer, match="expected JSON"):
         split_by_model(str(tmp_path), ASKED, "", "", silent)
 
 
