@@ -1,4 +1,4 @@
-"""All sessions of the data folder: made from an upload or an example, found by their id.
+"""All sessions of the data folder: made from an upload, an example or a copy, found by their id, put into the trash.
 
 An id is 128 random bits of our own and is all that is needed to open its session, so it is never shown to others.
 """
@@ -11,7 +11,7 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from weakref import WeakValueDictionary
 
@@ -30,6 +30,8 @@ KEPT_OPEN = 64
 """Sessions held in memory; others are read again when asked for."""
 LONGEST_NAME = 120
 """Characters."""
+COPY = " copy"
+"""What follows the name of a copy."""
 
 SessionSummary = Summary
 
@@ -59,10 +61,11 @@ class Sessions:
         self._lock = threading.Lock()
         self._alive: WeakValueDictionary[str, Session] = WeakValueDictionary()
         self._recent: OrderedDict[str, Session] = OrderedDict()
+        self._trashed = set(services.store.trashed())
 
     def create(self, data: bytes, name: str) -> Session:
         """A new session of an uploaded file. `BadPicture` passes through; nothing is stored then."""
-        return self._create(data, name, Draft(model=self._model))
+        return self._create(data, _file_name(name), Draft(model=self._model))
 
     def create_example(self, example_id: str) -> Session:
         """A new session of an example, its texts filled in; the subject is left to be clicked."""
@@ -91,14 +94,12 @@ class Sessions:
         return tuple(sorted(found, key=lambda example: example.title))
 
     def get(self, sid: str) -> Session:
-        """The session `sid`; `UnknownSession` when there is none."""
+        """The session `sid`; `UnknownSession` when there is none, or when it is in the trash."""
         with self._lock:
+            self._refuse_trashed(sid)
             session = self._alive.get(sid)
             if session is None:
-                record = self._services.store.load(sid)
-                if record is None:
-                    raise UnknownSession("there is no such session; open another one, or start with a picture")
-                session = Session(record, self._services)
+                session = Session(self._load(sid), self._services)
             return self._hold(session)
 
     def open(self) -> tuple[Session, ...]:
@@ -106,9 +107,49 @@ class Sessions:
         with self._lock:
             return tuple(self._alive.values())
 
-    def list(self) -> tuple[SessionSummary, ...]:
-        """All sessions, the one saved last first."""
-        return self._services.store.summaries()
+    def list(
+        self, search: str = "", trashed: bool = False, limit: int | None = None, offset: int = 0
+    ) -> tuple[SessionSummary, ...]:
+        """The sessions, or those in the trash, newest first: see `Store.summaries`."""
+        return self._services.store.summaries(search, trashed, limit, offset)
+
+    def rename(self, sid: str, name: str) -> None:
+        """Call the session something else."""
+        self.get(sid).rename(_clean_name(name))
+
+    def duplicate(self, sid: str) -> Session:
+        """A copy of the session's timeline and draft under a new id; what is staged or running stays behind."""
+        with self._lock:
+            self._refuse_trashed(sid)
+            record = self._load(sid)
+        now, name = time.time(), f"{record.name[: LONGEST_NAME - len(COPY)]}{COPY}"
+        return self.adopt_record(
+            replace(record, sid=_new_sid(), name=name, created_at=now, saved_at=now, staged=(), rev=0)
+        )
+
+    def adopt_record(self, record: Record) -> Session:
+        """Save a session that was made elsewhere, under an id that is new here, and open it."""
+        self._services.store.save(record, None)
+        with self._lock:
+            return self._hold(Session(record, self._services))
+
+    def trash(self, sid: str) -> None:
+        """Take the session out of sight until `restore`. A job that is under way ends there unseen."""
+        with self._lock:
+            self._refuse_trashed(sid)
+            self._load(sid)
+            self._services.store.trash(sid, time.time())
+            self._trashed.add(sid)
+            self._recent.pop(sid, None)
+
+    def restore(self, sid: str) -> Session:
+        """Bring the session back from the trash as it was."""
+        with self._lock:
+            if sid not in self._trashed:
+                raise UnknownSession("the trash has no such session; reload the page to see those it has")
+            self._services.store.trash(sid, None)
+            self._trashed.remove(sid)
+        return self.get(sid)
 
     def _create(self, data: bytes, name: str, draft: Draft) -> Session:
         decoded = codec.decode(data)
@@ -116,7 +157,7 @@ class Sessions:
         digest = self._services.store.pictures.put(codec.encode_png(decoded.picture))
         now = time.time()
         record = Record(
-            sid=secrets.token_hex(16),
+            sid=_new_sid(),
             name=_clean_name(name),
             created_at=now,
             width=extent.width,
@@ -126,9 +167,17 @@ class Sessions:
             notes=decoded.notes,
             saved_at=now,
         )
-        self._services.store.save(record, None)
-        with self._lock:
-            return self._hold(Session(record, self._services))
+        return self.adopt_record(record)
+
+    def _load(self, sid: str) -> Record:
+        record = self._services.store.load(sid)
+        if record is None:
+            raise UnknownSession("there is no such session; open another one, or start with a picture")
+        return record
+
+    def _refuse_trashed(self, sid: str) -> None:
+        if sid in self._trashed:
+            raise UnknownSession("this session is in the trash; take it out of there to open it, or open another one")
 
     def _hold(self, session: Session) -> Session:
         """Under the lock: remember `session` as the one used last."""
@@ -140,8 +189,15 @@ class Sessions:
         return session
 
 
+def _new_sid() -> str:
+    return secrets.token_hex(16)
+
+
+def _file_name(name: str) -> str:
+    """Without folders."""
+    return re.split(r"[/\\]", name)[-1]
+
+
 def _clean_name(name: str) -> str:
-    """A file's name without folders, control characters and half surrogates."""
-    last = re.split(r"[/\\]", name)[-1]
-    printable = "".join(c for c in last if c.isprintable()).encode("utf-8", "replace").decode()
-    return printable.strip()[:LONGEST_NAME] or "untitled"
+    """Without control characters and half surrogates."""
+    return "".join(c for c in name if c.isprintable()).strip()[:LONGEST_NAME] or "untitled"
