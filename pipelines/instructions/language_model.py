@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, StoppingCriteria, StoppingCriteriaList
+from transformers import StoppingCriteria, StoppingCriteriaList
 
 from pipelines.contract import Scope
-from pipelines.errors import ModelError, PipelineError
+from pipelines.errors import PipelineError
 from pipelines.instructions.contract import MOST_TURNS, Asked, Split
+from pipelines.models.loader import load_language_model
 from pipelines.progress import Progress
 from pipelines.requests import LONGEST_TEXT
 
@@ -88,7 +89,7 @@ def split_by_model(name: str, instruction: str, subject: str, background: str, p
     """
     if len(instruction) > LONGEST_INSTRUCTION:
         raise BadAnswer(f"it reads at most {LONGEST_INSTRUCTION} characters; the instruction has {len(instruction)}")
-    tokenizer, model = _load(name)
+    tokenizer, model = load_language_model(name)
     given = {"subject so far": subject, "background so far": background, "instruction": instruction}
     prompt = f"{QUESTION}\n{json.dumps(given, ensure_ascii=False)}\n"
     if tokenizer.chat_template:
@@ -111,22 +112,3 @@ def split_by_model(name: str, instruction: str, subject: str, background: str, p
     text = tokenizer.decode(answer[0, asked.input_ids.shape[1] :], skip_special_tokens=True)
     shown = Path(name).name  # never a path of the machine
     return Split(turns=read_answer(text), reader=shown)
-
-
-def _load(name: str) -> tuple[Any, Any]:
-    options = {"local_files_only": True, "trust_remote_code": False}
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(name, **options)
-        model, info = AutoModelForCausalLM.from_pretrained(
-            name, use_safetensors=True, dtype="auto", output_loading_info=True, **options
-        )
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError, ImportError) as error:
-        raise ModelError(
-            f"the language model {Path(name).name!r} cannot be loaded ({type(error).__name__}): expected a folder, or "
-            "a hub name that was downloaded before, with a tokenizer and safetensors weights"
-        ) from error
-    # A weight that is not in the file would be drawn at random; the output layer may be the embedding's.
-    if missing := sorted(set(info["missing_keys"])):
-        raise ModelError(f"the language model {Path(name).name!r} lacks {len(missing)} weights, first {missing[0]}")
-    return tokenizer, model.to(device).eval()

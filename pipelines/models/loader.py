@@ -1,4 +1,4 @@
-"""Builds a `ModelBundle` from a folder, and the picture half of a CLIP: the only place that calls ``from_pretrained``.
+"""Loads what is there: a `ModelBundle`, the picture half of a CLIP, a language model. Only here is ``from_pretrained``.
 
 Safetensors only, local files only; nothing is guessed and nothing is downloaded.
 """
@@ -6,12 +6,20 @@ Safetensors only, local files only; nothing is guessed and nothing is downloaded
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import diffusers
 import torch
 import transformers
-from transformers import CLIPImageProcessor, CLIPTextModel, CLIPTokenizer, CLIPVisionModelWithProjection
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    CLIPImageProcessor,
+    CLIPTextModel,
+    CLIPTokenizer,
+    CLIPVisionModelWithProjection,
+)
 
 from pipelines.diffusion.schedule import Schedule
 from pipelines.errors import ModelError
@@ -102,6 +110,30 @@ def load_clip_vision(card: ModelCard, device: torch.device) -> tuple[Any, Any]:
         raise _unloadable(card, error) from error
     _check_whole(card, "the vision model", info)
     return model.to(device).eval().requires_grad_(False), processor
+
+
+def load_language_model(name: str) -> tuple[Any, Any]:
+    """Tokenizer and causal language model of a folder, or of a hub name that was downloaded before.
+
+    Raises `ModelError` for missing or unreadable files, and for weights that are not there or only as pickles.
+    """
+    _hush_libraries()
+    shown = Path(name).name  # never a path of the machine
+    options = {"local_files_only": True, "trust_remote_code": False}
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name, **options)
+        model, info = AutoModelForCausalLM.from_pretrained(
+            name, use_safetensors=True, dtype="auto", output_loading_info=True, **options
+        )
+    except (*UNREADABLE, ImportError) as error:
+        raise ModelError(
+            f"the language model {shown!r} cannot be loaded ({type(error).__name__}): expected a folder, or a hub name "
+            "that was downloaded before, with a tokenizer and safetensors weights"
+        ) from error
+    # A weight that is not in the file would be drawn at random; the output layer may be the embedding's.
+    if missing := sorted(set(info["missing_keys"])):
+        raise ModelError(f"the language model {shown!r} lacks {len(missing)} weights, first {missing[0]}")
+    return tokenizer, model.to(device_named("auto")).eval()
 
 
 def _unloadable(card: ModelCard, error: Exception) -> ModelError:

@@ -7,25 +7,33 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from statistics import median
+from statistics import median, quantiles
 
 from pipelines.catalog import settings
 from pipelines.contract import EditRequest, Mask, Picture, Quality, Scope
 from pipelines.evaluation.cases import Case, make_case
 from pipelines.masks.prompts import Click, MaskPrompts
+from pipelines.pictures import encode_png
 from pipelines.toybox.render import render
+from studio.app import build_studio
 from studio.cli.options import Device, Json, settings_from
 from studio.cli.report import answer, peak_memory_mb, say, table
+from studio.history.tree import Tree
+from studio.history.turn import Outcome, Turn, TurnRequest
 from studio.jobs.work import EditingEngine, lazy_engine
 from studio.settings import Settings
 
 LAUNCH = Path(__file__).resolve().parents[2] / "launch.py"
 LATER_CLICKS = 5
+MANY_TURNS = 1000
 PATIENCE = 120
 """Seconds in which the page must come up."""
 
@@ -36,8 +44,8 @@ def speed(device: Device = "auto", as_json: Json = False) -> None:
     The page, clicks, and an edit at draft and at standard quality; nothing is judged.
     """
     own = settings_from([], device)
-    measured = {"page ready": page_ready()}
-    say("page measured; now the engine")
+    measured = {"page ready": page_ready()} | timed_timeline(own)
+    say("page and timeline measured; now the engine")
     engine = lazy_engine(own)
     measured["model and its libraries loaded"] = seconds(lambda: engine.warm_up(own.model))
     case = make_case(Scope.BOTH, 0)
@@ -80,6 +88,43 @@ def edit_of(
     """One edit of both tracks, ready to be timed."""
     request = EditRequest(picture, mask, case.subject, case.background, case.scope, seed=7)
     return lambda: engine.edit(own.model, "layered", request, settings("layered", quality))
+
+
+def timed_timeline(own: Settings) -> dict[str, float]:
+    """A session of `MANY_TURNS` turns on 200 branches: opening it, and the 95th percentile of moving in it."""
+    with tempfile.TemporaryDirectory() as data:
+        studio = build_studio(replace(own, data=Path(data), warm_up=False))
+        hold = threading.Event()
+        try:
+            sid = studio.sessions.create(encode_png(render(make_case(Scope.BOTH, 0).source).picture), "many").sid
+            first = studio.store.load(sid)
+            assert first is not None
+            large = replace(first, sid="0" * 32, tree=grown(first.tree))
+            studio.store.save(large, None)
+            opening = seconds(lambda: studio.sessions.get(large.sid).view())
+            session, ids = studio.sessions.get(large.sid), list(large.tree.turns)
+            studio.runner.submit("speed", "wait", (), lambda _: hold.wait(PATIENCE), lambda _: None)
+            moves = [
+                seconds(move)
+                for id in ids[:: MANY_TURNS // 20]
+                for move in (partial(session.jump, id), session.undo, session.redo, session.branch, session.view)
+            ]
+        finally:
+            hold.set()
+            studio.close()
+    name = f"of {MANY_TURNS} turns"
+    return {f"a session {name} opened": opening, f"a move in one {name}, a job running": quantiles(moves, n=20)[18]}
+
+
+def grown(tree: Tree) -> Tree:
+    """`tree` with many turns, every fifth of which branches off; all show the picture there is."""
+    turns = [tree.here]
+    for seed in range(MANY_TURNS):
+        parent = turns[-1] if seed % 5 else turns[5 * (seed // 10)]
+        asked = TurnRequest("toybox", "", "sdedit", {}, Quality.DRAFT, "a dog", "", Scope.BOTH, seed, None, {}, 2.0)
+        turns.append(Turn.after(parent.id, asked, parent.picture, Outcome()))
+        tree = tree.append(turns[-1])
+    return tree
 
 
 def page_ready() -> float:

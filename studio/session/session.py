@@ -320,6 +320,8 @@ class Session:
             tree = self._record.tree.trash(turn_id)
             staged = tuple(s for s in self._record.staged if s.parent in tree.visible)
             self._move(tree, staged=staged)
+            if self._swap is not None and self._swap.second.id not in tree.visible:
+                self._swap = None
 
     def restore(self, turn_id: str) -> None:
         """Bring back what went into the trash with this turn."""

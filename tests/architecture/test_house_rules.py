@@ -23,6 +23,8 @@ TORCH_FREE = tuple(
         *("catalog", "contract", "errors", "params", "pictures", "progress", "requests"),
         *("masks.prompts", "masks.refine", "masks.segmenter", "models.folders"),
         *("toybox.render", "toybox.scene", "toybox.words"),
+        *("evaluation.commute", "evaluation.consistency", "evaluation.drift", "evaluation.similarity"),
+        *("instructions.contract", "instructions.rules", "instructions.split", "instructions.toybox"),
     )
 )
 

@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-
 import pytest
 
 from pipelines.contract import Quality, Scope
@@ -228,11 +225,10 @@ def test_a_new_name_is_none_of_those_that_come_back_with_it() -> None:
     assert back.branches == {"main": c.id, "branch 3": B.id, "main 3": A1.id, "main 2": A2.id}
 
 
-# Speed
+# Size
 
 
-def test_a_thousand_turns_on_two_hundred_branches_stay_quick() -> None:
-    """Each call well under 20 ms; the best of three, since other work shares the machine."""
+def test_a_thousand_turns_on_two_hundred_branches() -> None:
     tree, tip = Tree.planted(ROOT), ROOT
     for seed in range(800):
         tip = child(tip, seed)
@@ -242,34 +238,3 @@ def test_a_thousand_turns_on_two_hundred_branches_stay_quick() -> None:
         tree = tree.append(child(tree[line[seed * 4]], 5_000 + seed))
     assert len(tree.turns) == 1_000 and len(tree.branches) == 200
     assert max(tree.lanes().values()) == 199 and max(tree.depths().values()) == 800
-    for id in list(tree.turns)[-60:-20]:
-        tree = tree.trash(id)
-    tree = tree.jump(tip.id)
-    cut = tree.trash(line[400])
-    chain = (child(tip, 7_000), child(child(tip, 7_000), 7_001))
-    calls: dict[str, Callable[[], object]] = {
-        "undo": tree.undo,
-        "redo": tree.undo().redo,
-        "jump": lambda: tree.jump(line[1]),
-        "append": lambda: tree.append(chain[0]),
-        "adopt": lambda: tree.adopt(chain),
-        "branch": tree.branch_here,
-        "rename": lambda: tree.rename_branch("main", "other"),
-        "trash": lambda: tree.trash(line[400]),
-        "restore": lambda: cut.restore(line[400]),
-        "ancestor": lambda: tree.ancestor(tip.id, line[700]),
-        "lanes": tree.lanes,
-        "depths": tree.depths,
-        "sizes in the trash": lambda: [tree.size_of(trashed) for trashed in tree.trashed],
-    }
-    took = {name: min(_seconds(call) for _ in range(3)) for name, call in calls.items()}
-    print(", ".join(f"{name} {1_000 * seconds:.2f} ms" for name, seconds in took.items()))
-    assert max(took.values()) < 0.02, took
-
-
-def _seconds(call: Callable[[], object]) -> float:
-    begin = time.perf_counter()
-    result = call()
-    if isinstance(result, Tree):
-        assert result.visible and result.lanes()
-    return time.perf_counter() - begin
