@@ -27,6 +27,8 @@ OTHER_TAB = (
     "Do it again if you still want it, or stand on an earlier turn and branch."
 )
 OUR_FAULT = "Something went wrong inside the studio; your turns are safe. Try again; the server's log has the details."
+UNDO = "Undo"
+NO_TURNS = "Between 1 and {most} turns can be run together, each with its two texts. Split the sentence again."
 NOT_UPLOADED = "The picture did not arrive. Choose the file again."
 
 LABELS = {
@@ -51,6 +53,7 @@ LABELS = {
     "strength": "Strength",
     "blend_latents": "Hold the kept part",
     "paste_back": "Paste kept pixels back",
+    "residual": "Undo small changes",
 }
 """Settings whose name alone would puzzle; others show their name with spaces."""
 
@@ -65,6 +68,11 @@ def quality(name: str, seconds: float | None) -> str:
     if seconds is None:
         return QUALITIES[name]
     return f"{QUALITIES[name]} {seconds:.0f} s" if seconds >= 1 else f"{QUALITIES[name]} {seconds:.1f} s"
+
+
+def in_trash(name: str) -> str:
+    """A notice for a session that was just put there."""
+    return f"“{name}” is in the trash."
 
 
 def also_open(others: int) -> str:
