@@ -113,8 +113,12 @@ class _Reader:
         side = max(self.extent.width, self.extent.height)
         points = []
         for item in self.items(raw.get("points"), "points of a stroke", MOST_STROKE_POINTS):
-            x, y = (item.get("x"), item.get("y")) if isinstance(item, dict) else self.items(item, "coordinates", 2)
-            points.append(Point(self.number(x, "x", -side, 2 * side), self.number(y, "y", -side, 2 * side)))
+            at = [item.get("x"), item.get("y")] if isinstance(item, dict) else self.items(item, "coordinates", 2)
+            if len(at) != 2:
+                raise BadRequest(f"a point of a stroke has two coordinates; got {at!r:.40}")
+            points.append(
+                Point(*(self.number(value, name, -side, 2 * side) for name, value in zip("xy", at, strict=True)))
+            )
         return Stroke(
             tuple(points),
             self.number(raw.get("radius"), "a stroke's radius", 0.5, LARGEST_RADIUS),

@@ -138,4 +138,5 @@ class Turn:
         named = [self.picture, self.outcome.background_reference]
         if self.request is not None:
             named += [self.request.mask, self.request.background_reference, self.request.subject_reference]
+            named.append(self.request.prompts.get("uploaded"))
         return frozenset(digest for digest in named if digest is not None)

@@ -68,7 +68,8 @@ class Session:
         self._extent = Extent(record.width, record.height)
         self._record = record
         self._draft = draft_from_json(record.panel["draft"])
-        self._selections = Selections.from_json(record.panel["selections"], self._extent)
+        steps = record.panel.get("selections")  # a session file has none
+        self._selections = Selections() if steps is None else Selections.from_json(steps, self._extent)
         # Masks that a page may still be fetching when the next one replaces them.
         self._replaced: deque[str] = deque(maxlen=REPLACED_MASKS)
         self._asked = 0  # counts requests for a mask: an answer that was overtaken is dropped

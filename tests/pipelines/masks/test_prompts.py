@@ -63,6 +63,7 @@ def test_any_other_json_is_read_or_refused(data: object) -> None:
         ({"clicks": [{"x": 1, "y": 1}] * (MOST_CLICKS + 1)}, "at most 64 clicks are taken; got 65"),
         ({"box": {"left": 9, "top": 0, "right": 9, "bottom": 5}}, "right edge"),
         ({"strokes": [{"points": [[1, 1]], "radius": LARGEST_RADIUS + 1}]}, "between 0.5 and 512"),
+        ({"strokes": [{"points": [[1]], "radius": 3}]}, "two coordinates; got .1."),
         ({"grow": 201}, "between -200 and 200"),
         ({"uploaded": "../../etc/passwd"}, "64-digit digest"),
         ({"clicks": [{"x": 1, "y": 1, "z": 1}]}, "only the fields include, x, y"),
