@@ -11,13 +11,18 @@ import typer
 
 from pipelines.errors import PipelineError
 from studio.cli.bench import bench
+from studio.cli.demo import demo_session
 from studio.cli.edit import edit
 from studio.cli.methods import methods
 from studio.cli.models import models
+from studio.cli.replay import replay
 from studio.cli.report import EXIT_REFUSED, say
 from studio.cli.segment import segment
 from studio.cli.serve import serve
+from studio.cli.sessions import export, import_session, sessions
 from studio.cli.speed import speed
+from studio.cli.split import split
+from studio.cli.swap import swap
 from studio.errors import UserError
 
 app = typer.Typer(
@@ -27,8 +32,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (serve, edit, segment, models, methods, bench, speed):
+for command in (serve, edit, segment, split, swap, replay, export, models, methods, bench, speed, demo_session):
     app.command()(command)
+app.command("import")(import_session)
+app.add_typer(sessions)
 
 
 def version() -> str:

@@ -19,21 +19,36 @@ from studio.cli.report import say
 from studio.settings import Settings
 
 DEFAULTS = Settings()
+SESSION_SUFFIX = ".palimpsest"
 
 
-def _checked_out(path: Path) -> Path:
+def writable(path: Path | None) -> Path | None:
     """Refuse a file that cannot be written before a minute is spent on its contents."""
-    if path.suffix.lower() != ".png":
-        raise typer.BadParameter(f"a PNG file is written, so the name must end in .png; got {path.name!r}")
-    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+    if path is not None and (not path.parent.is_dir() or not os.access(path.parent, os.W_OK)):
         raise typer.BadParameter(f"the folder {path.parent} does not exist or cannot be written to")
     return path
+
+
+def _writable_png(path: Path) -> Path:
+    if path.suffix.lower() != ".png":
+        raise typer.BadParameter(f"a PNG file is written, so the name must end in .png; got {path.name!r}")
+    writable(path)
+    return path
+
+
+def writable_session(path: Path | None) -> Path | None:
+    """The same for a session file."""
+    if path is not None and path.suffix.lower() != SESSION_SUFFIX:
+        raise typer.BadParameter(
+            f"a session file is written, so the name must end in {SESSION_SUFFIX}; got {path.name!r}"
+        )
+    return writable(path)
 
 
 Image = Annotated[
     Path, typer.Option("--image", help="The picture: PNG, JPEG or WebP.", exists=True, dir_okay=False, readable=True)
 ]
-Out = Annotated[Path, typer.Option("--out", help="The file to write, a PNG.", callback=_checked_out, dir_okay=False)]
+Out = Annotated[Path, typer.Option("--out", help="The file to write, a PNG.", callback=_writable_png, dir_okay=False)]
 MaskFile = Annotated[
     Path | None,
     typer.Option(
@@ -64,6 +79,13 @@ Models = Annotated[
     ),
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")]
+Data = Annotated[Path, typer.Option("--data", help="The folder that keeps sessions and pictures.", file_okay=False)]
+SessionFile = Annotated[
+    Path, typer.Argument(help="A session file (.palimpsest).", exists=True, dir_okay=False, readable=True)
+]
+Branch = Annotated[
+    str | None, typer.Option("--branch", help="The branch to count turns along; by default the one that was open.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 
 

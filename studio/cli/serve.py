@@ -8,22 +8,19 @@ import os
 import sys
 import webbrowser
 from dataclasses import replace
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from studio.app import build_studio
-from studio.cli.options import DEFAULTS, Device, Model, Models, SegmenterName, settings_from
+from studio.cli.options import DEFAULTS, Data, Device, Model, Models, SegmenterName, settings_from
 from studio.cli.report import say
 
 
 def serve(
     port: Annotated[int, typer.Option(help="0 takes a free one.", min=0, max=65_535)] = DEFAULTS.port,
     host: Annotated[str, typer.Option(help="The address to listen at; others can reach only 0.0.0.0.")] = DEFAULTS.host,
-    data: Annotated[
-        Path, typer.Option(help="The folder that keeps sessions and pictures.", file_okay=False)
-    ] = DEFAULTS.data,
+    data: Data = DEFAULTS.data,
     model: Model = DEFAULTS.model,
     segmenter: SegmenterName = DEFAULTS.segmenter,
     models: Models = [],  # noqa: B006  typer copies it

@@ -15,6 +15,7 @@ import pytest
 from pipelines.pictures import encode_mask, encode_png
 from studio.cli.main import main
 from tests.pipelines.conftest import write_tiny_model
+from tests.studio.cli import saved
 
 
 @dataclass(frozen=True)
@@ -56,19 +57,36 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def photo_png() -> bytes:
+    return encode_png(np.random.default_rng(0).integers(0, 256, (32, 40, 3), dtype=np.uint8))
+
+
+def subject_png() -> bytes:
+    mask = np.zeros((32, 40), np.bool_)
+    mask[8:20, 14:26] = True
+    return encode_mask(mask)
+
+
 @pytest.fixture
 def photo(tmp_path: Path) -> Path:
     """A picture of 40 x 32 pixels."""
     path = tmp_path / "photo.png"
-    path.write_bytes(encode_png(np.random.default_rng(0).integers(0, 256, (32, 40, 3), dtype=np.uint8)))
+    path.write_bytes(photo_png())
     return path
 
 
 @pytest.fixture
 def subject(tmp_path: Path) -> Path:
     """A mask for `photo`."""
-    mask = np.zeros((32, 40), np.bool_)
-    mask[8:20, 14:26] = True
     path = tmp_path / "subject.png"
-    path.write_bytes(encode_mask(mask))
+    path.write_bytes(subject_png())
+    return path
+
+
+@pytest.fixture(scope="session")
+def session_file(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A session of `photo`: three turns on the main line, and one on a branch that leaves after the first."""
+    folder = tmp_path_factory.mktemp("session-file")
+    path = folder / "dog.palimpsest"
+    saved.make(tiny, photo_png(), subject_png(), folder / "data", path)
     return path

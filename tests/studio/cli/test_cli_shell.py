@@ -20,7 +20,10 @@ from studio.settings import Settings
 from tests.studio.cli.conftest import Run
 
 ROOT = Path(__file__).resolve().parents[3]
-COMMANDS = ("serve", "edit", "segment", "models", "methods", "bench", "speed")
+COMMANDS = (
+    *("serve", "edit", "segment", "split", "swap", "replay", "sessions", "export", "import"),
+    *("models", "methods", "bench", "speed", "demo-session"),
+)
 
 
 def test_models_says_what_can_be_used_and_why_the_rest_cannot(run: Run, tiny: Path, tmp_path: Path) -> None:

@@ -1,0 +1,192 @@
+"""``sessions``, ``export`` and ``import``: what a data folder holds, and the way out of it and into it."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pipelines.pictures import decode
+from studio.cli import options
+from studio.cli.opened import adopted, line_of, numbered, opened, write_session
+from studio.cli.report import answer, say, table, write
+from studio.errors import UnknownSession
+from studio.session.sessions import SessionSummary
+from studio.settings import Settings
+from studio.store.archive import read_archive
+from studio.store.blobs import Blobs
+from studio.store.files import Files
+from studio.store.store import Record
+
+ANIMATION_SECONDS = 4.0
+
+sessions = typer.Typer(name="sessions", help="List the sessions, or rename, copy and trash one.")
+
+Id = Annotated[str, typer.Argument(help="The session's id, from `sessions`.")]
+
+
+class ExportFormat(StrEnum):
+    """What a turn, or the whole session, can be exported as."""
+
+    PNG = "png"
+    JPEG = "jpeg"
+    WEBP = "webp"
+    ORA = "ora"
+    """OpenRaster: background plate, subject and mask as layers."""
+    PSD = "psd"
+    """The same for Photoshop."""
+    GIF = "gif"
+    """An animation from the original to the turn."""
+    WEBP_ANIMATION = "webp-animation"
+    PALIMPSEST = "palimpsest"
+    """The whole session."""
+
+
+@sessions.callback(invoke_without_command=True)
+def listing(
+    context: typer.Context,
+    search: Annotated[str, typer.Option(help="Words that all occur in the name or the texts of the turns.")] = "",
+    trash: Annotated[bool, typer.Option("--trash", help="List what is in the trash.")] = False,
+    data: options.Data = options.DEFAULTS.data,
+    as_json: options.Json = False,
+) -> None:
+    """List the sessions, or rename, copy and trash one."""
+    if context.invoked_subcommand is not None:
+        if search or trash or as_json or data != options.DEFAULTS.data:
+            raise typer.BadParameter(f"options come after the command: sessions {context.invoked_subcommand} ...")
+        return
+    with opened(Settings(), data) as studio:
+        found = studio.sessions.list(search, trash)
+    rows = [(s.sid, s.name, str(s.turns), moment(s.saved_at)) for s in found]
+    answer(as_json, [in_json(s) for s in found], lambda: table([("SESSION", "NAME", "TURNS", "SAVED"), *rows]))
+
+
+@sessions.command()
+def rename(
+    session: Id,
+    name: Annotated[str, typer.Argument(help="The new name.")],
+    data: options.Data = options.DEFAULTS.data,
+) -> None:
+    """Call a session something else."""
+    with opened(Settings(), data) as studio:
+        studio.sessions.rename(session, name)
+        say(f"{session} is called {studio.sessions.get(session).view().name!r} now")
+
+
+@sessions.command()
+def duplicate(session: Id, data: options.Data = options.DEFAULTS.data) -> None:
+    """Copy a session; prints the id of the copy."""
+    with opened(Settings(), data) as studio:
+        copy = studio.sessions.duplicate(session).sid
+    answer(False, {}, lambda: [copy])
+
+
+@sessions.command()
+def trash(session: Id, data: options.Data = options.DEFAULTS.data) -> None:
+    """Put a session into the trash; `restore` brings it back."""
+    with opened(Settings(), data) as studio:
+        studio.sessions.trash(session)
+    say(f"{session} is in the trash; launch.py sessions restore {session} brings it back")
+
+
+@sessions.command()
+def restore(session: Id, data: options.Data = options.DEFAULTS.data) -> None:
+    """Bring a session back from the trash."""
+    with opened(Settings(), data) as studio:
+        studio.sessions.restore(session)
+    say(f"{session} is back")
+
+
+def export(
+    source: Annotated[str, typer.Argument(help="A session file, or the id of a session.", metavar="ID_OR_FILE")],
+    to: Annotated[ExportFormat, typer.Option("--to", help="The kind of file.")],
+    out: Annotated[Path, typer.Option("--out", help="The file to write.", callback=options.writable, dir_okay=False)],
+    turn: Annotated[
+        int | None, typer.Option("--turn", help="Number of the turn; by default the one stood on.", min=0)
+    ] = None,
+    branch: options.Branch = None,
+    metadata: Annotated[bool, typer.Option(help="Put the recipe into a PNG, JPEG or WebP.")] = True,
+    data: options.Data = options.DEFAULTS.data,
+    as_json: options.Json = False,
+) -> None:
+    """Write a turn, an animation or a session.
+
+    A turn as a picture (png, jpeg, webp) or with layers (ora, psd); the way from the original to it as an animation
+    (gif, webp-animation); the whole session as a file that any studio can import (palimpsest).
+    """
+    with session_of(source, data) as (record, pictures):
+        line = line_of(record.tree, branch)
+        chosen = (
+            record.tree.current
+            if turn is None and branch is None
+            else numbered(line, len(line) - 1 if turn is None else turn)
+        )
+        if to is ExportFormat.PALIMPSEST:
+            write_session(out, record, pictures)
+        else:
+            write(out, exported(record, chosen, pictures, to, metadata))
+    told = {"out": str(out), "format": to, "turn": chosen, "bytes": out.stat().st_size}
+    answer(as_json, told, lambda: [f"{out}: {told['bytes']} bytes"])
+
+
+@contextmanager
+def session_of(source: str, data: Path) -> Iterator[tuple[Record, Blobs]]:
+    """The session that a file or an id stands for, with its pictures. A file needs no data folder."""
+    if Path(source).is_file():
+        with tempfile.TemporaryDirectory(prefix="palimpsest-") as folder:
+            pictures = Blobs(Path(folder), ".png", Files())
+            yield read_archive(Path(source), pictures), pictures
+        return
+    with opened(Settings(), data) as studio:
+        record = studio.store.load(source)
+        if record is None:
+            raise UnknownSession(f"{source!r:.80} is neither a file nor the id of a session; `sessions` lists the ids")
+        yield record, studio.pictures
+
+
+def exported(record: Record, turn: str, pictures: Blobs, to: ExportFormat, metadata: bool) -> bytes:
+    """The file of one turn, or of the way to it."""
+    from studio.exports.layers import openraster, psd, turn_layers  # its library takes a while, and few exports need it
+    from studio.exports.pictures import PictureFormat, export_picture, recipe
+    from studio.exports.strip import StripFormat, animated_strip
+
+    tree = record.tree
+    match to:
+        case ExportFormat.ORA | ExportFormat.PSD:
+            picture, layers = turn_layers(tree, turn, pictures)
+            return (openraster if to is ExportFormat.ORA else psd)(layers, picture)
+        case ExportFormat.GIF | ExportFormat.WEBP_ANIMATION:
+            line = [decode(pictures.get(tree[id].picture)).picture for id in tree.line(turn)]
+            return animated_strip(line, ANIMATION_SECONDS, StripFormat(to.removesuffix("-animation")))
+        case _:
+            own = recipe(record, turn) if metadata else None
+            return export_picture(decode(pictures.get(tree[turn].picture)).picture, PictureFormat(to), own)
+
+
+def import_session(
+    file: options.SessionFile, data: options.Data = options.DEFAULTS.data, as_json: options.Json = False
+) -> None:
+    """Take a session file into the data folder.
+
+    It is checked whole first, and refused whole where anything is wrong. Prints the id that it is given.
+    """
+    with opened(Settings(), data) as studio:
+        view = adopted(studio, read_archive(file, studio.pictures)).view()
+    told = {"session": view.sid, "name": view.name, "turns": len(view.turns) - 1}
+    answer(as_json, told, lambda: [f"{view.sid}  {view.name}, {told['turns']} turns"])
+
+
+def in_json(summary: SessionSummary) -> dict[str, Any]:
+    """One session for a program; times in seconds since 1970."""
+    return {"session": summary.sid, "name": summary.name, "turns": summary.turns, "saved_at": summary.saved_at}
+
+
+def moment(seconds: float) -> str:
+    """A time in this machine's zone."""
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
