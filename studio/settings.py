@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
@@ -30,6 +32,32 @@ def default_model_folders(environment: Mapping[str, str] = os.environ) -> tuple[
     return (ASSETS / "models", *extra)
 
 
+class Gallery(StrEnum):
+    """Whose sessions a page lists. A session's id is all that is needed to open it, so a list is a bunch of keys."""
+
+    AUTO = "auto"
+    """All where only this machine can reach the studio, else own."""
+    ALL = "all"
+    """Every session of the data folder."""
+    OWN = "own"
+    """Those that were opened in the same browser, which remembers their ids."""
+
+
+def default_gallery(environment: Mapping[str, str] = os.environ) -> Gallery:
+    """``PALIMPSEST_GALLERY``: ``all``, ``own`` or, as without it, ``auto``. Behind a proxy say which: the studio then
+    listens to its own machine only, and yet strangers come. A word that is none of these lists the fewest."""
+    given = environment.get("PALIMPSEST_GALLERY", Gallery.AUTO).strip().lower()
+    return Gallery(given) if given in list(Gallery) else Gallery.OWN
+
+
+def is_loopback(host: str) -> bool:
+    """True when only this machine can reach `host`."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 @dataclass(frozen=True)
 class Settings:
     """What can be set for the whole studio. Everything has a default; the command line overrides field by field."""
@@ -47,5 +75,11 @@ class Settings:
     """Largest uploaded file, in MB."""
     queue_limit: int = 32
     """Jobs that may wait for the device, all sessions together."""
+    gallery: Gallery = field(default_factory=default_gallery)
     warm_up: bool = True
     """Load the default model in the background after start, so that the first click and run are quick."""
+
+    @property
+    def lists_all(self) -> bool:
+        """Whether the gallery shows every session to everybody."""
+        return self.gallery is Gallery.ALL or (self.gallery is Gallery.AUTO and is_loopback(self.host))

@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
-import unicodedata
-from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import quote
 
 from fastapi import HTTPException, Response
 from fastapi.responses import JSONResponse
@@ -19,13 +16,13 @@ from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute
 
 from pipelines.pictures import decode, thumbnail
+from studio.api.answers import KEEP, NOT_KEPT, found, headers
 from studio.app import Studio
-from studio.errors import UserError
 
 LARGEST_THUMBNAIL = 1024
 """Pixels a side."""
-KEEP = "private, max-age=31536000, immutable"
-"""A digest names one picture for ever."""
+COVER = 320
+"""Pixels a side of a session's picture in a list."""
 
 
 def routes(studio: Studio, examples: Path) -> list[BaseRoute]:
@@ -42,15 +39,24 @@ def routes(studio: Studio, examples: Path) -> list[BaseRoute]:
 
     def picture(sid: str, digest: str, side: int | None = None, download: str | None = None) -> Response:
         """A picture of a session as PNG, or as a JPEG of at most `side` pixels."""
-        data = _found(lambda: studio.sessions.get(sid).picture_bytes(digest))
+        data = found(lambda: studio.sessions.get(sid).picture_bytes(digest))
         return sized(data, side, download)
+
+    def cover(sid: str, digest: str) -> Response:
+        """What stands for a session in a list, also for one in the trash; `digest` only tells browsers when it is
+        another picture."""
+        now = studio.store.cover(sid)
+        if now is None:
+            raise HTTPException(404)
+        data = found(lambda: studio.pictures.get(now))
+        return _image(small(data, COVER), "image/jpeg", keep=KEEP if digest == now else NOT_KEPT)
 
     def preview(sid: str, number: int) -> Response:  # noqa: ARG001  part of the address
         """The latest picture of the running job; `number` only keeps browsers from showing an older one."""
-        data = _found(lambda: studio.sessions.get(sid).preview() or b"")
+        data = found(lambda: studio.sessions.get(sid).preview() or b"")
         if not data:
             return Response(status_code=204)  # the run ended since the page heard of this preview: no error
-        return _image(data, "image/jpeg", keep="no-store")
+        return _image(data, "image/jpeg", keep=NOT_KEPT)
 
     def example(example_id: str, side: int | None = None) -> Response:
         """The picture of an example."""
@@ -65,28 +71,12 @@ def routes(studio: Studio, examples: Path) -> list[BaseRoute]:
 
     return [
         APIRoute("/studio/picture/{sid}/{digest}.png", picture, methods=["GET"], include_in_schema=False),
+        APIRoute("/studio/cover/{sid}/{digest}.jpg", cover, methods=["GET"], include_in_schema=False),
         APIRoute("/studio/preview/{sid}/{number}.jpg", preview, methods=["GET"], include_in_schema=False),
         APIRoute("/studio/example/{example_id}.png", example, methods=["GET"], include_in_schema=False),
         APIRoute("/studio/health", health, methods=["GET"], include_in_schema=False),
     ]
 
 
-def _found(read: Callable[[], bytes]) -> bytes:
-    """What `read` gives; everything a person could act on becomes the same 404, so that ids cannot be probed."""
-    try:
-        return read()
-    except UserError:
-        raise HTTPException(404) from None
-
-
 def _image(data: bytes, kind: str, name: str | None = None, keep: str = KEEP) -> Response:
-    headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": keep}
-    if name is not None:
-        headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(_file_name(name))}"
-    return Response(data, media_type=kind, headers=headers)
-
-
-def _file_name(name: str) -> str:
-    """`name` with what file systems and headers do not take replaced."""
-    kept = (c if c.isalnum() or c in " .-_()" else "-" for c in unicodedata.normalize("NFC", name))
-    return "".join(kept).strip(" .")[:120] or "picture.png"
+    return Response(data, media_type=kind, headers=headers(name, keep))

@@ -269,6 +269,14 @@ class Store:
         with storing(), Transaction(self.engine) as transaction:
             return tuple(Summary(*row) for row in transaction.execute(query))
 
+    def cover(self, sid: str) -> str | None:
+        """Digest of the picture that stands for the session `sid` in a list, trashed or not; ``None`` without one."""
+        query = select(TurnRow.picture).join(
+            SessionRow, (SessionRow.sid == TurnRow.sid) & (SessionRow.current == TurnRow.id)
+        )
+        with storing(), Transaction(self.engine) as transaction:
+            return transaction.scalar(query.where(SessionRow.sid == sid))
+
     def trashed(self) -> frozenset[str]:
         """Ids of the sessions in the trash."""
         with storing(), Transaction(self.engine) as transaction:

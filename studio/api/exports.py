@@ -1,0 +1,168 @@
+"""Gives out turns and sessions as files, made when they are asked for: picture, layers, animation, session file.
+
+Every answer is a file to be saved, of the type that its address names.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import BinaryIO, overload
+
+from fastapi import HTTPException, Response
+from fastapi.responses import StreamingResponse
+from fastapi.routing import APIRoute
+from starlette.routing import BaseRoute
+
+from pipelines.contract import Picture
+from pipelines.pictures import decode
+from studio.api.answers import NOT_KEPT, found, headers
+from studio.app import Studio
+from studio.exports.layers import openraster, psd, turn_layers
+from studio.exports.pictures import PictureFormat, export_picture, recipe
+from studio.exports.strip import StripFormat, animated_strip
+from studio.store.archive import write_archive
+from studio.store.blobs import Blobs
+from studio.store.store import Record
+
+ARCHIVE = "application/zip"
+SECONDS_A_TURN, LONGEST = 1.2, 12.0
+"""Seconds of the animation for each of its pictures, and of all of it."""
+CHUNK = 2**18
+"""Bytes."""
+PICTURES = (".png", ".jpg", ".jpeg", ".webp")
+"""What the name of a session that was made from a file may end with."""
+
+
+@dataclass(frozen=True)
+class Export:
+    """One kind of file that is made of a turn."""
+
+    media_type: str
+    called: str
+    """What follows the session's name; ``{turn}`` becomes ``turn 3``."""
+    make: Callable[[Studio, Record, str], bytes]
+
+
+def _picture(file_format: PictureFormat, with_recipe: bool) -> Callable[[Studio, Record, str], bytes]:
+    def make(studio: Studio, record: Record, turn: str) -> bytes:
+        picture = decode(studio.pictures.get(record.tree[turn].picture)).picture
+        return export_picture(picture, file_format, recipe(record, turn) if with_recipe else None)
+
+    return make
+
+
+def _strip(file_format: StripFormat) -> Callable[[Studio, Record, str], bytes]:
+    def make(studio: Studio, record: Record, turn: str) -> bytes:
+        line = record.tree.line(turn)
+        pictures = _Pictures([record.tree[id].picture for id in line], studio.pictures)
+        return animated_strip(pictures, min(LONGEST, SECONDS_A_TURN * len(line)), file_format)
+
+    return make
+
+
+EXPORTS = {
+    "recipe.png": Export("image/png", " - {turn}.png", _picture(PictureFormat.PNG, True)),
+    "plain.png": Export("image/png", " - {turn}.png", _picture(PictureFormat.PNG, False)),
+    "plain.jpg": Export("image/jpeg", " - {turn}.jpg", _picture(PictureFormat.JPEG, False)),
+    "plain.webp": Export("image/webp", " - {turn}.webp", _picture(PictureFormat.WEBP, False)),
+    "layers.ora": Export(
+        "image/openraster",
+        " - {turn} layers.ora",
+        lambda studio, record, turn: _layered(openraster, studio, record, turn),
+    ),
+    "layers.psd": Export(
+        "image/vnd.adobe.photoshop",
+        " - {turn} layers.psd",
+        lambda studio, record, turn: _layered(psd, studio, record, turn),
+    ),
+    "strip.webp": Export("image/webp", " - before to after.webp", _strip(StripFormat.WEBP)),
+    "strip.gif": Export("image/gif", " - before to after.gif", _strip(StripFormat.GIF)),
+}
+"""By the last part of the address."""
+
+
+def _layered(write: Callable[..., bytes], studio: Studio, record: Record, turn: str) -> bytes:
+    picture, layers = turn_layers(record.tree, turn, studio.pictures)
+    return write(layers, picture)
+
+
+class _Pictures(Sequence[Picture]):
+    """Pictures that are decoded when they are looked at: of a long line only a few are."""
+
+    def __init__(self, digests: Sequence[str], pictures: Blobs) -> None:
+        self._digests, self._pictures = digests, pictures
+
+    def __len__(self) -> int:
+        return len(self._digests)
+
+    @overload
+    def __getitem__(self, place: int) -> Picture: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Picture]: ...
+    def __getitem__(self, place: int | slice) -> Picture | Sequence[Picture]:
+        if isinstance(place, slice):
+            return _Pictures(self._digests[place], self._pictures)
+        return decode(self._pictures.get(self._digests[place])).picture
+
+
+def routes(studio: Studio) -> list[BaseRoute]:
+    """The routes of all downloads but that of the bare picture."""
+
+    def stored(sid: str) -> Record:
+        """As it was saved last, which every change is before it takes effect."""
+        studio.sessions.get(sid)  # knows what is in the trash
+        record = studio.store.load(sid)
+        if record is None:
+            raise HTTPException(404)
+        return record
+
+    def export(sid: str, turn: str, kind: str) -> Response:
+        """A turn of a session as one of `EXPORTS`."""
+        wanted = EXPORTS.get(kind)
+        if wanted is None:
+            raise HTTPException(404)
+        record = found(lambda: stored(sid))
+        data = found(lambda: wanted.make(studio, record, turn))
+        name = _stem(record.name) + wanted.called.format(turn=_called(record, turn))
+        return Response(data, media_type=wanted.media_type, headers=headers(name, NOT_KEPT))
+
+    def session(sid: str) -> Response:
+        """The whole session as one file."""
+        record = found(lambda: stored(sid))
+        file = tempfile.TemporaryFile()  # noqa: SIM115  closed when it was sent
+        try:
+            found(lambda: write_archive(record, studio.pictures, file))
+        except BaseException:
+            file.close()
+            raise
+        size = str(file.tell())
+        name = f"{_stem(record.name)}.palimpsest"
+        return StreamingResponse(
+            _chunks(file), media_type=ARCHIVE, headers={**headers(name, NOT_KEPT), "Content-Length": size}
+        )
+
+    return [
+        APIRoute("/studio/export/{sid}/{turn}/{kind}", export, methods=["GET"], include_in_schema=False),
+        APIRoute("/studio/session/{sid}.palimpsest", session, methods=["GET"], include_in_schema=False),
+    ]
+
+
+def _chunks(file: BinaryIO) -> Iterator[bytes]:
+    with file:
+        file.seek(0)
+        while chunk := file.read(CHUNK):
+            yield chunk
+
+
+def _stem(name: str) -> str:
+    """A session's name without the ending of the picture that it was made from."""
+    path = PurePath(name)
+    return name[: -len(path.suffix)] if path.suffix.lower() in PICTURES and path.stem else name
+
+
+def _called(record: Record, turn: str) -> str:
+    number = len(record.tree.line(turn)) - 1
+    return f"turn {number}" if number else "original"

@@ -1,0 +1,138 @@
+"""What comes down is read back; what is not a session's own is not found."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Callable, Iterator
+from urllib.parse import unquote
+
+import numpy as np
+import pytest
+from fastapi import FastAPI
+from PIL import Image
+from starlette.testclient import TestClient
+
+from pipelines.contract import Quality, Scope
+from pipelines.masks.prompts import Click, MaskPrompts
+from pipelines.pictures import decode
+from studio.api import exports, pictures
+from studio.app import Studio
+from studio.exports.pictures import read_recipe
+from studio.session.session import Session
+from studio.session.view import Draft
+from studio.store.archive import read_archive
+
+
+@pytest.fixture
+def client(studio: Studio) -> Iterator[TestClient]:
+    app = FastAPI(routes=[*pictures.routes(studio, studio.settings.examples), *exports.routes(studio)])
+    with TestClient(app) as client:
+        yield client
+
+
+@pytest.fixture
+def session(studio: Studio, upload: bytes, wait_until: Callable[..., None]) -> Session:
+    """One turn after the original."""
+    session = studio.sessions.create(upload, "stripes.png")
+    session.set_prompts(MaskPrompts(clicks=(Click(20, 10, include=True),)))
+    session.set_draft(Draft(quality=Quality.DRAFT, subject="a blue dog", scope=Scope.SUBJECT))
+    session.start()
+    wait_until(lambda: bool(session.view().staged))
+    session.accept(0)
+    return session
+
+
+def export(client: TestClient, session: Session, kind: str, turn: int = -1) -> bytes:
+    answer = client.get(f"/studio/export/{session.sid}/{session.view().turns[turn].id}/{kind}")
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == exports.EXPORTS[kind].media_type
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["content-disposition"].startswith("attachment; ")
+    return answer.content
+
+
+def test_pictures_come_down_with_and_without_their_recipe(client: TestClient, session: Session, studio: Studio) -> None:
+    shown = decode(studio.pictures.get(session.view().turns[-1].picture)).picture
+    with_recipe, without = export(client, session, "recipe.png"), export(client, session, "plain.png")
+    assert (decode(with_recipe).picture == shown).all() and (decode(without).picture == shown).all()
+    told = read_recipe(with_recipe)
+    assert told is not None and told["turns"][-1]["request"]["subject"] == "a blue dog"
+    assert session.sid not in with_recipe.decode("latin-1"), "an id is a key"
+    for kind in ("plain.png", "plain.jpg", "plain.webp"):
+        assert read_recipe(export(client, session, kind)) is None
+    assert [Image.open(io.BytesIO(export(client, session, f"plain.{f}"))).format for f in ("jpg", "webp")] == [
+        "JPEG",
+        "WEBP",
+    ]
+
+
+def test_layers_hold_the_turns_picture(client: TestClient, session: Session, studio: Studio) -> None:
+    shown = decode(studio.pictures.get(session.view().turns[-1].picture)).picture
+    with zipfile.ZipFile(io.BytesIO(export(client, session, "layers.ora"))) as ora:
+        assert ora.namelist()[0] == "mimetype"
+        assert (decode(ora.read("mergedimage.png")).picture == shown).all()
+    assert (np.asarray(Image.open(io.BytesIO(export(client, session, "layers.psd"))).convert("RGB")) == shown).all()
+
+
+@pytest.mark.parametrize("kind", ["strip.webp", "strip.gif"])
+def test_the_animation_runs_from_before_to_after(client: TestClient, session: Session, kind: str) -> None:
+    moving = Image.open(io.BytesIO(export(client, session, kind)))
+    assert getattr(moving, "n_frames", 1) > 2
+    told = client.get(f"/studio/export/{session.sid}/{session.view().turns[0].id}/{kind}")
+    assert told.status_code == 409 and "make an edit first" in told.json()["detail"]
+
+
+def test_the_session_file_is_the_session(client: TestClient, session: Session, studio: Studio) -> None:
+    answer = client.get(f"/studio/session/{session.sid}.palimpsest")
+    assert answer.headers["content-type"] == exports.ARCHIVE
+    assert int(answer.headers["content-length"]) == len(answer.content)
+    record = read_archive(io.BytesIO(answer.content), studio.pictures)
+    assert [turn.id for turn in record.tree.turns.values()] == [turn.id for turn in session.view().turns]
+    assert record.sid != session.sid
+
+
+@pytest.mark.parametrize(
+    ("name", "called"),
+    [
+        ("stripes.png", "stripes - turn 1.jpg"),
+        ("a/b\u202e\r\n", "a-b - turn 1.jpg"),
+        ("v1.2 of it", "v1.2 of it - turn 1.jpg"),
+        ("é" * 120, "é" * 120 + " - turn 1.jpg"),
+    ],
+)
+def test_files_get_a_name_that_can_be_saved(
+    client: TestClient, session: Session, studio: Studio, name: str, called: str
+) -> None:
+    studio.sessions.rename(session.sid, name)
+    answer = client.get(f"/studio/export/{session.sid}/{session.view().turns[-1].id}/plain.jpg")
+    assert unquote(answer.headers["content-disposition"].partition("filename*=UTF-8''")[2]) == called
+
+
+def test_what_is_not_a_sessions_own_is_not_found(
+    client: TestClient, session: Session, studio: Studio, upload: bytes
+) -> None:
+    other = studio.sessions.create_example("duck-on-the-beach")
+    own, foreign = session.view().turns[-1].id, other.view().turns[0].id
+    for address in (
+        f"/studio/export/{session.sid}/{foreign}/plain.png",
+        f"/studio/export/{'0' * 32}/{own}/plain.png",
+        f"/studio/export/{session.sid}/{own}/plain.exe",
+        f"/studio/export/{session.sid}/..%2f..%2fstudio.db/plain.png",
+        f"/studio/session/{'0' * 32}.palimpsest",
+        f"/studio/cover/{'0' * 32}/{session.view().turns[0].picture}.jpg",
+    ):
+        assert client.get(address).status_code == 404, address
+
+
+def test_a_session_in_the_trash_shows_its_cover_and_gives_nothing_out(
+    client: TestClient, session: Session, studio: Studio
+) -> None:
+    turn = session.view().turns[-1]
+    studio.sessions.trash(session.sid)
+    cover = client.get(f"/studio/cover/{session.sid}/{turn.picture}.jpg")
+    assert cover.headers["content-type"] == "image/jpeg" and "immutable" in cover.headers["cache-control"]
+    stale = client.get(f"/studio/cover/{session.sid}/{'0' * 64}.jpg")
+    assert stale.content == cover.content and stale.headers["cache-control"] == "no-store"
+    assert client.get(f"/studio/export/{session.sid}/{turn.id}/plain.png").status_code == 404
+    assert client.get(f"/studio/session/{session.sid}.palimpsest").status_code == 404
