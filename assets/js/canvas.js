@@ -12,7 +12,7 @@ const TABS = [["picture", "Picture"], ["compare", "Before / after"], ["differenc
 const coarse = window.matchMedia("(pointer: coarse)").matches;
 const DRAG = 8; // pixels on the screen from which a click is a box
 
-let tool = "include", tab = "picture", radius = 8, split = 50, against = "parent", peeking = false;
+let tool = "include", tab = "picture", radius = 8, against = "parent", peeking = false;
 let prompts = marks.empty(), count = 0, waiting = null, shownSid = null, drawnMask = null, maskToken = 0;
 let frameSize = { width: 0, height: 0 }, cross = null, gesture = null;
 
@@ -40,17 +40,13 @@ const tools = h("div", { class: "p-tools", role: "toolbar", "aria-label": "Mask 
   h("span", { class: "p-space" }), area);
 
 const base = h("img", { class: "p-base", alt: "", draggable: "false" });
-const over = h("img", { class: "p-over", alt: "", draggable: "false" });
 const difference = h("canvas", { class: "p-difference" });
 const overlay = h("canvas", { class: "p-overlay" });
 const live = h("svg", { class: "p-live", preserveAspectRatio: "none" });
 const dots = h("div", { class: "p-dots" });
 const ring = h("i", { class: "p-ring" });
 const crosshair = h("i", { class: "p-cross" });
-const slider = h("input", { class: "p-slider", type: "range", min: 0, max: 100, step: 1, "aria-label": "Where before ends and after begins",
-  oninput: () => { split = Number(slider.value); drawSplit(); } });
-const edge = h("i", { class: "p-edge" }, h("b", {}, p.icon("handle")));
-const beforeTag = h("span", { class: "p-tag p-left" }), afterTag = h("span", { class: "p-tag p-right" });
+const { over, edge, slider, left: beforeTag, right: afterTag } = p.split("Where before ends and after begins");
 const frame = h("div", { class: "p-frame", tabindex: "0", role: "application" },
   base, over, difference, overlay, live, dots, ring, crosshair, edge, slider, beforeTag, afterTag);
 const chips = h("div", { class: "p-chips", role: "radiogroup", "aria-label": "What the click means" });
@@ -83,7 +79,7 @@ root.append(stage, start);
 
 const busy = () => p.live(p.state.view);
 const stagedNow = () => (p.state.view.staged.length ? p.state.view.staged[Math.min(p.state.picked, p.state.view.staged.length - 1)] : null);
-const canMark = () => p.state.view && !busy() && !stagedNow() && tab === "picture";
+const canMark = () => p.state.view && !p.swap.shows(p.state) && !busy() && !stagedNow() && tab === "picture";
 const step = () => Math.max(1, Math.round(Math.max(p.state.view.width, p.state.view.height) / 128));
 
 /** The picture that is looked at, what came before it, and the mask of the edit between the two. */
@@ -106,7 +102,7 @@ function draw() {
   const starting = !v || p.state.starting;
   start.hidden = !starting;
   stage.hidden = !v;
-  stage.inert = starting;
+  stage.inert = starting || p.swap.shows(p.state);
   back.hidden = !v;
   drawCards();
   if (!v) return;
@@ -144,7 +140,6 @@ function drawPicture(v) {
   slider.hidden = edge.hidden = beforeTag.hidden = afterTag.hidden = over.hidden;
   beforeTag.textContent = s.beforeName;
   afterTag.textContent = s.afterName;
-  drawSplit();
   difference.hidden = legend.hidden = tab !== "difference" || !s.before;
   if (!difference.hidden) drawDifference(s);
 }
@@ -154,13 +149,6 @@ function preview(url) {
   const next = new Image();
   next.onload = () => { if (busy() && p.state.view.job.preview && urls.preview(p.state.view.job.preview) === url) source(base, url); };
   next.src = url;
-}
-
-function drawSplit() {
-  over.style.clipPath = `inset(0 ${100 - split}% 0 0)`;
-  edge.style.left = `${split}%`;
-  slider.value = split;
-  slider.setAttribute("aria-valuetext", `${split} % before`);
 }
 
 let differing = "";

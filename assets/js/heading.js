@@ -1,7 +1,10 @@
 // What the next turn will be called and where it hangs.
 const p = window.palimpsest, { h } = p;
 const title = h("h2", { text: "Turn" }), from = h("span", { class: "p-hint" });
-element.querySelector(".p-root").append(h("div", { class: "p-heading" }, title, from));
+const cost = h("span", { class: "p-hint" });
+const leave = h("button", { type: "button", class: "p-btn", text: "Leave as it was", onclick: () => p.actions.leave() });
+const changing = h("div", { class: "p-changing", role: "status" }, cost, leave);
+element.querySelector(".p-root").append(h("div", { class: "p-heading" }, title, from), changing);
 
 // A text that the turn will not use says so instead of asking for words.
 const EXAMPLES = { subject: "for example: a blue dog", background: "for example: in a forest" };
@@ -28,6 +31,7 @@ document.addEventListener("keydown", (event) => {
 
 p.on(({ view }) => {
   setTimeout(tellKept, 50); // after Gradio has filled the fields
+  changing.hidden = !view || !view.editing;
   const side = document.getElementById("side");
   if (side) side.inert = !view;
   if (!view) {
@@ -36,6 +40,12 @@ p.on(({ view }) => {
     return;
   }
   const now = p.current(view), branches = view.turns.some((t) => t.parent === now.id);
-  title.textContent = `Turn ${now.number + 1}`;
-  from.textContent = `${branches ? "branches off" : "continues from"} ${now.number ? `turn ${now.number}` : "the original"}`;
+  const changed = view.editing && p.turn(view, view.editing.turn);
+  title.textContent = changed ? `Changing turn ${changed.number}` : `Turn ${now.number + 1}`;
+  from.textContent = changed ? changed.label : `${branches ? "branches off" : "continues from"} ${now.number ? `turn ${now.number}` : "the original"}`;
+  from.title = changed ? changed.label : "";
+  if (!changed) return;
+  leave.disabled = p.live(view);
+  const { stale, seconds } = view.editing, took = seconds >= 1 ? `about ${Math.round(seconds)} s` : "about a second";
+  cost.textContent = stale.length ? `${stale.length} later turn${stale.length > 1 ? "s run" : " runs"} again, ${took}; the old ones stay on their branch` : `It runs again, ${took}; the old one stays on its branch`;
 });

@@ -1,7 +1,7 @@
 // The page's memory: the newest message of the server, and who wants to know. Panels draw themselves from it.
 // Everything a person or a file named goes into the document as text, never as markup.
 window.palimpsest = (() => {
-  const state = { sid: null, view: null, settling: false, heard: false, about: { examples: [], methods: {}, upload_limit: 64 }, starting: false, picked: 0 };
+  const state = { sid: null, view: null, settling: false, heard: false, about: { examples: [], methods: {}, upload_limit: 64 }, orders: null, starting: false, picked: 0 };
   const listeners = new Set();
   const actions = {}; // what a shortcut may call: each panel registers its own
 
@@ -21,6 +21,8 @@ window.palimpsest = (() => {
 
   const ICONS = {
     undo: "M5 3 2 6l3 3M2 6h6.5a3.5 3.5 0 0 1 0 7H6", redo: "M11 3l3 3-3 3M14 6H7.5a3.5 3.5 0 0 0 0 7H10", handle: "M6 4 2 8l4 4M10 4l4 4-4 4",
+    swap: "M2 5h11M10 2l3 3-3 3M14 11H3M6 8l-3 3 3 3", more: "M3 8h.01M8 8h.01M13 8h.01", trash: "M2 4h12M6 4V2h4v2M4 4l1 10h6l1-10", orders: "M2 2h12M2 8h8M2 14h4M2 2v12M8 2v6",
+    same: "M3 6h10M3 10h10", little: "M2 6.5c2-2.5 4-2.5 6 0s4 2.5 6 0M2 11c2-2.5 4-2.5 6 0s4 2.5 6 0", matters: "M3 6h10M3 10h10M11 2 5 14",
   };
 
   /** A line drawing of 16 x 16: no font is asked for signs that it may not have. */
@@ -57,6 +59,7 @@ window.palimpsest = (() => {
     else if (message.tick && state.view && message.sid === state.sid) state.view = { ...state.view, job: message.tick.job };
     state.echo = message.echo ?? null;
     state.engine = message.engine ?? state.engine;
+    state.orders = message.orders ?? state.orders;
     if (message.notice && message.notice.text) toast(message.notice.text, message.notice.tone);
     emit();
   }
@@ -73,6 +76,7 @@ window.palimpsest = (() => {
     else if (message.settled || message.echo !== undefined || other) state.settling = false;
     if (other) {
       state.starting = false;
+      state.orders = null;
       const address = new URL(window.location.href);
       address.searchParams.set("session", next.sid);
       window.history.replaceState(null, "", address);

@@ -1,88 +1,287 @@
-// The film: turns as a tree of thumbnails with lines between them, and the facts of the turn that is shown.
-const p = window.palimpsest, { h, urls } = p;
+// The film: turns as a tree of thumbnails with lines between them, what can be done with each, and the facts of the turn
+// that is shown. Of a long timeline only what is near the visible part is in the document.
+const p = window.palimpsest, { h, urls, film } = p;
 const root = element.querySelector(".p-root");
-const LEFT = 14, TOP = 12, PITCH = 138, WIDE = 104, HIGH = 66, SMALL_WIDE = 78, SMALL_HIGH = 44, LANES = 100, LANE = 52;
-const lines = h("svg", { "aria-hidden": "true" }), nodes = h("div", { class: "p-nodes" });
-const strip = h("div", { class: "p-strip", role: "tree", "aria-label": "Timeline of turns", "aria-orientation": "horizontal" }, lines, nodes);
+const EVENTS = ["jump", "edit", "leave", "branch", "adopt", "trash", "cherry_pick", "squash", "revert", "combine", "redo_from_original",
+  "swap", "measure", "restore", "rename_branch", "dismiss", "arrived", "orders"];
+const send = Object.fromEntries(EVENTS.map((name) => [name, (data = {}) => trigger(name, data)]));
+const NEAR = 400; // pixels around the visible part that are drawn as well
+
+const lines = h("path", { class: "p-line" }), stale = h("path", { class: "p-line p-dashed" });
+const svg = h("svg", { "aria-hidden": "true" }, lines, stale);
+const nodes = h("div", { class: "p-nodes", role: "tree", "aria-label": "Timeline of turns", "aria-orientation": "horizontal" });
+const between = h("div", { role: "group", "aria-label": "Does the order of neighbours matter?" });
+const names = h("div", { role: "group", "aria-label": "Names of the branches" });
+const strip = h("div", { class: "p-strip" }, svg, nodes, between, names);
 const empty = h("div", { class: "p-film-empty p-hint", text: "Every turn you keep is laid down here. Click one to go back to it; run from there to branch." });
+const orders = h("button", { type: "button", class: "p-tool", "aria-haspopup": "dialog", onclick: () => p.orders.show(root, orders.getBoundingClientRect(), send) }, p.icon("orders"), h("span", { text: "Orders" }));
+const trashed = h("span", { text: "Trash" });
+const trash = h("button", { type: "button", class: "p-tool", "aria-haspopup": "dialog", onclick: () => p.trash.show(root, trash.getBoundingClientRect(), send) }, p.icon("trash"), trashed);
+const rail = h("div", { class: "p-rail", role: "toolbar", "aria-label": "Timeline", "aria-orientation": "vertical" }, orders, trash);
+const drift = h("section", { class: "p-drift", "aria-label": "Drift from the original" });
 const facts = h("section", { class: "p-facts", "aria-label": "The turn that is shown" });
-strip.hidden = facts.hidden = empty.hidden = true;
-root.append(h("div", { class: "p-film" }, h("div", { class: "p-strip-box" }, strip, empty), facts));
+rail.hidden = strip.hidden = drift.hidden = facts.hidden = empty.hidden = true;
+root.append(h("div", { class: "p-film" }, rail, h("div", { class: "p-strip-box" }, strip, empty), drift, facts));
 
-/** Where a turn stands: column = depth, row = lane; side branches are drawn smaller, below. */
-function place(t) {
-  if (t.lane === 0) return { x: LEFT + t.number * PITCH, y: TOP, width: WIDE, height: HIGH };
-  return { x: LEFT + t.number * PITCH + (WIDE - SMALL_WIDE) / 2, y: LANES + (t.lane - 1) * LANE, width: SMALL_WIDE, height: SMALL_HIGH };
-}
-
-function line(parent, child) {
-  const a = place(parent), b = place(child);
-  if (parent.lane === child.lane) return `M${a.x + a.width} ${a.y + a.height / 2}H${b.x}`;
-  const x = a.x + a.width - 18, y = parent.lane === 0 ? a.y + a.height + 20 : a.y + a.height, end = b.y + b.height / 2;
-  return `M${x} ${y}C${x} ${end} ${x + 8} ${end} ${b.x} ${end}`;
-}
+// --------------------------------------------------------------------------------------------------------- one turn
 
 const colours = { subject: ["p-subject"], background: ["p-background"], both: ["p-subject", "p-background"] };
 const words = { subject: "subject changed", background: "background changed", both: "subject and background changed" };
 
-function node(t, view) {
-  const at = place(t), here = t.id === view.current;
+function spot(t, mark) {
   const caption = t.number === 0 ? "original" : `${t.number} · ${t.label}`;
   const pips = h("span", { class: "p-pips", "aria-hidden": "true" }, ...(colours[t.scope] || []).map((c) => h("i", { class: c })));
   const image = h("img", { src: urls.picture(t.picture, 208), alt: "", loading: "lazy", draggable: "false" });
-  return h("button", {
-    type: "button", role: "treeitem", class: `p-node${here ? " p-here" : ""}${t.lane ? " p-small" : ""}`, "data-turn": t.id, title: caption,
-    style: `left:${at.x}px;top:${at.y}px`, tabindex: here ? "0" : "-1", "aria-selected": String(here), "aria-current": here ? "true" : null, "aria-level": t.number + 1,
-    "aria-label": t.scope ? `${caption}, ${words[t.scope]}` : caption,
-  }, h("span", { class: "p-thumb" }, image, pips), t.lane === 0 ? h("span", { class: "p-cap", text: caption }) : null);
+  const node = h("button", {
+    type: "button", role: "treeitem", class: `p-node${mark.here ? " p-here" : ""}${t.lane ? " p-small" : ""}`, "data-turn": t.id, title: caption, draggable: t.number ? "true" : null,
+    tabindex: mark.stop ? "0" : "-1", "aria-selected": String(mark.here), "aria-current": mark.here ? "true" : null, "aria-level": t.number + 1, "aria-haspopup": "menu",
+    "aria-label": [caption, words[t.scope], mark.state === "stale" ? "stale" : mark.state === "changing" ? "being changed" : null].filter(Boolean).join(", "),
+  }, h("span", { class: "p-thumb" }, image, pips, mark.state ? h("span", { class: "p-state", "aria-hidden": "true", text: mark.state }) : null), t.lane === 0 ? h("span", { class: "p-cap", text: caption }) : null);
+  // The keyboard opens the same menu from the turn itself, so this one is for the pointer alone.
+  const more = h("button", { type: "button", class: "p-more", tabindex: "-1", "aria-hidden": "true", "data-menu": t.id, title: "What can be done with this turn (M)" }, p.icon("more"));
+  const q = film.index(p.state.view).places.get(t.id);
+  return h("div", { class: "p-spot", role: "presentation", "data-state": mark.state, style: `left:${q.x}px;top:${q.y}px;width:${q.width}px` }, node, more);
 }
 
-let drawn = "";
-function drawStrip(view) {
-  const wanted = `${view.sid} ${view.current} ${view.turns.map((t) => `${t.id}${t.lane}`).join(" ")}`;
-  if (wanted === drawn) return;
-  drawn = wanted;
-  const had = strip.contains(document.activeElement);
-  const byId = new Map(view.turns.map((t) => [t.id, t]));
-  const places = view.turns.map(place);
-  const width = Math.max(...places.map((q) => q.x + q.width)) + 24, height = Math.max(...places.map((q) => q.y + q.height)) + 8;
-  lines.setAttribute("width", width);
-  lines.setAttribute("height", height);
-  lines.replaceChildren(...view.turns.filter((t) => t.parent && byId.has(t.parent)).map((t) => h("path", { d: line(byId.get(t.parent), t) })));
-  nodes.style.width = `${width}px`;
-  nodes.style.height = `${height}px`;
-  nodes.replaceChildren(...view.turns.map((t) => node(t, view)));
-  const here = nodes.querySelector(".p-here");
-  if (here) {
-    const x = here.offsetLeft, y = here.offsetTop;
-    if (x < strip.scrollLeft || x + here.offsetWidth > strip.scrollLeft + strip.clientWidth) strip.scrollLeft = x - strip.clientWidth / 2;
-    if (y + here.offsetHeight > strip.scrollTop + strip.clientHeight || y < strip.scrollTop) strip.scrollTop = y - 12;
-    if (had) here.focus({ preventScroll: true });
+// ------------------------------------------------------------------------------------------------- the visible part
+
+const drawn = new Map(); // id -> {key, node} of the turns in the document
+let stop = null; // the turn that Tab goes to
+
+function inSight(q) {
+  const left = strip.scrollLeft - NEAR, top = strip.scrollTop - NEAR;
+  return q.x + q.width >= left && q.x <= left + strip.clientWidth + 2 * NEAR && q.y + q.height >= top && q.y <= top + strip.clientHeight + 2 * NEAR;
+}
+
+function drawNear() {
+  const view = p.state.view;
+  if (!view || strip.hidden) return;
+  const { byId, places, lane } = film.index(view), editing = view.editing;
+  const isStale = new Set(editing ? [editing.turn, ...editing.stale] : []);
+  const parts = { plain: [], stale: [] }, wanted = new Set();
+  for (const t of view.turns) {
+    const q = places.get(t.id), parent = byId.get(t.parent), from = parent && places.get(parent.id);
+    if (from) {
+      const reach = { x: from.x, y: Math.min(from.y, q.y), width: q.x + q.width - from.x, height: Math.abs(q.y - from.y) + q.height };
+      if (inSight(reach)) parts[isStale.has(t.id) ? "stale" : "plain"].push(film.line(from, q, parent.lane === t.lane));
+    }
+    if (!inSight(q)) continue;
+    wanted.add(t.id);
+    const state = !editing ? null : editing.turn === t.id ? "changing" : isStale.has(t.id) ? "stale" : null;
+    const mark = { here: t.id === view.current, stop: t.id === stop, state };
+    const key = `${view.sid} ${q.x} ${q.y} ${t.lane} ${mark.here} ${state}`, old = drawn.get(t.id);
+    if (old && old.key === key) old.node.firstChild.tabIndex = mark.stop ? 0 : -1;
+    else {
+      const node = spot(t, mark);
+      if (old) old.node.replaceWith(node);
+      else nodes.append(node);
+      drawn.set(t.id, { key, node });
+    }
   }
+  for (const [id, { node }] of drawn) {
+    if (wanted.has(id)) continue;
+    node.remove();
+    drawn.delete(id);
+  }
+  lines.setAttribute("d", parts.plain.join(""));
+  stale.setAttribute("d", parts.stale.join(""));
+  drawBetween(view, lane, places);
+  drawNames(view, byId, places);
 }
 
-strip.addEventListener("click", (event) => {
-  const hit = event.target.closest(".p-node");
-  if (hit && !p.live(p.state.view) && hit.dataset.turn !== p.state.view.current) trigger("jump", { turn: hit.dataset.turn });
+/** Between two neighbours of the branch one stands on: does their order matter? */
+const known = new Map(); // "first second" -> consistency, as far as this page has heard
+function learn({ view, orders }) {
+  if (view.swap) known.set(`${view.swap.first} ${view.swap.second}`, view.swap.consistency);
+  for (const c of orders ? orders.cells : []) if (c.consistency) known.set(`${c.first} ${c.second}`, c.consistency);
+}
+
+function drawBetween(view, lane, places) {
+  const had = between.contains(document.activeElement) ? document.activeElement.dataset.pair : null;
+  between.replaceChildren(...lane.slice(1, -1).flatMap((a, k) => {
+    const b = lane[k + 2], q = places.get(a.id), pair = `${a.id} ${b.id}`, found = known.get(pair);
+    if (!inSight(q)) return [];
+    const said = found ? p.swap.verdict(found) : null;
+    return [h("button", {
+      type: "button", class: `p-order${said ? ` p-${said.kind}` : ""}`, "data-pair": pair, disabled: p.live(view), style: `left:${q.x + q.width}px;top:${q.y}px;height:${q.height}px`,
+      tabindex: [a.id, b.id].includes(view.current) ? "0" : "-1", title: said ? `Turns ${a.number} and ${b.number}: ${said.words}. Show both orders` : "Does the order matter?",
+      "aria-label": `Does the order of turns ${a.number} and ${b.number} matter?${said ? ` ${said.words}, ${said.figure}` : ""}`, onclick: () => send.swap({ first: a.id, second: b.id }),
+    }, h("span", {}, p.icon(said ? said.kind : "swap"), said ? h("small", { text: said.figure }) : null))];
+  }));
+  const again = had && between.querySelector(`[data-pair="${had}"]`);
+  if (again) again.focus({ preventScroll: true });
+}
+
+let renaming = null; // the name of the branch that is being typed anew
+/** The name of each branch at its end: after the last turn of its lane, or on the turn where another one goes on. */
+function drawNames(view, byId, places) {
+  if (view.branches.length < 2 && renaming === null) return names.replaceChildren();
+  if (names.querySelector("input")) return;
+  const { children } = film.index(view);
+  names.replaceChildren(...view.branches.filter(([, id]) => byId.has(id) && inSight(places.get(id))).map(([name, id]) => {
+    const t = byId.get(id), q = places.get(id), ends = !(children.get(id) || []).some((c) => c.lane === t.lane);
+    const mine = view.branches.filter(([, other]) => other === id).findIndex(([other]) => other === name);
+    const at = ends ? `left:${q.x + q.width + 8}px;top:${q.y + q.height / 2 - 10 + 22 * mine}px` : `left:${q.x + 4}px;top:${q.y + q.height - 22}px;max-width:${q.width - 8}px`;
+    const node = h("button", { type: "button", class: `p-branch${name === view.branch ? " p-on" : ""}${ends ? "" : " p-flag"}`, "data-branch": name, tabindex: name === view.branch ? "0" : "-1", style: at,
+      title: `${name} · double click or F2 to rename`, "aria-label": `Branch ${name}${name === view.branch ? ", the one you stand on" : ""}. F2 renames it`, text: name });
+    return name === renaming ? field(name, at) : node;
+  }));
+  const input = names.querySelector("input");
+  if (input) { input.focus(); input.select(); }
+}
+
+function field(name, at) {
+  const input = h("input", { class: "p-branch-name", value: name, maxlength: 60, "aria-label": `New name of the branch ${name}`, style: at, onblur: () => done(true),
+    onkeydown: (event) => { event.stopPropagation(); if (event.key === "Enter") done(true); if (event.key === "Escape") done(false); } });
+  let over = false;
+  function done(keep) {
+    if (over) return;
+    over = true;
+    const typed = input.value.trim(), had = document.activeElement === input;
+    renaming = null;
+    input.remove();
+    drawNear();
+    const back = names.querySelector(`[data-branch="${CSS.escape(name)}"]`) || nodes.querySelector(".p-here");
+    if (had && back) back.focus({ preventScroll: true });
+    if (keep && typed && typed !== name) send.rename_branch({ old: name, new: typed });
+  }
+  return input;
+}
+
+function rename(name) {
+  renaming = name;
+  const { byId } = film.index(p.state.view), tip = p.state.view.branches.find(([other]) => other === name);
+  if (tip && byId.has(tip[1])) bringIntoSight(tip[1]);
+  drawNear();
+}
+
+names.addEventListener("dblclick", (event) => { if (event.target.dataset.branch) rename(event.target.dataset.branch); });
+names.addEventListener("click", (event) => {
+  const name = event.target.dataset.branch, view = p.state.view, tip = view.branches.find(([other]) => other === name);
+  if (event.detail < 2 && tip && name !== view.branch && !p.live(view)) send.jump({ turn: tip[1] });
+});
+names.addEventListener("keydown", (event) => {
+  if (event.key === "F2" && event.target.dataset.branch) { event.preventDefault(); rename(event.target.dataset.branch); }
 });
 
-strip.addEventListener("keydown", (event) => {
+let waiting = false;
+function drawSoon() {
+  if (waiting) return;
+  waiting = true;
+  requestAnimationFrame(() => { waiting = false; drawNear(); });
+}
+strip.addEventListener("scroll", drawSoon, { passive: true });
+new ResizeObserver(drawSoon).observe(strip);
+
+function bringIntoSight(id) {
+  const q = film.index(p.state.view).places.get(id);
+  if (!q) return;
+  if (q.x < strip.scrollLeft || q.x + q.width > strip.scrollLeft + strip.clientWidth) strip.scrollLeft = q.x - strip.clientWidth / 2;
+  if (q.y < strip.scrollTop || q.y + q.height > strip.scrollTop + strip.clientHeight) strip.scrollTop = q.y - 12;
+}
+
+let was = { sid: null, current: null };
+function drawStrip(view) {
+  const had = nodes.contains(document.activeElement) ? document.activeElement.dataset.turn : null;
+  const { width, height } = film.index(view);
+  svg.setAttribute("width", width);
+  svg.setAttribute("height", height);
+  Object.assign(nodes.style, { width: `${width}px`, height: `${height}px` });
+  const moved = view.sid !== was.sid || view.current !== was.current;
+  if (moved) bringIntoSight((stop = view.current));
+  was = view;
+  drawNear();
+  if (had && (moved || !nodes.contains(document.activeElement))) focusOn(moved ? view.current : had);
+}
+
+function focusOn(id) {
+  stop = id;
+  bringIntoSight(id);
+  drawNear();
+  const node = drawn.get(id);
+  if (node) node.node.firstChild.focus({ preventScroll: true });
+}
+
+// ---------------------------------------------------------------------------------------- pointing, keys, the menu
+
+function openMenu(id, at) {
+  const view = p.state.view, t = film.index(view).byId.get(id);
+  if (t) p.popover.menu(root, at, t.number ? `${t.number} · ${t.label}` : "The original", p.turnMenu.items(view, t, send));
+}
+
+nodes.addEventListener("click", (event) => {
+  const more = event.target.closest(".p-more"), hit = event.target.closest(".p-node");
+  if (more) openMenu(more.dataset.menu, more.getBoundingClientRect());
+  else if (hit && !p.live(p.state.view) && (hit.dataset.turn !== p.state.view.current || p.state.view.swap)) send.jump({ turn: hit.dataset.turn });
+});
+nodes.addEventListener("contextmenu", (event) => {
+  const hit = event.target.closest(".p-spot");
+  if (!hit) return;
+  event.preventDefault();
+  const keyed = event.button !== 2; // from the keyboard there is no place of the pointer
+  openMenu(hit.firstChild.dataset.turn, keyed ? hit.firstChild.getBoundingClientRect() : new DOMRect(event.clientX, event.clientY, 0, 0));
+});
+
+nodes.addEventListener("keydown", (event) => {
   const view = p.state.view, id = document.activeElement.dataset && document.activeElement.dataset.turn;
-  const now = view && id ? p.turn(view, id) : null;
-  if (!now) return;
-  const lane = (t) => t.lane, column = view.turns.filter((t) => t.number === now.number).sort((a, b) => lane(a) - lane(b));
-  const children = view.turns.filter((t) => t.parent === now.id).sort((a, b) => lane(a) - lane(b));
+  const { byId, children, lane } = view ? film.index(view) : {};
+  const now = view && id ? byId.get(id) : null;
+  if (!now || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key === "ContextMenu" || (event.key === "F10" && event.shiftKey) || event.key.toLowerCase() === "m") {
+    event.preventDefault();
+    openMenu(id, document.activeElement.getBoundingClientRect());
+    return;
+  }
+  if (event.key === "F2") {
+    event.preventDefault();
+    const ends = view.branches.find(([, tip]) => tip === id);
+    rename(ends ? ends[0] : view.branch);
+    return;
+  }
+  const column = () => view.turns.filter((t) => t.number === now.number).sort((a, b) => a.lane - b.lane);
   const next = {
-    ArrowLeft: () => p.turn(view, now.parent), ArrowRight: () => children[0], ArrowUp: () => column[column.indexOf(now) - 1], ArrowDown: () => column[column.indexOf(now) + 1],
-    Home: () => view.turns.find((t) => t.number === 0), End: () => view.turns.filter((t) => t.lane === 0).sort((a, b) => b.number - a.number)[0],
+    ArrowLeft: () => byId.get(now.parent), ArrowRight: () => (children.get(now.id) || [])[0], ArrowUp: () => column()[column().indexOf(now) - 1], ArrowDown: () => column()[column().indexOf(now) + 1],
+    Home: () => lane[0], End: () => lane[lane.length - 1],
   }[event.key];
   if (!next) return;
   event.preventDefault();
   const to = next();
-  if (!to) return;
-  for (const n of nodes.children) n.tabIndex = n.dataset.turn === to.id ? 0 : -1;
-  nodes.querySelector(`[data-turn="${to.id}"]`).focus();
+  if (to) focusOn(to.id);
 });
+
+// A turn that is dragged onto another one is done there as well.
+const TYPE = "application/x-palimpsest-turn";
+let dragged = null, target = null;
+function aim(node) {
+  if (target === node) return;
+  if (target) target.classList.remove("p-aim");
+  target = node;
+  if (target) target.classList.add("p-aim");
+}
+nodes.addEventListener("dragstart", (event) => {
+  const hit = event.target.closest(".p-node");
+  if (!hit || p.live(p.state.view)) return event.preventDefault();
+  dragged = hit.dataset.turn;
+  event.dataTransfer.setData(TYPE, dragged);
+  event.dataTransfer.effectAllowed = "copy";
+  root.dataset.dragging = "yes";
+});
+nodes.addEventListener("dragover", (event) => {
+  const hit = event.target.closest(".p-spot"), onto = hit && hit.firstChild.dataset.turn, t = dragged && p.turn(p.state.view, dragged);
+  const may = t && onto && onto !== dragged && onto !== t.parent;
+  aim(may ? hit : null);
+  if (!may) return;
+  event.preventDefault();
+  event.dataTransfer.dropEffect = "copy";
+});
+nodes.addEventListener("drop", (event) => {
+  if (!target || !dragged) return;
+  event.preventDefault();
+  send.cherry_pick({ turn: dragged, onto: target.firstChild.dataset.turn });
+});
+nodes.addEventListener("dragend", () => { aim(null); dragged = null; root.dataset.dragging = "no"; });
+
+// ------------------------------------------------------------------------------------------------------- the facts
 
 function drawFacts(view, about) {
   const now = p.current(view), method = about.methods[now.method], kept = p.keptPart(now.scope);
@@ -99,12 +298,38 @@ function drawFacts(view, about) {
       ...row("Seed", String(now.seed)), ...row("Took", now.seconds < 10 ? `${now.seconds.toFixed(1)} s` : `${Math.round(now.seconds)} s`), ...(kept ? row("Kept", `${kept}, ${p.changedText(now.outside_changed, now.outside_largest)}`) : [])));
 }
 
-p.on(({ view, about }) => {
+// ----------------------------------------------------------------------------------------------------- all together
+
+/** Tells the server what only a page can know: that it has seen a job end, and which table of orders it shows. */
+let running = null, asked = "";
+function follow(view) {
+  const job = p.live(view) ? view.job : null;
+  if (running && !job && running.does === "replay") send.arrived();
+  const ended = running && !job && ["swap", "orders"].includes(running.does);
+  const state = `${view.sid} ${view.current}${job && job.does === "orders" ? job.stage : ""}`;
+  if (p.current(view).number > 1 && (ended || (state !== asked && (!job || job.does === "orders")))) send.orders({ count: Math.min(6, p.current(view).number) });
+  asked = state;
+  running = job;
+}
+
+p.actions.leave = () => send.leave();
+
+p.on((state) => {
+  const { view, about } = state;
   empty.hidden = Boolean(view);
-  strip.hidden = facts.hidden = !view;
-  if (!view) return;
+  rail.hidden = strip.hidden = facts.hidden = !view;
+  p.swap.draw(state, send);
+  if (!view) { drift.hidden = true; running = null; return; }
+  learn(state);
   drawStrip(view);
   drawFacts(view, about);
+  p.drift.draw(drift, view, send);
+  orders.disabled = p.current(view).number < 2;
+  orders.title = orders.disabled ? "Stand on a line of at least two turns to see whether their order matters" : "Does the order of the last turns matter?";
+  trashed.textContent = view.trash.length ? `Trash ${view.trash.length}` : "Trash";
+  p.orders.draw(state);
+  p.trash.draw(state);
   strip.dataset.locked = p.live(view) ? "yes" : "no";
+  follow(view);
   root.dataset.rev = view.rev;
 });

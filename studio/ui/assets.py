@@ -6,8 +6,24 @@ from pathlib import Path
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
 
-LIBRARY = ("store.js", "overlay.js", "compare.js", "marks.js")
+LIBRARY = (
+    "store.js",
+    "overlay.js",
+    "compare.js",
+    "marks.js",
+    "split.js",
+    "popover.js",
+    "film.js",
+    "turn_menu.js",
+    "drift.js",
+    "swap.js",
+    "orders.js",
+    "trash.js",
+)
 """Scripts every panel may use, in loading order; each adds to ``window.palimpsest``."""
+
+STYLES = ("studio.css", "timeline.css")
+"""In the order in which they apply."""
 
 
 def script(name: str) -> str:
@@ -17,7 +33,7 @@ def script(name: str) -> str:
 
 def style() -> str:
     """The whole style sheet."""
-    return (ASSETS / "studio.css").read_text(encoding="utf-8")
+    return "\n".join((ASSETS / name).read_text(encoding="utf-8") for name in STYLES)
 
 
 def head() -> str:

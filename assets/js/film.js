@@ -1,0 +1,55 @@
+// Where the turns of the timeline stand, and how they hang together: plain values, no elements.
+window.palimpsest.film = (() => {
+  const LEFT = 14, TOP = 12, PITCH = 138, WIDE = 104, HIGH = 66, SMALL_WIDE = 78, SMALL_HIGH = 44, LANES = 104, LANE = 52;
+  const TAIL = 190; // pixels after the last turn, where its branch's name stands
+
+  /** Where a turn stands: column = depth, row = lane; side branches are drawn smaller, below. */
+  function place(t) {
+    if (t.lane === 0) return { x: LEFT + t.number * PITCH, y: TOP, width: WIDE, height: HIGH };
+    return { x: LEFT + t.number * PITCH + (WIDE - SMALL_WIDE) / 2, y: LANES + (t.lane - 1) * LANE, width: SMALL_WIDE, height: SMALL_HIGH };
+  }
+
+  let last = { turns: null };
+  /** The turns of a view by id, by parent and along the branch one stands on, with their places. */
+  function index(view) {
+    if (last.turns === view.turns) return last;
+    const byId = new Map(view.turns.map((t) => [t.id, t])), children = new Map(), places = new Map();
+    let width = 0, height = 0;
+    for (const t of [...view.turns].sort((a, b) => a.lane - b.lane)) {
+      if (t.parent) children.set(t.parent, [...(children.get(t.parent) || []), t]);
+      const q = place(t);
+      places.set(t.id, q);
+      width = Math.max(width, q.x + q.width + TAIL);
+      height = Math.max(height, q.y + q.height + 8);
+    }
+    const lane = view.turns.filter((t) => t.lane === 0).sort((a, b) => a.number - b.number);
+    return (last = { turns: view.turns, byId, children, places, lane, width, height });
+  }
+
+  /** The line from a parent to its child, as an SVG path. */
+  function line(a, b, straight) {
+    if (straight) return `M${a.x + a.width} ${a.y + a.height / 2}H${b.x}`;
+    const x = a.x + a.width - 18, y = a.y === TOP ? a.y + a.height + 20 : a.y + a.height, end = b.y + b.height / 2;
+    return `M${x} ${y}C${x} ${end} ${x + 8} ${end} ${b.x} ${end}`;
+  }
+
+  /** The turns from the original to `id`. */
+  function path(view, id) {
+    const { byId } = index(view), turns = [];
+    for (let t = byId.get(id); t; t = byId.get(t.parent)) turns.unshift(t);
+    return turns;
+  }
+
+  /** How many turns come after `id`, on whatever branch. */
+  function after(view, id) {
+    const { children } = index(view), open = [id];
+    let count = -1;
+    while (open.length) {
+      count += 1;
+      open.push(...(children.get(open.pop()) || []).map((t) => t.id));
+    }
+    return count;
+  }
+
+  return { PITCH, index, line, path, after };
+})();

@@ -1,0 +1,104 @@
+// Two turns in both orders, side by side over the stage: what differs, by how much, and whether it matters.
+window.palimpsest.swap = (() => {
+  const p = window.palimpsest, { h, urls } = p;
+  const KINDS = { "order does not matter": "same", "order matters a little": "little", "order matters": "matters" };
+  const TABS = [["slider", "Slider"], ["side", "Side by side"], ["difference", "Difference"]];
+  const PARTS = ["subject", "background", "overlap"];
+  const percent = (x) => (x > 0 && x < 0.01 ? "under 1 %" : `${Math.round(x * 100)} %`);
+  let tab = "slider";
+
+  /** What a measurement says in short: its kind (also the name of its sign), a figure, and words. */
+  function verdict(consistency) {
+    const alike = consistency.whole.similarity;
+    return { kind: KINDS[consistency.order], figure: alike === null ? percent(consistency.disagreement) : alike.toFixed(2), words: consistency.order };
+  }
+
+  function badge(consistency) {
+    const { kind, words } = verdict(consistency);
+    return h("span", { class: `p-badge p-${kind}` }, p.icon(kind), words);
+  }
+
+  /** The comparison of `view.swap` as an element. */
+  function build(view, send) {
+    const { first, second, ab, ba, difference, consistency } = view.swap, a = p.turn(view, first), b = p.turn(view, second);
+    const now = `${a.number} then ${b.number}`, other = `${b.number} then ${a.number}`;
+    const told = { now: `${a.label}, then ${b.label}`, other: `${b.label}, then ${a.label}` };
+    const picture = (digest, alt) => h("img", { src: urls.picture(digest), alt, draggable: "false" });
+
+    const cut = p.split(`Where ${now} ends and ${other} begins`);
+    cut.over.src = urls.picture(ab);
+    cut.left.textContent = `${now} · as it is`;
+    cut.right.textContent = other;
+    const slider = h("div", { class: "p-frame" }, picture(ba, other), cut.over, cut.edge, cut.slider, cut.left, cut.right);
+    const figure = (digest, name, words) => h("figure", {}, h("div", {}, picture(digest, name)), h("figcaption", {}, h("b", { text: name }), h("span", { class: "p-hint", text: words, title: words })));
+    const side = h("div", { class: "p-side" }, figure(ab, now, told.now), figure(ba, other, told.other), figure(difference, "Difference", "brighter is more"));
+    const keys = PARTS.filter((part) => consistency[part].changed !== null).map((part) => h("span", { class: `p-key p-${part}` }, h("i"), `${part === "overlap" ? "changed by both" : part} ${percent(consistency[part].changed)}`));
+    const map = h("div", { class: "p-frame" }, picture(difference, "Map of the difference"));
+    const legend = h("div", { class: "p-legend" }, ...keys, h("span", { class: "p-hint", text: "brighter is more" }));
+    const views = { slider: [slider], side: [side], difference: [map, legend] };
+    const room = h("div", { class: "p-room p-swap-room", style: `--ratio:${view.width / view.height}` });
+
+    const tabs = TABS.map(([id, text]) => h("button", { type: "button", class: "p-tab", role: "tab", text, "data-tab": id, onclick: () => pick(id) }));
+    function pick(id) {
+      tab = id;
+      room.replaceChildren(...views[id]);
+      for (const node of tabs) {
+        node.setAttribute("aria-selected", String(node.dataset.tab === id));
+        node.tabIndex = node.dataset.tab === id ? 0 : -1;
+      }
+    }
+    pick(tab);
+    const tablist = h("div", { class: "p-tablist", role: "tablist", "aria-label": "Views of both orders", onkeydown: (event) => {
+      const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key], at = tabs.indexOf(document.activeElement);
+      if (!by || at < 0) return;
+      event.preventDefault();
+      const next = tabs[(at + by + tabs.length) % tabs.length];
+      next.focus();
+      next.click();
+    } }, ...tabs);
+
+    const number = (value, words, title, kind = "") => h("div", { class: `p-number ${kind}`, title }, h("b", {}, ...[].concat(value)), h("span", { text: words }));
+    const { whole, disagreement } = consistency;
+    const where = PARTS.filter((part) => part !== "overlap" && consistency[part].changed !== null).map((part) => h("span", { class: `p-${part}` }, `${part} ${percent(consistency[part].changed)}`));
+    const figures = h("div", { class: "p-numbers" },
+      whole.similarity === null ? null : number(whole.similarity.toFixed(2), "alike", "CLIP similarity of both pictures: 1 is the same. The paper this comes from reaches 0.88 with its own method"),
+      whole.ssim === null ? null : number(whole.ssim.toFixed(2), "structure", "SSIM: how well shapes and edges agree; 1 is the same"),
+      number(percent(disagreement), "came out differently", "Of everything that either order changed, the share that is not the same in both"),
+      where.length ? number(where, "where", "How much of each part of the picture differs", "p-where") : null);
+    const close = () => send.dismiss();
+    return h("section", { class: "p-swap", "aria-label": "Both orders compared", tabindex: "-1", onkeydown: (event) => { if (event.key === "Escape") { event.preventDefault(); close(); } } },
+      h("div", { class: "p-swap-head" }, h("h2", { text: `Does the order of turns ${a.number} and ${b.number} matter?` }), badge(consistency), h("span", { class: "p-space" }),
+        h("button", { type: "button", class: "p-x", "aria-label": "Close the comparison", text: "×", onclick: close })),
+      room,
+      h("div", { class: "p-swap-foot" }, figures, h("span", { class: "p-space" }),
+        h("button", { type: "button", class: "p-btn", text: "Close", onclick: close }),
+        h("button", { type: "button", class: "p-btn p-go", text: "Use this order", title: `Lays ${other} down as a new branch; ${now} stays`, onclick: () => send.adopt() })),
+      h("div", { class: "p-tabs" }, tablist, h("span", { class: "p-outside", text: told.other })));
+  }
+
+  /** Whether there is a comparison to look at now. */
+  function shows({ view, starting }) {
+    return Boolean(view && view.swap && !starting && !p.live(view) && !view.staged.length && p.turn(view, view.swap.first) && p.turn(view, view.swap.second));
+  }
+
+  let shown = null, node = null;
+  /** Puts the comparison over the stage while there is one to look at. */
+  function draw(state, send) {
+    const { view } = state, stage = document.querySelector("#stage .p-root");
+    const wanted = shows(state) ? `${view.sid} ${view.swap.ab} ${view.swap.ba} ${view.swap.second}` : null;
+    if (wanted === shown || !stage) return;
+    const had = node && node.contains(document.activeElement);
+    if (node) node.remove();
+    node = wanted ? build(view, send) : null;
+    shown = wanted;
+    if (node) {
+      stage.append(node);
+      if (!document.activeElement || document.activeElement === document.body || document.activeElement.closest("#film, #go")) node.focus();
+    } else if (had) {
+      const back = document.querySelector(".p-node.p-here");
+      if (back) back.focus({ preventScroll: true });
+    }
+  }
+
+  return { draw, verdict, shows };
+})();
