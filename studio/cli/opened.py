@@ -16,9 +16,7 @@ from studio.cli.report import write
 from studio.errors import UnknownBranch, UnknownTurn
 from studio.history.tree import Tree
 from studio.session.computing import Computing
-from studio.session.selection import Selections
 from studio.session.services import Services
-from studio.session.session import Session
 from studio.settings import Settings
 from studio.store.archive import write_archive
 from studio.store.blobs import Blobs
@@ -54,12 +52,6 @@ def computing(studio: Studio, record: Record) -> Computing:
         segmenter=studio.settings.segmenter,
     )
     return Computing(services, Extent(record.width, record.height))
-
-
-def adopted(studio: Studio, record: Record) -> Session:
-    """`record`, which came from a file, as a new session of the data folder; no mask is begun in it."""
-    panel = {**record.panel, "selections": Selections().to_json()}
-    return studio.sessions.adopt_record(replace(record, panel=panel))
 
 
 def line_of(tree: Tree, branch: str | None) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from pipelines.errors import PipelineError
 from pipelines.models.folders import find_model
 from pipelines.progress import Progress
 from studio.cli import options
-from studio.cli.opened import adopted, computing, opened, write_session
+from studio.cli.opened import computing, opened, write_session
 from studio.cli.report import ProgressLine, answer, say, table
 from studio.history.replay import Replay, Step
 from studio.history.tree import Tree
@@ -104,7 +104,7 @@ def replay(
         told: dict[str, Any] = {"name": record.name, "check": check, "tolerance": tolerance, **counted(rows)}
         if not check:
             again = replace(record, tree=rebuilt(record.tree, now))
-            told |= {"session": adopted(studio, again).sid} if out is None else {"out": str(out)}
+            told |= {"session": studio.sessions.adopt_record(again).sid} if out is None else {"out": str(out)}
             if out is not None:
                 write_session(out, again, studio.pictures)
     for remark in remarks(rows):

@@ -14,7 +14,7 @@ import typer
 
 from pipelines.pictures import decode
 from studio.cli import options
-from studio.cli.opened import adopted, line_of, numbered, opened, write_session
+from studio.cli.opened import line_of, numbered, opened, write_session
 from studio.cli.report import answer, say, table, write
 from studio.errors import UnknownSession
 from studio.session.sessions import SessionSummary
@@ -177,7 +177,7 @@ def import_session(
     It is checked whole first, and refused whole where anything is wrong. Prints the id that it is given.
     """
     with opened(Settings(), data) as studio:
-        view = adopted(studio, read_archive(file, studio.pictures)).view()
+        view = studio.sessions.adopt_record(read_archive(file, studio.pictures)).view()
     told = {"session": view.sid, "name": view.name, "turns": len(view.turns) - 1}
     answer(as_json, told, lambda: [f"{view.sid}  {view.name}, {told['turns']} turns"])
 
