@@ -62,15 +62,16 @@ const outside = h("span", { class: "p-outside" });
 const tabs = h("div", { class: "p-tabs" }, h("div", { role: "tablist", "aria-label": "Views of the picture", class: "p-tablist" }, ...Object.values(tabButtons)), outside);
 const stage = h("div", { class: "p-stage" }, tools, view, tabs);
 
-const pictureFile = h("input", { type: "file", accept: "image/png,image/jpeg,image/webp", hidden: true, onchange: () => openFiles(pictureFile) });
+const pictureFile = h("input", { type: "file", accept: "image/png,image/jpeg,image/webp,.palimpsest", hidden: true, onchange: () => openFiles(pictureFile) });
 const drop = h("button", { type: "button", class: "p-drop", onclick: () => pictureFile.click() },
-  h("b", { text: "Drop a picture here" }), h("span", { text: "or choose a file · PNG, JPEG or WebP" }));
+  h("b", { text: "Drop a picture here" }), h("span", { text: "or choose a file · PNG, JPEG, WebP or a session file" }));
 const cards = h("div", { class: "p-cards" });
 const back = h("button", { type: "button", class: "p-btn p-back", text: "Back to the picture", onclick: () => p.set({ starting: false }) });
 const start = h("div", { class: "p-start" },
   h("div", { class: "p-start-in" },
     h("div", { class: "p-start-head" }, h("h2", { text: "Start with a picture" }), h("span", { class: "p-space" }), back),
-    drop, pictureFile, h("h3", { text: "or with an example that works on the embedded model" }), cards));
+    drop, pictureFile, h("h3", { text: "or with an example that works on the embedded model" }), cards,
+    h("section", { id: "p-recent", class: "p-recent", "aria-label": "Sessions saved last", hidden: true })));
 stage.inert = true;
 start.hidden = stage.hidden = true; // until the server has said whether there is a session
 root.append(stage, start);
@@ -487,14 +488,14 @@ async function sendMask() {
   if (file) trigger("upload_mask", file);
 }
 
-const stageNode = element.closest("#stage") || element;
-for (const kind of ["dragover", "drop"]) stageNode.addEventListener(kind, (event) => {
-  if (![...event.dataTransfer.types].includes("Files")) return;
+// A file may be let go anywhere on the page, where the browser would leave the page for it.
+for (const kind of ["dragover", "drop"]) document.addEventListener(kind, (event) => {
+  if (event.defaultPrevented || ![...event.dataTransfer.types].includes("Files")) return;
   event.preventDefault();
   drop.classList.toggle("p-over-it", kind === "dragover");
-  if (kind === "drop") openFiles(event.dataTransfer.files[0]);
+  if (kind === "drop" && event.dataTransfer.files.length) openFiles(event.dataTransfer.files[0]);
 });
-stageNode.addEventListener("dragleave", () => drop.classList.remove("p-over-it"));
+document.addEventListener("dragleave", () => drop.classList.remove("p-over-it"));
 
 Object.assign(actions, {
   tool: (id) => { if (canMark()) pickTool(id); },

@@ -1,7 +1,7 @@
 // The page's memory: the newest message of the server, and who wants to know. Panels draw themselves from it.
 // Everything a person or a file named goes into the document as text, never as markup.
 window.palimpsest = (() => {
-  const state = { sid: null, view: null, settling: false, heard: false, about: { examples: [], methods: {}, upload_limit: 64 }, orders: null, starting: false, picked: 0 };
+  const state = { sid: null, view: null, settling: false, heard: false, about: { examples: [], methods: {}, upload_limit: 64 }, orders: null, starting: false, picked: 0, ahead: null, message: {} };
   const listeners = new Set();
   const actions = {}; // what a shortcut may call: each panel registers its own
 
@@ -22,7 +22,7 @@ window.palimpsest = (() => {
   const ICONS = {
     undo: "M5 3 2 6l3 3M2 6h6.5a3.5 3.5 0 0 1 0 7H6", redo: "M11 3l3 3-3 3M14 6H7.5a3.5 3.5 0 0 0 0 7H10", handle: "M6 4 2 8l4 4M10 4l4 4-4 4",
     swap: "M2 5h11M10 2l3 3-3 3M14 11H3M6 8l-3 3 3 3", more: "M3 8h.01M8 8h.01M13 8h.01", trash: "M2 4h12M6 4V2h4v2M4 4l1 10h6l1-10", orders: "M2 2h12M2 8h8M2 14h4M2 2v12M8 2v6",
-    same: "M3 6h10M3 10h10", little: "M2 6.5c2-2.5 4-2.5 6 0s4 2.5 6 0M2 11c2-2.5 4-2.5 6 0s4 2.5 6 0", matters: "M3 6h10M3 10h10M11 2 5 14",
+    down: "M4 6.5 8 10.5l4-4", same: "M3 6h10M3 10h10", little: "M2 6.5c2-2.5 4-2.5 6 0s4 2.5 6 0M2 11c2-2.5 4-2.5 6 0s4 2.5 6 0", matters: "M3 6h10M3 10h10M11 2 5 14",
   };
 
   /** A line drawing of 16 x 16: no font is asked for signs that it may not have. */
@@ -36,6 +36,9 @@ window.palimpsest = (() => {
     picture: (digest, side) => `${base}studio/picture/${state.sid}/${digest}.png${side ? `?side=${side}` : ""}`,
     preview: (number) => `${base}studio/preview/${state.sid}/${number}.jpg`,
     example: (id, side) => `${base}studio/example/${id}.png?side=${side}`,
+    cover: (sid, digest) => `${base}studio/cover/${sid}/${digest}.jpg`,
+    exported: (turn, kind) => `${base}studio/export/${state.sid}/${turn}/${kind}`,
+    archive: () => `${base}studio/session/${state.sid}.palimpsest`,
     download: (digest, name) => `${base}studio/picture/${state.sid}/${digest}.png?download=${encodeURIComponent(name)}`,
   };
 
@@ -54,14 +57,16 @@ window.palimpsest = (() => {
   function receive(message) {
     if (!message) return;
     state.heard = true;
+    state.message = message; // what is news only once, such as a list that was asked for
     if (message.about) state.about = message.about;
     if ("view" in message) adopt(message);
     else if (message.tick && state.view && message.sid === state.sid) state.view = { ...state.view, job: message.tick.job };
     state.echo = message.echo ?? null;
     state.engine = message.engine ?? state.engine;
     state.orders = message.orders ?? state.orders;
-    if (message.notice && message.notice.text) toast(message.notice.text, message.notice.tone);
+    if (message.notice && message.notice.text) toast(message.notice.text, message.notice.tone, message.action);
     emit();
+    state.message = {};
   }
 
   /** Takes a whole view unless a newer one of the same session is already here. */
@@ -72,6 +77,7 @@ window.palimpsest = (() => {
     if (!next || !last || next.current !== last.current || next.staged.length < last.staged.length) state.picked = 0;
     state.sid = message.sid;
     state.view = next;
+    if (next && tabs && (other || next.rev > last.rev)) tabs.postMessage({ sid: next.sid, rev: next.rev });
     if (message.settling) state.settling = true; // the mask is about to be made anew for another picture
     else if (message.settled || message.echo !== undefined || other) state.settling = false;
     if (other) {
@@ -90,15 +96,30 @@ window.palimpsest = (() => {
     emit();
   }
 
-  function toast(text, tone = "bad") {
+  // Other tabs of this browser are told at once what this one was told; those of other browsers hear it when they act.
+  const tabs = "BroadcastChannel" in window ? new BroadcastChannel("palimpsest") : null;
+  if (tabs) tabs.onmessage = ({ data }) => { if (state.view && data.sid === state.sid && data.rev > state.view.rev) set({ ahead: data }); };
+
+  /** A line for a moment. `action` is {text, does, sent}: a button that calls the action of that name. */
+  function toast(text, tone = "bad", action = null) {
     let tray = document.getElementById("p-toasts");
     if (!tray) studio().append((tray = h("div", { id: "p-toasts", role: "region", "aria-label": "Messages" })));
     for (const old of tray.children) if (old.firstChild.textContent === text) old.remove();
     const close = h("button", { type: "button", class: "p-x", "aria-label": "Dismiss", text: "×", onclick: () => note.remove() });
-    const note = h("div", { class: `p-toast p-${tone}`, role: tone === "bad" ? "alert" : "status" }, h("span", { text }), close);
+    const note = h("div", { class: `p-toast p-${tone}`, role: tone === "bad" ? "alert" : "status" }, h("span", { text }),
+      action ? h("button", { type: "button", class: "p-btn", text: action.text, onclick: () => { note.remove(); actions[action.does](action.sent); } }) : null, close);
     tray.append(note);
     while (tray.children.length > 3) tray.firstChild.remove();
-    setTimeout(() => note.remove(), tone === "bad" ? 15000 : 6000);
+    setTimeout(() => note.remove(), tone === "bad" || action ? 15000 : 6000);
+  }
+
+  /** How long ago that was, in words; `at` in seconds since 1970. */
+  function ago(at) {
+    const seconds = Math.max(0, Date.now() / 1000 - at);
+    if (seconds < 3) return "just now";
+    if (seconds < 60) return `${Math.floor(seconds)} s ago`;
+    if (seconds < 3600) return `${Math.floor(seconds / 60)} min ago`;
+    return seconds < 86400 ? `${Math.floor(seconds / 3600)} h ago` : `${Math.floor(seconds / 86400)} d ago`;
   }
 
   const live = (view) => Boolean(view && view.job && ["queued", "running"].includes(view.job.state));
@@ -110,5 +131,5 @@ window.palimpsest = (() => {
   const keptPart = (scope) => ({ subject: "background", background: "subject" })[scope] || null;
   const changedText = (count, largest) => `${count.toLocaleString("en")} pixel${count === 1 ? "" : "s"} changed${count ? `, by ${largest} at most` : ""}`;
 
-  return { state, actions, h, icon, keptPart, changedText, urls, on, set, receive, toast, live, turn, current, caption };
+  return { state, actions, h, icon, keptPart, changedText, urls, on, set, receive, toast, ago, live, turn, current, caption };
 })();

@@ -8,50 +8,94 @@ const SHORTCUTS = [
     ["C  N  R", "tools: include, exclude, box"], ["B  E", "tools: brush, erase"], ["[  ]", "smaller, larger brush"], ["X", "clear the marks"],
     ["Arrows", "move a crosshair"], ["Enter", "include there"], ["Shift Enter", "exclude there"]]],
   ["Looking", [["1  2", "picture, before / after"], ["3  4", "difference, layers"], ["Hold \\", "the picture before"]]],
+  ["Sessions", [["G", "all sessions"], ["Arrows", "walk along them"], ["Enter", "open"], ["F2", "rename"], ["Delete", "to the trash"]]],
   ["The turn", [[`${MOD} Enter`, "run, or keep the candidate"], [`${MOD} .`, "cancel the run"], [`${MOD} Z`, "undo a mark or a turn"], [`${MOD} Shift Z`, "redo"]]],
   ["On the timeline", [["Arrows", "walk along the turns"], ["Enter", "stand on the turn"]]],
 ];
 
-const name = h("span", { class: "p-session" });
+const name = h("button", { type: "button", class: "p-session", title: "Rename this session", onclick: () => startNaming() });
+const naming = h("input", { type: "text", class: "p-naming", "aria-label": "Name of this session", maxlength: 120, hidden: true,
+  onblur: () => endNaming(true), onkeydown: (event) => {
+    if (event.key === "Enter") endNaming(true, true);
+    else if (event.key === "Escape") endNaming(false, true);
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  } });
 const saved = h("span", { class: "p-saved" });
 const model = h("span", { class: "p-hint p-model" });
 const tool = (sign, label, fire, hint) => h("button", { type: "button", class: "p-btn p-ico", "aria-label": label, title: hint ? `${label} (${hint})` : label, onclick: fire }, sign);
 const undo = tool(p.icon("undo"), "Undo", () => trigger("undo", {}), `${MOD} Z`);
 undo.append(h("kbd", { text: `${MOD} Z` }));
 const redo = tool(p.icon("redo"), "Redo", () => trigger("redo", {}), `${MOD} Shift Z`);
-const open = h("button", { type: "button", class: "p-btn", text: "New", title: "Open another picture", onclick: () => p.set({ starting: true }) });
-const download = h("a", { class: "p-btn", text: "Download", download: "", title: "The picture that is shown, as PNG" });
+const take = h("button", { type: "button", class: "p-btn p-export", title: "Save the picture, its layers or the whole session", "aria-haspopup": "menu", onclick: () => p.exports.open(take, root) }, h("span", { text: "Export" }), p.icon("down"));
+const open = h("button", { type: "button", class: "p-btn", text: "New", title: "Open another picture or a session file", onclick: () => p.set({ starting: true }) });
+const rooms = h("button", { type: "button", class: "p-btn", id: "p-rooms", text: "Sessions", title: "All sessions (G)", "aria-expanded": "false", onclick: () => actions.sessions() });
 const help = tool(h("span", { "aria-hidden": "true", text: "?" }), "Shortcuts", () => sheet.showModal());
 const sheet = h("dialog", { class: "p-sheet", "aria-labelledby": "p-sheet-title", onclick: (e) => { if (e.target === sheet) sheet.close(); } },
   h("div", { class: "p-sheet-head" }, h("h2", { id: "p-sheet-title", text: "Shortcuts" }), h("button", { type: "button", class: "p-x", "aria-label": "Close", text: "×", onclick: () => sheet.close() })),
   h("div", { class: "p-sheet-body", tabindex: "-1", autofocus: true }, ...SHORTCUTS.map(([title, rows]) => h("section", {}, h("h3", { text: title }),
     h("dl", {}, ...rows.flatMap(([keys, what]) => [h("dt", {}, ...keys.split("  ").map((key) => h("kbd", { text: key }))), h("dd", { text: what })]))))));
 root.append(h("header", { class: "p-top" },
-  h("h1", { class: "p-brand" }, h("i", { "aria-hidden": "true" }), "Palimpsest"), name, saved, h("span", { class: "p-space" }), model, undo, redo, open, download, help), sheet);
+  h("h1", { class: "p-brand" }, h("i", { "aria-hidden": "true" }), "Palimpsest"), name, naming, saved, h("span", { class: "p-space" }), model, undo, redo, take, open, rooms, help), sheet);
 
-function ago(seconds) {
-  if (seconds < 3) return "saved just now";
-  if (seconds < 60) return `saved ${Math.floor(seconds)} s ago`;
-  if (seconds < 3600) return `saved ${Math.floor(seconds / 60)} min ago`;
-  return seconds < 86400 ? `saved ${Math.floor(seconds / 3600)} h ago` : `saved ${Math.floor(seconds / 86400)} d ago`;
+// Another tab changed the session: said quietly, and nothing happens to what stands here until it is asked for.
+const newest = h("button", { type: "button", class: "p-link", text: "Show the newest", onclick: () => {
+  newest.disabled = true;
+  const { subject, background } = p.state.view.draft;
+  trigger("look", { subject, background });
+} });
+const banner = h("div", { class: "p-banner", role: "status", hidden: true });
+root.append(banner);
+let soon = 0;
+
+function tellOthers({ view, ahead }) {
+  const behind = view && ahead && ahead.sid === view.sid && ahead.rev > view.rev;
+  if (!behind) {
+    clearTimeout(soon);
+    soon = 0;
+    banner.hidden = true;
+    newest.disabled = false;
+  } else if (!soon) soon = setTimeout(() => { // what both tabs follow arrives here a moment later by itself
+    banner.replaceChildren(h("span", { text: "Changed in another tab" }), newest); // put there anew, so that it is read out
+    banner.hidden = false;
+  }, 600);
+}
+
+function startNaming() {
+  naming.value = p.state.view.name;
+  naming.hidden = false;
+  name.hidden = true;
+  naming.focus();
+  naming.select();
+}
+
+function endNaming(keep, back = false) {
+  if (naming.hidden) return;
+  const wanted = naming.value.trim();
+  naming.hidden = true;
+  name.hidden = false;
+  if (back) name.focus();
+  if (!keep || !wanted || !p.state.view || wanted === p.state.view.name) return;
+  name.textContent = wanted;
+  trigger("rename_here", { name: wanted });
 }
 
 function tellSaved() {
-  saved.textContent = p.state.view ? ago(Math.max(0, Date.now() / 1000 - p.state.view.saved_at)) : "";
+  saved.textContent = p.state.view ? `saved ${p.ago(p.state.view.saved_at)}` : "";
 }
 setInterval(tellSaved, 1000);
 
-p.on(({ view, engine, picked }) => {
+p.on((state) => {
+  const { view, engine } = state;
+  if (!view) endNaming(false);
   name.textContent = view ? view.name : "";
   model.textContent = view && engine ? engine : "";
   undo.disabled = !view || !view.can_undo || p.live(view);
   redo.disabled = !view || !view.can_redo || p.live(view);
-  open.hidden = download.hidden = undo.hidden = redo.hidden = !view;
-  if (view) {
-    const staged = view.staged[picked], now = p.current(view);
-    const file = `${view.name} - ${staged ? `seed ${staged.seed}` : now.number ? `turn ${now.number}` : "original"}.png`;
-    download.href = urls.download(staged ? staged.picture : now.picture, file);
-  }
+  name.hidden = !view || !naming.hidden;
+  take.hidden = open.hidden = undo.hidden = redo.hidden = !view;
+  tellOthers(state);
   tellSaved();
 });
 
@@ -61,10 +105,10 @@ const typing = (node) => node.closest && node.closest("input:not([type=range]):n
 const plainKeys = {
   b: () => actions.tool("brush"), e: () => actions.tool("erase"), c: () => actions.tool("include"), n: () => actions.tool("exclude"), r: () => actions.tool("box"),
   x: () => actions.clear(), "[": () => actions.size(-2), "]": () => actions.size(2), "\\": () => actions.peek(true), "?": () => sheet.showModal(),
-  1: () => actions.tab(0), 2: () => actions.tab(1), 3: () => actions.tab(2), 4: () => actions.tab(3),
+  g: () => actions.sessions(), 1: () => actions.tab(0), 2: () => actions.tab(1), 3: () => actions.tab(2), 4: () => actions.tab(3),
 };
 document.addEventListener("keydown", (event) => {
-  if (event.isComposing || event.defaultPrevented || sheet.open) return;
+  if (event.isComposing || event.defaultPrevented || sheet.open || actions.isAmongSessions()) return;
   const mod = mac ? event.metaKey : event.ctrlKey;
   if (mod && event.key === "Enter") {
     event.preventDefault();
@@ -80,7 +124,8 @@ document.addEventListener("keydown", (event) => {
     const wanted = event.shiftKey ? redo : undo;
     if (!wanted.disabled && !wanted.hidden) wanted.click();
   } else if (!mod && !event.altKey && plainKeys[event.key.toLowerCase()]) {
-    if (p.state.view || event.key === "?") plainKeys[event.key.toLowerCase()]();
+    event.preventDefault(); // the letter must not fall into a field that this opens
+    if (p.state.view || ["?", "g", "G"].includes(event.key)) plainKeys[event.key.toLowerCase()]();
   }
 });
 document.addEventListener("keyup", (event) => { if (event.key === "\\") actions.peek(false); });

@@ -7,10 +7,10 @@ from typing import Any
 
 import gradio as gr
 
-from studio.api.pictures import routes
+from studio.api import exports, pictures
 from studio.app import Studio
 from studio.settings import Settings
-from studio.ui import assets, canvas, text, timeline, topbar, turn_panel, wire
+from studio.ui import assets, canvas, gallery, text, timeline, topbar, turn_panel, wire
 from studio.ui.handlers import Fields, Handlers
 from studio.ui.panel import EVENT, Shared
 from studio.ui.theme import studio_theme
@@ -35,15 +35,17 @@ def build_page(studio: Studio) -> gr.Blocks:
             stage = canvas.build()
             panel = turn_panel.build(handlers.models())
             film = timeline.build()
+            rooms = gallery.build()
         ends: dict[str, Any] = {"inputs": [seat], "outputs": [line]}
         # Following is the one event that lasts, so it is queued, and nobody's following waits for another's.
         follow = EVENT | ends | {"fn": handlers.follow, "queue": True, "concurrency_limit": None}
         settle = EVENT | ends | {"fn": handlers.settled, "inputs": [seat, shown]}
         shared = Shared(seat, line, panel.fields, shown, follow, settle)
-        topbar.bind(bar, handlers, shared)
+        topbar.bind(bar, handlers, shared, panel.values)
         canvas.bind(stage, handlers, shared)
         turn_panel.bind(panel, handlers, shared)
         timeline.bind(film, handlers, shared)
+        gallery.bind(rooms, handlers, shared)
 
         def boot(last: dict[str, Any] | None, request: gr.Request) -> Fields:
             shown, payload, values = handlers.boot(last, request)
@@ -92,5 +94,5 @@ def open_page(studio: Studio, settings: Settings) -> OpenPage:
         head=assets.head(),
         favicon_path=assets.ASSETS / "icon.svg",
     )
-    app.router.routes[:0] = routes(studio, settings.examples)
+    app.router.routes[:0] = [*pictures.routes(studio, settings.examples), *exports.routes(studio)]
     return OpenPage(url.rstrip("/"), page)

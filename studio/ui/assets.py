@@ -19,10 +19,11 @@ LIBRARY = (
     "swap.js",
     "orders.js",
     "trash.js",
+    "export.js",
 )
 """Scripts every panel may use, in loading order; each adds to ``window.palimpsest``."""
 
-STYLES = ("studio.css", "timeline.css")
+STYLES = ("studio.css", "timeline.css", "gallery.css")
 """In the order in which they apply."""
 
 

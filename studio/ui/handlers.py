@@ -7,6 +7,7 @@ show other values answer with that and one value for each of the panel's fields.
 from __future__ import annotations
 
 import asyncio
+import io
 import logging
 import secrets
 from collections.abc import AsyncIterator, Callable
@@ -23,8 +24,10 @@ from pipelines.masks.prompts import MaskPrompts
 from pipelines.models.folders import TEXT_TO_IMAGE, find_models
 from studio.app import Studio
 from studio.errors import StaleView, UnknownSession, UserError
+from studio.session.selection import Selections
 from studio.session.session import Session
 from studio.session.view import Draft, SessionView
+from studio.store.archive import read_archive
 from studio.ui import text, uploads
 from studio.ui.forms import changes_of, values_of
 from studio.ui.payload import Payload, is_live, notice, tick, whole
@@ -35,6 +38,8 @@ PLAIN_FIELDS = ("subject", "background", "scope", "method", "model", "quality", 
 """The fields of the panel before the methods' own settings, in the order in which they are passed. `filled` is not of
 the draft: it is the quality whose presets the settings were last filled with."""
 
+ZIP = b"PK"
+"""How a session file begins, and no picture."""
 FOLLOW_EVERY = 0.2
 """Seconds between two messages of a running job, at least."""
 SETTLE_WITHIN = 20.0
@@ -84,7 +89,13 @@ class Handlers:
         methods = {
             name: {"title": m.title, "stages": m.stages, "needs_mask": m.needs_mask} for name, m in CATALOG.items()
         }
-        return {"examples": examples, "methods": methods, "upload_limit": self.studio.settings.upload_limit}
+        settings = self.studio.settings
+        return {
+            "examples": examples,
+            "methods": methods,
+            "upload_limit": settings.upload_limit,
+            "lists_all": settings.lists_all,
+        }
 
     def engine_line(self, model: str) -> str:
         """``Toybox on CPU`` once the engine is there; asking earlier would load it, so until then the model's title."""
@@ -101,17 +112,25 @@ class Handlers:
         return found if usual in (name for _, name in found) else [*found, (usual, usual)]
 
     def opened(self, seat: Seat | None, path: object, name: object) -> tuple[Seat | None, Payload, Fields]:
-        """A new session from an uploaded picture."""
-        return self._taken(seat, lambda: self.studio.sessions.create(uploads.take(path), str(name or "Untitled")))
+        """A new session from an uploaded picture, or one that was exported as a file."""
+        return self.taken(seat, lambda: self._brought(uploads.take(path), str(name or "Untitled")))
+
+    def _brought(self, data: bytes, name: str) -> Session:
+        """What the file is, it says itself: its name may have been changed."""
+        if not data.startswith(ZIP):
+            return self.studio.sessions.create(data, name)
+        record = read_archive(io.BytesIO(data), self.studio.pictures)
+        panel = {**record.panel, "selections": Selections().to_json()}  # no mask is begun in it
+        return self.studio.sessions.adopt_record(replace(record, panel=panel))
 
     def example(self, seat: Seat | None, example_id: object) -> tuple[Seat | None, Payload, Fields]:
         """A new session from an example picture."""
-        return self._taken(seat, lambda: self.studio.sessions.create_example(str(example_id)))
+        return self.taken(seat, lambda: self.studio.sessions.create_example(str(example_id)))
 
-    def _taken(self, seat: Seat | None, find: Callable[[], Session]) -> tuple[Seat | None, Payload, Fields]:
+    def taken(self, seat: Seat | None, find: Callable[[], Session]) -> tuple[Seat | None, Payload, Fields]:
         """The page turns to the session that `find` gives; it stays where it is when that fails."""
         found: list[Session] = []
-        failed = self._calmly(lambda: found.append(find()))
+        failed = self.calmly(lambda: found.append(find()))
         if failed is not None:
             return seat, failed, self.kept_fields()
         taken = Seat(found[0].sid, seat.tab if seat else secrets.token_hex(8))
@@ -244,7 +263,7 @@ class Handlers:
                     session.tabs.changed(tab, views[0].rev)
                 session.tabs.shown(tab, views[0].rev)
 
-        failed = self._calmly(work)
+        failed = self.calmly(work)
         return (whole(views[0], engine=self.engine_line(views[0].draft.model)) if views else {}) | (failed or {})
 
     def restored(
@@ -292,7 +311,7 @@ class Handlers:
         except UserError:
             return None
 
-    def _calmly(self, work: Callable[[], object]) -> Payload | None:
+    def calmly(self, work: Callable[[], object]) -> Payload | None:
         """Runs `work`; the message to show when it fails."""
         try:
             work()

@@ -13,7 +13,7 @@ import gradio as gr
 
 from pipelines.catalog import CATALOG
 from studio.session.view import Draft
-from studio.ui import text
+from studio.ui import instruction, text
 from studio.ui.forms import Form, build_forms
 from studio.ui.handlers import Fields, Handlers, Seat
 from studio.ui.panel import EVENT, Shared, drawn
@@ -27,6 +27,7 @@ class TurnPanel:
     subject: gr.Textbox
     background: gr.Textbox
     reference: gr.HTML
+    instruction: gr.HTML
     scope: gr.Radio
     method: gr.Dropdown
     model: gr.Dropdown
@@ -86,6 +87,7 @@ def build(models: list[tuple[str, str]]) -> TurnPanel:
             elem_id="background",
         )
         reference = drawn("reference", "reference")
+        said = instruction.build()
         scope = gr.Radio(text.SCOPES, value=str(draft.scope), label=text.CHANGE, elem_id="scope", elem_classes="p-seg")
         quality = gr.Radio(
             [(words, name) for name, words in text.QUALITIES.items()],
@@ -112,7 +114,20 @@ def build(models: list[tuple[str, str]]) -> TurnPanel:
             forms = build_forms(draft.method)
         go = drawn("go", "go")
     return TurnPanel(
-        heading, subject, background, reference, scope, method, model, quality, candidates, seed, filled, forms, go
+        heading=heading,
+        subject=subject,
+        background=background,
+        reference=reference,
+        instruction=said,
+        scope=scope,
+        method=method,
+        model=model,
+        quality=quality,
+        candidates=candidates,
+        seed=seed,
+        filled=filled,
+        forms=forms,
+        go=go,
     )
 
 
@@ -136,4 +151,5 @@ def bind(panel: TurnPanel, handlers: Handlers, shared: Shared) -> None:
     edited = [*(field.input for field in others), panel.subject.blur, panel.background.blur]
     gr.on(edited, handlers.drafted, everything, [wire], trigger_mode="always_last", **EVENT)
     panel.go.run(handlers.run, everything, [wire], **EVENT).then(**shared.follow)
+    instruction.bind(panel.instruction, everything, handlers, shared)
     panel.go.cancel(handlers.cancel, [seat], [wire], **EVENT)

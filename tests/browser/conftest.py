@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from studio.app import Studio, build_studio
-from studio.settings import Settings
+from studio.settings import Gallery, Settings
 from studio.ui.app import open_page
 from tests.browser.desk import launched
 
@@ -29,7 +29,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Studio, s
     """The studio and its address. Uploads go to a folder of the test's own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("uploads")))
-        settings = Settings(data=tmp_path_factory.mktemp("data"), port=_free_port())
+        # Each test's browser is another person's, so none is shown what the tests before it made.
+        settings = Settings(data=tmp_path_factory.mktemp("data"), port=_free_port(), gallery=Gallery.OWN)
         studio = build_studio(settings)
         page = open_page(studio, settings)
         yield studio, page.url

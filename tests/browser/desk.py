@@ -126,8 +126,9 @@ class Desk:
 
     def open_example(self, title: str) -> None:
         self.page.locator(".p-card", has_text=title).click()
+        # The first one waits while the model is being warmed up.
+        expect(self.page.locator(".p-session")).to_have_text(title, timeout=30_000)
         expect(self.page.locator("#studio")).to_have_attribute("data-session", "open")
-        expect(self.page.locator(".p-session")).to_have_text(title)
 
     # Pointing
 
@@ -232,6 +233,11 @@ class Desk:
 
     def looks(self, tab: str) -> None:
         self.page.get_by_role("tab", name=tab).click()
+
+    def exports(self, kind: str) -> None:
+        """Choose from the menu of exports by the item's first words."""
+        self.page.get_by_role("button", name="Export").click()
+        self.page.get_by_role("menuitem", name=re.compile(rf"^{re.escape(kind)}(?! with)")).first.click()
 
     # Pictures of the screen
 

@@ -1,0 +1,226 @@
+// The gallery: every session as a tile, the trash beside it, and the sessions saved last on the start page.
+const p = window.palimpsest, { h, urls, actions } = p;
+const root = element.querySelector(".p-root");
+const studio = document.getElementById("studio");
+const OWN = "palimpsest-own", MOST_OWN = 1000, PAGE = 60, RECENT = 4;
+
+let opened = false, bin = false, shown = PAGE, asked = 0, answer = null, editing = null, focusOn = null, starting = false, waiting = 0;
+
+// ------------------------------------------------------------------------------- which sessions this browser opened
+
+function own() {
+  try {
+    const ids = JSON.parse(window.localStorage.getItem(OWN) || "[]");
+    return Array.isArray(ids) ? ids : [];
+  } catch { return []; } // a page in a frame may have no storage
+}
+
+/** Read and written in one go, so that two tabs do not forget each other's. */
+function remember(sid) {
+  const ids = own();
+  if (ids[0] === sid) return;
+  try { window.localStorage.setItem(OWN, JSON.stringify([sid, ...ids.filter((id) => id !== sid)].slice(0, MOST_OWN))); } catch { /* none is kept then */ }
+}
+
+// --------------------------------------------------------------------------------------------------------- building
+
+const search = h("input", { type: "search", class: "p-search", placeholder: "Search names and texts", "aria-label": "Search in the names and texts of sessions", oninput: () => {
+  clearTimeout(waiting);
+  waiting = setTimeout(() => { shown = PAGE; seek(); }, 150);
+} });
+const shelf = (text, to) => h("button", { type: "button", class: "p-tab", text, onclick: () => { bin = to; shown = PAGE; answer = null; seek(); } });
+const kept = shelf("Sessions", false), trash = shelf("Trash", true);
+const close = h("button", { type: "button", class: "p-x", "aria-label": "Close the sessions", title: "Close (Esc)", text: "×", onclick: () => leave() });
+const told = h("p", { class: "p-hint p-told", role: "status" });
+const empty = h("div", { class: "p-none" });
+const tiles = h("div", { class: "p-tiles", role: "list" });
+const more = h("button", { type: "button", class: "p-btn p-more", text: "Show more", onclick: () => { shown += PAGE; seek(); } });
+const page = h("section", { class: "p-gallery", "aria-labelledby": "p-gallery-title", hidden: true },
+  h("div", { class: "p-gallery-head" }, h("h2", { id: "p-gallery-title", text: "Sessions" }), h("div", { class: "p-shelves", role: "group", "aria-label": "What is listed" }, kept, trash), search, told, h("span", { class: "p-space" }), close),
+  h("div", { class: "p-gallery-body" }, tiles, empty, more));
+root.append(page);
+
+const turns = (count) => (count ? `${count} turn${count === 1 ? "" : "s"}` : "no turns yet");
+const facts = (s) => `${turns(s.turns)} · ${p.ago(s.saved_at)}`;
+const cover = (s) => h("span", { class: "p-cover" }, h("img", { src: urls.cover(s.sid, s.picture), alt: "", loading: "lazy", draggable: "false" }));
+const small = (id, text, fire, label) => h("button", { type: "button", class: "p-tool", "data-does": id, text, "aria-label": label, onclick: fire });
+
+function tile(s) {
+  const here = Boolean(p.state.view) && s.sid === p.state.sid, renaming = editing === s.sid;
+  const picture = cover(s);
+  if (here) picture.append(h("span", { class: "p-tag p-left", text: "open now" }));
+  const about = h("span", { class: "p-hint", text: facts(s) }), words = renaming ? [] : [h("b", { text: s.name, title: s.name }), about];
+  const door = bin ? h("div", { class: "p-door" }, picture, ...words)
+    : h("button", { type: "button", class: "p-door", "data-does": "enter", "aria-label": `Open ${s.name}, ${facts(s)}`, "aria-current": here ? "true" : null, onclick: () => enter(s.sid) }, picture, ...words);
+  const acts = bin ? [small("back", "Bring back", () => trigger("bring_back_session", { sid: s.sid, enter: false }), `Bring ${s.name} back`)]
+    : [small("rename", "Rename", () => rename(s), `Rename ${s.name}`), small("copy", "Duplicate", () => trigger("duplicate_session", { sid: s.sid }), `Duplicate ${s.name}`),
+      small("trash", "Trash", () => discard(s.sid), `Move ${s.name} to the trash`)];
+  return h("article", { class: "p-tile", role: "listitem", "data-sid": s.sid }, door, ...(renaming ? [nameField(s), about] : []), h("div", { class: "p-acts" }, ...acts));
+}
+
+function nameField(s) {
+  let over = false;
+  const finish = (keep) => {
+    if (over) return;
+    over = true;
+    const wanted = field.value.trim();
+    editing = null;
+    focusOn = { sid: s.sid, does: "enter" };
+    if (keep && wanted && wanted !== s.name) {
+      s.name = wanted;
+      trigger("rename_session", { sid: s.sid, name: wanted });
+    }
+    draw();
+  };
+  const field = h("input", { type: "text", class: "p-naming", "data-does": "name", value: s.name, maxlength: 120, "aria-label": `New name of ${s.name}`,
+    onblur: () => finish(true), onkeydown: (event) => {
+      if (event.key === "Enter") finish(true);
+      else if (event.key === "Escape") finish(false);
+      else return;
+      event.preventDefault();
+      event.stopPropagation();
+    } });
+  return field;
+}
+
+// ------------------------------------------------------------------------------------------------------------ doing
+
+const question = (place, more_) => ({ place, count: asked, own: p.state.about.lists_all ? [] : own(), ...more_ });
+
+function seek() {
+  asked += 1;
+  trigger("seek_sessions", question("gallery", { search: search.value, trashed: bin, shown }));
+}
+
+function seekRecent() { trigger("seek_sessions", question("start", { search: "", trashed: false, shown: RECENT })); }
+
+function enter(sid) {
+  if (p.state.view && sid === p.state.sid) return leave();
+  trigger("enter_session", { sid });
+}
+
+function rename(s) {
+  editing = s.sid;
+  focusOn = { sid: s.sid, does: "name" };
+  draw();
+}
+
+/** The next tile is where the person goes on from. */
+function discard(sid) {
+  const sids = answer.sessions.map((s) => s.sid), at = sids.indexOf(sid);
+  focusOn = { sid: sids[at + 1] || sids[at - 1], does: "enter" };
+  trigger("trash_session", { sid });
+}
+
+function visit() {
+  opened = true;
+  bin = false;
+  shown = PAGE;
+  search.value = "";
+  answer = null;
+  show();
+  seek();
+  search.focus();
+}
+
+function leave() {
+  opened = false;
+  editing = null;
+  show();
+  document.getElementById("p-rooms").focus();
+}
+
+function show() {
+  page.hidden = !opened;
+  studio.dataset.gallery = opened ? "open" : "closed";
+  document.getElementById("p-rooms")?.setAttribute("aria-expanded", String(opened));
+  if (opened) draw();
+}
+
+Object.assign(actions, {
+  sessions: () => (opened ? leave() : visit()),
+  isAmongSessions: () => opened,
+  bringBack: (sent) => trigger("bring_back_session", sent),
+});
+
+function draw() {
+  for (const [node, on] of [[kept, !bin], [trash, bin]]) node.setAttribute("aria-pressed", String(on));
+  const held = document.activeElement && tiles.contains(document.activeElement) && document.activeElement.dataset.does
+    ? { sid: document.activeElement.closest(".p-tile").dataset.sid, does: document.activeElement.dataset.does } : null;
+  const list = answer ? answer.sessions : [];
+  tiles.replaceChildren(...list.map(tile));
+  more.hidden = !answer || !answer.more;
+  told.textContent = !answer ? "" : answer.search ? `${list.length}${answer.more ? " or more" : ""} found` : "";
+  empty.hidden = !answer || list.length > 0;
+  if (!empty.hidden) {
+    const words = answer.search ? ["Nothing found", `No ${bin ? "session in the trash" : "session"} has all of these words in its name or its turns.`]
+      : bin ? ["The trash is empty", "Sessions that you move here can be brought back at any time."]
+        : ["No sessions yet", p.state.about.lists_all ? "Open a picture, and it is kept here." : "Pictures that you open in this browser are kept here. Nobody else sees them."];
+    empty.replaceChildren(h("b", { text: words[0] }), h("span", { text: words[1] }));
+  }
+  const want = focusOn || held;
+  if (want && want.sid && opened) {
+    const node = tiles.querySelector(`[data-sid="${CSS.escape(want.sid)}"] [data-does="${want.does}"]`) || tiles.querySelector(`[data-sid="${CSS.escape(want.sid)}"] button`);
+    if (node) node.focus();
+    if (node && want.does === "name") node.select();
+  }
+  focusOn = null;
+}
+
+function drawRecent(sessions) {
+  const recent = document.getElementById("p-recent");
+  if (!recent) return;
+  recent.hidden = !sessions.length;
+  recent.replaceChildren(h("div", { class: "p-recent-head" }, h("h3", { text: "or go on with a session" }), h("span", { class: "p-space" }), h("button", { type: "button", class: "p-link", text: "All sessions", onclick: visit })),
+    h("div", { class: "p-recents" }, ...sessions.map((s) => h("button", { type: "button", class: "p-door", title: s.name, "aria-label": `Open ${s.name}, ${facts(s)}`, onclick: () => (p.state.view && s.sid === p.state.sid ? p.set({ starting: false }) : trigger("enter_session", { sid: s.sid })) },
+      cover(s), h("b", { text: s.name }), h("span", { class: "p-hint", text: facts(s) })))));
+}
+
+// ---------------------------------------------------------------------------------------------------------- keyboard
+
+page.addEventListener("keydown", (event) => {
+  if (event.key === "Escape") {
+    event.preventDefault();
+    event.stopPropagation();
+    leave();
+    return;
+  }
+  const at = event.target.closest(".p-tile");
+  if (!at || event.target.dataset.does === "name" || event.ctrlKey || event.metaKey || event.altKey) return;
+  const all = [...tiles.children], here = all.indexOf(at), session = answer.sessions[here];
+  const wide = all.filter((node) => node.offsetTop === all[0].offsetTop).length;
+  const by = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -wide, ArrowDown: wide }[event.key];
+  if (by && all[here + by]) all[here + by].querySelector("button").focus();
+  else if (!by && event.key === "F2" && !bin) rename(session);
+  else if (!by && event.key === "Delete" && !bin) discard(session.sid);
+  else if (!by) return;
+  event.preventDefault();
+  event.stopPropagation();
+});
+
+// ---------------------------------------------------------------------------------------------------------- listening
+
+let last = null;
+p.on((state) => {
+  const { view, message } = state, news = message.gallery;
+  if (view) remember(view.sid);
+  if (opened && view && view.sid !== last) leave(); // a session was opened, here or by a dropped file
+  if (!view && last) { // it went into the trash: reloading the page must not ask for it
+    const address = new URL(window.location.href);
+    address.searchParams.delete("session");
+    window.history.replaceState(null, "", address);
+  }
+  last = view ? view.sid : null;
+  const begins = state.heard && (!view || state.starting);
+  if ((begins && !starting) || (begins && news && news.again)) setTimeout(seekRecent);
+  starting = begins;
+  if (!news) return;
+  if (news.made) remember(news.made);
+  if (news.made) focusOn = { sid: news.made, does: "enter" };
+  if (news.again && opened) seek();
+  if (news.place === "start") drawRecent(news.sessions);
+  else if (news.place === "gallery" && news.count === asked && opened) {
+    answer = news;
+    if (!editing) draw();
+  }
+});

@@ -1,0 +1,113 @@
+// One sentence instead of two texts. It becomes a list of turns that can be corrected; nothing runs before that.
+const p = window.palimpsest, { h } = p;
+const root = element.querySelector(".p-root");
+const SCOPES = [["both", "Both"], ["subject", "Subject"], ["background", "Background"]];
+
+const words = h("textarea", { class: "p-words", rows: 1, maxlength: 20000, placeholder: "or say it in one sentence", "aria-label": "Or say it in one sentence: it is split into turns, which you see before anything runs",
+  oninput: () => drawButtons(), onkeydown: (event) => {
+    if (event.key !== "Enter" || event.shiftKey || event.ctrlKey || event.metaKey || event.isComposing) return;
+    event.preventDefault();
+    split();
+  } });
+const cut = h("button", { type: "button", class: "p-btn p-cut", text: "Split", title: "Split the sentence into turns; nothing runs yet", onclick: () => split() });
+const list = h("ol", { class: "p-asked" });
+const unread = h("div", { class: "p-unread" });
+const use = h("button", { type: "button", class: "p-btn", onclick: () => go() });
+const away = h("button", { type: "button", class: "p-btn", text: "Put away", onclick: () => { clear(false); words.focus(); } });
+const result = h("section", { class: "p-split", "aria-label": "Turns in the sentence", hidden: true }, list, unread, h("div", { class: "p-split-foot" }, use, away));
+const spoken = h("div", { class: "p-sr", role: "status", "aria-live": "polite" });
+root.append(h("div", { class: "p-say" }, h("div", { class: "p-say-line" }, words, cut), result), spoken);
+
+let turns = [], count = 0, sid = null, ran = null, used = false;
+
+function split() {
+  if (!words.value.trim() || cut.disabled) return;
+  count += 1;
+  trigger("split_words", { words: words.value, count });
+}
+
+function go() {
+  if (use.disabled) return;
+  if (turns.length === 1) {
+    used = true;
+    trigger("use_turn", { turns });
+  } else {
+    ran = { from: p.state.view.current, begun: false };
+    trigger("run_turns", { turns });
+  }
+}
+
+function clear(all) {
+  turns = [];
+  result.hidden = true;
+  if (all) words.value = "";
+  drawButtons();
+}
+
+function part(turn, name, k) {
+  return h("label", { class: `p-part p-${name}` }, h("i", { "aria-hidden": "true" }),
+    h("input", { type: "text", value: turn[name], maxlength: 500, "aria-label": `${name === "subject" ? "Subject" : "Background"} of turn ${k + 1}`, placeholder: `${name} becomes`, oninput: (event) => { turn[name] = event.target.value; drawButtons(); } }));
+}
+
+function row(turn, k) {
+  const scope = h("select", { "aria-label": `What turn ${k + 1} changes`, onchange: () => { turn.scope = scope.value; drawList(k); } },
+    ...SCOPES.map(([id, text]) => h("option", { value: id, text, selected: id === turn.scope })));
+  const drop = h("button", { type: "button", class: "p-x", "aria-label": `Leave turn ${k + 1} out`, title: "Leave this turn out", text: "×", onclick: () => {
+    turns.splice(k, 1);
+    drawList();
+    (list.querySelector("select") || words).focus();
+  } });
+  return h("li", {}, h("div", { class: "p-asked-head" }, h("b", { text: `Turn ${p.current(p.state.view).number + 1 + k}` }), h("span", { class: "p-space" }), scope, drop),
+    turn.scope === "background" ? null : part(turn, "subject", k), turn.scope === "subject" ? null : part(turn, "background", k));
+}
+
+function drawList(focus = null) {
+  list.replaceChildren(...turns.map(row));
+  list.hidden = !turns.length;
+  drawButtons();
+  if (focus !== null) list.children[focus].querySelector("select").focus();
+}
+
+const said = (turn) => (turn.scope !== "background" && turn.subject.trim()) || (turn.scope !== "subject" && turn.background.trim());
+
+function drawButtons() {
+  const live = p.live(p.state.view);
+  cut.disabled = !words.value.trim() || live;
+  use.hidden = !turns.length;
+  use.disabled = live || !turns.every(said);
+  use.textContent = turns.length > 1 ? `Run all ${turns.length} turns` : "Use in the panel";
+  use.title = turns.length > 1 ? "One after another, with the mask and the settings as they stand" : "Puts the texts into the panel; nothing runs yet";
+}
+
+p.on((state) => {
+  const { view, message } = state;
+  if ((view ? view.sid : null) !== sid) {
+    sid = view ? view.sid : null;
+    ran = null;
+    used = false;
+    clear(true);
+  }
+  if (view && message.split && message.split.count === count) {
+    turns = message.split.turns.map((turn) => ({ ...turn }));
+    const left = message.split.unread, none = !turns.length;
+    unread.replaceChildren(...(left.length || none ? [h("p", { class: "p-warn", text: none && !left.length ? "There is no change in this sentence. Say what the subject or the background should become." : `Not understood${none ? "" : ", and left out"}: ${left.map((piece) => `“${piece}”`).join(", ")}. Say it in other words, and name the subject.` })] : []),
+      ...(message.split.note ? [h("p", { class: "p-hint", text: message.split.note })] : []));
+    result.hidden = false;
+    drawList();
+    spoken.textContent = none ? "Nothing was understood" : `${turns.length} turn${turns.length === 1 ? "" : "s"} found. Correct them, then ${turns.length === 1 ? "use it" : "run them"}.`;
+    result.scrollIntoView({ block: "nearest" });
+  }
+  if (view && used && "view" in message) {
+    used = false;
+    if (!message.notice) {
+      clear(true);
+      document.querySelector("#subject textarea").focus();
+    }
+  }
+  if (view && ran) {
+    ran.begun = ran.begun || p.live(view);
+    if (view.current !== ran.from) { clear(true); ran = null; } // they are turns now
+    else if (!p.live(view) && (ran.begun || message.notice)) ran = null; // refused, cancelled or failed: the list stays
+  }
+  drawButtons();
+});
