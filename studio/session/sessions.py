@@ -173,7 +173,7 @@ class Sessions:
         record = self._services.store.load(sid)
         if record is None:
             raise UnknownSession("there is no such session; open another one, or start with a picture")
-        return record
+        return record if record.panel else replace(record, panel=panel(Draft(model=self._model), Selections()))
 
     def _refuse_trashed(self, sid: str) -> None:
         if sid in self._trashed:

@@ -7,32 +7,41 @@ reads. Pictures go to their folder first and rows after, so a row never names a 
 from __future__ import annotations
 
 import json
+import logging
 import re
+import secrets
+import struct
 import time
 import unicodedata
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, delete, func, insert, select, text, update
+from sqlalchemy import delete, func, insert, select, text, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.orm import Session as Transaction
 
+from studio.errors import DamagedFile
 from studio.history.tree import Trashed, Tree
 from studio.history.turn import Outcome, Turn, TurnRequest, canonical_json
 from studio.store.blobs import Blobs
-from studio.store.database import open_database
 from studio.store.faults import storing
 from studio.store.files import Files
 from studio.store.lock import FolderLock
+from studio.store.recovery import back_up_daily, open_or_recover, was_recovered
 from studio.store.tables import BranchRow, GalleryRow, JobRow, MemoRow, SessionRow, StagedRow, TurnRow
+
+log = logging.getLogger(__name__)
 
 DAY = 24 * 3600.0
 """Seconds."""
 REMEMBERED = 30 * DAY
 """Seconds that the answer of a computation is kept without being asked for."""
+MOST_RECOVERED = 50
+"""Pictures that become sessions when the database was lost."""
 LONGEST_SEARCH = 200
 """Characters that are read of what is searched for."""
 
@@ -59,6 +68,7 @@ class Record:
     height: int
     tree: Tree
     panel: Mapping[str, Any]
+    """Draft and mask's steps as the session wrote them; empty for a picture that was recovered."""
     notes: tuple[str, ...] = ()
     staged: tuple[Staged, ...] = ()
     rev: int = 0
@@ -93,22 +103,29 @@ class JobNote:
 
 
 class Store:
-    """The data folder: ``studio.db``, ``pictures/``, ``fitted/``. One process holds it at a time."""
+    """The data folder: ``studio.db`` with its ``backups/``, ``pictures/``, ``fitted/``, and ``recovered/`` where a
+    database was lost. One process holds it at a time."""
 
     def __init__(self, folder: Path, files: Files | None = None) -> None:
-        """Raises a `DataFolderError` or `StorageError` before anything is changed if the folder cannot be used."""
+        """Raises a `DataFolderError` or `StorageError` if the folder cannot be used; nothing of it is lost then."""
         files = files or Files()
         self.folder = folder
+        self.notice: str | None = None
+        """What the person must be told about this start: the database was lost, and what was done."""
         with storing():
             folder.mkdir(parents=True, exist_ok=True)
-        self._lock = FolderLock(folder)
-        try:
-            self.engine: Engine = open_database(folder / "studio.db")
+        with ExitStack() as undo:
+            self._lock = FolderLock(folder)
+            undo.callback(self._lock.release)
+            self.engine, recovery = open_or_recover(folder, files)
+            undo.callback(self.engine.dispose)
             self.pictures = Blobs(folder / "pictures", ".png", files)
             self.fitted = Blobs(folder / "fitted", ".safetensors", files)
-        except BaseException:
-            self._lock.release()
-            raise
+            if recovery is not None:
+                self.notice = recovery.finish(self._take_in_lost_pictures(), files)
+                log.error("%s", self.notice)
+            back_up_daily(folder, files)
+            undo.pop_all()
 
     def close(self) -> None:
         self.engine.dispose()
@@ -187,7 +204,15 @@ class Store:
         now = time.time() if now is None else now
         with storing(), Transaction(self.engine) as transaction, transaction.begin():
             transaction.execute(delete(MemoRow).where(MemoRow.used_at < now - REMEMBERED))
-        used: set[str] = set()
+        used = self._named()
+        if was_recovered(self.folder):
+            files = (path for kind in ("pictures", "fitted") for path in (self.folder / kind).iterdir())
+            used.update(path.stem for path in files if path.suffix != ".part")
+        return self.pictures.sweep(used, now) + self.fitted.sweep(used, now)
+
+    def _named(self) -> set[str]:
+        """Digests of all files that rows name."""
+        named: set[str] = set()
         with storing(), Transaction(self.engine) as transaction:
             for query in (
                 select(SessionRow.panel),
@@ -197,8 +222,43 @@ class Store:
             ):
                 for row in transaction.execute(query):
                     for column in row:
-                        used.update(re.findall(r"[0-9a-f]{64}", column or ""))
-            return self.pictures.sweep(used, now) + self.fitted.sweep(used, now)
+                        named.update(re.findall(r"[0-9a-f]{64}", column or ""))
+        return named
+
+    def _take_in_lost_pictures(self) -> int:
+        """Make sessions of the newest pictures that no row names; gives their number. Which of them were turns of one
+        session cannot be known, so each becomes an original. Masks, which are grey, are left where they are."""
+        with storing():
+            named = self._named()
+            lost = [path for path in (self.folder / "pictures").glob("*.png") if path.stem not in named]
+            lost.sort(key=lambda path: path.stat().st_mtime, reverse=True)
+            taken = 0
+            for path in lost:
+                extent = _extent_in_colour(path)
+                if extent is None or not self._is_whole(path.stem):
+                    continue
+                made, taken = path.stat().st_mtime, taken + 1
+                record = Record(
+                    sid=secrets.token_hex(16),
+                    name=f"recovered {taken}",
+                    created_at=made,
+                    width=extent[0],
+                    height=extent[1],
+                    tree=Tree.planted(Turn.original(path.stem, made)),
+                    panel={},
+                    notes=("found in the data folder when its database had been lost",),
+                    saved_at=made,
+                )
+                self.save(record, None)
+                if taken == MOST_RECOVERED:
+                    break
+        return taken
+
+    def _is_whole(self, digest: str) -> bool:
+        try:
+            return bool(self.pictures.get(digest))
+        except DamagedFile:
+            return False
 
     # Reading
 
@@ -287,6 +347,16 @@ class Store:
         with storing(), Transaction(self.engine) as transaction:
             row = transaction.scalar(query)
             return None if row is None else JobNote(**{f: getattr(row, f) for f in JobNote.__dataclass_fields__})
+
+
+def _extent_in_colour(path: Path) -> tuple[int, int] | None:
+    """Width and height of a PNG of RGB; ``None`` for everything else. Only its header is read."""
+    with path.open("rb") as file:
+        header = file.read(26)
+    if len(header) < 26 or header[:8] != b"\x89PNG\r\n\x1a\n" or header[25] != 2:
+        return None
+    width, height = struct.unpack(">II", header[16:24])
+    return width, height
 
 
 def folded(text: str) -> str:

@@ -112,3 +112,26 @@ def test_a_job_that_ends_in_the_trash_is_there_after_restoring_and_there_is_one_
     assert studio.store.trashed() == {session.sid}
     assert studio.sessions.restore(session.sid) is session
     assert (job := session.view().job) is not None and job.state is JobState.DONE
+
+
+def test_a_recovered_picture_is_a_session_like_one_just_made(
+    studio: Studio, session: Session, settings: Settings, engine: Any, upload: bytes, wait_until: Any
+) -> None:
+    picture = session.picture_bytes(session.view().turns[0].picture)
+    studio.close()
+    (settings.data / "studio.db").unlink()
+    for copy in (settings.data / "backups").iterdir():
+        copy.unlink()
+    again = build_studio(settings, engine)
+    assert again.store.notice is not None and "recovered 1." in again.store.notice
+    (summary,) = again.sessions.list()
+    recovered = again.sessions.get(summary.sid)
+    view = recovered.view()
+    assert (view.name, view.width, view.height, view.draft.model) == ("recovered 1", 48, 32, settings.model)
+    assert recovered.picture_bytes(view.turns[0].picture) == picture
+    assert "found in the data folder" in view.notes[0]
+    started(recovered, "a red dog")
+    wait_until(lambda: recovered.view().staged)
+    recovered.accept(0)
+    assert len(again.sessions.duplicate(summary.sid).view().turns) == 2
+    again.close()

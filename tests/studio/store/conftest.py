@@ -26,38 +26,38 @@ class FaultyFiles(Files):
         self.fail_at, self.error, self.count = fail_at, error, 0
         self.log: list[str] = []
 
-    def _call(self, name: str) -> None:
+    def call(self, name: str) -> None:
         self.count += 1
         self.log.append(name)
         if self.count == self.fail_at:
             raise OSError(self.error, os.strerror(self.error))
 
     def create(self, path: Path) -> BinaryIO:
-        self._call("create")
+        self.call("create")
         return super().create(path)
 
     def write(self, handle: BinaryIO, data: bytes) -> None:
         try:
-            self._call("write")
+            self.call("write")
         except OSError:
             super().write(handle, data[: len(data) // 2])
             raise
         super().write(handle, data)
 
     def fsync(self, handle: BinaryIO) -> None:
-        self._call("fsync")
+        self.call("fsync")
         super().fsync(handle)
 
     def rename(self, old: Path, new: Path) -> None:
-        self._call("rename")
+        self.call("rename")
         super().rename(old, new)
 
     def fsync_dir(self, folder: Path) -> None:
-        self._call("fsync_dir")
+        self.call("fsync_dir")
         super().fsync_dir(folder)
 
     def unlink(self, path: Path) -> None:
-        self._call("unlink")
+        self.call("unlink")
         super().unlink(path)
 
 

@@ -2,11 +2,9 @@ from __future__ import annotations
 
 import errno
 import os
-import sqlite3
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -234,50 +232,3 @@ def test_ids_are_data_and_not_sql(store: Store, record: Record) -> None:
     store.save(record, None)
     assert store.load("' OR 1=1 --") is None
     assert store.load("sid") == record
-
-
-KILLED = """
-import sys, pathlib, itertools
-from dataclasses import replace
-sys.path.insert(0, sys.argv[2])
-from pipelines.contract import Quality, Scope
-from studio.history.tree import Tree
-from studio.history.turn import *
-from studio.store.store import Record, Store
-store = Store(pathlib.Path(sys.argv[1]))
-record = store.load("sid")
-if record is None:
-    record = Record("sid", "n", 1.0, 1, 1, Tree.planted(Turn.original(store.pictures.put(b"0"))), {})
-    store.save(record, None)
-for i in itertools.count(len(record.tree.turns)):
-    picture = store.pictures.put(str(i).encode())
-    asked = TurnRequest("m", "w", "sdedit", {}, Quality.DRAFT, "", "", Scope.BOTH, i, None, {}, 2.0)
-    turn = Turn.after(record.tree.current, asked, picture, Outcome())
-    new = replace(record, tree=record.tree.append(turn), rev=record.rev + 1)
-    store.save(new, record)
-    record = new
-    print(turn.id, flush=True)
-"""
-
-
-@pytest.mark.skipif(os.name == "nt", reason="SIGKILL")
-def test_kill_9_while_saving_leaves_every_acknowledged_turn_whole(tmp_path: Path) -> None:
-    acknowledged: list[str] = []
-    for number in range(3):
-        command = [sys.executable, "-c", KILLED, str(tmp_path / "data"), str(Path.cwd())]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
-            assert child.stdout is not None
-            acknowledged += [child.stdout.readline().strip() for _ in range(3 + 2 * number)]
-            child.kill()
-            acknowledged += child.stdout.read().split()
-        store = Store(tmp_path / "data")
-        record = store.load("sid")
-        assert record is not None and acknowledged == [i for i in acknowledged if i in record.tree.turns]
-        assert len(record.tree.turns) - 1 - len(set(acknowledged)) <= number + 1, "only unacknowledged ones extra"
-        for turn in record.tree.turns.values():
-            store.pictures.get(turn.picture)
-        store.sweep()
-        assert not list((tmp_path / "data" / "pictures").glob("*.part"))
-        store.close()
-    with closing(sqlite3.connect(tmp_path / "data" / "studio.db")) as connection:
-        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
