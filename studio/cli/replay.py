@@ -207,7 +207,7 @@ def remarks(rows: Sequence[Recorded]) -> list[str]:
     """What a person should know beside the answer: models whose weights are others than were recorded."""
     others = {(r.model, r.weights_recorded, r.weights_now) for r in rows if r.weights_recorded != r.weights_now}
     return [
-        f"the weights of {model!r} are not the recorded ones: {was[:SHOWN]} then, {now[:SHOWN]} now"
+        f"the weights of {model!r} are not the recorded ones: {was[:SHOWN]!r} then, {now[:SHOWN]!r} now"
         for model, was, now in sorted(others)
     ]
 

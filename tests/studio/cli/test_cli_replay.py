@@ -76,7 +76,7 @@ def test_a_recorded_picture_that_cannot_have_been_made_is_found(
 def test_other_weights_are_named(run: Run, asked: list[object], session_file: Path, tmp_path: Path) -> None:
     ran = run("replay", saved.changed(session_file, tmp_path / "pictures", other_weights), "--check", *asked)
     assert ran.code == 0, "the weights were recorded wrongly, the pictures are right all the same"
-    assert "the weights of 'tiny' are not the recorded ones: 000000000000 then" in ran.err
+    assert "the weights of 'tiny' are not the recorded ones: '000000000000' then" in ran.err
     assert {turn["weights_recorded"] for turn in ran.json["turns"]} == {OTHER}
 
 
