@@ -99,8 +99,14 @@ class Sessions:
             self._refuse_trashed(sid)
             session = self._alive.get(sid)
             if session is None:
-                session = Session(self._load(sid), self._services)
+                session = Session(self._record(sid), self._services)
             return self._hold(session)
+
+    def record(self, sid: str) -> Record:
+        """What is saved of the session `sid`, which is all of it; raises what `get` does."""
+        with self._lock:
+            self._refuse_trashed(sid)
+            return self._record(sid)
 
     def open(self) -> tuple[Session, ...]:
         """Those in memory."""
@@ -119,9 +125,7 @@ class Sessions:
 
     def duplicate(self, sid: str) -> Session:
         """A copy of the session's timeline and draft under a new id; what is staged or running stays behind."""
-        with self._lock:
-            self._refuse_trashed(sid)
-            record = self._load(sid)
+        record = self.record(sid)
         now, name = time.time(), f"{record.name[: LONGEST_NAME - len(COPY)]}{COPY}"
         return self.adopt_record(
             replace(record, sid=_new_sid(), name=name, created_at=now, saved_at=now, staged=(), rev=0)
@@ -137,7 +141,7 @@ class Sessions:
         """Take the session out of sight until `restore`. A job that is under way ends there unseen."""
         with self._lock:
             self._refuse_trashed(sid)
-            self._load(sid)
+            self._record(sid)
             self._services.store.trash(sid, time.time())
             self._trashed.add(sid)
             self._recent.pop(sid, None)
@@ -169,7 +173,7 @@ class Sessions:
         )
         return self.adopt_record(record)
 
-    def _load(self, sid: str) -> Record:
+    def _record(self, sid: str) -> Record:
         record = self._services.store.load(sid)
         if record is None:
             raise UnknownSession("there is no such session; open another one, or start with a picture")

@@ -68,8 +68,8 @@ def test_a_copy_has_the_same_turns_and_draft_and_goes_its_own_way(
 
 
 def test_a_record_made_elsewhere_is_saved_and_opened(studio: Studio, session: Session) -> None:
-    record = studio.store.load(session.sid)
-    assert record is not None
+    record = studio.sessions.record(session.sid)
+    assert record == studio.store.load(session.sid)
     adopted = studio.sessions.adopt_record(replace(record, sid="e" * 32, name="imported"))
     assert adopted is studio.sessions.get("e" * 32) and studio.store.load("e" * 32) == replace(
         record, sid="e" * 32, name="imported"
@@ -84,7 +84,7 @@ def test_the_trash_hides_a_session_until_it_is_restored_as_it_was(
     view, sid = session.view(), session.sid
     studio.sessions.trash(sid)
     assert names(studio) == ["cat.png"] and names(studio, trashed=True) == ["dog.png"]
-    for refused in (studio.sessions.get, studio.sessions.trash, studio.sessions.duplicate):
+    for refused in (studio.sessions.get, studio.sessions.record, studio.sessions.trash, studio.sessions.duplicate):
         with pytest.raises(UnknownSession, match="is in the trash"):
             refused(sid)
     with pytest.raises(UnknownSession, match="trash has no such session"):
@@ -125,6 +125,7 @@ def test_a_recovered_picture_is_a_session_like_one_just_made(
     again = build_studio(settings, engine)
     assert again.store.notice is not None and "recovered 1." in again.store.notice
     (summary,) = again.sessions.list()
+    assert again.sessions.record(summary.sid).panel["draft"]["model"] == settings.model
     recovered = again.sessions.get(summary.sid)
     view = recovered.view()
     assert (view.name, view.width, view.height, view.draft.model) == ("recovered 1", 48, 32, settings.model)
