@@ -46,7 +46,7 @@ const newest = h("button", { type: "button", class: "p-link", text: "Show the ne
   trigger("look", { subject, background });
 } });
 const banner = h("div", { class: "p-banner", role: "status", hidden: true });
-root.append(banner);
+saved.after(banner);
 let soon = 0;
 
 function tellOthers({ view, ahead }) {

@@ -24,7 +24,6 @@ from pipelines.masks.prompts import MaskPrompts
 from pipelines.models.folders import TEXT_TO_IMAGE, find_models
 from studio.app import Studio
 from studio.errors import StaleView, UnknownSession, UserError
-from studio.session.selection import Selections
 from studio.session.session import Session
 from studio.session.view import Draft, SessionView
 from studio.store.archive import read_archive
@@ -119,9 +118,7 @@ class Handlers:
         """What the file is, it says itself: its name may have been changed."""
         if not data.startswith(ZIP):
             return self.studio.sessions.create(data, name)
-        record = read_archive(io.BytesIO(data), self.studio.pictures)
-        panel = {**record.panel, "selections": Selections().to_json()}  # no mask is begun in it
-        return self.studio.sessions.adopt_record(replace(record, panel=panel))
+        return self.studio.sessions.adopt_record(read_archive(io.BytesIO(data), self.studio.pictures))
 
     def example(self, seat: Seat | None, example_id: object) -> tuple[Seat | None, Payload, Fields]:
         """A new session from an example picture."""
