@@ -31,16 +31,28 @@ class Studio:
 
     settings: Settings
     sessions: Sessions
-    runner: Runner
-    pictures: Blobs
-    engine: EditingEngine
-    store: Store
-    background: ThreadPoolExecutor
+    services: Services
+
+    @property
+    def runner(self) -> Runner:
+        return self.services.runner
+
+    @property
+    def engine(self) -> EditingEngine:
+        return self.services.engine
+
+    @property
+    def store(self) -> Store:
+        return self.services.store
+
+    @property
+    def pictures(self) -> Blobs:
+        return self.store.pictures
 
     def close(self) -> None:
         """Interrupt the jobs, let what is being saved finish, and give the data folder free."""
         self.runner.close()
-        self.background.shutdown(wait=True, cancel_futures=True)
+        self.services.background.shutdown(wait=True, cancel_futures=True)
         self.store.close()
 
 
@@ -67,7 +79,7 @@ def build_studio(settings: Settings, engine: EditingEngine | None = None) -> Stu
     if settings.warm_up:
         threading.Thread(target=warm_up, args=(engine, settings.model, settings.segmenter), daemon=True).start()
     sessions = Sessions(services, settings.examples, settings.model)
-    return Studio(settings, sessions, runner, store.pictures, engine, store, background)
+    return Studio(settings, sessions, services)
 
 
 def _note(job: Job) -> JobNote:

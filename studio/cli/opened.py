@@ -10,13 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipelines.contract import Extent
-from pipelines.pictures import decode
 from studio.app import Studio, build_studio
 from studio.cli.report import write
 from studio.errors import UnknownBranch, UnknownTurn
 from studio.history.tree import Tree
 from studio.session.computing import Computing
-from studio.session.services import Services
 from studio.settings import Settings
 from studio.store.archive import write_archive
 from studio.store.blobs import Blobs
@@ -42,16 +40,7 @@ def opened(settings: Settings, data: Path | None) -> Iterator[Studio]:
 
 def computing(studio: Studio, record: Record) -> Computing:
     """What computes turns of `record`, whether or not it is a session of the data folder."""
-    services = Services(
-        store=studio.store,
-        runner=studio.runner,
-        engine=studio.engine,
-        background=studio.background,
-        pixels=lambda digest: decode(studio.pictures.get(digest)).picture,
-        model_folders=studio.settings.model_folders,
-        segmenter=studio.settings.segmenter,
-    )
-    return Computing(services, Extent(record.width, record.height))
+    return Computing(studio.services, Extent(record.width, record.height))
 
 
 def line_of(tree: Tree, branch: str | None) -> tuple[str, ...]:
