@@ -3,10 +3,29 @@ window.palimpsest.film = (() => {
   const LEFT = 14, TOP = 12, PITCH = 138, WIDE = 104, HIGH = 66, SMALL_WIDE = 78, SMALL_HIGH = 44, LANES = 104, LANE = 52;
   const TAIL = 190; // pixels after the last turn, where its branch's name stands
 
-  /** Where a turn stands: column = depth, row = lane; side branches are drawn smaller, below. */
-  function place(t) {
+  const NAME = 2; // columns that a side branch's name may take after its last turn
+
+  /** Where a turn stands: column = depth, row = that of its lane; side branches are drawn smaller, below. */
+  function place(t, row) {
     if (t.lane === 0) return { x: LEFT + t.number * PITCH, y: TOP, width: WIDE, height: HIGH };
-    return { x: LEFT + t.number * PITCH + (WIDE - SMALL_WIDE) / 2, y: LANES + (t.lane - 1) * LANE, width: SMALL_WIDE, height: SMALL_HIGH };
+    return { x: LEFT + t.number * PITCH + (WIDE - SMALL_WIDE) / 2, y: LANES + row * LANE, width: SMALL_WIDE, height: SMALL_HIGH };
+  }
+
+  /** The row of each side lane: the first one with room, so that two hundred short branches do not make a staircase. */
+  function rows(turns) {
+    const spans = new Map(), taken = [], row = new Map();
+    for (const t of turns) {
+      const span = spans.get(t.lane) || { from: t.number, to: t.number };
+      spans.set(t.lane, { from: Math.min(span.from, t.number), to: Math.max(span.to, t.number) });
+    }
+    for (const [lane, { from, to }] of [...spans].sort(([a], [b]) => a - b)) {
+      if (lane === 0) continue;
+      let at = 0;
+      while ((taken[at] || []).some((span) => from - 1 <= span.to + NAME && span.from - 1 <= to + NAME)) at += 1;
+      (taken[at] = taken[at] || []).push({ from, to });
+      row.set(lane, at);
+    }
+    return row;
   }
 
   let last = { turns: null };
@@ -14,10 +33,11 @@ window.palimpsest.film = (() => {
   function index(view) {
     if (last.turns === view.turns) return last;
     const byId = new Map(view.turns.map((t) => [t.id, t])), children = new Map(), places = new Map();
+    const row = rows(view.turns);
     let width = 0, height = 0;
     for (const t of [...view.turns].sort((a, b) => a.lane - b.lane)) {
       if (t.parent) children.set(t.parent, [...(children.get(t.parent) || []), t]);
-      const q = place(t);
+      const q = place(t, row.get(t.lane));
       places.set(t.id, q);
       width = Math.max(width, q.x + q.width + TAIL);
       height = Math.max(height, q.y + q.height + 8);
@@ -29,7 +49,8 @@ window.palimpsest.film = (() => {
   /** The line from a parent to its child, as an SVG path. */
   function line(a, b, straight) {
     if (straight) return `M${a.x + a.width} ${a.y + a.height / 2}H${b.x}`;
-    const x = a.x + a.width - 18, y = a.y === TOP ? a.y + a.height + 20 : a.y + a.height, end = b.y + b.height / 2;
+    const x = a.x + a.width - 18, end = b.y + b.height / 2;
+    const y = end < a.y ? a.y : a.y === TOP ? a.y + a.height + 20 : a.y + a.height; // below the caption
     return `M${x} ${y}C${x} ${end} ${x + 8} ${end} ${b.x} ${end}`;
   }
 

@@ -38,7 +38,7 @@ function spot(t, mark) {
     "aria-label": [caption, words[t.scope], mark.state === "stale" ? "stale" : mark.state === "changing" ? "being changed" : null].filter(Boolean).join(", "),
   }, h("span", { class: "p-thumb" }, image, pips, mark.state ? h("span", { class: "p-state", "aria-hidden": "true", text: mark.state }) : null), t.lane === 0 ? h("span", { class: "p-cap", text: caption }) : null);
   // The keyboard opens the same menu from the turn itself, so this one is for the pointer alone.
-  const more = h("button", { type: "button", class: "p-more", tabindex: "-1", "aria-hidden": "true", "data-menu": t.id, title: "What can be done with this turn (M)" }, p.icon("more"));
+  const more = h("button", { type: "button", class: "p-turn-menu", tabindex: "-1", "aria-hidden": "true", "data-menu": t.id, title: "What can be done with this turn (M)" }, p.icon("more"));
   const q = film.index(p.state.view).places.get(t.id);
   return h("div", { class: "p-spot", role: "presentation", "data-state": mark.state, style: `left:${q.x}px;top:${q.y}px;width:${q.width}px` }, node, more);
 }
@@ -210,7 +210,7 @@ function openMenu(id, at) {
 }
 
 nodes.addEventListener("click", (event) => {
-  const more = event.target.closest(".p-more"), hit = event.target.closest(".p-node");
+  const more = event.target.closest(".p-turn-menu"), hit = event.target.closest(".p-node");
   if (more) openMenu(more.dataset.menu, more.getBoundingClientRect());
   else if (hit && !p.live(p.state.view) && (hit.dataset.turn !== p.state.view.current || p.state.view.swap)) send.jump({ turn: hit.dataset.turn });
 });
@@ -224,7 +224,7 @@ nodes.addEventListener("contextmenu", (event) => {
 
 nodes.addEventListener("keydown", (event) => {
   const view = p.state.view, id = document.activeElement.dataset && document.activeElement.dataset.turn;
-  const { byId, children, lane } = view ? film.index(view) : {};
+  const { byId, children, lane, places } = view ? film.index(view) : {};
   const now = view && id ? byId.get(id) : null;
   if (!now || event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.key === "ContextMenu" || (event.key === "F10" && event.shiftKey) || event.key.toLowerCase() === "m") {
@@ -238,7 +238,7 @@ nodes.addEventListener("keydown", (event) => {
     rename(ends ? ends[0] : view.branch);
     return;
   }
-  const column = () => view.turns.filter((t) => t.number === now.number).sort((a, b) => a.lane - b.lane);
+  const column = () => view.turns.filter((t) => t.number === now.number).sort((a, b) => places.get(a.id).y - places.get(b.id).y);
   const next = {
     ArrowLeft: () => byId.get(now.parent), ArrowRight: () => (children.get(now.id) || [])[0], ArrowUp: () => column()[column().indexOf(now) - 1], ArrowDown: () => column()[column().indexOf(now) + 1],
     Home: () => lane[0], End: () => lane[lane.length - 1],
@@ -300,13 +300,13 @@ function drawFacts(view, about) {
 
 // ----------------------------------------------------------------------------------------------------- all together
 
-/** Tells the server what only a page can know: that it has seen a job end, and which table of orders it shows. */
+/** Asks for what no answer brings by itself: the panel's fields after a replay, and what is known of the orders. */
 let running = null, asked = "";
 function follow(view) {
   const job = p.live(view) ? view.job : null;
   if (running && !job && running.does === "replay") send.arrived();
   const ended = running && !job && ["swap", "orders"].includes(running.does);
-  const state = `${view.sid} ${view.current}${job && job.does === "orders" ? job.stage : ""}`;
+  const state = `${view.sid} ${job && job.does === "orders" ? job.stage : ""}`;
   if (p.current(view).number > 1 && (ended || (state !== asked && (!job || job.does === "orders")))) send.orders({ count: Math.min(6, p.current(view).number) });
   asked = state;
   running = job;

@@ -154,7 +154,7 @@ class Handlers:
         if session is None:
             return
         view = session.view()
-        if not is_live(view.job):
+        if view.job is None:
             return
         while is_live(view.job):
             yield tick(view)

@@ -5,7 +5,7 @@ There is one message shape for all handlers, and one place in the page that take
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from studio.session.view import JobState, JobView, SessionView
@@ -22,7 +22,9 @@ def is_live(job: JobView | None) -> bool:
 
 def whole(view: SessionView, **more: Any) -> Payload:
     """Everything the page draws of a session."""
-    return {"sid": view.sid, "view": asdict(view), **more}
+    # Turns are plain already, and there may be a thousand: `asdict` would copy each of their values.
+    plain = asdict(replace(view, turns=())) | {"turns": [dict(vars(turn)) for turn in view.turns]}
+    return {"sid": view.sid, "view": plain, **more}
 
 
 def tick(view: SessionView) -> Payload:
