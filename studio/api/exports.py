@@ -111,27 +111,19 @@ class _Pictures(Sequence[Picture]):
 def routes(studio: Studio) -> list[BaseRoute]:
     """The routes of all downloads but that of the bare picture."""
 
-    def stored(sid: str) -> Record:
-        """As it was saved last, which every change is before it takes effect."""
-        studio.sessions.get(sid)  # knows what is in the trash
-        record = studio.store.load(sid)
-        if record is None:
-            raise HTTPException(404)
-        return record
-
     def export(sid: str, turn: str, kind: str) -> Response:
         """A turn of a session as one of `EXPORTS`."""
         wanted = EXPORTS.get(kind)
         if wanted is None:
             raise HTTPException(404)
-        record = found(lambda: stored(sid))
+        record = found(lambda: studio.sessions.record(sid))
         data = found(lambda: wanted.make(studio, record, turn))
         name = _stem(record.name) + wanted.called.format(turn=_called(record, turn))
         return Response(data, media_type=wanted.media_type, headers=headers(name, NOT_KEPT))
 
     def session(sid: str) -> Response:
         """The whole session as one file."""
-        record = found(lambda: stored(sid))
+        record = found(lambda: studio.sessions.record(sid))
         file = tempfile.TemporaryFile()  # noqa: SIM115  closed when it was sent
         try:
             found(lambda: write_archive(record, studio.pictures, file))

@@ -144,9 +144,10 @@ def session_of(source: str, data: Path) -> Iterator[tuple[Record, Blobs]]:
             yield read_archive(Path(source), pictures), pictures
         return
     with opened(Settings(), data) as studio:
-        record = studio.store.load(source)
-        if record is None:
-            raise UnknownSession(f"{source!r:.80} is neither a file nor the id of a session; `sessions` lists the ids")
+        try:
+            record = studio.sessions.record(source)
+        except UnknownSession as problem:
+            raise UnknownSession(f"{source!r:.80} is neither a file nor the id of a session: {problem}") from problem
         yield record, studio.pictures
 
 

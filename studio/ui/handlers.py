@@ -72,6 +72,10 @@ class Handlers:
             payload |= {"sid": None, "view": None}
         elif others := self._session(seat).tabs.others(seat.tab):
             payload |= notice(text.also_open(others), "note")
+        if self.studio.store.notice:
+            payload |= notice(
+                self.studio.store.notice
+            )  # its work is elsewhere than it was: nothing is told before that
         return seat, payload | {"about": self.about()}, fields
 
     def left(self, request: gr.Request) -> None:
