@@ -10,7 +10,7 @@ const SHORTCUTS = [
   ["Looking", [["1  2", "picture, before / after"], ["3  4", "difference, layers"], ["Hold \\", "the picture before"]]],
   ["Sessions", [["G", "all sessions"], ["Arrows", "walk along them"], ["Enter", "open"], ["F2", "rename"], ["Delete", "to the trash"]]],
   ["The turn", [[`${MOD} Enter`, "run, or keep the candidate"], [`${MOD} .`, "cancel the run"], [`${MOD} Z`, "undo a mark or a turn"], [`${MOD} Shift Z`, "redo"]]],
-  ["On the timeline", [["Arrows", "walk along the turns"], ["Enter", "stand on the turn"]]],
+  ["On the timeline", [["Arrows", "walk along the turns"], ["Enter", "stand on the turn"], ["M", "what can be done with it"], ["F2", "rename its branch"]]],
 ];
 
 const name = h("button", { type: "button", class: "p-session", title: "Rename this session", onclick: () => startNaming() });

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import os
 import sys
@@ -15,6 +14,7 @@ import typer
 from studio.app import build_studio
 from studio.cli.options import DEFAULTS, Data, Device, Model, Models, SegmenterName, settings_from
 from studio.cli.report import say
+from studio.settings import Gallery, is_loopback
 
 
 def serve(
@@ -25,6 +25,10 @@ def serve(
     segmenter: SegmenterName = DEFAULTS.segmenter,
     models: Models = [],  # noqa: B006  typer copies it
     device: Device = DEFAULTS.device,
+    gallery: Annotated[
+        Gallery,
+        typer.Option(help="Whose sessions the page lists: all, or only those opened in the same browser (own)."),
+    ] = DEFAULTS.gallery,
     browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
     warm_up: Annotated[bool, typer.Option(help="Load the model before it is asked for.")] = DEFAULTS.warm_up,
 ) -> None:
@@ -34,9 +38,10 @@ def serve(
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("httpx").setLevel(logging.WARNING)
     own = settings_from(models, device, model, segmenter)
-    settings = replace(own, host=host, port=port, data=data, warm_up=warm_up)
+    settings = replace(own, host=host, port=port, data=data, gallery=gallery, warm_up=warm_up)
     if not is_loopback(host):
-        say(f"Anyone who can reach {host} can now use this studio and see its sessions: there is no password.")
+        seen = "and see all its sessions" if settings.lists_all else "though not list the sessions of others"
+        say(f"Anyone who can reach {host} can now use this studio, {seen}: there is no password.")
     studio = build_studio(settings)
     try:
         page = open_page(studio, settings)
@@ -51,14 +56,6 @@ def serve(
     finally:
         page.close()
         studio.close()
-
-
-def is_loopback(host: str) -> bool:
-    """True when only this machine can reach `host`."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def has_desktop() -> bool:

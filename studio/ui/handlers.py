@@ -148,7 +148,9 @@ class Handlers:
         if session is None:
             return {}
         view = session.view()
-        if view.rev == shown and not view.draft.prompts.is_empty:
+        if view.rev == shown and view.draft.prompts.is_empty:
+            return {}  # there is no mask to wait for
+        if view.rev == shown:
             view = await asyncio.to_thread(session.wait, view.rev, SETTLE_WITHIN)
         return self._shown(seat, session, view) | {"settled": True}
 
@@ -238,9 +240,6 @@ class Handlers:
 
     def redo(self, seat: Seat | None) -> tuple[Payload, Fields]:
         return self.moved(seat, lambda session: session.redo())
-
-    def jump(self, seat: Seat | None, turn: object) -> tuple[Payload, Fields]:
-        return self.moved(seat, lambda session: session.jump(str(turn)))
 
     # ------------------------------------------------------------------------------------------------- plumbing
 

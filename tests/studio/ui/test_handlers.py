@@ -104,7 +104,8 @@ def test_a_turn_from_run_to_the_next_turn(handlers: Handlers, seat: Seat) -> Non
 
 def test_going_to_another_turn_leaves_alone_what_is_being_typed(handlers: Handlers, seat: Seat) -> None:
     handlers.drafted(seat, *panel(subject="a red"))
-    payload, fields = handlers.jump(seat, handlers.studio.sessions.get(seat.sid or "").view().current)
+    here = handlers.studio.sessions.get(seat.sid or "").view().current
+    payload, fields = handlers.moved(seat, lambda session: session.jump(here))
     assert payload["view"]["draft"]["subject"] == "a red"
     assert fields[1 : 1 + PLAIN_FIELDS.index("quality")] == [gr.skip()] * PLAIN_FIELDS.index("quality")
     assert "value" not in fields[1 + PLAIN_FIELDS.index("quality")]
