@@ -78,8 +78,8 @@ def scene_example(scenes: Scenes, index: int) -> Example:
 
 
 def cropped(example: Example, rng: Random) -> Example:
-    """A random window of the picture, often not square, resized as SAM does and padded to the right and below."""
-    height, width = (int(v) for v in SIZE * rng.uniform(0.55, 1.0, 2))
+    """A random window of the picture, up to 3 : 1, resized as SAM does and padded to the right and below."""
+    height, width = (int(v) for v in SIZE * rng.uniform(0.33, 1.0, 2))
     thing = example.things[0][0]
     ys, xs = np.nonzero(thing)
     top = int(np.clip(ys.mean() - height * rng.uniform(0.3, 0.7), 0, SIZE - height))
@@ -142,11 +142,11 @@ def cutout(scenes: Scenes, rng: Random) -> tuple[Picture, Mask]:
 
 
 def collage(scenes: Scenes, rng: Random) -> Example:
-    """Two to five things over a ground they have nothing to do with; later ones cover earlier ones."""
+    """One to five things over a ground they have nothing to do with; later ones cover earlier ones."""
     plain = rng.random() < 0.6
     picture = (texture(rng) if plain else scenes.pictures[rng.integers(len(scenes.scenes))]).copy()
     owner = np.zeros((SIZE, SIZE), np.int32)
-    for k in range(1, int(rng.integers(3, 7))):
+    for k in range(1, int(rng.integers(2, 7))):
         filling, mask = cutout(scenes, rng) if rng.random() < 0.4 else (texture(rng), blob(rng))
         picture[mask] = filling[mask]
         owner[mask] = k
@@ -170,7 +170,7 @@ def draw_example(scenes: Scenes, rng: Random) -> Example:
     """A scene or a collage, some of them cropped, most of them weathered."""
     is_scene = rng.random() < 0.5
     example = scene_example(scenes, int(rng.integers(len(scenes.scenes)))) if is_scene else collage(scenes, rng)
-    if rng.random() < 0.3:
+    if rng.random() < 0.4:
         moved = cropped(example, rng)
         things = [thing for thing in moved.things if thing[0].sum() > 100]
         if things:

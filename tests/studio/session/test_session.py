@@ -2,14 +2,12 @@ from __future__ import annotations
 
 import errno
 import os
-import statistics
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import numpy as np
