@@ -56,16 +56,16 @@ EXAMPLES: dict[str, Example] = {
     "cat-in-the-snow": Example(
         "Cat in the snow",
         Scene("snow", Subject("cat", size="big", faces_left=False, x=0.5, ground=0.87), background_seed=8),
+        "a penguin",
         "",
-        "in a meadow",
-        Scope.BACKGROUND,
+        Scope.SUBJECT,
     ),
     "turtle-in-the-desert": Example(
         "Turtle in the desert",
         Scene("desert", Subject("turtle", size="big", faces_left=False, x=0.44, ground=0.87), background_seed=21),
+        "a car",
         "",
-        "on the beach",
-        Scope.BACKGROUND,
+        Scope.SUBJECT,
     ),
     "rocket-at-night": Example(
         "Rocket at night",
@@ -75,7 +75,7 @@ EXAMPLES: dict[str, Example] = {
         Scope.BACKGROUND,
     ),
 }
-"""Backgrounds only, as long as the embedded model redraws a subject no better than in outline: see its card."""
+"""Backgrounds, and the two kinds of subject that the embedded model draws best: see its card."""
 
 
 def main() -> None:

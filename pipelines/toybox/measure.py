@@ -23,7 +23,7 @@ from pipelines.toybox.training import best_device
 
 MODELS = Path(__file__).resolve().parents[2] / "assets" / "models"
 
-GUIDANCE = 4.0
+GUIDANCE = 3.0
 """Classifier-free guidance scale of the measured pictures."""
 
 
