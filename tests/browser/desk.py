@@ -17,7 +17,8 @@ from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Playwrig
 
 Box = tuple[int, int, int, int]
 """Left, top, right and bottom on the window, in pixels."""
-MADE = """() => [...document.querySelectorAll('.p-frame, .p-node, .p-staging img')].map(e => e.getBoundingClientRect())
+MADE = """() => [...document.querySelectorAll(
+    '.p-frame, .p-node, .p-staging img, .p-side img, .p-numbers')].map(e => e.getBoundingClientRect())
   .map(r => [Math.max(0, Math.floor(r.left)), Math.max(0, Math.floor(r.top)),
     Math.min(innerWidth, Math.ceil(r.right)), Math.min(innerHeight, Math.ceil(r.bottom))])
   .filter(([left, top, right, bottom]) => left < right && top < bottom)"""
