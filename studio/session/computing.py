@@ -155,6 +155,8 @@ class Computing:
         for number, step in enumerate(replay.steps, 1):
             seen_on = tree[replay.base if step.source is None else tree[step.source].parent or ""].picture
             request = self._pointed_again(step.request, seen_on, line[-1].picture)
+            if not request.weights:  # newly asked: what was computed with the weights there are counts
+                request = replace(request, weights=self._services.engine.weights(request.model))
             name = step_names(len(replay.steps))[number - 1]
             staged = None if fresh else self.remembered(line[-1].id, request)
             if staged is None:

@@ -392,17 +392,20 @@ class Session:
         with self._lock:
             tree = self._record.tree
             replays.swapped(tree, first, second)  # refused before anything is queued
-            self._swap = None
-        names = step_names(2)
-        computing = self._computing
 
         def deliver(found: Swap) -> None:
             with self._lock:
+                self._commit()
                 self._swap = found
                 self._orders[first, second] = found.compared
-                self._commit()
 
-        return self._submit("swap", names, lambda progress: swap(computing, tree, first, second, progress), deliver)
+        def work(progress: Progress) -> Swap:
+            return swap(self._computing, tree, first, second, progress)
+
+        with self._lock:
+            job = self._submit("swap", step_names(2), work, deliver)
+            self._swap = None  # the last comparison goes when this one is queued, and stays when it is refused
+        return job
 
     def adopt(self) -> None:
         """Lay the other order down as a new branch and stand on its end."""
@@ -411,15 +414,15 @@ class Session:
                 raise NothingStaged(
                     "no other order has been computed; choose two neighbouring turns and swap them first"
                 )
-            turns, self._swap = self._swap.turns, None
-            self._move(self._record.tree.adopt(turns))
+            self._move(self._record.tree.adopt(self._swap.turns))
+            self._swap = None
 
     def dismiss(self) -> None:
         """Put the comparison of two orders away."""
         with self._lock:
             if self._swap is not None:
-                self._swap = None
                 self._commit()
+                self._swap = None
 
     def orders(self, count: int) -> OrdersView:
         """Whether the order of the last turns matters, pair by pair: guessed, and measured where `measure` did."""

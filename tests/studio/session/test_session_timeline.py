@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +14,7 @@ from pipelines.errors import BadRequest
 from pipelines.instructions.contract import Asked
 from pipelines.masks.prompts import Click, MaskPrompts
 from studio.app import Studio, build_studio
-from studio.errors import Busy, NothingStaged, NotReady, UnknownTurn, WrongTurns
+from studio.errors import Busy, NothingStaged, NotReady, StorageFull, UnknownTurn, WrongTurns
 from studio.session.session import Session
 from studio.session.view import JobState
 from studio.settings import Settings
@@ -118,25 +117,26 @@ def test_which_turn_is_changed_outlives_the_studio(
 
 
 def test_a_replay_that_is_cancelled_keeps_what_was_finished(
-    session: Session, line: list[str], engine: Any, wait_until: Callable[..., None]
+    session: Session, line: list[str], engine: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session.edit(line[0])
     session.set_draft(replace(session.view().draft, subject="a green dog"))
-    turns, ran = session.view().turns, len(engine.requests)
-    engine.hold_at = ("guidance", 2)
+    turns, ran, edit = session.view().turns, len(engine.requests), engine.edit
+
+    def held_in_the_second(*args: Any) -> Any:
+        engine.hold_at = ("guidance", 2) if len(engine.requests) == ran + 1 else None
+        return edit(*args)
+
+    monkeypatch.setattr(engine, "edit", held_in_the_second)
     session.start()
-    wait_until(engine.reached.is_set)
-    engine.hold_at = None  # the first turn goes on, the second is stopped in its middle
-    engine.hold.set()
-    wait_until(lambda: len(engine.requests) >= ran + 2)
+    assert engine.reached.wait(5)
     session.cancel()
-    assert finished(session) is not JobState.RUNNING
-    if session.view().job is not None and session.view().job.state is JobState.CANCELLED:  # type: ignore[union-attr]
-        assert session.view().turns == turns and session.view().editing is not None
+    assert finished(session) is JobState.CANCELLED
+    assert session.view().turns == turns and session.view().editing is not None
     session.start()
     assert finished(session) is JobState.DONE
     assert requests(session)[0] == ("a green dog", "")
-    assert len(engine.requests) <= ran + 4, "the first turn was not computed a second time"
+    assert len(engine.requests) == ran + 4, "the first turn is not computed a second time"
 
 
 def test_the_original_cannot_be_changed(session: Session, line: list[str]) -> None:
@@ -203,6 +203,34 @@ def test_two_turns_are_swapped_compared_and_adopted(session: Session, line: list
     assert session.view().swap is None
     with pytest.raises(NothingStaged):
         session.adopt()
+
+
+def test_a_comparison_stays_when_what_would_end_it_fails(
+    session: Session, line: list[str], engine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session.swap(line[0], line[1])
+    assert finished(session) is JobState.DONE
+    shown = session.view().swap
+    assert shown is not None
+    store = session._services.store
+
+    def full(*_: object) -> None:
+        raise StorageFull("no space is left")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "save", full)
+        for end in (session.adopt, session.dismiss):
+            with pytest.raises(StorageFull):
+                end()
+    assert session.view().swap == shown
+    engine.hold_at = ("guidance", 2)
+    session.cherry_pick(line[2], line[0])
+    assert engine.reached.wait(5)
+    with pytest.raises(Busy):
+        session.swap(line[1], line[2])
+    assert session.view().swap == shown
+    engine.hold.set()
+    assert finished(session) is JobState.DONE
 
 
 def test_only_neighbours_are_swapped(session: Session, line: list[str]) -> None:
