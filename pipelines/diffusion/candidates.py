@@ -11,6 +11,7 @@ from pipelines.contract import Candidate
 from pipelines.diffusion.denoise import Condition, denoise
 from pipelines.diffusion.encode import Canvas
 from pipelines.diffusion.stages import Previews, Stages
+from pipelines.models.texts import Texts
 from pipelines.seeds import generator, normal_like
 
 
@@ -24,7 +25,7 @@ class Sampling:
     start: Tensor | None
     """Latent that is noised to the first timestep; ``None`` starts from pure noise."""
     condition: Condition
-    e_null: Tensor
+    e_null: Texts
     guidance: float
     hold: bool
     """Hold what is outside the edited region at every step."""

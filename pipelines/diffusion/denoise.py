@@ -11,12 +11,13 @@ from torch import Tensor
 from pipelines.diffusion.guidance import guided_noise
 from pipelines.diffusion.schedule import DONE, Schedule
 from pipelines.models.bundle import ModelBundle, finite
+from pipelines.models.texts import Texts
 
-Condition = Callable[[int], Tensor]
-"""The texts ``(1, L, D)`` to follow at loop index `i`, which falls from the number of steps to 1."""
+Condition = Callable[[int], Texts]
+"""The text to follow at loop index `i`, which falls from the number of steps to 1."""
 
 
-def always(e: Tensor) -> Condition:
+def always(e: Texts) -> Condition:
     """The same text at every step."""
     return lambda _: e
 
@@ -44,7 +45,7 @@ def denoise(
     z: Tensor,
     timesteps: Sequence[int],
     condition: Condition,
-    e_null: Tensor,
+    e_null: Texts,
     guidance: float,
     after_step: Callable[[Tensor], None],
     hold: Hold | None = None,

@@ -10,6 +10,7 @@ from pipelines.diffusion.stages import Step
 from pipelines.layered.losses import Draws, Layers, layer_losses
 from pipelines.models.adapters import lora, lora_state
 from pipelines.models.bundle import ModelBundle, trainable
+from pipelines.models.texts import Texts
 from pipelines.params import LayeredParams, Tuned
 
 
@@ -22,7 +23,7 @@ def loss_weights(layers: Layers, params: LayeredParams) -> tuple[float, float]:
 def tuned_weights(
     bundle: ModelBundle,
     layers: Layers,
-    e_opt: Tensor,
+    e_opt: Texts,
     params: LayeredParams,
     seed: int,
     source: torch.Generator,

@@ -9,10 +9,11 @@ from pipelines.diffusion.candidates import Sampling, sample_candidates
 from pipelines.diffusion.denoise import Condition, always
 from pipelines.diffusion.encode import Canvas
 from pipelines.diffusion.stages import Stages
+from pipelines.models.texts import Texts
 from pipelines.params import LayeredParams
 
 
-def alternating(e_a: Tensor, e_opt: Tensor) -> Condition:
+def alternating(e_a: Texts, e_opt: Texts) -> Condition:
     """Eq. 8: ``D(I_t | e_a)`` where t is even, ``D(I_t | e_opt)`` elsewhere.
 
     The paper's t is the loop index, which falls to 1, so the last step follows `e_opt`. A scheduler's own timesteps
@@ -22,7 +23,7 @@ def alternating(e_a: Tensor, e_opt: Tensor) -> Condition:
 
 
 def guided_candidates(
-    canvas: Canvas, stages: Stages, e_a: Tensor, e_opt: Tensor, start: Tensor | None, params: LayeredParams
+    canvas: Canvas, stages: Stages, e_a: Texts, e_opt: Texts, start: Tensor | None, params: LayeredParams
 ) -> tuple[Candidate, ...]:
     """Sample the edit for each seed, from pure noise, or (ours) from the composite's latent `start`."""
     bundle = canvas.bundle

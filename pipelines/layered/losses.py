@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from pipelines.models.bundle import ModelBundle
+from pipelines.models.texts import Texts
 from pipelines.seeds import normal_like
 
 
@@ -51,10 +52,8 @@ def masked_loss(m: Tensor, eps: Tensor, predicted: Tensor, by_area: bool) -> Ten
     return squares.sum() / (m.sum() * eps.shape[0] * eps.shape[1]).clamp(min=1e-6)
 
 
-def layer_losses(
-    bundle: ModelBundle, layers: Layers, e_obj: Tensor, e_bg: Tensor, draws: Draws
-) -> tuple[Tensor, Tensor]:
-    """The object's and the background's loss, told `e_obj` and `e_bg` ``(1, L, D)``; one network call.
+def layer_losses(bundle: ModelBundle, layers: Layers, e_obj: Texts, e_bg: Texts, draws: Draws) -> tuple[Tensor, Tensor]:
+    """The object's and the background's loss, told `e_obj` and `e_bg`; one network call.
 
     Both share their timesteps and noise: the two losses then differ by what is learnt, not by luck.
     """
@@ -62,7 +61,7 @@ def layer_losses(
     t = draws.timesteps(bundle)
     eps = normal_like(layers.x_obj.expand(k, -1, -1, -1), draws.source)
     x_t = torch.cat([bundle.schedule.noised(x, eps, t) for x in (layers.x_obj, layers.x_bg)])  # (2k, C, h, w)
-    e = torch.cat([e_obj.expand(k, -1, -1), e_bg.expand(k, -1, -1)])
+    e = Texts.joined([e_obj.expanded(k), e_bg.expanded(k)])
     predicted_obj, predicted_bg = bundle.predict(x_t, torch.cat([t, t]), e).chunk(2)
     return (
         masked_loss(layers.m_obj, eps, predicted_obj, draws.by_area),

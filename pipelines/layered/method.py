@@ -108,7 +108,7 @@ def _background_reference(canvas: Canvas, params: LayeredParams, stages: Stages)
 def _generated(canvas: Canvas, text: str, params: LayeredParams, stages: Stages) -> Picture:
     """What the untouched base model makes of `text`."""
     bundle = canvas.bundle
-    texts = bundle.embed_texts(["", text])  # (2, L, D)
+    texts = bundle.embed_texts(["", text])
     timesteps = bundle.schedule.timesteps(params.steps)
     previews = Previews(bundle)
     with stages.stage("reference", len(timesteps)) as step:

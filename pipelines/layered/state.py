@@ -20,18 +20,20 @@ from pipelines.contract import Mask, Picture
 from pipelines.errors import BadRequest
 from pipelines.models.adapters import with_delta, with_lora
 from pipelines.models.bundle import ModelBundle
+from pipelines.models.texts import Texts
 from pipelines.params import Tuned
 
 _WEIGHT = "weights."
+_POOLED = ".pooled"
 
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
     """The outcome of phases 1 and 2."""
 
-    e_a: Tensor
-    """The object's fitted embedding, ``(1, L, D) float32``."""
-    e_b: Tensor
+    e_a: Texts
+    """The object's text, its tokens fitted."""
+    e_b: Texts
     """The background's."""
     mask: Mask
     """The object's place at the network's size."""
@@ -51,7 +53,11 @@ class Fitted:
 
     def to_bytes(self) -> bytes:
         """As a safetensors file."""
-        tensors = {"e_a": self.e_a, "e_b": self.e_b, "mask": torch.from_numpy(self.mask.astype(np.uint8))}
+        tensors = {"mask": torch.from_numpy(self.mask.astype(np.uint8))}
+        for name, e in (("e_a", self.e_a), ("e_b", self.e_b)):
+            tensors[name] = e.tokens
+            if e.pooled is not None:
+                tensors[name + _POOLED] = e.pooled
         if self.reference is not None:
             tensors["reference"] = torch.tensor(self.reference)
         tensors |= {_WEIGHT + name: change for name, change in self.weights.items()}
@@ -68,20 +74,25 @@ class Fitted:
             tensors = safetensors.torch.load(data)
             stored = tensors["mask"].numpy().astype(bool)
             weights = {name.removeprefix(_WEIGHT): t for name, t in tensors.items() if name.startswith(_WEIGHT)}
-            e_a, e_b, reference = tensors["e_a"], tensors["e_b"], tensors.get("reference")
+            e_a, e_b = (_texts(tensors, name, bundle.device) for name in ("e_a", "e_b"))
+            reference = tensors.get("reference")
         except (SafetensorError, KeyError, ValueError) as error:
             raise BadRequest(f"the stored layer cannot be read ({error}); run the edit again without it") from error
-        width = bundle.text_encoder.config.hidden_size
-        if e_a.shape[-1] != width or not np.array_equal(stored, mask):
+        if {e_a.widths, e_b.widths} != {bundle.text_widths} or not np.array_equal(stored, mask):
             raise BadRequest("the stored layer was fitted to another model or mask; run the edit again without it")
         own = dict(bundle.unet.named_parameters())
         tuned = Tuned.NONE if not weights else Tuned.UNET if weights.keys() <= own.keys() else Tuned.LORA
         device = bundle.device
         return cls(
-            e_a=e_a.to(device),
-            e_b=e_b.to(device),
+            e_a=e_a,
+            e_b=e_b,
             mask=stored,
             tuned=tuned,
             weights={name: change.to(device) for name, change in weights.items()},
             reference=None if reference is None else reference.numpy(),
         )
+
+
+def _texts(tensors: Mapping[str, Tensor], name: str, device: torch.device) -> Texts:
+    pooled = tensors.get(name + _POOLED)
+    return Texts(tensors[name].to(device), None if pooled is None else pooled.to(device))

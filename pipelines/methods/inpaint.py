@@ -18,7 +18,7 @@ from pipelines.progress import Progress, silent
 def run(bundle: ModelBundle, request: EditRequest, params: InpaintParams, progress: Progress = silent) -> EditResult:
     """The catalogue entry. With the whole noise schedule (`strength` 1) nothing of the edited part survives."""
     canvas, stages = Canvas.of(bundle, request), Stages(progress)
-    texts = bundle.embed_texts(["", target_text(request)])  # (2, L, D)
+    texts = bundle.embed_texts(["", target_text(request)])
     how = Sampling(
         stage="denoise",
         timesteps=bundle.schedule.timesteps(params.steps, params.strength),

@@ -15,7 +15,7 @@ from pipelines.progress import Progress, silent
 def run(bundle: ModelBundle, request: EditRequest, params: SDEditParams, progress: Progress = silent) -> EditResult:
     """The catalogue entry. The mask says only what is pasted back, if anything is."""
     canvas, stages = Canvas.of(bundle, request), Stages(progress)
-    texts = bundle.embed_texts(["", target_text(request)])  # (2, L, D)
+    texts = bundle.embed_texts(["", target_text(request)])
     how = Sampling(
         stage="denoise",
         timesteps=bundle.schedule.timesteps(params.steps, params.strength),

@@ -15,11 +15,12 @@ from dataclasses import dataclass
 import torch
 from diffusers import AutoencoderKL, AutoencoderTiny, UNet2DConditionModel
 from torch import Tensor, nn
-from transformers import CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from pipelines.diffusion.schedule import Schedule
 from pipelines.errors import NumericalError
 from pipelines.models.folders import ModelCard
+from pipelines.models.texts import Texts
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,11 @@ class ModelBundle:
     device: torch.device
     autocast: torch.dtype | None
     """Arithmetic of the big products; ``None`` is plain float32. Weights are float32 either way."""
+    tokenizer_2: CLIPTokenizer | None = None
+    """The second reader of the texts, which Stable Diffusion XL has beside the first."""
+    text_encoder_2: CLIPTextModelWithProjection | None = None
+    empty_is_zero: bool = False
+    """Whether an empty text is told as zeros, as most XL models were trained."""
 
     @property
     def cell(self) -> int:
@@ -53,24 +59,43 @@ class ModelBundle:
 
     @property
     def modules(self) -> dict[str, nn.Module]:
-        return {"unet": self.unet, "vae": self.vae, "text_encoder": self.text_encoder}
+        second = {} if self.text_encoder_2 is None else {"text_encoder_2": self.text_encoder_2}
+        return {"unet": self.unet, "vae": self.vae, "text_encoder": self.text_encoder, **second}
+
+    @property
+    def text_widths(self) -> tuple[int, int | None]:
+        """`Texts.widths` of this model's texts."""
+        pooled = None if self.text_encoder_2 is None else int(self.text_encoder_2.config.projection_dim)
+        return int(self.unet.config.cross_attention_dim), pooled
 
     def fast_arithmetic(self) -> AbstractContextManager[object]:
         """Autocast to `autocast`, or nothing."""
         return torch.autocast(self.device.type, self.autocast, enabled=self.autocast is not None)
 
     @torch.no_grad()
-    def embed_texts(self, texts: Sequence[str]) -> Tensor:
-        """``(len(texts), L, D) float32``; text beyond the encoder's `L` tokens is cut."""
-        ids = self.tokenizer(
-            list(texts),
-            padding="max_length",
-            truncation=True,
-            max_length=self.tokenizer.model_max_length,
-            return_tensors="pt",
-        ).input_ids
-        embedded: Tensor = self.text_encoder(ids.to(self.device)).last_hidden_state
-        return embedded.float()
+    def embed_texts(self, texts: Sequence[str]) -> Texts:
+        """One embedding a text; what lies beyond the encoder's `L` tokens is cut.
+
+        Stable Diffusion 1.x and 2.x read the last layer; XL the last but one of both encoders, side by side, and the
+        second's projection as the summary (Podell et al. 2023, section 2.1).
+        """
+        if self.text_encoder_2 is None:
+            return Texts(self.text_encoder(self._ids(self.tokenizer, texts)).last_hidden_state.float())
+        first = self.text_encoder(self._ids(self.tokenizer, texts), output_hidden_states=True)
+        second = self.text_encoder_2(self._ids(self.tokenizer_2, texts), output_hidden_states=True)
+        tokens = torch.cat([first.hidden_states[-2], second.hidden_states[-2]], dim=-1).float()
+        pooled = second.text_embeds.float()
+        if self.empty_is_zero:
+            said = torch.tensor([bool(text.strip()) for text in texts], device=self.device)
+            tokens, pooled = tokens * said[:, None, None], pooled * said[:, None]
+        return Texts(tokens, pooled)
+
+    def _ids(self, tokenizer: CLIPTokenizer, texts: Sequence[str]) -> Tensor:
+        """``(len(texts), L) int64``."""
+        length = tokenizer.model_max_length
+        told = tokenizer(list(texts), padding="max_length", truncation=True, max_length=length, return_tensors="pt")
+        ids: Tensor = told.input_ids
+        return ids.to(self.device)
 
     @torch.no_grad()
     def encode(self, x: Tensor) -> Tensor:
@@ -88,11 +113,19 @@ class ModelBundle:
             x: Tensor = self.vae.decode(z / self.latent_scale).sample
         return finite(x.float(), "the decoded picture")
 
-    def predict(self, z_t: Tensor, t: Tensor, e: Tensor) -> Tensor:
-        """The noise in `z_t` ``(B, C, h, w)`` at timesteps `t` ``(B,)``, told the texts `e` ``(B, L, D)``."""
+    def predict(self, z_t: Tensor, t: Tensor, e: Texts) -> Tensor:
+        """The noise in `z_t` ``(B, C, h, w)`` at timesteps `t` ``(B,)``, told the `B` texts `e`."""
+        added = None if e.pooled is None else {"text_embeds": e.pooled, "time_ids": self._time_ids(z_t)}
         with self.fast_arithmetic():
-            out: Tensor = self.unet(z_t, t, e).sample
+            out: Tensor = self.unet(z_t, t, e.tokens, added_cond_kwargs=added).sample
         return self.schedule.noise_from(out.float(), z_t, t)
+
+    def _time_ids(self, z_t: Tensor) -> Tensor:
+        """What XL is told of the picture's making ``(B, 6)``: its height and width before it was scaled,
+        where it was cut off at the top and left, and its size now (Podell et al. 2023, section 2.2); ours is whole."""
+        height, width = z_t.shape[-2] * self.cell, z_t.shape[-1] * self.cell
+        told = torch.tensor([[height, width, 0, 0, height, width]], dtype=torch.float32, device=z_t.device)
+        return told.expand(len(z_t), -1)
 
     def checksum(self) -> str:
         """Over every parameter and buffer of every part, by name: 64 hex digits.

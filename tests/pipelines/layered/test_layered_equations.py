@@ -22,6 +22,7 @@ from pipelines.layered.guide import alternating
 from pipelines.layered.losses import Draws, Layers, layer_losses, masked_loss
 from pipelines.layered.state import Fitted
 from pipelines.models.bundle import ModelBundle
+from pipelines.models.texts import Texts
 from pipelines.params import EmbedMode, LayeredParams, Start, Tuned
 from pipelines.seeds import generator, normal_like
 
@@ -39,12 +40,12 @@ def layers(bundle: ModelBundle) -> Layers:
 
 
 @pytest.fixture
-def e_a(bundle: ModelBundle) -> Tensor:
+def e_a(bundle: ModelBundle) -> Texts:
     return bundle.embed_texts(["a blue dog"])
 
 
 @pytest.fixture
-def e_b(bundle: ModelBundle) -> Tensor:
+def e_b(bundle: ModelBundle) -> Texts:
     return bundle.embed_texts(["in a forest"])
 
 
@@ -56,7 +57,7 @@ def test_masked_loss_is_a_plain_mean_or_one_over_its_own_part() -> None:
     assert masked_loss(m, eps, predicted, by_area=True).item() == pytest.approx(4)
 
 
-def test_losses_see_only_their_own_part(bundle: ModelBundle, layers: Layers, e_a: Tensor, e_b: Tensor) -> None:
+def test_losses_see_only_their_own_part(bundle: ModelBundle, layers: Layers, e_a: Texts, e_b: Texts) -> None:
     """Eq. 4 and 5 against a direct computation, one picture at a time."""
     draws = Draws(generator(3, "test"), 2, by_area=False)
     with torch.no_grad():
@@ -70,21 +71,21 @@ def test_losses_see_only_their_own_part(bundle: ModelBundle, layers: Layers, e_a
             a = bundle.schedule.alpha_bar[t[k]]
             x_t = a.sqrt() * x + (1 - a).sqrt() * eps[k : k + 1]
             with torch.no_grad(), bundle.fast_arithmetic():
-                predicted = bundle.unet(x_t, t[k], e).sample.float()
+                predicted = bundle.unet(x_t, t[k], e.tokens).sample.float()
             expected.append(((m * (eps[k : k + 1] - predicted)) ** 2).mean())
         assert loss.item() == pytest.approx(torch.stack(expected).mean().item(), rel=2e-2)
 
 
 @pytest.mark.parametrize("mode", list(EmbedMode))
 def test_eq_2_lowers_its_loss_with_the_network_frozen(
-    bundle: ModelBundle, layers: Layers, e_a: Tensor, e_b: Tensor, mode: EmbedMode
+    bundle: ModelBundle, layers: Layers, e_a: Texts, e_b: Texts, mode: EmbedMode
 ) -> None:
     """On one fixed draw, either reading of Eq. 2 is an optimisation of the embeddings alone."""
     params = LayeredParams(embed_steps=25, embed_rate=3e-2, embed_mode=mode, timesteps_per_step=4)
     before = bundle.checksum()
     fitted_a, fitted_b = optimised_embeddings(bundle, layers, e_a, e_b, params, generator(0, "fit"), no_report)
 
-    def loss(a: Tensor, b: Tensor) -> float:
+    def loss(a: Texts, b: Texts) -> float:
         draws = Draws(generator(5, "held out"), 64, by_area=False)
         with torch.no_grad():
             if mode is EmbedMode.LITERAL:
@@ -92,39 +93,41 @@ def test_eq_2_lowers_its_loss_with_the_network_frozen(
             return sum(part.item() for part in layer_losses(bundle, layers, a, b, draws))
 
     assert loss(fitted_a, fitted_b) < loss(e_a, e_b)
-    assert not torch.equal(fitted_a, e_a) and not torch.equal(fitted_b, e_b)
+    assert not torch.equal(fitted_a.tokens, e_a.tokens) and not torch.equal(fitted_b.tokens, e_b.tokens)
     assert bundle.checksum() == before
     assert all(p.grad is None and not p.requires_grad for p in bundle.unet.parameters())
 
 
-def test_eq_2_layered_keeps_the_texts_apart(bundle: ModelBundle, layers: Layers, e_a: Tensor, e_b: Tensor) -> None:
+def test_eq_2_layered_keeps_the_texts_apart(bundle: ModelBundle, layers: Layers, e_a: Texts, e_b: Texts) -> None:
     """The object's text learns nothing from the background's picture, and the other way round."""
     params = LayeredParams(embed_steps=3)
     changed = replace(layers, x_bg=layers.x_bg + 1)
     first = optimised_embeddings(bundle, layers, e_a, e_b, params, generator(0, "fit"), no_report)
     second = optimised_embeddings(bundle, changed, e_a, e_b, params, generator(0, "fit"), no_report)
-    assert torch.allclose(first[0], second[0], atol=1e-4)
-    assert not torch.allclose(first[1], second[1], atol=1e-4)
+    assert torch.allclose(first[0].tokens, second[0].tokens, atol=1e-4)
+    assert not torch.allclose(first[1].tokens, second[1].tokens, atol=1e-4)
 
 
 def test_eq_2_literal_joins_both_texts_in_one_sequence(
-    bundle: ModelBundle, layers: Layers, e_a: Tensor, e_b: Tensor, monkeypatch: pytest.MonkeyPatch
+    bundle: ModelBundle, layers: Layers, e_a: Texts, e_b: Texts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[Tensor] = []
+    seen: list[Texts] = []
     plain = ModelBundle.predict
 
-    def watched(self: ModelBundle, z_t: Tensor, t: Tensor, e: Tensor) -> Tensor:
+    def watched(self: ModelBundle, z_t: Tensor, t: Tensor, e: Texts) -> Tensor:
         seen.append(e)
         return plain(self, z_t, t, e)
 
     monkeypatch.setattr(ModelBundle, "predict", watched)
     literal_loss(bundle, layers, e_a, e_b, Draws(generator(0, "x"), 3, by_area=False))
-    assert len(seen) == 1 and torch.equal(seen[0], torch.cat([e_a, e_b], 1).expand(3, -1, -1))
+    assert len(seen) == 1 and torch.equal(seen[0].tokens, torch.cat([e_a.tokens, e_b.tokens], 1).expand(3, -1, -1))
 
 
 def test_eq_3_weighs_the_object_with_alpha() -> None:
-    e_a, e_b = torch.full((1, 2, 3), 1.0), torch.full((1, 2, 3), 11.0)
-    assert torch.allclose(blended(e_a, e_b, 0.7), torch.full((1, 2, 3), 4.0))
+    e_a, e_b = (Texts(torch.full((1, 2, 3), level), torch.full((1, 5), level)) for level in (1.0, 11.0))
+    e_opt = blended(e_a, e_b, 0.7)
+    assert torch.allclose(e_opt.tokens, torch.full((1, 2, 3), 4.0))
+    assert e_opt.pooled is not None and torch.allclose(e_opt.pooled, torch.full((1, 5), 4.0))
     assert LayeredParams().subject_weight == 0.7
 
 
@@ -137,7 +140,7 @@ def test_eq_6_weighs_a_small_object_with_three(layers: Layers, side: int, expect
 
 @pytest.mark.parametrize("tuned", [Tuned.LORA, Tuned.UNET])
 def test_eq_6_is_minimised_by_the_weights_that_are_returned(
-    bundle: ModelBundle, layers: Layers, e_a: Tensor, e_b: Tensor, tuned: Tuned
+    bundle: ModelBundle, layers: Layers, e_a: Texts, e_b: Texts, tuned: Tuned
 ) -> None:
     params = LayeredParams(tuned=tuned, tune_steps=30, tune_rate=1e-2, timesteps_per_step=4)
     e_opt = blended(e_a, e_b, params.subject_weight)
@@ -165,7 +168,7 @@ def test_eq_8_alternates_by_the_loop_index_and_ends_with_the_blend(bundle: Model
     named = {"e_a": bundle.embed_texts(["a"]), "e_opt": bundle.embed_texts(["b"])}
     rule = alternating(named["e_a"], named["e_opt"])
 
-    def condition(i: int) -> Tensor:
+    def condition(i: int) -> Texts:
         e = rule(i)
         followed.append(next(name for name, value in named.items() if value is e))
         return e

@@ -21,6 +21,7 @@ from pipelines.models.bundle import ModelBundle, trainable
 from pipelines.models.cache import Cache
 from pipelines.models.folders import check_parts, find_model, find_models
 from pipelines.models.loader import device_named, load_bundle
+from pipelines.models.texts import Texts
 
 CPU = torch.device("cpu")
 
@@ -182,11 +183,11 @@ def test_texts_and_predictions_are_those_of_diffusers(load: Callable[[str], Mode
     bundle = load(name)
     pipe = StableDiffusionPipeline.from_pretrained(bundle.card.path, safety_checker=None, local_files_only=True)
     e, null = pipe.encode_prompt("a blue dog", "cpu", 1, True)
-    assert torch.allclose(bundle.embed_texts(["", "a blue dog"]), torch.cat([null, e]), atol=1e-5)
+    assert torch.allclose(bundle.embed_texts(["", "a blue dog"]).tokens, torch.cat([null, e]), atol=1e-5)
     z, t = torch.randn(1, 4, 16, 16), torch.tensor([400])
     with torch.no_grad():
         said = pipe.unet(z, t, e).sample
-        eps = bundle.predict(z, t, e)
+        eps = bundle.predict(z, t, Texts(e))
     assert torch.allclose(eps, bundle.schedule.noise_from(said, z, t), atol=0.05)
 
 
