@@ -12,7 +12,7 @@ from functools import lru_cache
 from pipelines.pictures import decode
 from studio.jobs.job import Job
 from studio.jobs.runner import Runner
-from studio.jobs.work import EditingEngine, lazy_engine, warm_up
+from studio.jobs.work import EditingEngine, lazy_engine, splitter, warm_up
 from studio.session.services import Services
 from studio.session.sessions import Sessions
 from studio.settings import Settings
@@ -75,6 +75,7 @@ def build_studio(settings: Settings, engine: EditingEngine | None = None) -> Stu
         pixels=lru_cache(KEPT_DECODED)(lambda digest: decode(store.pictures.get(digest)).picture),
         model_folders=settings.model_folders,
         segmenter=settings.segmenter,
+        splitter=splitter(settings),
     )
     if settings.warm_up:
         threading.Thread(target=warm_up, args=(engine, settings.model, settings.segmenter), daemon=True).start()

@@ -68,6 +68,8 @@ class Settings:
     model: str = "toybox"
     """The model a new session starts with, and the one that is warmed up."""
     segmenter: str = "toybox-segmenter"
+    language_model: str = ""
+    """Folder or hub name of the local language model that splits sentences into turns; without one, rules do."""
     device: str = "auto"
     host: str = "127.0.0.1"
     port: int = 7860

@@ -3,7 +3,7 @@ const p = window.palimpsest, { h, actions } = p;
 const root = element.querySelector(".p-root");
 const DOING = {
   reference: "Drawing the background", embeddings: "Fitting the texts", "fine-tune": "Fine-tuning the layers",
-  guidance: "Guiding the picture", denoise: "Denoising",
+  guidance: "Guiding the picture", denoise: "Denoising", reading: "Reading the sentence",
 };
 const SHORT = { embeddings: "texts" };
 const DOES = { swap: "Other order: ", orders: "Both orders: " };
@@ -59,9 +59,10 @@ p.on(({ view, about }) => {
   if (live) {
     const queued = job.state === "queued";
     const single = job.does === "edit" || !job.does; // else its stages are whole turns, told in hundredths
+    const told = job.does !== "split"; // how long an answer gets, nobody knows before
     title.textContent = queued ? "Waiting" : job.stage ? `${DOES[job.does] || ""}${doing(job.stage)}` : "Starting";
-    const steps = !job.total ? "" : single ? `${job.step} / ${job.total}` : `${job.step} %`;
-    figures.textContent = queued ? (job.ahead ? `${job.ahead} before it` : "for the model") : [steps, left(job.seconds_left)].filter(Boolean).join(" · ");
+    const steps = !job.total || !told ? "" : single ? `${job.step} / ${job.total}` : `${job.step} %`;
+    figures.textContent = queued ? (job.ahead ? `${job.ahead} before it` : "for the model") : [steps, told ? left(job.seconds_left) : ""].filter(Boolean).join(" · ");
     const stages = job.stages.length ? job.stages : ((method && method.stages) || []).map((name) => ({ name, fraction: 0 }));
     bars.replaceChildren(...stages.map((s) => h("div", { class: s.name === job.stage ? "p-bar p-on" : "p-bar" },
       h("span", { role: "progressbar", "aria-label": doing(s.name), "aria-valuenow": Math.round(s.fraction * 100), "aria-valuemin": 0, "aria-valuemax": 100 }, h("i", { style: `width:${s.fraction * 100}%` })), h("small", { text: SHORT[s.name] || s.name }))));

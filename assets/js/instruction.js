@@ -18,11 +18,12 @@ const result = h("section", { class: "p-split", "aria-label": "Turns in the sent
 const spoken = h("div", { class: "p-sr", role: "status", "aria-live": "polite" });
 root.append(h("div", { class: "p-say" }, h("div", { class: "p-say-line" }, words, cut), result), spoken);
 
-let turns = [], count = 0, sid = null, ran = null, used = false;
+let turns = [], count = 0, sid = null, ran = null, used = false, reading = null; // reading: the job of the language model
 
 function split() {
   if (!words.value.trim() || cut.disabled) return;
   count += 1;
+  reading = null;
   trigger("split_words", { words: words.value, count });
 }
 
@@ -42,6 +43,18 @@ function clear(all) {
   result.hidden = true;
   if (all) words.value = "";
   drawButtons();
+}
+
+/** The turns that were found, for correction, with what was left out and who read the sentence. */
+function show(found) {
+  turns = found.turns.map((turn) => ({ ...turn }));
+  const left = found.unread, none = !turns.length, ruled = ["toybox", "rules"].includes(found.reader);
+  unread.replaceChildren(...(left.length || none ? [h("p", { class: "p-warn", text: none && !left.length ? "There is no change in this sentence. Say what the subject or the background should become." : `Not understood${none ? "" : ", and left out"}: ${left.map((piece) => `“${piece}”`).join(", ")}. Say it in other words, and name the subject.` })] : []),
+    h("p", { class: "p-hint p-reader", text: ruled ? "Split by the built-in rules" : `Split by the language model ${found.reader}` }), ...(found.note ? [h("p", { class: "p-hint", text: found.note })] : []));
+  result.hidden = false;
+  drawList();
+  spoken.textContent = none ? "Nothing was understood" : `${turns.length} turn${turns.length === 1 ? "" : "s"} found. Correct them, then ${turns.length === 1 ? "use it" : "run them"}.`;
+  result.scrollIntoView({ block: "nearest" });
 }
 
 function part(turn, name, k) {
@@ -83,20 +96,14 @@ p.on((state) => {
   const { view, message } = state;
   if ((view ? view.sid : null) !== sid) {
     sid = view ? view.sid : null;
-    ran = null;
+    ran = reading = null;
     used = false;
     clear(true);
   }
-  if (view && message.split && message.split.count === count) {
-    turns = message.split.turns.map((turn) => ({ ...turn }));
-    const left = message.split.unread, none = !turns.length;
-    unread.replaceChildren(...(left.length || none ? [h("p", { class: "p-warn", text: none && !left.length ? "There is no change in this sentence. Say what the subject or the background should become." : `Not understood${none ? "" : ", and left out"}: ${left.map((piece) => `“${piece}”`).join(", ")}. Say it in other words, and name the subject.` })] : []),
-      ...(message.split.note ? [h("p", { class: "p-hint", text: message.split.note })] : []));
-    result.hidden = false;
-    drawList();
-    spoken.textContent = none ? "Nothing was understood" : `${turns.length} turn${turns.length === 1 ? "" : "s"} found. Correct them, then ${turns.length === 1 ? "use it" : "run them"}.`;
-    result.scrollIntoView({ block: "nearest" });
-  }
+  if (view && message.splitting && message.splitting.count === count) reading = message.splitting.job;
+  if (view && message.split && message.split.count === count) show(message.split);
+  else if (view && reading && view.split && view.split.job === reading) { reading = null; show(view.split.found); }
+  else if (view && reading && !(p.live(view) && view.job.id === reading)) reading = null; // cancelled, or it failed
   if (view && used && "view" in message) {
     used = false;
     if (!message.notice) {

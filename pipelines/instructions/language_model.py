@@ -82,14 +82,16 @@ class _Reporting(StoppingCriteria):  # type: ignore[misc]  # transformers is unt
         return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
 
 
-def split_by_model(name: str, instruction: str, subject: str, background: str, progress: Progress) -> Split:
+def split_by_model(
+    name: str, instruction: str, subject: str, background: str, device: str, progress: Progress
+) -> Split:
     """The turns as the model `name` (a folder, or a hub name in the local cache) sees them, decoded greedily.
 
     Raises `ModelError` where it cannot be loaded and `BadAnswer` where its answer is not of the form.
     """
     if len(instruction) > LONGEST_INSTRUCTION:
         raise BadAnswer(f"it reads at most {LONGEST_INSTRUCTION} characters; the instruction has {len(instruction)}")
-    tokenizer, model = load_language_model(name)
+    tokenizer, model = load_language_model(name, device)
     given = {"subject so far": subject, "background so far": background, "instruction": instruction}
     prompt = f"{QUESTION}\n{json.dumps(given, ensure_ascii=False)}\n"
     if tokenizer.chat_template:

@@ -10,6 +10,7 @@ belongs on a worker.
 from __future__ import annotations
 
 import importlib
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -20,8 +21,10 @@ from pipelines.instructions import words as english
 from pipelines.instructions.clauses import cut
 from pipelines.instructions.contract import MOST_TURNS, Asked, Change, Split
 from pipelines.instructions.description import describe, plain
-from pipelines.progress import Progress, silent
+from pipelines.progress import Cancelled, Progress, silent
 from pipelines.requests import LONGEST_TEXT
+
+log = logging.getLogger(__name__)
 
 MOST_CLAUSES = 2 * MOST_TURNS
 """Clauses read one by one; the rest of an instruction is one unread piece, for nobody looks through thousands."""
@@ -29,23 +32,32 @@ LANGUAGE_MODEL = "pipelines.instructions.language_model:split_by_model"
 
 
 def split(
-    instruction: str, subject: str = "", background: str = "", model: str = "", progress: Progress = silent
+    instruction: str,
+    subject: str = "",
+    background: str = "",
+    model: str = "",
+    device: str = "auto",
+    progress: Progress = silent,
 ) -> Split:
     """The turns that `instruction` asks for, to be shown for correction.
 
     `subject` and `background` are the last texts on the branch, empty where none was said: *it* in ``make it blue`` is
-    that subject. `model` is the folder or hub name of a local language model; where it fails, the rules answer and
-    `Split.note` says why. Never raises for a text: what is not understood is `Split.unread`.
+    that subject. `model` is the folder or hub name of a local language model, which runs on `device`; where it fails,
+    the rules answer and `Split.note` says why. Never raises for a text: what is not understood is `Split.unread`.
     """
     if not model:
         return split_by_rules(instruction, subject, background)
     module, function = LANGUAGE_MODEL.split(":")
     try:
         answer: Split = getattr(importlib.import_module(module), function)(
-            model, instruction, subject, background, progress
+            model, instruction, subject, background, device, progress
         )
-    except PipelineError as error:
-        note = f"the language model did not answer, so the rules read the instruction: {error}"
+    except Cancelled:
+        raise
+    except Exception as error:  # a model from elsewhere may fail in any way, and the person still gets turns
+        log.warning("the language model failed", exc_info=not isinstance(error, PipelineError))
+        reason = str(error) if isinstance(error, PipelineError) else f"it failed with {type(error).__name__}"
+        note = f"the language model did not answer, so the rules read the instruction: {reason}"
         return replace(split_by_rules(instruction, subject, background), note=note)
     return answer
 

@@ -112,7 +112,7 @@ def load_clip_vision(card: ModelCard, device: torch.device) -> tuple[Any, Any]:
     return model.to(device).eval().requires_grad_(False), processor
 
 
-def load_language_model(name: str) -> tuple[Any, Any]:
+def load_language_model(name: str, device: str) -> tuple[Any, Any]:
     """Tokenizer and causal language model of a folder, or of a hub name that was downloaded before.
 
     Raises `ModelError` for missing or unreadable files, and for weights that are not there or only as pickles.
@@ -133,7 +133,7 @@ def load_language_model(name: str) -> tuple[Any, Any]:
     # A weight that is not in the file would be drawn at random; the output layer may be the embedding's.
     if missing := sorted(set(info["missing_keys"])):
         raise ModelError(f"the language model {shown!r} lacks {len(missing)} weights, first {missing[0]}")
-    return tokenizer, model.to(device_named("auto")).eval()
+    return tokenizer, model.to(device_named(device)).eval()
 
 
 def _unloadable(card: ModelCard, error: Exception) -> ModelError:

@@ -72,6 +72,16 @@ Model = Annotated[
 SegmenterName = Annotated[
     str, typer.Option("--segmenter", help="What answers clicks: a name from `models`, or a folder or SAM file.")
 ]
+LanguageModel = Annotated[
+    str,
+    typer.Option(
+        "--language-model",
+        help="A local instruction-tuned language model to split sentences with: a folder, or a hub name that was "
+        "downloaded before. Without one, or where it fails, rules do.",
+        metavar="NAME_OR_FOLDER",
+        show_default=False,
+    ),
+]
 Models = Annotated[
     list[Path],
     typer.Option(

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from studio.app import build_studio
-from studio.cli.options import DEFAULTS, Data, Device, Model, Models, SegmenterName, settings_from
+from studio.cli.options import DEFAULTS, Data, Device, LanguageModel, Model, Models, SegmenterName, settings_from
 from studio.cli.report import say
 from studio.settings import Gallery, is_loopback
 
@@ -23,6 +23,7 @@ def serve(
     data: Data = DEFAULTS.data,
     model: Model = DEFAULTS.model,
     segmenter: SegmenterName = DEFAULTS.segmenter,
+    language_model: LanguageModel = DEFAULTS.language_model,
     models: Models = [],  # noqa: B006  typer copies it
     device: Device = DEFAULTS.device,
     gallery: Annotated[
@@ -38,7 +39,9 @@ def serve(
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("httpx").setLevel(logging.WARNING)
     own = settings_from(models, device, model, segmenter)
-    settings = replace(own, host=host, port=port, data=data, gallery=gallery, warm_up=warm_up)
+    settings = replace(
+        own, host=host, port=port, data=data, language_model=language_model, gallery=gallery, warm_up=warm_up
+    )
     if not is_loopback(host):
         seen = "and see all its sessions" if settings.lists_all else "though not list the sessions of others"
         say(f"Anyone who can reach {host} can now use this studio, {seen}: there is no password.")

@@ -17,6 +17,7 @@ import numpy as np
 from pipelines.contract import EditRequest, EditResult, Mask, Picture
 from pipelines.evaluation.consistency import Comparison, Edited
 from pipelines.evaluation.drift import Drift
+from pipelines.instructions.contract import Split
 from pipelines.masks.prompts import Click, MaskPrompts
 from pipelines.masks.segmenter import MaskAnswer
 from pipelines.params import Params
@@ -26,6 +27,7 @@ from studio.settings import Settings
 log = logging.getLogger(__name__)
 
 ENGINE = "pipelines.engine:Engine"
+SPLITTER = "pipelines.instructions.split:split"
 BLANK_SIDE = 64
 """Pixels a side of the picture the segmenter is warmed up on."""
 
@@ -110,6 +112,22 @@ def lazy_engine(settings: Settings) -> LazyEngine:
         return cast("EditingEngine", resolve(ENGINE)(model_folders=folders, device=settings.device))
 
     return LazyEngine(build)
+
+
+Splitter = Callable[[str, str, str, Progress], Split]
+"""Sentence, subject and background so far, progress: the turns that the sentence asks for."""
+
+
+def splitter(settings: Settings) -> Splitter | None:
+    """What splits sentences on the worker; ``None`` where no language model is set, for the rules answer at once."""
+    if not settings.language_model:
+        return None
+
+    def split(words: str, subject: str, background: str, progress: Progress) -> Split:
+        found: Split = resolve(SPLITTER)(words, subject, background, settings.language_model, settings.device, progress)
+        return found
+
+    return split
 
 
 def warm_up(engine: EditingEngine, model: str, segmenter: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipelines.contract import Picture
 from studio.jobs.runner import Runner
-from studio.jobs.work import EditingEngine
+from studio.jobs.work import EditingEngine, Splitter
 from studio.store.store import Store
 
 
@@ -26,3 +26,5 @@ class Services:
     """The picture of a digest; those looked at last are kept decoded, so that a click need not wait for that."""
     model_folders: tuple[Path, ...]
     segmenter: str
+    splitter: Splitter | None
+    """The language model that splits sentences; ``None`` where there is none."""

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from pipelines import pictures as codec
 from pipelines.catalog import method as find_method
 from pipelines.contract import Extent, Scope
-from pipelines.instructions.contract import Asked
+from pipelines.instructions.contract import Asked, Split
 from pipelines.masks.prompts import MaskPrompts
 from pipelines.models.folders import find_models
 from pipelines.progress import Progress
@@ -46,7 +46,7 @@ from studio.session.present import (
 from studio.session.selection import Selection, Selections
 from studio.session.services import Services
 from studio.session.tabs import Tabs
-from studio.session.view import Draft, JobView, MaskView, OrdersView, SessionView, TurnView
+from studio.session.view import Draft, JobView, MaskView, OrdersView, SessionView, SplitView, TurnView
 from studio.store.store import Record, Staged
 
 log = logging.getLogger(__name__)
@@ -77,6 +77,7 @@ class Session:
         self._computing = Computing(services, self._extent)
         self._editing: str | None = record.panel.get("editing")
         self._swap: Swap | None = None
+        self._split: SplitView | None = None
         self._orders: dict[tuple[str, str], Compared] = {}
         self._drawn: tuple[Tree, tuple[TurnView, ...]] | None = None
         self._noted: tuple[str, tuple[str, ...]] | None = None
@@ -112,6 +113,7 @@ class Session:
                 editing=None if self._editing is None else editing_view(tree, self._editing),
                 swap=None if self._swap is None else self._swap.view(),
                 trash=trash_views(tree),
+                split=self._split,
             )
 
     def wait(self, since_rev: int, timeout: float) -> SessionView:
@@ -233,6 +235,27 @@ class Session:
             self._computing.check(here.picture, request, 1)
             steps.append(Step(request, None))
         return self._replay(tree, Replay(here.id, tuple(steps)))
+
+    def split(self, words: str, subject: str, background: str) -> JobView:
+        """Let the language model split a sentence into turns; the view shows what it found, and nothing else changes.
+
+        `subject` and `background` are what the line said of them last. Raises `NotReady` where there is no model.
+        """
+        splitter = self._services.splitter
+        if splitter is None:
+            raise NotReady("no language model is set; start the studio with --language-model, or let the rules split")
+        asked: list[str] = []
+
+        def deliver(found: Split) -> None:
+            with self._lock:
+                self._split = SplitView(asked[0], found)
+
+        with self._lock:  # the result comes after the job's name is known
+            job = self._submit(
+                "split", ("reading",), lambda progress: splitter(words, subject, background, progress), deliver
+            )
+            asked.append(job.id)
+        return job
 
     def more_seeds(self) -> JobView:
         """The staged candidates' turn again with the next seeds; what was fitted for them is used again."""
@@ -648,7 +671,7 @@ class Session:
     def _interrupted_job(self) -> JobView | None:
         """The last job, if the studio was stopped while it waited or ran."""
         note = self._services.store.last_job(self.sid)
-        if note is None or note.state != JobState.INTERRUPTED:
+        if note is None or note.state != JobState.INTERRUPTED or note.kind == "split":
             return None
         told = "the studio was stopped while this turn was under way; nothing of it was kept. Press Run to do it again"
         return JobView(note.id, note.kind.split()[0], JobState.INTERRUPTED, "", 0, 0, (), None, error=told)

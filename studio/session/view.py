@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipelines.contract import Quality, Scope
+from pipelines.instructions.contract import Split
 from pipelines.masks.prompts import MaskPrompts
 from studio.jobs.job import JobState as JobState
 
@@ -98,7 +99,7 @@ class JobView:
 
     id: str
     does: str
-    """``edit``, ``replay``, ``swap`` or ``orders``."""
+    """``edit``, ``replay``, ``swap``, ``orders`` or ``split``."""
     state: JobState
     stage: str
     step: int
@@ -184,6 +185,14 @@ class TrashView:
 
 
 @dataclass(frozen=True)
+class SplitView:
+    """A sentence as turns, by the job that read it: the page that asked knows it by that."""
+
+    job: str
+    found: Split
+
+
+@dataclass(frozen=True)
 class SessionView:
     """Everything the page draws."""
 
@@ -211,3 +220,4 @@ class SessionView:
     editing: EditingView | None = None
     swap: SwapView | None = None
     trash: tuple[TrashView, ...] = ()
+    split: SplitView | None = None

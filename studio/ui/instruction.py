@@ -30,6 +30,6 @@ def bind(said: gr.HTML, everything: list[Any], handlers: Handlers, shared: Share
         return instruction_handlers.run_all(handlers, seat, evt._data.get("turns"), *values)
 
     seat, wire = shared.seat, shared.wire
-    said.split_words(split, [seat], [wire], **EVENT)
+    said.split_words(split, [seat], [wire], **EVENT).then(**shared.follow)
     said.use_turn(use, [seat], shared.restored, **EVENT)
     said.run_turns(run_all, everything, [wire], **EVENT).then(**shared.follow)

@@ -7,7 +7,7 @@ from typing import Any
 
 from pipelines.contract import Scope
 from pipelines.instructions.contract import MOST_TURNS, Asked
-from pipelines.instructions.split import split
+from pipelines.instructions.split import split_by_rules
 from studio.errors import NotReady
 from studio.session.session import Session
 from studio.session.view import Draft, SessionView
@@ -17,12 +17,18 @@ from studio.ui.payload import Payload
 
 
 def split_up(handlers: Handlers, seat: Seat | None, words: object, count: object) -> Payload:
-    """The turns in `words`, for the page to show; nothing of the session changes. `count` comes back."""
+    """The turns in `words`, for the page to show; nothing of the session changes. `count` comes back.
+
+    A language model reads them in a job, which is named instead; the view shows what came of it.
+    """
     answers: list[Payload] = []
 
     def act(session: Session) -> None:
-        found = split(str(words or ""), *last_texts(session.view()))
-        answers.append({"split": {"count": count, **asdict(found)}})
+        told, before = str(words or ""), last_texts(session.view())
+        if handlers.studio.services.splitter is None:
+            answers.append({"split": {"count": count, **asdict(split_by_rules(told, *before))}})
+        else:
+            answers.append({"splitting": {"count": count, "job": session.split(told, *before).id}})
 
     payload = handlers.answered(seat, act, anyway=True)
     return payload | (answers[0] if answers else {})

@@ -30,7 +30,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Studio, s
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("uploads")))
         # Each test's browser is another person's, so none is shown what the tests before it made.
-        settings = Settings(data=tmp_path_factory.mktemp("data"), port=_free_port(), gallery=Gallery.OWN)
+        settings = Settings(data=tmp_path_factory.mktemp("data"), port=free_port(), gallery=Gallery.OWN)
         studio = build_studio(settings)
         page = open_page(studio, settings)
         yield studio, page.url
@@ -51,7 +51,7 @@ def failures(request: pytest.FixtureRequest) -> Path:
     return folder
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -12,10 +12,14 @@ from PIL import Image
 from playwright.sync_api import Browser, Locator, expect
 
 from pipelines.pictures import decode
-from studio.app import Studio
+from studio.app import Studio, build_studio
 from studio.exports.pictures import read_recipe
+from studio.settings import Settings
+from studio.ui.app import open_page
+from tests.browser.conftest import free_port
 from tests.browser.desk import PHONE, Desk, sat_down
 from tests.browser.screenshots import DUCK
+from tests.pipelines.instructions.tiny import write_language_model
 
 pytestmark = pytest.mark.browser
 
@@ -241,6 +245,35 @@ def test_a_sentence_is_split_corrected_and_run(browser: Browser, served: tuple[S
         expect(page.locator(".p-split")).to_be_hidden()
         session = served[0].sessions.get(page.evaluate("palimpsest.state.sid"))
         assert [turn.label for turn in session.view().turns] == ["original", "a red duck", "in the snow"]
+
+
+def test_a_language_model_splits_in_a_job_and_the_page_says_who_read_it(
+    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_language_model(tmp_path / "tiny-llama")
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "uploads"))
+    language_model = str(tmp_path / "tiny-llama")
+    settings = Settings(data=tmp_path / "data", port=free_port(), language_model=language_model, warm_up=False)
+    studio = build_studio(settings)
+    served = open_page(studio, settings)
+    try:
+        with sat_down(browser, served.url) as desk:
+            desk.open_example("Duck on the beach")
+            said = desk.page.get_by_role("textbox", name="Or say it in one sentence")
+            said.fill("make the duck blue")
+            said.press("Enter")
+            expect(desk.page.locator(".p-progress")).to_contain_text("Reading the sentence")
+            found = desk.page.locator(".p-split")
+            expect(found).to_contain_text("Split by the built-in rules", timeout=60_000)
+            expect(found).to_contain_text("the language model did not answer, so the rules read the instruction")
+            expect(desk.page.get_by_role("textbox", name="Subject of turn 1")).to_have_value("a blue duck")
+            said.press("Enter")
+            desk.page.get_by_role("button", name="Cancel").click()
+            expect(desk.page.locator(".p-run")).to_be_visible()
+            assert studio.sessions.open()[0].view().job.state == "cancelled"
+    finally:
+        served.close()
+        studio.close()
 
 
 def test_on_a_phone_nothing_is_wider_than_the_screen(browser: Browser, url: str) -> None:

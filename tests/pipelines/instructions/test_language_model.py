@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from pipelines.contract import Scope
 from pipelines.errors import ModelError
@@ -27,35 +26,10 @@ from pipelines.instructions.language_model import (
 from pipelines.instructions.split import split
 from pipelines.progress import Cancelled, silent
 from pipelines.requests import LONGEST_TEXT
+from tests.pipelines.instructions.tiny import write_language_model
 
-CHAT = "{% for m in messages %}<s>{{ m['content'] }}{% endfor %}</s>"
 ASKED = "make the dog blue, then put it in a forest"
 TURNS = (Asked("a blue dog", "", Scope.SUBJECT), Asked("", "in a forest", Scope.BACKGROUND))
-
-
-def write_language_model(folder: Path, context: int = 4096, tied: bool = False) -> None:
-    """A tiny causal language model over bytes, with a chat template."""
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    vocabulary = {token: number for number, token in enumerate(["<s>", "</s>", *alphabet])}
-    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", chat_template=CHAT)
-    fast.save_pretrained(folder)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        config = LlamaConfig(
-            vocab_size=len(vocabulary),
-            hidden_size=16,
-            intermediate_size=16,
-            num_hidden_layers=1,
-            num_attention_heads=2,
-            max_position_embeddings=context,
-            tie_word_embeddings=tied,
-            bos_token_id=0,
-            eos_token_id=1,
-        )
-        LlamaForCausalLM(config).save_pretrained(folder)
 
 
 @pytest.fixture(scope="module")
@@ -152,13 +126,23 @@ def test_a_model_that_is_not_there_falls_back_and_names_no_path(tmp_path: Path) 
     assert str(tmp_path) not in said.note
 
 
+def test_whatever_a_model_fails_with_the_rules_answer(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run_out(self: LlamaForCausalLM, **_: object) -> torch.Tensor:
+        raise torch.OutOfMemoryError("tried to allocate 20 GiB at /some/path")
+
+    monkeypatch.setattr(LlamaForCausalLM, "generate", run_out)
+    said = split(ASKED, model=str(folder))
+    assert (said.turns, said.reader) == (TURNS, "toybox")
+    assert said.note.endswith("it failed with OutOfMemoryError")
+
+
 def test_pickled_weights_are_never_opened(folder: Path, tmp_path: Path) -> None:
     for path in folder.iterdir():
         if path.suffix == ".json" or path.suffix == ".jinja":
             (tmp_path / path.name).write_bytes(path.read_bytes())
     torch.save(LlamaForCausalLM.from_pretrained(folder).state_dict(), tmp_path / "pytorch_model.bin")
     with pytest.raises(ModelError, match="safetensors"):
-        split_by_model(str(tmp_path), ASKED, "", "", silent)
+        split_by_model(str(tmp_path), ASKED, "", "", "cpu", silent)
 
 
 def test_weights_that_are_missing_are_not_drawn_at_random(folder: Path, tmp_path: Path) -> None:
@@ -168,13 +152,13 @@ def test_weights_that_are_missing_are_not_drawn_at_random(folder: Path, tmp_path
     del weights["model.norm.weight"]
     save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(ModelError, match=r"lacks 1 weights, first model\.norm\.weight"):
-        split_by_model(str(tmp_path), ASKED, "", "", silent)
+        split_by_model(str(tmp_path), ASKED, "", "", "cpu", silent)
 
 
 def test_an_output_layer_that_is_the_embedding_is_not_missing(tmp_path: Path) -> None:
     write_language_model(tmp_path, tied=True)
     with pytest.raises(BadAnswer, match="expected JSON"):
-        split_by_model(str(tmp_path), ASKED, "", "", silent)
+        split_by_model(str(tmp_path), ASKED, "", "", "cpu", silent)
 
 
 def test_code_that_comes_with_a_model_never_runs(folder: Path, tmp_path: Path) -> None:
@@ -186,13 +170,13 @@ def test_code_that_comes_with_a_model_never_runs(folder: Path, tmp_path: Path) -
     config |= {"model_type": "evil", "auto_map": {"AutoConfig": "evil.Evil", "AutoModelForCausalLM": "evil.Evil"}}
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(ModelError, match="cannot be loaded"):
-        split_by_model(str(tmp_path), ASKED, "", "", silent)
+        split_by_model(str(tmp_path), ASKED, "", "", "cpu", silent)
     assert not ran.exists()
 
 
 def test_what_does_not_fit_is_not_asked(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(BadAnswer, match=f"at most {LONGEST_INSTRUCTION} characters"):
-        split_by_model(str(folder), "x" * (LONGEST_INSTRUCTION + 1), "", "", silent)
+        split_by_model(str(folder), "x" * (LONGEST_INSTRUCTION + 1), "", "", "cpu", silent)
     write_language_model(tmp_path, context=512)
     with pytest.raises(BadAnswer, match="context of 512 tokens"):
-        split_by_model(str(tmp_path), ASKED, "", "", silent)
+        split_by_model(str(tmp_path), ASKED, "", "", "cpu", silent)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from tests.pipelines.instructions.tiny import write_language_model
 from tests.studio.cli.conftest import Run
 
 
@@ -36,3 +39,13 @@ def test_a_flood_of_words_is_no_trouble(run: Run) -> None:
     told = run("split", "make the dog blue then " * 2500, "--json").json
     assert len(told["turns"]) == 24
     assert told["unread"]
+
+
+def test_a_language_model_is_asked_and_the_rules_answer_for_its_noise(run: Run, tmp_path: Path) -> None:
+    write_language_model(tmp_path / "tiny-llama")
+    ran = run("split", "make the dog blue", "--language-model", tmp_path / "tiny-llama", "--device", "cpu")
+    assert ran.code == 0, ran.err
+    assert ran.out.splitlines()[1].split() == ["1", "subject", "a", "blue", "dog", "-"]
+    assert "split by toybox" in ran.out and "the language model did not answer" in ran.out
+    told = run("split", "make the dog blue", "--language-model", tmp_path / "absent", "--json").json
+    assert told["turns"] and "'absent' cannot be loaded" in told["note"]

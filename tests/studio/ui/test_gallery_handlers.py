@@ -185,6 +185,22 @@ def test_a_sentence_becomes_turns_and_changes_nothing(handlers: Handlers, seat: 
     assert found["unread"] == ("glorp it",)
 
 
+def test_a_language_model_splits_in_a_job_that_the_page_follows(
+    settings: Settings, upload: bytes, tmp_path: Path, wait_until: Callable[..., None]
+) -> None:
+    studio = build_studio(replace(settings, language_model=str(tmp_path / "absent")))
+    handlers, seat = Handlers(studio), Seat(studio.sessions.create(upload, "stripes").sid, "tab")
+    payload = instruction_handlers.split_up(handlers, seat, "make the dog blue", 4)
+    job = payload["splitting"]["job"]
+    assert payload["splitting"]["count"] == 4 and payload["view"]["job"]["id"] == job
+    session = studio.sessions.get(seat.sid or "")
+    wait_until(lambda: session.view().split is not None, 60.0)
+    found = handlers.answered(seat, lambda session: None)["view"]["split"]
+    assert found["job"] == job and found["found"]["turns"][0]["subject"] == "a blue dog"
+    assert "'absent' cannot be loaded" in found["found"]["note"] and str(tmp_path) not in found["found"]["note"]
+    studio.close()
+
+
 def test_the_first_turn_of_a_sentence_goes_into_the_panel(handlers: Handlers, seat: Seat) -> None:
     turn = {"subject": " a blue dog ", "background": "left over", "scope": "subject"}
     payload, fields = instruction_handlers.used(handlers, seat, [turn])
