@@ -22,6 +22,7 @@ from pipelines.contract import Picture
 from pipelines.toybox.data import Scenes, draw_scenes
 from pipelines.toybox.judge import SIDE
 from pipelines.toybox.scene import Scene
+from pipelines.toybox.training import fast_arithmetic
 
 CHUNK = 500
 """Scenes that are in memory at full size at one time, while drawing."""
@@ -66,7 +67,7 @@ def round_trips(vae: Any, pictures: Pictures, device: torch.device, noise: float
     out = np.empty_like(pictures)
     for start in range(0, len(pictures), 8):
         x = torch.from_numpy(pictures[start : start + 8]).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
-        with torch.autocast(device.type, torch.bfloat16):
+        with fast_arithmetic(device):
             encoded = vae.encode(x)
             latents = encoded.latents if hasattr(encoded, "latents") else encoded.latent_dist.mode()
             latents = latents + noise * latents.std() * torch.randn_like(latents)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +20,8 @@ from pipelines.toybox import train_autoencoder, train_clip, train_judge, train_s
 from pipelines.toybox.augment import load_autoencoder
 from pipelines.toybox.data import HELD_OUT_SEED, draw_scenes
 from pipelines.toybox.judge import Judge
-from pipelines.toybox.train_judge import shares_right
-from pipelines.toybox.training import best_device
+from pipelines.toybox.training import best_device, fast_arithmetic
+from pipelines.toybox.words import Attributes, read
 
 MODELS = Path(__file__).resolve().parents[2] / "assets" / "models"
 
@@ -32,21 +34,34 @@ def measure_text_to_image(
 ) -> dict[str, float]:
     """The share of held-out captions whose picture has each attribute right, as the judge reads it; 0 to 1.
 
-    Captions are the plain ones of scenes with a subject, so every attribute has an answer; one picture a caption,
-    taken as it comes.
+    Captions are the plain ones of scenes with a subject; one picture a caption, taken as it comes. What a caption
+    leaves unsaid (medium size, standing, the natural colour) asks for nothing and is not counted.
     """
     where = best_device(device)
     pipe = StableDiffusionPipeline.from_pretrained(folder, dtype=torch.float32).to(where)
     pipe.set_progress_bar_config(disable=True)
     scenes = draw_scenes(count, HELD_OUT_SEED, empty=0, workers=1).scenes
     generator = torch.Generator().manual_seed(seed)
-    pictures = []
+    captions, pictures = [scene.caption() for scene in scenes], []
     for start in range(0, count, 8):
-        captions = [scene.caption() for scene in scenes[start : start + 8]]
-        with torch.autocast(where.type, torch.bfloat16):
-            made = pipe(captions, num_inference_steps=steps, guidance_scale=GUIDANCE, generator=generator)
+        with fast_arithmetic(where):
+            made = pipe(
+                captions[start : start + 8], num_inference_steps=steps, guidance_scale=GUIDANCE, generator=generator
+            )
         pictures += [np.asarray(image) for image in made.images]
-    return shares_right(Judge.load(judge, where), np.stack(pictures), scenes)
+    seen = [reading.attributes for reading in Judge.load(judge, where).read(pictures)]
+    return shares_said([read(caption) for caption in captions], seen)
+
+
+def shares_said(said: Sequence[Attributes], seen: Sequence[Attributes]) -> dict[str, float]:
+    """For each attribute the share of pictures that show what was said of it, over those of which anything was."""
+    shares = {}
+    for name in (field.name for field in fields(Attributes)):
+        pairs = [(getattr(s, name), getattr(r, name)) for s, r in zip(said, seen, strict=True)]
+        asked = [wanted == got for wanted, got in pairs if wanted is not None]
+        if asked:
+            shares[name] = sum(asked) / len(asked)
+    return shares
 
 
 def measure_autoencoder(folder: Path, count: int = 64, device: str = "auto") -> dict[str, float]:

@@ -85,8 +85,20 @@ def sample_scene(rng: random.Random, empty: float = 0.15) -> Scene:
     )
 
 
+UNSAID = {"colour": 0.25, "size": 0.5, "action": 0.5}
+"""How often a caption leaves an attribute unsaid. Were it always said, its absence would ask for what has no word:
+"a blue dog" would mean one that is of medium size and stands, and an edit would shrink every big dog it paints."""
+
+_WORDLESS = {"colour": NATURAL, "size": "medium", "action": "standing"}
+
+
 def training_caption(scene: Scene, rng: random.Random) -> str:
-    """A caption as a person would type it into the studio: sometimes the subject alone, often with synonyms."""
-    if scene.subject is not None and rng.random() < 0.15:
+    """A caption as a person would type it into the studio: often with synonyms, at times without a detail (`UNSAID`),
+    sometimes the subject alone."""
+    if scene.subject is None:
+        return scene.caption(rng, synonyms=0.35)
+    scene = scene.with_subject(**{name: _WORDLESS[name] for name, share in UNSAID.items() if rng.random() < share})
+    assert scene.subject is not None
+    if rng.random() < 0.15:
         return scene.subject.phrase(rng, synonyms=0.35)
     return scene.caption(rng, synonyms=0.35)

@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from pipelines.toybox.data import HELD_OUT_SEED, TRAINING_SEED, Scenes, draw_scenes
-from pipelines.toybox.training import Report, Schedule, best_device, train
+from pipelines.toybox.training import Report, Schedule, best_device, fast_arithmetic, train
 
 CHANNELS = 8
 CROP = 64
@@ -87,7 +87,7 @@ def main(
 
     def loss_of_batch(step: int) -> Tensor:
         x = to_network(_crops(scenes, batch, rng), where)
-        with torch.autocast(where.type, torch.bfloat16):
+        with fast_arithmetic(where):
             latents = vae.encode(x).latents
             y = vae.decode(latents + 0.05 * torch.randn_like(latents)).sample
         error = y.float() - x

@@ -24,7 +24,7 @@ from pipelines.toybox.data import HELD_OUT_SEED, TRAINING_SEED, draw_scenes
 from pipelines.toybox.judge import HEADS, SIDE
 from pipelines.toybox.tokenizer import build_tokenizer
 from pipelines.toybox.train_judge import head_losses
-from pipelines.toybox.training import Report, Schedule, best_device, train
+from pipelines.toybox.training import Report, Schedule, best_device, fast_arithmetic, train
 from pipelines.toybox.words import SUBJECTS
 
 WIDTH = 192
@@ -162,7 +162,7 @@ def main(
     def loss_of_batch(step: int) -> Tensor:
         drawn = mixed_batch(examples, batch, rng)
         captions = [scene.caption(words, synonyms=0.35) for scene in drawn.scenes]
-        with torch.autocast(where.type, torch.bfloat16):
+        with fast_arithmetic(where):
             seen = model.vision_model(drawn.pictures.to(where))
             image = model.visual_projection(seen.pooler_output)
             text = model.text_projection(model.text_model(**text_inputs(tokenizer, captions, where)).pooler_output)

@@ -14,7 +14,7 @@ from pipelines.toybox.augment import Pictures, draw_examples, load_autoencoder, 
 from pipelines.toybox.data import HELD_OUT_SEED, JUDGE_SEED, draw_scenes
 from pipelines.toybox.judge import HEADS, NOBODY, OF_THE_SUBJECT, Judge, attributes_of
 from pipelines.toybox.scene import Scene
-from pipelines.toybox.training import Report, Schedule, best_device, train
+from pipelines.toybox.training import Report, Schedule, best_device, fast_arithmetic, train
 
 IGNORED = -100
 """Label of an attribute that a picture does not have; the loss skips it."""
@@ -109,7 +109,7 @@ def main(
 
     def loss_of_batch(step: int) -> Tensor:
         drawn = mixed_batch(examples, batch, rng)
-        with torch.autocast(where.type, torch.bfloat16):
+        with fast_arithmetic(where):
             answers = judge(drawn.pictures.to(where, memory_format=torch.channels_last))
         return head_losses(answers, drawn.scenes)
 

@@ -28,7 +28,7 @@ from pipelines.masks.prompts import Click, MaskPrompts
 from pipelines.masks.sam import SamConfig, SamSegmenter, build_sam, load_sam, save_sam
 from pipelines.toybox.data import HELD_OUT_SEED, TRAINING_SEED, Scenes, draw_scenes
 from pipelines.toybox.render import SIZE, render_subject
-from pipelines.toybox.training import Report, Schedule, best_device, train
+from pipelines.toybox.training import Report, Schedule, best_device, fast_arithmetic, train
 
 CONFIG = SamConfig(
     encoder_width=96,
@@ -420,7 +420,7 @@ def main(
     def loss_of_batch(step: int) -> Tensor:
         rng = np.random.default_rng((seed, step))
         examples = [draw_example(scenes, rng) for _ in range(batch)]
-        with torch.autocast(where.type, torch.bfloat16):
+        with fast_arithmetic(where):
             features = sam.image_encoder(to_network(sam, examples, where))
             losses = [
                 loss_of_example(sam, row[None], example, rng, prompts)

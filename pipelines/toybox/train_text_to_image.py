@@ -25,7 +25,7 @@ from pipelines.toybox.data import TRAINING_SEED, Scenes, draw_scenes
 from pipelines.toybox.scene import training_caption
 from pipelines.toybox.tokenizer import build_tokenizer
 from pipelines.toybox.train_autoencoder import to_network
-from pipelines.toybox.training import Report, Schedule, best_device, train
+from pipelines.toybox.training import Report, Schedule, best_device, fast_arithmetic, train
 
 WIDTH = 192
 """Width of the text encoder, and so of the U-Net's cross-attention."""
@@ -102,7 +102,7 @@ def encode_all(vae: AutoencoderTiny, scenes: Scenes, device: torch.device, batch
     """Scaled latents of every picture, ``(N, 8, 32, 32) float32``."""
     parts = []
     for start in range(0, len(scenes.captions), batch):
-        with torch.autocast(device.type, torch.bfloat16):
+        with fast_arithmetic(device):
             latents = vae.encode(to_network(scenes.pictures[start : start + batch], device)).latents
         parts.append(latents.float())
     scale: float = vae.config.scaling_factor
@@ -154,7 +154,7 @@ def sample_sheet(pipe: StableDiffusionPipeline, seed: int = 7, steps: int = 30) 
     """The captions of `SHEET` in rows of six."""
     pipe.set_progress_bar_config(disable=True)
     generator = torch.Generator().manual_seed(seed)
-    with torch.autocast(pipe.device.type, torch.bfloat16):
+    with fast_arithmetic(pipe.device):
         images = pipe(list(SHEET), num_inference_steps=steps, guidance_scale=4.0, generator=generator).images
     rows = [np.concatenate([np.asarray(image) for image in images[i : i + 6]], 1) for i in range(0, len(images), 6)]
     return Image.fromarray(np.concatenate(rows))
@@ -212,7 +212,7 @@ def main(
         middle = draws.normal(*SHAPE_TIMESTEPS, batch).clip(0, 999).astype(np.int64)
         t = torch.from_numpy(np.where(np.arange(batch) % 2, middle, draws.integers(0, 1000, batch))).to(where)
         xt = noise_schedule.add_noise(x0, noise, t)
-        with torch.autocast(where.type, torch.bfloat16):
+        with fast_arithmetic(where):
             predicted = unet(xt, t, text_encoder(prompt).last_hidden_state).sample
         velocity = noise_schedule.get_velocity(x0, noise, t)
         weight = 1 + (SUBJECT_WEIGHT - 1) * shares[chosen]
@@ -220,9 +220,7 @@ def main(
         return loss
 
     def on_checkpoint(step: int) -> None:
-        pipe = assemble(vae, unet, text_encoder, tokenizer)
-        sample_sheet(pipe).save(folder / "sample.png")
-        save(copy.deepcopy(pipe), folder)
+        save(copy.deepcopy(assemble(vae, unet, text_encoder, tokenizer)), folder)
 
     schedule = Schedule(minutes=minutes, rate=5e-4, warmup_steps=150, ema=0.999)
     # On a CPU the fused attention's backward pass is 20 times its forward pass; plain matrix products are not.
@@ -232,7 +230,9 @@ def main(
             [unet, text_encoder], loss_of_batch, schedule, scratch / "text_to_image.pt", on_checkpoint
         )
     parameters = sum(p.numel() for m in (unet, text_encoder) for p in m.parameters())
-    save(assemble(vae, unet, text_encoder, tokenizer), folder)
+    pipe = assemble(vae, unet, text_encoder, tokenizer)
+    sample_sheet(pipe).save(folder / "sample.png")
+    save(pipe, folder)
     report = Report("text-to-image", steps, seconds, str(where), seed, loss, parameters, measured={})
     report.write(folder)
     return report
