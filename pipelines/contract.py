@@ -164,3 +164,5 @@ class EditResult:
     weights_after: str = ""
     background_reference: Picture | None = None
     fitted: bytes | None = field(default=None, repr=False)
+    in_float32: bool = False
+    """The fast arithmetic left the finite numbers, and a second run in float32 gave this; the engine says so."""

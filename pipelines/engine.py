@@ -6,8 +6,9 @@ The studio names this class as text and builds it on its worker, so only the wor
 from __future__ import annotations
 
 import hashlib
+import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,10 +17,11 @@ import torch
 
 from pipelines import catalog
 from pipelines.contract import EditRequest, EditResult, Extent, Mask, Picture
-from pipelines.errors import BadParameter
+from pipelines.errors import BadParameter, ModelError, NumericalError
 from pipelines.evaluation.clip import ClipEmbed
 from pipelines.evaluation.consistency import Comparison, Edited, Parts, compare, difference_map
 from pipelines.evaluation.drift import Drift, drift
+from pipelines.faults import in_words
 from pipelines.images import edited_region
 from pipelines.masks.prompts import MaskPrompts
 from pipelines.masks.refine import compose
@@ -33,11 +35,15 @@ from pipelines.params import Params
 from pipelines.progress import Progress, silent
 from pipelines.requests import check_request
 
+log = logging.getLogger(__name__)
+
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
 BUNDLES = 2
 """Text-to-image models kept in memory."""
 SEGMENTERS = 2
 CLIPS = 1
+FOR_AN_EDIT = "Ask for a lower quality or fewer candidates, or use a smaller picture"
+FOR_A_MASK = "Use a smaller picture, or paint the mask with the brush, which needs none"
 EMBEDDINGS = 16
 """Pictures whose embedding is kept: 4 MB each for the published segmenters, a tenth of it for the embedded one."""
 
@@ -66,23 +72,49 @@ class Engine:
     ) -> EditResult:
         """Run `method` on `model`. Raises a `PipelineError`, or whatever `progress` raises to stop it.
 
-        However it ends, the model's weights are as they were; a model for which that were not so is loaded afresh.
+        However it ends, the model's weights are as they were; a model for which that were not so is loaded afresh. An
+        edit whose numbers became NaN or infinite in fast arithmetic is run once more in float32, as further stages.
         """
         entry = catalog.method(method)
         if type(params) is not entry.params:
             raise BadParameter(f"{method} takes {entry.params.__name__}; got {type(params).__name__}")
         check_request(request, entry)
-        with self._editing:
-            bundle = self._bundle(model)
-            before = bundle.checksum()
-            after = ""
+        run: Callable[..., EditResult] = entry.resolve()
+        with self._editing, in_words(FOR_AN_EDIT, lambda: self._release(model)):
             try:
-                result: EditResult = entry.resolve()(bundle, request, params, progress)
-            finally:
-                after = bundle.checksum()
-                if after != before:
-                    self._bundles.drop(model)
+                return self._proven(model, lambda bundle: run(bundle, request, params, progress))
+            except NumericalError as error:
+                check_weights(self._bundle(model))
+                if self._bundle(model).autocast is None:
+                    raise
+                log.warning("once more in float32, for: %s", error)
+            slowly = in_float32(progress)
+            try:
+                result = self._proven(model, lambda b: run(replace(b, autocast=None), request, params, slowly))
+            except NumericalError as error:
+                raise NumericalError(f"{error}; float32 was tried as well") from None
+            return replace(result, in_float32=True)
+
+    def _proven(self, model: str, run: Callable[[ModelBundle], EditResult]) -> EditResult:
+        """What `run` makes, with the checksums of the weights before and after; see `edit`."""
+        bundle = self._bundle(model)
+        before, after = bundle.checksum(), ""
+        try:
+            result = run(bundle)
+        finally:
+            after = bundle.checksum()
+            if after != before:
+                self._bundles.drop(model)
         return replace(result, weights_before=before, weights_after=after)
+
+    def _release(self, model: str) -> None:
+        """Let go of everything but `model`."""
+        self._bundles.keep_only(model)
+        with self._pointing:
+            self._segmenters.keep_only()
+            self._embeddings.keep_only()
+        with self._measuring:
+            self._clips.keep_only()
 
     def segment(
         self,
@@ -99,7 +131,7 @@ class Engine:
         extent = Extent.of(picture)
         if not prompts.asks_segmenter:
             return MaskAnswer(compose(uploaded, prompts, extent))
-        with self._pointing:
+        with self._pointing, in_words(FOR_A_MASK, self._embeddings.keep_only):
             model = self._segmenters.get(segmenter, lambda: self._load_segmenter(segmenter))
             embedding = self._embeddings.get((segmenter, _digest(picture)), lambda: model.embed(picture))
             answer = model.segment(embedding, prompts)
@@ -165,6 +197,26 @@ class Engine:
         bundle = self._bundles.get(model, lambda: load_bundle(find_model(model, self._folders), self._device))
         self._last_title = bundle.card.title
         return bundle
+
+
+def check_weights(bundle: ModelBundle) -> None:
+    """Raise `ModelError` when the model itself is to blame for numbers that are not finite."""
+    for part, module in bundle.modules.items():
+        for name, weight in module.named_parameters():
+            if not torch.isfinite(weight).all():
+                raise ModelError(
+                    f"the model {bundle.card.id!r} is damaged: its {part} holds numbers that are not finite, first in "
+                    f"{name}; nothing was changed. Get its files again"
+                )
+
+
+def in_float32(progress: Progress) -> Progress:
+    """`progress` of the second run: its stages have names of their own, so that no stage goes back."""
+
+    def tell(stage: str, step: int, total: int, preview: Picture | None = None) -> None:
+        progress(f"{stage}, in float32", step, total, preview)
+
+    return tell
 
 
 def _changed(edit: Edited, picture: Picture) -> Mask:

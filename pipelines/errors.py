@@ -8,7 +8,9 @@
     ├── BadParameter               a setting is outside its range
     ├── UnknownMethod              no catalogue entry of that name
     ├── ModelError                 a model folder is missing, incomplete or of the wrong kind
-    └── NumericalError             the optimisation or the sampler left the finite numbers
+    ├── NumericalError             the optimisation or the sampler left the finite numbers
+    ├── NotEnoughMemory            the device or the machine has too little memory for what was asked
+    └── DeviceFault                the device failed in a way that only a new process recovers from
 
 Anything else that escapes is a bug of ours. Messages say what was expected, what came and what to do next.
 `pipelines.progress.Cancelled` is not an error and stands apart.
@@ -41,3 +43,11 @@ class ModelError(PipelineError):
 
 class NumericalError(PipelineError):
     """A loss, latent or picture became NaN or infinite; nothing of it was kept."""
+
+
+class NotEnoughMemory(PipelineError):
+    """Memory ran out; what was held beyond the models was given back, and a smaller request may work."""
+
+
+class DeviceFault(PipelineError):
+    """The GPU's context is broken: no later call of this process can use it."""

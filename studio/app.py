@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from pipelines.pictures import decode
+from studio.jobs.device import DeviceProcess
 from studio.jobs.job import Job
 from studio.jobs.runner import Runner
-from studio.jobs.work import EditingEngine, lazy_engine, splitter, warm_up
+from studio.jobs.work import EditingEngine, lazy_engine, run_here, splitter, warm_up
 from studio.session.services import Services
 from studio.session.sessions import Sessions
 from studio.settings import Settings
@@ -32,6 +33,8 @@ class Studio:
     settings: Settings
     sessions: Sessions
     services: Services
+    device: DeviceProcess | None = None
+    """The engine, where it has a process of its own."""
 
     @property
     def runner(self) -> Runner:
@@ -52,6 +55,8 @@ class Studio:
     def close(self) -> None:
         """Interrupt the jobs, let what is being saved finish, and give the data folder free."""
         self.runner.close()
+        if self.device is not None:
+            self.device.close()
         self.services.background.shutdown(wait=True, cancel_futures=True)
         self.store.close()
 
@@ -61,11 +66,21 @@ def build_studio(settings: Settings, engine: EditingEngine | None = None) -> Stu
 
     Raises a `DataFolderError` or `StorageError` when the data folder cannot be used.
     """
-    engine = lazy_engine(settings) if engine is None else engine
+
+    def warm() -> None:
+        if settings.warm_up:
+            threading.Thread(target=warm_up, args=(engine, settings.model, settings.segmenter), daemon=True).start()
+
+    device = DeviceProcess(settings, restarted=warm) if engine is None and settings.device_process else None
+    engine = engine or device or lazy_engine(settings)
     store = Store(settings.data)
     interrupted, swept = store.interrupt_jobs(time.time()), store.sweep()
     log.info("data folder opened: %d jobs were interrupted, %d leftover files removed", interrupted, swept)
-    runner = Runner(record=lambda job: store.save_job(_note(job)), limit=settings.queue_limit)
+    runner = Runner(
+        record=lambda job: store.save_job(_note(job)),
+        limit=settings.queue_limit,
+        replace_device=None if device is None else device.replace,
+    )
     background = ThreadPoolExecutor(1, thread_name_prefix="masks")
     services = Services(
         store=store,
@@ -75,12 +90,11 @@ def build_studio(settings: Settings, engine: EditingEngine | None = None) -> Stu
         pixels=lru_cache(KEPT_DECODED)(lambda digest: decode(store.pictures.get(digest)).picture),
         model_folders=settings.model_folders,
         segmenter=settings.segmenter,
-        splitter=splitter(settings),
+        splitter=splitter(settings, run_here if device is None else device.run),
     )
-    if settings.warm_up:
-        threading.Thread(target=warm_up, args=(engine, settings.model, settings.segmenter), daemon=True).start()
+    warm()
     sessions = Sessions(services, settings.examples, settings.model)
-    return Studio(settings, sessions, services)
+    return Studio(settings, sessions, services, device)
 
 
 def _note(job: Job) -> JobNote:

@@ -14,6 +14,7 @@
     ├── Busy                       the session already has a job, or the queue is full
     ├── StaleView                  another page changed the session, and this one has not seen it
     ├── NothingStaged              there is no finished candidate to keep or to make more of
+    ├── DeviceLost                 the process that computes pictures ended before it had answered
     ├── StorageError               a file could not be written or read; nothing was half stored
     │   ├── StorageFull            no space is left
     │   └── DamagedFile            a stored file is missing or its bytes changed
@@ -74,6 +75,10 @@ class StaleView(UserError):
 
 class NothingStaged(UserError):
     """There is no such finished candidate."""
+
+
+class DeviceLost(UserError):
+    """The device's process was killed, crashed or was replaced; nothing that was kept is touched by that."""
 
 
 class StorageError(UserError):

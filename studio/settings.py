@@ -11,6 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
+LOG_FORMAT = "%(levelname)s %(name)s: %(message)s"
 
 
 def default_data_folder(environment: Mapping[str, str] = os.environ) -> Path:
@@ -80,6 +81,8 @@ class Settings:
     gallery: Gallery = field(default_factory=default_gallery)
     warm_up: bool = True
     """Load the default model in the background after start, so that the first click and run are quick."""
+    device_process: bool = False
+    """Compute in a process of its own, which is replaced when it crashes; what serves pages should."""
 
     @property
     def lists_all(self) -> bool:

@@ -30,5 +30,10 @@ class Cache(Generic[K, V]):
         """Forget `key`, if it is held."""
         self._held.pop(key, None)
 
+    def keep_only(self, *keys: K) -> None:
+        """Forget all but these."""
+        for key in [key for key in self._held if key not in keys]:
+            del self._held[key]
+
     def __len__(self) -> int:
         return len(self._held)

@@ -14,7 +14,7 @@ import typer
 from studio.app import build_studio
 from studio.cli.options import DEFAULTS, Data, Device, LanguageModel, Model, Models, SegmenterName, settings_from
 from studio.cli.report import say
-from studio.settings import Gallery, is_loopback
+from studio.settings import LOG_FORMAT, Gallery, is_loopback
 
 
 def serve(
@@ -32,16 +32,18 @@ def serve(
     ] = DEFAULTS.gallery,
     browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
     warm_up: Annotated[bool, typer.Option(help="Load the model before it is asked for.")] = DEFAULTS.warm_up,
+    device_process: Annotated[
+        bool, typer.Option(help="Compute in a process of its own: when that crashes, the studio goes on.")
+    ] = True,
 ) -> None:
     """Open the studio in the browser."""
     from studio.ui.app import open_page  # gradio takes seconds to import, and no other command needs it
 
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, stream=sys.stderr)
     logging.getLogger("httpx").setLevel(logging.WARNING)
     own = settings_from(models, device, model, segmenter)
-    settings = replace(
-        own, host=host, port=port, data=data, language_model=language_model, gallery=gallery, warm_up=warm_up
-    )
+    own = replace(own, language_model=language_model, warm_up=warm_up, device_process=device_process)
+    settings = replace(own, host=host, port=port, data=data, gallery=gallery)
     if not is_loopback(host):
         seen = "and see all its sessions" if settings.lists_all else "though not list the sessions of others"
         say(f"Anyone who can reach {host} can now use this studio, {seen}: there is no password.")

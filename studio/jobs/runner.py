@@ -2,7 +2,8 @@
 
 One job runs at a time. A job is stopped by raising `Cancelled` out of its own progress callback, and this is the one
 place that catches it. To the person a cancelled job is over at once; whatever it was computing unwinds behind that, its
-late result is dropped, and the next job starts when the device is really free.
+late result is dropped, and the next job starts when the device is really free. One that does not come back from the
+device, cancelled or not, has the device taken from under it where that can be done.
 """
 
 from __future__ import annotations
@@ -32,6 +33,19 @@ PREVIEW_INTERVAL = 0.25
 PREVIEW_SIDE = 512
 """Longest side of a preview in pixels."""
 
+SECONDS_TO_STEP = 900.0
+"""How long a running job may be silent. A step of a large model on a CPU takes minutes, and so does loading one."""
+SECONDS_TO_STOP = 20.0
+"""How long a cancelled job may keep the device."""
+STUCK = (
+    "this turn made no step for {:.0f} s, so it was ended and the process that computes pictures was replaced; nothing "
+    "that was kept is lost. Try a lower quality or a smaller picture"
+)
+STUCK_STOPPING = (
+    "a turn that was cancelled did not stop, so the process that computes pictures was replaced; nothing that was kept "
+    "is lost. Try again"
+)
+
 Work = Callable[[Progress], Any]
 """What a job does; called on the worker with the job's own progress callback."""
 
@@ -47,6 +61,9 @@ class _Entry:
     stop: threading.Event = field(default_factory=threading.Event)
     delivering: bool = False
     """The result is being stored: too late to cancel."""
+    stopped_at: float | None = None
+    given_up: bool = False
+    """It was too long on the device, which was taken from it."""
     preview: bytes | None = None
     told_at: float = -1.0
     previewed_at: float = -1.0
@@ -60,8 +77,15 @@ class Runner:
         record: Callable[[Job], None] = lambda _: None,
         limit: int = 32,
         clock: Callable[[], float] = time.monotonic,
+        replace_device: Callable[[str], None] | None = None,
+        to_step: float = SECONDS_TO_STEP,
+        to_stop: float = SECONDS_TO_STOP,
     ) -> None:
-        """`record` is told of every change of state, to keep it; `limit` jobs may wait."""
+        """`record` is told of every change of state, to keep it; `limit` jobs may wait.
+
+        `replace_device` ends what runs on the device, with a reason for the person, so that the job's call fails: of a
+        job without a step for `to_step` seconds, and of a cancelled one that is there `to_stop` seconds later.
+        """
         self._record = record
         self._limit = limit
         self._clock = clock
@@ -75,6 +99,9 @@ class Runner:
         self._closed = False
         self._worker = threading.Thread(target=self._loop, name="jobs", daemon=True)
         self._worker.start()
+        if replace_device is not None:
+            watch = (replace_device, to_step, to_stop)
+            threading.Thread(target=self._watch, args=watch, name="watchdog", daemon=True).start()
 
     def submit(
         self,
@@ -99,7 +126,7 @@ class Runner:
                 raise Busy(f"{self._limit} turns are waiting for the device already; try again when some are done")
             self._waiting.append(entry)
             self._entries[job.id] = entry
-            self._woken.notify()
+            self._woken.notify_all()
         self._keep(entry)
         return job
 
@@ -110,6 +137,8 @@ class Runner:
             if entry is None or entry.job.finished or entry.delivering:
                 return
             entry.stop.set()
+            entry.stopped_at = self._clock()
+            self._woken.notify_all()
             if entry in self._waiting:
                 self._waiting.remove(entry)
             self._finish(entry, JobState.CANCELLED)
@@ -183,7 +212,31 @@ class Runner:
             entry = self._waiting.popleft()
             self._running = entry
             entry.job = entry.job.started(time.time(), self._clock())
+            self._woken.notify_all()
             return entry
+
+    def _watch(self, replace_device: Callable[[str], None], to_step: float, to_stop: float) -> None:
+        """The watchdog's thread. It sleeps until the next job could be too long on the device."""
+        while (overdue := self._overdue(to_step, to_stop)) is not None:
+            try:
+                replace_device(overdue)
+            except Exception:
+                log.exception("the device could not be replaced")
+
+    def _overdue(self, to_step: float, to_stop: float) -> str | None:
+        """Wait until a job is too long on the device: what the person is told. ``None`` when the runner is closed."""
+        with self._lock:
+            while not self._closed:
+                entry, left = self._running, None
+                if entry is not None and not entry.delivering and not entry.given_up:
+                    stopped = entry.stopped_at
+                    end = entry.job.seen + to_step if stopped is None else stopped + to_stop
+                    left = end - self._clock()
+                    if left <= 0:
+                        entry.given_up = True
+                        return STUCK.format(to_step) if stopped is None else STUCK_STOPPING
+                self._woken.wait(left)
+        return None
 
     def _run(self, entry: _Entry) -> None:
         self._announce(entry)

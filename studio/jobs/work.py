@@ -70,6 +70,10 @@ class LazyEngine:
         self._building = Lock()
         self._engine: EditingEngine | None = None
 
+    @property
+    def is_built(self) -> bool:
+        return self._engine is not None
+
     def get(self) -> EditingEngine:
         with self._building:
             if self._engine is None:
@@ -118,13 +122,22 @@ Splitter = Callable[[str, str, str, Progress], Split]
 """Sentence, subject and background so far, progress: the turns that the sentence asks for."""
 
 
-def splitter(settings: Settings) -> Splitter | None:
-    """What splits sentences on the worker; ``None`` where no language model is set, for the rules answer at once."""
+def run_here(entry: str, *args: Any, progress: Progress) -> Any:
+    """Call the function that ``module:name`` stands for, in this process."""
+    return resolve(entry)(*args, progress=progress)
+
+
+def splitter(settings: Settings, run: Callable[..., Any] = run_here) -> Splitter | None:
+    """What splits sentences on the worker; ``None`` where no language model is set, for the rules answer at once.
+
+    `run` calls functions named as text where the models are.
+    """
     if not settings.language_model:
         return None
 
     def split(words: str, subject: str, background: str, progress: Progress) -> Split:
-        found: Split = resolve(SPLITTER)(words, subject, background, settings.language_model, settings.device, progress)
+        asked = (words, subject, background, settings.language_model, settings.device)
+        found: Split = run(SPLITTER, *asked, progress=progress)
         return found
 
     return split

@@ -139,7 +139,7 @@ class Handlers:
 
     def _looked(self, seat: Seat) -> tuple[Payload, Fields]:
         """Everything of a session for a page that shows nothing of it yet."""
-        return self.restored(seat, lambda session: None, anyway=True, afresh=True)
+        return self.restored(seat, lambda session: None, anyway=True)
 
     async def settled(self, seat: Seat | None, shown: int | None) -> Payload:
         """The view once the mask has been made anew for the picture one stands on, which is done in the background.
@@ -170,7 +170,8 @@ class Handlers:
         yield self._shown(seat, session, view) | (notice(failed) if failed else {})
 
     def _shown(self, seat: Seat | None, session: Session, view: SessionView) -> Payload:
-        return whole(view, session.tabs.shown(seat.tab if seat else "", view))
+        session.tabs.shown(seat.tab if seat else "", view.rev)
+        return whole(view)
 
     # ------------------------------------------------------------------------------------------------- the mask
 
@@ -242,16 +243,12 @@ class Handlers:
 
     # ------------------------------------------------------------------------------------------------- plumbing
 
-    def answered(
-        self, seat: Seat | None, act: Callable[[Session], object], anyway: bool = False, afresh: bool = False
-    ) -> Payload:
+    def answered(self, seat: Seat | None, act: Callable[[Session], object], anyway: bool = False) -> Payload:
         """Does `act` on the session and shows the outcome; what a person can act on is told, never raised.
 
-        A page that has not seen what another one changed is shown that instead, unless it acts `anyway`. It is shown
-        what it has not been sent yet, and with `afresh` everything.
+        A page that has not seen what another one changed is shown that instead, unless it acts `anyway`.
         """
         views: list[SessionView] = []
-        sent: list[SessionView | None] = []
 
         def work() -> None:
             session, tab = self._session(seat), seat.tab if seat else ""
@@ -264,20 +261,13 @@ class Handlers:
                 views.append(session.view())
                 if views[0].rev != before:
                     session.tabs.changed(tab, views[0].rev)
-                sent.append(session.tabs.shown(tab, views[0]))
+                session.tabs.shown(tab, views[0].rev)
 
         failed = self.calmly(work)
-        if not views:
-            return failed or {}
-        shown = whole(views[0], None if afresh else sent[0], engine=self.engine_line(views[0].draft.model))
-        return shown | (failed or {})
+        return (whole(views[0], engine=self.engine_line(views[0].draft.model)) if views else {}) | (failed or {})
 
     def restored(
-        self,
-        seat: Seat | None,
-        act: Callable[[Session], Draft | None],
-        anyway: bool = False,
-        afresh: bool = False,
+        self, seat: Seat | None, act: Callable[[Session], Draft | None], anyway: bool = False
     ) -> tuple[Payload, Fields]:
         """As `answered`, with the view's revision and the panel's fields filled from the session's draft.
 
@@ -285,7 +275,7 @@ class Handlers:
         shows the right value is left alone, for somebody may be typing in it by the time the answer comes.
         """
         shows: list[Draft | None] = []
-        payload = self.answered(seat, lambda session: shows.append(act(session)), anyway, afresh)
+        payload = self.answered(seat, lambda session: shows.append(act(session)), anyway)
         if "view" not in payload:
             return payload, self.kept_fields()
         shown = shows[0] if shows else None

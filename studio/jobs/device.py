@@ -1,0 +1,294 @@
+"""The engine in a process of its own, seen from the studio, which never imports torch.
+
+A fault of the GPU, a crash in a library or the system's out-of-memory killer ends that process and nothing else: what
+ran there fails with a message, the next call finds a new process, and timeline, queue and pages never notice.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+from itertools import count
+from queue import SimpleQueue
+from typing import Any
+
+from pipelines import errors
+from pipelines.contract import EditRequest, EditResult, Mask, Picture
+from pipelines.errors import PipelineError
+from pipelines.evaluation.consistency import Comparison, Edited
+from pipelines.evaluation.drift import Drift
+from pipelines.masks.prompts import MaskPrompts
+from pipelines.masks.segmenter import MaskAnswer
+from pipelines.params import Params
+from pipelines.progress import Progress, silent
+from studio.errors import DeviceLost
+from studio.jobs.child import Answer, Call, Failure, Step, Stop, serve
+from studio.settings import Settings
+
+log = logging.getLogger(__name__)
+
+BUILD = "studio.jobs.work:lazy_engine"
+RESTS = (0.0, 5.0, 15.0, 60.0)
+"""Seconds until there is a new process after the first, second, … loss in a row; the last one for all further ones."""
+SECONDS_TO_END = 5.0
+"""How long a process whose connection is gone may take to end by itself."""
+AGAIN = "Nothing that was kept is lost, and it starts again by itself"
+
+
+class DeviceProcess:
+    """An `EditingEngine` in a child process, which is started when it is first needed and again when it was lost."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        build: str = BUILD,
+        restarted: Callable[[], None] = lambda: None,
+        rests: Sequence[float] = RESTS,
+    ) -> None:
+        """`build` makes the engine of `settings` over there; `restarted` is called after each loss, when a new process
+        may be started."""
+        self._settings, self._build = settings, build
+        self._restarted, self._rests = restarted, rests
+        self._guard = threading.Lock()
+        self._child: _Child | None = None
+        self._closed = False
+        self._losses = 0
+        """Processes lost in a row, without one answer in between."""
+        self._rested_at = 0.0
+        self._described = ""
+
+    # The engine
+
+    def edit(
+        self, model: str, method: str, request: EditRequest, params: Params, progress: Progress = silent
+    ) -> EditResult:
+        result: EditResult = self.run("edit", model, method, request, params, progress=progress)
+        return result
+
+    def segment(
+        self, picture: Picture, prompts: MaskPrompts, segmenter: str, uploaded: Mask | None = None
+    ) -> MaskAnswer:
+        answer: MaskAnswer = self.run("segment", picture, prompts, segmenter, uploaded)
+        return answer
+
+    def compare(
+        self, ab: Picture, ba: Picture, before: Picture, a: Sequence[Edited], b: Sequence[Edited]
+    ) -> Comparison:
+        answer: Comparison = self.run("compare", ab, ba, before, a, b)
+        return answer
+
+    def drift(self, original: Picture, picture: Picture, edits: Sequence[Edited]) -> Drift:
+        answer: Drift = self.run("drift", original, picture, edits)
+        return answer
+
+    def weights(self, model: str) -> str:
+        return str(self.run("weights", model))
+
+    def warm_up(self, model: str) -> None:
+        self.run("warm_up", model)
+
+    def describe(self) -> str:
+        """The last description stands while there is no process to ask."""
+        try:
+            self._described = str(self.run("describe"))
+        except DeviceLost:
+            log.info("there is no device to be described")
+        return self._described
+
+    # The process
+
+    @property
+    def is_built(self) -> bool:
+        """Whether asking it something is quick: its libraries are loaded."""
+        child = self._child
+        return child is not None and child.answered
+
+    @property
+    def pid(self) -> int | None:
+        """The process that answers now."""
+        child = self._child
+        return None if child is None else child.process.pid
+
+    def run(self, name: str, *args: Any, progress: Progress | None = None, **options: Any) -> Any:
+        """Call a method of the engine, or a function ``module:name``, over there and wait for what comes of it.
+
+        Raises what it raised when that is a `PipelineError`, what `progress` raised, `DeviceLost` when the process
+        ended meanwhile or is not started again yet, and `RuntimeError` with the other side's traceback for a bug.
+        """
+        return self._running().call(name, args, options, progress)
+
+    def replace(self, why: str) -> None:
+        """End the process, whatever it does; calls that wait for it fail with `why`."""
+        child = self._child
+        if child is not None:
+            log.warning("the device's process %s is replaced: %s", child.process.pid, why)
+            child.end(why)
+
+    def close(self) -> None:
+        """End the process for good."""
+        with self._guard:
+            self._closed, child = True, self._child
+        if child is not None:
+            child.end("the studio is shutting down; start it again, then press Run")
+            child.reader.join(SECONDS_TO_END)
+
+    def _running(self) -> _Child:
+        with self._guard:
+            if self._closed:
+                raise DeviceLost("the studio is shutting down; start it again, then press Run")
+            if self._child is None:
+                if (rest := self._rested_at - time.monotonic()) > 0:
+                    raise DeviceLost(
+                        f"the process that computes pictures ended {self._losses} times in a row, so it is started "
+                        f"again only in {rest:.0f} s; try then, and see the server's log for why it ended"
+                    )
+                self._child = _Child(self._settings, self._build, self._alive, self._lost)
+                log.info("the device's process %s is started", self._child.process.pid)
+            return self._child
+
+    def _alive(self) -> None:
+        self._losses = 0
+
+    def _lost(self, child: _Child, on_purpose: bool) -> None:
+        """No further call is given to `child`. Called once a process, before those that wait for it are told."""
+        with self._guard:
+            if self._child is not child:
+                return
+            self._child = None
+            if not on_purpose:
+                self._losses += 1
+                self._rested_at = time.monotonic() + self._rests[min(self._losses, len(self._rests)) - 1]
+            again = not self._closed and time.monotonic() >= self._rested_at
+        if again:
+            self._restarted()
+
+
+class _Child:
+    """One process from its start to its end, and who waits for an answer from it."""
+
+    def __init__(
+        self, settings: Settings, build: str, alive: Callable[[], None], lost: Callable[[_Child, bool], None]
+    ) -> None:
+        self._alive, self._lost = alive, lost
+        self.answered = False
+        self._guard = threading.Lock()
+        self._sending = threading.Lock()
+        self._numbers = count(1)
+        self._waiting: dict[int, SimpleQueue[Step | Answer | Failure | DeviceLost]] = {}
+        self._ended: str | None = None
+        """Why it was ended on purpose, or what became of it."""
+        spawn = multiprocessing.get_context("spawn")
+        self._connection, theirs = spawn.Pipe()
+        level = logging.getLogger().getEffectiveLevel()
+        self.process = spawn.Process(
+            target=serve, args=(theirs, build, settings, level), name="palimpsest device", daemon=True
+        )
+        self.process.start()
+        theirs.close()
+        self.reader = threading.Thread(target=self._listen, name="device answers", daemon=True)
+        self.reader.start()
+
+    def call(self, name: str, args: tuple[Any, ...], options: dict[str, Any], progress: Progress | None) -> Any:
+        number, answers = next(self._numbers), SimpleQueue[Step | Answer | Failure | DeviceLost]()
+        with self._guard:
+            if self._ended is not None:
+                raise DeviceLost(self._ended)
+            self._waiting[number] = answers
+        try:
+            self._send(Call(number, name, args, options, progress is not None))
+            return self._followed(number, answers, progress or silent)
+        finally:
+            with self._guard:
+                del self._waiting[number]
+
+    def end(self, why: str) -> None:
+        """Kill it. The first reason given is the one that is told."""
+        with self._guard:
+            self._ended = self._ended or why
+        self.process.kill()
+
+    def _followed(
+        self, number: int, answers: SimpleQueue[Step | Answer | Failure | DeviceLost], progress: Progress
+    ) -> Any:
+        """What the call comes to. When `progress` raises, the other side is stopped first: the device is free then."""
+        stop: BaseException | None = None
+        while isinstance(message := answers.get(), Step):
+            if stop is None:
+                try:
+                    progress(message.stage, message.step, message.total, message.preview)
+                except BaseException as raised:  # noqa: BLE001 - raised again when the device has stopped
+                    stop = raised
+                    self._send(Stop(number))
+        if stop is not None:
+            raise stop
+        if isinstance(message, Answer):
+            return message.value
+        raise message if isinstance(message, DeviceLost) else _raised(message)
+
+    def _send(self, message: Call | Stop) -> None:
+        try:
+            with self._sending:
+                self._connection.send(message)
+        except OSError:
+            pass  # it has ended: `_listen` finds out as well, and tells whoever waits
+
+    def _listen(self) -> None:
+        while True:
+            try:
+                message = self._connection.recv()
+            except (EOFError, OSError):
+                break
+            if isinstance(message, Failure) and message.fatal:
+                self.end(f"the GPU failed, and what else was computed on it is lost. {AGAIN}")
+                self._lost(self, True)  # before the failed job ends and the next one begins
+            elif not isinstance(message, Step):
+                self.answered = True
+                self._alive()
+            with self._guard:
+                answers = self._waiting.get(message.number)
+            if answers is not None:
+                answers.put(message)
+        self._gone()
+
+    def _gone(self) -> None:
+        self.process.join(SECONDS_TO_END)
+        self.process.kill()
+        self.process.join()
+        with self._guard:
+            on_purpose = self._ended is not None
+            self._ended = self._ended or _what_happened(self.process.exitcode)
+            why = self._ended
+        if not on_purpose:
+            log.error("the device's process %s ended with %s", self.process.pid, self.process.exitcode)
+        self._connection.close()
+        self._lost(self, on_purpose)
+        with self._guard:
+            for answers in self._waiting.values():
+                answers.put(DeviceLost(why))
+
+
+def _raised(failure: Failure) -> Exception:
+    """The exception that the other side raised: of the same class where a person can act on it."""
+    if failure.error:
+        error: PipelineError = getattr(errors, failure.error)(failure.message)
+        return error
+    bug = RuntimeError(failure.message)
+    bug.add_note(f"In the device's process:\n{failure.trace}")
+    return bug
+
+
+def _what_happened(exitcode: int | None) -> str:
+    if exitcode == -signal.SIGKILL:
+        ended = "was killed from outside, as a system does that runs out of memory"
+    elif exitcode is not None and exitcode < 0:
+        ended = f"crashed ({signal.Signals(-exitcode).name})"
+    else:
+        ended = f"ended by itself (exit code {exitcode})"
+    return (
+        f"the process that computes pictures {ended} before this was done. {AGAIN}: try once more. If it comes back, "
+        "ask for a lower quality or use a smaller picture, and see the server's log"
+    )
