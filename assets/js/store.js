@@ -69,10 +69,24 @@ window.palimpsest = (() => {
     state.message = {};
   }
 
-  /** Takes a whole view unless a newer one of the same session is already here. */
+  /** The view with its whole film, where it came as what is not as in the film named `since`; null if another is here. */
+  function complete(next, last) {
+    if (!next || next.since === undefined) return next;
+    if (!last || last.sid !== next.sid || last.film !== next.since) return null;
+    const turns = new Map(last.turns.map((t) => [t.id, t]));
+    for (const patch of next.turns) turns.set(patch.id, { ...turns.get(patch.id), ...patch });
+    for (const id of next.gone) turns.delete(id);
+    const same = !next.turns.length && !next.gone.length;
+    return { ...next, turns: same ? last.turns : [...turns.values()], branches: next.branches || last.branches };
+  }
+
+  /** Takes a view unless a newer one of the same session is already here; one that adds to a film that is not here is
+   *  asked for whole. */
   function adopt(message) {
-    const next = message.view, last = state.view;
-    if (next && last && next.sid === last.sid && next.rev < last.rev) return;
+    const last = state.view;
+    if (message.view && last && message.view.sid === last.sid && message.view.rev < last.rev) return;
+    const next = complete(message.view, last);
+    if (message.view && !next) return actions.look();
     const other = next && (!last || next.sid !== last.sid);
     if (!next || !last || next.current !== last.current || next.staged.length < last.staged.length) state.picked = 0;
     state.sid = message.sid;

@@ -42,9 +42,12 @@ root.append(h("header", { class: "p-top" },
 // Another tab changed the session: said quietly, and nothing happens to what stands here until it is asked for.
 const newest = h("button", { type: "button", class: "p-link", text: "Show the newest", onclick: () => {
   newest.disabled = true;
-  const { subject, background } = p.state.view.draft;
-  trigger("look", { subject, background });
+  actions.look();
 } });
+actions.look = () => {
+  const { subject, background } = p.state.view ? p.state.view.draft : {};
+  trigger("look", { subject, background });
+};
 const banner = h("div", { class: "p-banner", role: "status", hidden: true });
 saved.after(banner);
 let soon = 0;

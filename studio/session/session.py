@@ -79,7 +79,7 @@ class Session:
         self._swap: Swap | None = None
         self._split: SplitView | None = None
         self._orders: dict[tuple[str, str], Compared] = {}
-        self._drawn: tuple[Tree, tuple[TurnView, ...]] | None = None
+        self._drawn: tuple[Tree, tuple[TurnView, ...], int] | None = None
         self._noted: tuple[str, tuple[str, ...]] | None = None
         self._job_id: str | None = None
         self._interrupted = self._interrupted_job()
@@ -91,7 +91,7 @@ class Session:
         with self._lock:
             record, tree, here = self._record, self._record.tree, self._record.tree.current
             if self._drawn is None or self._drawn[0] is not tree:
-                self._drawn = (tree, turn_views(tree))
+                self._drawn = (tree, turn_views(tree), record.rev)
             return SessionView(
                 sid=self.sid,
                 name=record.name,
@@ -100,6 +100,7 @@ class Session:
                 width=record.width,
                 height=record.height,
                 turns=self._drawn[1],
+                film=self._drawn[2],
                 current=here,
                 can_undo=tree.can_undo or self._selections.can_undo(here),
                 can_redo=tree.can_redo or self._selections.can_redo(here),

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Lock
 
+from studio.session.view import SessionView
+
 MOST_TABS = 64
 """Of one session; the one heard of longest ago is forgotten."""
 QUIET_AFTER = 3600.0
@@ -22,6 +24,8 @@ QUIET_AFTER = 3600.0
 class _Tab:
     shown: int = -1
     """Revision of the view it was last sent."""
+    view: SessionView | None = None
+    """That view."""
     changed: int = -1
     """Revision that its own last change made."""
     heard: float = 0.0
@@ -35,11 +39,14 @@ class Tabs:
         self._lock = Lock()
         self._tabs: OrderedDict[str, _Tab] = OrderedDict()
 
-    def shown(self, tab: str, rev: int) -> None:
-        """`tab` was sent the view of revision `rev`."""
+    def shown(self, tab: str, view: SessionView) -> SessionView | None:
+        """`tab` is about to be sent `view`; gives the one that it was sent before."""
         with self._lock:
             known = self._known(tab)
-            known.shown = max(known.shown, rev)
+            before = known.view
+            if view.rev >= known.shown:  # answers may overtake each other
+                known.shown, known.view = view.rev, view
+            return before
 
     def changed(self, tab: str, rev: int) -> None:
         """What `tab` did made revision `rev`."""

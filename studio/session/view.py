@@ -205,6 +205,8 @@ class SessionView:
     width: int
     height: int
     turns: tuple[TurnView, ...]
+    film: int = field(compare=False)
+    """Names `turns` and `branches` as they are: the revision at which they were last drawn up."""
     current: str
     can_undo: bool
     can_redo: bool

@@ -119,4 +119,4 @@ def looked(handlers: Handlers, seat: Seat | None, known: Mapping[str, Any], *val
         typed = {part for part in ("subject", "background") if getattr(page, part) != known.get(part)}
         return replace(page, **{part: getattr(draft, part) for part in typed})
 
-    return handlers.restored(seat, lambda session: act_on(session.view().draft), anyway=True)
+    return handlers.restored(seat, lambda session: act_on(session.view().draft), anyway=True, afresh=True)

@@ -139,7 +139,7 @@ class Handlers:
 
     def _looked(self, seat: Seat) -> tuple[Payload, Fields]:
         """Everything of a session for a page that shows nothing of it yet."""
-        return self.restored(seat, lambda session: None, anyway=True)
+        return self.restored(seat, lambda session: None, anyway=True, afresh=True)
 
     async def settled(self, seat: Seat | None, shown: int | None) -> Payload:
         """The view once the mask has been made anew for the picture one stands on, which is done in the background.
@@ -170,8 +170,7 @@ class Handlers:
         yield self._shown(seat, session, view) | (notice(failed) if failed else {})
 
     def _shown(self, seat: Seat | None, session: Session, view: SessionView) -> Payload:
-        session.tabs.shown(seat.tab if seat else "", view.rev)
-        return whole(view)
+        return whole(view, session.tabs.shown(seat.tab if seat else "", view))
 
     # ------------------------------------------------------------------------------------------------- the mask
 
@@ -243,12 +242,16 @@ class Handlers:
 
     # ------------------------------------------------------------------------------------------------- plumbing
 
-    def answered(self, seat: Seat | None, act: Callable[[Session], object], anyway: bool = False) -> Payload:
+    def answered(
+        self, seat: Seat | None, act: Callable[[Session], object], anyway: bool = False, afresh: bool = False
+    ) -> Payload:
         """Does `act` on the session and shows the outcome; what a person can act on is told, never raised.
 
-        A page that has not seen what another one changed is shown that instead, unless it acts `anyway`.
+        A page that has not seen what another one changed is shown that instead, unless it acts `anyway`. It is shown
+        what it has not been sent yet, and with `afresh` everything.
         """
         views: list[SessionView] = []
+        sent: list[SessionView | None] = []
 
         def work() -> None:
             session, tab = self._session(seat), seat.tab if seat else ""
@@ -261,13 +264,20 @@ class Handlers:
                 views.append(session.view())
                 if views[0].rev != before:
                     session.tabs.changed(tab, views[0].rev)
-                session.tabs.shown(tab, views[0].rev)
+                sent.append(session.tabs.shown(tab, views[0]))
 
         failed = self.calmly(work)
-        return (whole(views[0], engine=self.engine_line(views[0].draft.model)) if views else {}) | (failed or {})
+        if not views:
+            return failed or {}
+        shown = whole(views[0], None if afresh else sent[0], engine=self.engine_line(views[0].draft.model))
+        return shown | (failed or {})
 
     def restored(
-        self, seat: Seat | None, act: Callable[[Session], Draft | None], anyway: bool = False
+        self,
+        seat: Seat | None,
+        act: Callable[[Session], Draft | None],
+        anyway: bool = False,
+        afresh: bool = False,
     ) -> tuple[Payload, Fields]:
         """As `answered`, with the view's revision and the panel's fields filled from the session's draft.
 
@@ -275,7 +285,7 @@ class Handlers:
         shows the right value is left alone, for somebody may be typing in it by the time the answer comes.
         """
         shows: list[Draft | None] = []
-        payload = self.answered(seat, lambda session: shows.append(act(session)), anyway)
+        payload = self.answered(seat, lambda session: shows.append(act(session)), anyway, afresh)
         if "view" not in payload:
             return payload, self.kept_fields()
         shown = shows[0] if shows else None

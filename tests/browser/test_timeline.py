@@ -237,3 +237,39 @@ def test_a_thousand_turns_stay_fluent(browser: Browser, served: tuple[Studio, st
         desk.page.locator(".p-node.p-here").focus()
         desk.page.keyboard.press("End")
         expect(desk.page.locator(".p-node:focus")).to_have_attribute("aria-level", str(TRUNK + 1))
+
+
+def test_the_page_is_told_what_changed_of_a_long_film_and_asks_for_what_it_missed(
+    browser: Browser, served: tuple[Studio, str]
+) -> None:
+    session = long_session(served[0])
+    view = session.view()
+    trunk = [turn.id for turn in view.turns if turn.lane == 0]
+    with sat_down(browser, f"{served[1]}/?session={session.sid}") as desk:
+        here = desk.page.locator(".p-node.p-here")
+        expect(here).to_have_attribute("data-turn", trunk[-1])
+        desk.page.evaluate(COUNTED)
+        desk.page.locator(f".p-node[data-turn='{trunk[-2]}']").click()
+        expect(here).to_have_attribute("data-turn", trunk[-2])
+        desk.chooses("scope", "Subject")
+        told = desk.page.evaluate("told.map((message) => JSON.stringify(message).length)")
+        assert told and max(told) < 10_000 < len(json.dumps(whole(view))), told
+        chooses(desk, f"{TRUNK - 2} · a turtle of the colour {TRUNK - 2}", "Branch here")
+        expect(here).to_have_attribute("data-turn", trunk[TRUNK - 2])
+        assert desk.page.evaluate("palimpsest.state.view.turns") == plain(session)
+
+        desk.page.evaluate("told.length = 0; palimpsest.state.view.film = -1")  # as if a message had been lost
+        desk.page.locator(f".p-node[data-turn='{trunk[-4]}']").click()
+        expect(here).to_have_attribute("data-turn", trunk[-4])
+        whole_sent = desk.page.evaluate("told.map((message) => message.view && message.view.since === undefined)")
+        assert whole_sent == [False, True]
+        assert desk.page.evaluate("palimpsest.state.view.turns") == plain(session)
+
+
+COUNTED = """() => { window.told = []; const receive = palimpsest.receive;
+  palimpsest.receive = (message) => { if (message && message.view) told.push(message); receive(message); } }"""
+
+
+def plain(session: Session) -> object:
+    """The turns as a page should hold them."""
+    return json.loads(json.dumps(whole(session.view())["view"]["turns"]))

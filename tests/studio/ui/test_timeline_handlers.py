@@ -39,14 +39,14 @@ def seat(handlers: Handlers, upload: bytes) -> Seat:
 
 
 def finished(handlers: Handlers, seat: Seat) -> dict[str, Any]:
-    """The view once nothing runs."""
+    """The whole view once nothing runs."""
 
     async def last() -> None:
         async for _ in handlers.follow(seat):
             pass
 
     asyncio.run(last())
-    view: dict[str, Any] = handlers.answered(seat, lambda session: None)["view"]
+    view: dict[str, Any] = handlers.answered(seat, lambda session: None, afresh=True)["view"]
     return view
 
 
@@ -91,9 +91,10 @@ def test_two_turns_are_swapped_compared_and_adopted(handlers: Handlers, does: Ti
     known = does.orders(seat, {"count": 3})["orders"]
     assert [c["first"] for c in known["cells"] if c["consistency"]] == [first]
     payload, _ = does.moved("adopt", seat, {})
-    made = line(payload["view"])
+    view = finished(handlers, seat)
+    made = line(view)
     assert payload["view"]["swap"] is None and payload["view"]["current"] == made[-1] and second not in made
-    labels = {t["id"]: t["label"] for t in payload["view"]["turns"]}
+    labels = {t["id"]: t["label"] for t in view["turns"]}
     assert [labels[id] for id in made[1:]] == ["in a forest", "a blue dog"]
 
 
@@ -151,7 +152,7 @@ def test_branches_are_made_and_named_and_turns_come_back_from_the_trash(
     payload, _ = does.moved("trash", seat, {"turn": third})
     assert [t["turn"] for t in payload["view"]["trash"]] == [third]
     payload = does.changed("restore", seat, {"turn": third})
-    assert payload["view"]["trash"] == () and third in [t["id"] for t in payload["view"]["turns"]]
+    assert payload["view"]["trash"] == () and third in [t["id"] for t in finished(handlers, seat)["turns"]]
 
 
 @pytest.mark.parametrize("sent", [{}, {"turn": "nobody"}, {"turn": 7}, {"turn": ["x"]}, {"turn": None}])
