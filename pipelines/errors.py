@@ -8,6 +8,7 @@
     ├── BadParameter               a setting is outside its range
     ├── UnknownMethod              no catalogue entry of that name
     ├── ModelError                 a model folder is missing, incomplete or of the wrong kind
+    │   └── PullError              a model could not be fetched; what came of it is kept for the next attempt
     ├── NumericalError             the optimisation or the sampler left the finite numbers
     ├── NotEnoughMemory            the device or the machine has too little memory for what was asked
     └── DeviceFault                the device failed in a way that only a new process recovers from
@@ -39,6 +40,10 @@ class UnknownMethod(PipelineError):
 
 class ModelError(PipelineError):
     """A model folder is missing, incomplete, or not of a supported kind."""
+
+
+class PullError(ModelError):
+    """A model could not be fetched from the hub."""
 
 
 class NumericalError(PipelineError):

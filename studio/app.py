@@ -88,7 +88,7 @@ def build_studio(settings: Settings, engine: EditingEngine | None = None) -> Stu
         engine=engine,
         background=background,
         pixels=lru_cache(KEPT_DECODED)(lambda digest: decode(store.pictures.get(digest)).picture),
-        model_folders=settings.model_folders,
+        model_folders=settings.all_model_folders,
         segmenter=settings.segmenter,
         splitter=splitter(settings, run_here if device is None else device.run),
     )

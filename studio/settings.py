@@ -65,6 +65,7 @@ class Settings:
 
     data: Path = field(default_factory=default_data_folder)
     model_folders: tuple[Path, ...] = field(default_factory=default_model_folders)
+    """Folders with models in them that are only read."""
     examples: Path = ASSETS / "examples"
     model: str = "toybox"
     """The model a new session starts with, and the one that is warmed up."""
@@ -83,6 +84,16 @@ class Settings:
     """Load the default model in the background after start, so that the first click and run are quick."""
     device_process: bool = False
     """Compute in a process of its own, which is replaced when it crashes; what serves pages should."""
+
+    @property
+    def own_models(self) -> Path:
+        """The folder for models that were pulled or added."""
+        return self.data / "models"
+
+    @property
+    def all_model_folders(self) -> tuple[Path, ...]:
+        """Where models are looked for; of two with one name the first is taken."""
+        return (*self.model_folders, self.own_models)
 
     @property
     def lists_all(self) -> bool:

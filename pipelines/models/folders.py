@@ -135,7 +135,7 @@ def find_model(name: str, folders: Iterable[Path], kind: str = TEXT_TO_IMAGE) ->
     if name in found and found[name].kind == kind:
         return found[name]
     for folder in folders:
-        if _is_plain_name(name) and (folder / name).is_dir() and name not in found:
+        if is_plain_name(name) and (folder / name).is_dir() and name not in found:
             card_of(folder / name)  # says what is wrong with its files, if anything is
             raise ModelError(
                 f"{folder / name} is not a model folder; a {kind} model needs "
@@ -146,8 +146,21 @@ def find_model(name: str, folders: Iterable[Path], kind: str = TEXT_TO_IMAGE) ->
     raise ModelError(f"there is no {kind} model called {name!r} in {places}; found: {names}")
 
 
-def _is_plain_name(name: str) -> bool:
+def is_plain_name(name: str) -> bool:
+    """True for what can be the name of a file in a folder, and nothing that leads out of it."""
     return bool(name) and name not in {".", ".."} and not set(name) & set("/\\\0")
+
+
+def fault_of(card: ModelCard) -> str | None:
+    """Why a model cannot be used, or ``None``; its weights are not opened."""
+    if card.kind != TEXT_TO_IMAGE:
+        has_weights = card.path.is_file() or any(card.path.glob("*.safetensors"))
+        return None if has_weights else f"the model {card.id!r} in {card.path} has no weights (*.safetensors)"
+    try:
+        check_parts(card)
+    except ModelError as error:
+        return str(error)
+    return None
 
 
 def check_parts(card: ModelCard) -> None:

@@ -32,10 +32,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (serve, edit, segment, split, swap, replay, export, models, methods, bench, speed, demo_session):
+for command in (serve, edit, segment, split, swap, replay, export, methods, bench, speed, demo_session):
     app.command()(command)
 app.command("import")(import_session)
 app.add_typer(sessions)
+app.add_typer(models)
 
 
 def version() -> str:

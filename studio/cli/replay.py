@@ -17,15 +17,13 @@ from pipelines.models.folders import find_model
 from pipelines.progress import Progress
 from studio.cli import options
 from studio.cli.opened import computing, opened, write_session
-from studio.cli.report import ProgressLine, answer, say, table
+from studio.cli.report import EXIT_DIFFERENT, ProgressLine, answer, say, table
 from studio.history.replay import Replay, Step
 from studio.history.tree import Tree
 from studio.history.turn import Turn, TurnRequest
 from studio.session.computing import HUNDRED, Computing, within
 from studio.store.archive import read_archive
 
-EXIT_DIFFERENT = 1
-"""The exit code of a check that found another picture than the recorded one."""
 SHOWN = 12
 """Digits of a checksum that a person is shown."""
 
@@ -96,7 +94,7 @@ def replay(
     with opened(own, data or (options.DEFAULTS.data if kept else None)) as studio:
         record = read_archive(file, studio.pictures)
         engine = computing(studio, record)
-        refuse_what_cannot_run(engine, record.tree, own.model_folders)
+        refuse_what_cannot_run(engine, record.tree, own.all_model_folders)
         rows, now = [], {}
         for turn, made, seconds in rerun(engine, record.tree, check, ProgressLine()):
             rows.append(compared(engine, record.tree, turn, made, seconds, tolerance))

@@ -16,6 +16,8 @@ from typing import Any
 from pipelines.contract import Picture
 from studio.errors import StorageError
 
+EXIT_DIFFERENT = 1
+"""The exit code where something is not as it was recorded."""
 EXIT_REFUSED = 2
 """The exit code for what a person can mend, the same as for a misspelt option."""
 

@@ -112,7 +112,7 @@ def lazy_engine(settings: Settings) -> LazyEngine:
     """The engine of these settings; nothing heavy is imported before it is used."""
 
     def build() -> EditingEngine:
-        folders: tuple[Path, ...] = settings.model_folders
+        folders: tuple[Path, ...] = settings.all_model_folders
         return cast("EditingEngine", resolve(ENGINE)(model_folders=folders, device=settings.device))
 
     return LazyEngine(build)

@@ -109,7 +109,7 @@ class Handlers:
     def models(self) -> list[tuple[str, str]]:
         """Title and id of every model that a turn can be run on; the configured one even when its folder is not there,
         so that running says what is wrong."""
-        cards = find_models(self.studio.settings.model_folders).values()
+        cards = find_models(self.studio.settings.all_model_folders).values()
         found = [(card.title, card.id) for card in cards if card.kind == TEXT_TO_IMAGE]
         usual = self.studio.settings.model
         return found if usual in (name for _, name in found) else [*found, (usual, usual)]

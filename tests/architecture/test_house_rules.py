@@ -21,7 +21,7 @@ TORCH_FREE = tuple(
     f"pipelines.{name}"
     for name in (
         *("catalog", "contract", "errors", "params", "pictures", "progress", "requests"),
-        *("masks.prompts", "masks.refine", "masks.segmenter", "models.folders"),
+        *("masks.prompts", "masks.refine", "masks.segmenter", "models.folders", "models.own", "models.hub"),
         *("toybox.render", "toybox.scene", "toybox.words"),
         *("evaluation.commute", "evaluation.consistency", "evaluation.drift", "evaluation.similarity"),
         *("instructions.contract", "instructions.rules", "instructions.split", "instructions.toybox"),
@@ -225,7 +225,8 @@ def test_the_readme_names_only_commands_and_options_that_exist() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     for name in re.findall(r"launch\.py (\w[\w-]*)", text):
         assert name in {*commands, "COMMAND"}, name
-    known = {option for command in commands.values() for parameter in command.params for option in parameter.opts}
+    every = [*commands.values(), *(sub for c in commands.values() for sub in getattr(c, "commands", {}).values())]
+    known = {option for command in every for parameter in command.params for option in parameter.opts}
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text)) <= {*known, "--help", "--version"}
     targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)
     documents = text + (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")

@@ -1,0 +1,276 @@
+"""The models folder of one's own: what was pulled or added, a record of its files, taking it out and verifying it.
+
+``OWN/NAME`` is a model: a folder or file that was fetched, or a link to one that lies elsewhere.
+``OWN/.records/NAME.json`` says where it came from, with the size and SHA-256 of every file. What is still being fetched
+lies under ``OWN/.fetching`` and is no model yet. Nothing here uses the network, and this file imports no torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import struct
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pipelines.errors import ModelError
+from pipelines.models.folders import ModelCard, card_of, find_models, is_plain_name, read_json
+from pipelines.progress import Progress, silent
+
+RECORDS = ".records"
+FETCHING = ".fetching"
+CHUNK = 4 * 2**20
+"""Bytes read at once."""
+MB = 10**6
+LONGEST_HEADER = 100 * MB
+"""The same limit as in the safetensors library."""
+
+
+@dataclass(frozen=True)
+class FileMark:
+    """What a file must be, byte for byte."""
+
+    size: int
+    """Bytes."""
+    sha256: str
+
+
+@dataclass(frozen=True)
+class ModelRecord:
+    """Where a model came from and what it was then."""
+
+    source: str
+    """``owner/name`` on the hub, or the name of the folder that was added."""
+    files: Mapping[str, FileMark]
+    """By path inside the model, with ``/``; a model that is one file has its name here."""
+    revision: str = ""
+    """The branch, tag or commit that was asked for; empty for what was added."""
+    commit: str = ""
+    """The hub's commit that the files are of: 40 hex digits."""
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> ModelRecord:
+        files = {str(path): FileMark(int(m["size"]), str(m["sha256"])) for path, m in data["files"].items()}
+        return cls(str(data["source"]), files, str(data["revision"]), str(data["commit"]))
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What looking at every byte of a model found."""
+
+    recorded: bool
+    """True where there was a record to compare with; without one only the form of the weights can be checked."""
+    files: int
+    faults: tuple[str, ...] = field(default=())
+
+
+def record_of(own: Path, name: str) -> ModelRecord | None:
+    """The record of the model `name`, where it was pulled or added."""
+    path = own / RECORDS / f"{name}.json"
+    try:
+        return ModelRecord.from_json(read_json(path)) if path.is_file() else None
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise ModelError(f"{path} is damaged; remove it, and the model {name!r} is used without a record") from None
+
+
+def save_record(own: Path, name: str, record: ModelRecord) -> None:
+    """Whole or not at all."""
+    path = own / RECORDS / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(asdict(record), indent=1, sort_keys=True), encoding="utf-8")
+    part.replace(path)
+
+
+def refuse_taken(name: str, folders: Iterable[Path]) -> None:
+    """Raise `ModelError` where a model cannot be called `name`: one of two with the same name would never be seen."""
+    if not is_plain_name(name) or name.startswith("."):
+        raise ModelError(
+            f"a model cannot be called {name!r:.80}; its folder needs another name, without a dot in front"
+        )
+    folders = tuple(folders)
+    lies = [folder / name for folder in folders if (folder / name).exists() or (folder / name).is_symlink()]
+    lies += [card.path for id, card in find_models(folders).items() if id == name]
+    if lies:
+        raise ModelError(f"there is a model called {name!r} already, in {lies[0]}; remove that one first")
+
+
+def add(path: Path, own: Path, folders: Iterable[Path], progress: Progress = silent) -> ModelCard:
+    """Take in a model that lies elsewhere, by a link; its files are left where they are. Raises `ModelError`."""
+    source = path.expanduser().resolve()
+    if not source.exists():
+        raise ModelError(f"{source} does not exist; name the folder of a model, or its file")
+    if card_of(source) is None:
+        raise ModelError(
+            f"{source} is no model: expected a folder with model_index.json or config.json in it, or a checkpoint file"
+        )
+    called = source.stem if source.is_file() else source.name
+    refuse_taken(called, (*folders, own))
+    record = ModelRecord(source.name, marks(source, progress))
+    link = own / source.name
+    try:
+        save_record(own, called, record)
+        link.symlink_to(source, target_is_directory=source.is_dir())
+    except OSError as error:
+        raise ModelError(
+            f"no link to {source} could be made in {own} ({error.strerror or error}); copy the model there instead"
+        ) from None
+    card = card_of(link)
+    assert card is not None, "the link has the name and leads to the files of what was looked at above"
+    return card
+
+
+def remove(name: str, own: Path, folders: Iterable[Path]) -> None:
+    """Take a pulled or added model out. What was pulled is deleted; of what was added only the link goes."""
+    entry = _entry(name, own)
+    if entry is None:
+        if (other := find_models(folders).get(name)) is not None:
+            raise ModelError(
+                f"the model {name!r} was neither pulled nor added: it lies in {other.path.parent}. "
+                "Delete it there if you want it gone"
+            )
+        raise ModelError(
+            f"there is no model called {name!r} in {own}; pulled or added were: {', '.join(names(own)) or 'none'}"
+        )
+    try:
+        if entry.is_symlink() or entry.is_file():
+            entry.unlink()
+        else:
+            # Gone from the list at once: what is half deleted must not look like a damaged model.
+            doomed = own / FETCHING / f"{entry.name}.removed"
+            doomed.parent.mkdir(exist_ok=True)
+            shutil.rmtree(doomed, ignore_errors=True)
+            entry.rename(doomed)
+            shutil.rmtree(doomed)
+        (own / RECORDS / f"{name}.json").unlink(missing_ok=True)
+    except OSError as error:
+        raise ModelError(
+            f"{entry} could not be removed ({error.strerror or error}); close what uses it, and try again"
+        ) from None
+
+
+def names(own: Path) -> list[str]:
+    """Of everything that was pulled or added, a link that leads nowhere by now included."""
+    return sorted(path.stem for path in (own / RECORDS).glob("*.json")) if (own / RECORDS).is_dir() else []
+
+
+def _entry(name: str, own: Path) -> Path | None:
+    """Where the model lies in `own`: a folder or link of that name, or a file with that stem."""
+    if not is_plain_name(name) or name.startswith(".") or not own.is_dir():
+        return None
+    for path in sorted(own.iterdir()):
+        if path.name == name or (path.stem == name and path.suffix in (".safetensors", ".pth")):
+            return path
+    return None
+
+
+def verify(card: ModelCard, own: Path, progress: Progress = silent) -> Verified:
+    """Read every byte of a model again and compare with its record; what is wrong is named, nothing is changed.
+
+    Without a record every ``.safetensors`` must be whole: as long as its own header says.
+    """
+    record = record_of(own, card.id)
+    if record is None:
+        weights = [path for path in _files(card.path) if path.suffix == ".safetensors"]
+        faults = [fault for path in weights if (fault := cut_short(path)) is not None]
+        return Verified(False, len(weights), tuple(faults))
+    faults = []
+    told = counted(progress, "verifying, MB", sum(mark.size for mark in record.files.values()))
+    for path, mark in record.files.items():
+        file = card.path if card.path.is_file() else card.path / path
+        try:
+            size = file.stat().st_size
+            if size != mark.size:
+                faults.append(f"{path} has {size} bytes; it had {mark.size}")
+            elif (found := sha256_of(file, told)) != mark.sha256:
+                faults.append(f"{path} has changed: its SHA-256 is {found[:12]}…, it was {mark.sha256[:12]}…")
+        except OSError as error:
+            faults.append(f"{path} cannot be read ({error.strerror or error})")
+    return Verified(True, len(record.files), tuple(faults))
+
+
+def marks(model: Path, progress: Progress = silent) -> dict[str, FileMark]:
+    """Size and SHA-256 of every file of a model."""
+    files = _files(model)
+    told = counted(progress, "reading, MB", sum(path.stat().st_size for path in files))
+    return {
+        path.name if model.is_file() else path.relative_to(model).as_posix(): FileMark(
+            path.stat().st_size, sha256_of(path, told)
+        )
+        for path in files
+    }
+
+
+def sha256_of(path: Path, told: Callable[[int], None] = lambda _: None) -> str:
+    """64 hex digits; `told` hears how many bytes were read since it was last called, and may raise."""
+    digest = hashlib.sha256()
+    for chunk in chunks(path):
+        digest.update(chunk)
+        told(len(chunk))
+    return digest.hexdigest()
+
+
+def chunks(path: Path) -> Iterator[bytes]:
+    """The bytes of a file, a few megabytes at a time."""
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            yield chunk
+
+
+def header_of(path: Path) -> dict[str, Any]:
+    """What a ``.safetensors`` says of its tensors: name to ``dtype``, ``shape``, ``data_offsets``; no weight is read.
+
+    Raises `ModelError` where it is no such file or a part of one.
+    """
+    try:
+        with path.open("rb") as file:
+            length = struct.unpack("<Q", file.read(8))[0]
+            if length > LONGEST_HEADER:
+                raise ValueError(f"a header of {length} bytes")
+            header = json.loads(file.read(length))
+        ends = [value["data_offsets"][1] for name, value in header.items() if name != "__metadata__"]
+        whole = 8 + length + max(ends, default=0)
+    except (OSError, ValueError, struct.error, TypeError, KeyError, IndexError, AttributeError) as error:
+        raise ModelError(
+            f"{path.name} is no safetensors file, or only its beginning ({type(error).__name__}); fetch it again"
+        ) from None
+    if (size := path.stat().st_size) != whole:
+        raise ModelError(f"{path.name} has {size} bytes, but its header speaks of {whole}; fetch it again")
+    return {name: value for name, value in header.items() if name != "__metadata__"}
+
+
+def cut_short(path: Path) -> str | None:
+    """Why a ``.safetensors`` cannot be whole, or ``None``."""
+    try:
+        header_of(path)
+    except ModelError as error:
+        return str(error)
+    return None
+
+
+def _files(model: Path) -> list[Path]:
+    """Every file of a model, in a fixed order; hidden ones are not the model's."""
+    if model.is_file():
+        return [model]
+    found = []
+    for folder, inner, names in os.walk(model):
+        inner[:] = sorted(name for name in inner if not name.startswith("."))
+        found += [Path(folder) / name for name in sorted(names) if not name.startswith(".")]
+    return found
+
+
+def counted(progress: Progress, stage: str, total: int) -> Callable[[int], None]:
+    """Bytes told as steps of a megabyte, from 0 on; `progress` is asked at every call, for it may stop the work."""
+    done = 0
+
+    def told(more: int) -> None:
+        nonlocal done
+        done += more
+        steps = max(1, -(-total // MB))
+        progress(stage, steps if done >= total else done // MB, steps)
+
+    return told
