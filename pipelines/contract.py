@@ -89,6 +89,18 @@ class Quality(StrEnum):
 
 
 @dataclass(frozen=True)
+class LoraUse:
+    """A LoRA file at work in a turn. The digest is what determines the picture; the name is where to look."""
+
+    name: str
+    """Of the file, without its ending."""
+    sha256: str
+    """Of the file: 64 hex digits."""
+    scale: float = 1.0
+    """How much of its change is added; 0 is none, and a negative one goes the other way."""
+
+
+@dataclass(frozen=True)
 class EditRequest:
     """One turn as a method sees it: the picture and everything asked of it, nothing about how.
 
@@ -113,6 +125,8 @@ class EditRequest:
     """An earlier `EditResult.fitted` of the same picture, mask and texts: what was fitted then is not fitted again."""
     fit_seed: int | None = None
     """Seed of all draws before sampling; ``None`` for `seed`."""
+    loras: tuple[LoraUse, ...] = ()
+    """Attached to the model by the engine for as long as the method runs."""
 
     @property
     def fitting_seed(self) -> int:

@@ -27,10 +27,12 @@ from pipelines.masks.prompts import MaskPrompts
 from pipelines.masks.refine import compose
 from pipelines.masks.sam import SamSegmenter, load_sam
 from pipelines.masks.segmenter import Embedding, MaskAnswer
+from pipelines.models.adapters import attached
 from pipelines.models.bundle import ModelBundle
 from pipelines.models.cache import Cache
 from pipelines.models.folders import CLIP, SEGMENTER, find_model, find_models
 from pipelines.models.loader import device_named, load_bundle
+from pipelines.models.lora_files import lora_path
 from pipelines.params import Params
 from pipelines.progress import Progress, silent
 from pipelines.requests import check_request
@@ -79,10 +81,16 @@ class Engine:
         if type(params) is not entry.params:
             raise BadParameter(f"{method} takes {entry.params.__name__}; got {type(params).__name__}")
         check_request(request, entry)
-        run: Callable[..., EditResult] = entry.resolve()
+        method_itself: Callable[..., EditResult] = entry.resolve()
+        loras = [(lora_path(use, self._folders), use.scale) for use in request.loras]
+
+        def run(bundle: ModelBundle, progress: Progress) -> EditResult:
+            with attached(bundle, loras):
+                return method_itself(bundle, request, params, progress)
+
         with self._editing, in_words(FOR_AN_EDIT, lambda: self._release(model)):
             try:
-                return self._proven(model, lambda bundle: run(bundle, request, params, progress))
+                return self._proven(model, lambda bundle: run(bundle, progress))
             except NumericalError as error:
                 check_weights(self._bundle(model))
                 if self._bundle(model).autocast is None:
@@ -90,7 +98,7 @@ class Engine:
                 log.warning("once more in float32, for: %s", error)
             slowly = in_float32(progress)
             try:
-                result = self._proven(model, lambda b: run(replace(b, autocast=None), request, params, slowly))
+                result = self._proven(model, lambda b: run(replace(b, autocast=None), slowly))
             except NumericalError as error:
                 raise NumericalError(f"{error}; float32 was tried as well") from None
             return replace(result, in_float32=True)

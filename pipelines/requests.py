@@ -5,10 +5,12 @@ This file imports no torch: the studio may ask the same questions earlier.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from pipelines.catalog import Method
-from pipelines.contract import EditRequest, Extent, Mask, Picture, Scope
+from pipelines.contract import EditRequest, Extent, LoraUse, Mask, Picture, Scope
 from pipelines.errors import BadRequest
 
 SMALLEST_SIDE = 16
@@ -16,6 +18,8 @@ SMALLEST_SIDE = 16
 LONGEST_ASPECT = 4.0
 MOST_CANDIDATES = 8
 LARGEST_SEED = 2**63 - 1 - MOST_CANDIDATES
+MOST_LORAS = 8
+LARGEST_LORA_SCALE = 4.0
 LONGEST_TEXT = 1_000
 """Characters; a text encoder reads a few dozen words at most."""
 
@@ -42,6 +46,19 @@ def check_request(request: EditRequest, method: Method) -> None:
             raise BadRequest(f"the seed must be between 0 and {LARGEST_SEED}; got {seed}")
     if not 0 <= request.feather <= 64:
         raise BadRequest(f"the feather must be between 0 and 64 pixels; got {request.feather:g}")
+    check_loras(request.loras)
+
+
+def check_loras(loras: Sequence[LoraUse]) -> None:
+    """That the LoRAs of a request can be; whether their files are there is the engine's question."""
+    if len(loras) > MOST_LORAS or len({use.name for use in loras}) != len(loras):
+        raise BadRequest(f"a turn may have {MOST_LORAS} LoRAs at most, each once; got {len(loras)}")
+    for use in loras:
+        if not abs(use.scale) <= LARGEST_LORA_SCALE:  # not a number is no such number
+            raise BadRequest(
+                f"the scale of the LoRA {use.name!r:.80} must be between -{LARGEST_LORA_SCALE:g} and "
+                f"{LARGEST_LORA_SCALE:g}; got {use.scale:g}"
+            )
 
 
 def _check_picture(picture: Picture, name: str) -> None:

@@ -1,15 +1,30 @@
-"""LoRA (Hu et al. 2021) on the U-Net's attention, through PEFT, as a context manager that leaves nothing behind."""
+"""LoRA (Hu et al. 2021) and changes of whole weights, as context managers that leave nothing behind.
+
+The update that the layered method fits goes through PEFT, because it is trained. A LoRA from a file is added to what a
+layer gives, by a hook: no module is wrapped and no weight touched, so either of the others can be put on inside it, and
+taking it away is exact.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import torch
+import torch.nn.functional as F
 from diffusers import UNet2DConditionModel
 from peft import LoraConfig, get_peft_model_state_dict, set_peft_model_state_dict
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from pipelines.errors import ModelError
+from pipelines.models.bundle import ModelBundle
+from pipelines.models.lora_files import LoraLayer, family_of, layers_of
+from pipelines.models.own import header_of
 from pipelines.seeds import global_draws_from
 
 NAME = "layer"
@@ -64,3 +79,145 @@ def with_delta(unet: UNet2DConditionModel, delta: Mapping[str, Tensor]) -> Itera
         with torch.no_grad():
             for name, kept in pristine.items():
                 weights[name].copy_(kept)
+
+
+# ---------------------------------------------------------------------------------------------------- from files
+
+
+@contextmanager
+def attached(bundle: ModelBundle, loras: Sequence[tuple[Path, float]]) -> Iterator[None]:
+    """The bundle with ``W + scale * alpha / rank * B A`` for every layer of every file ``(path, scale)``.
+
+    Raises `ModelError` before anything is attached: for a file that cannot be read or was made for another family.
+    """
+    changes = [change for path, scale in loras for change in _changes(bundle, path, scale)]
+    hooks = [module.register_forward_hook(_adding(module, down, up)) for module, down, up in changes]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+Layer = nn.Linear | nn.Conv2d
+Hook = Callable[[nn.Module, tuple[Any, ...], Tensor], Tensor]
+
+
+def _adding(module: Layer, down: Tensor, up: Tensor) -> Hook:
+    """A hook that adds ``up(down(x))`` to the layer's result."""
+    if isinstance(module, nn.Conv2d):
+        conv = module
+
+        def add_conv(_: nn.Module, args: tuple[Any, ...], out: Tensor) -> Tensor:
+            low = F.conv2d(args[0], down, None, conv.stride, conv.padding, conv.dilation)
+            return out + F.conv2d(low, up)
+
+        return add_conv
+
+    def add(_: nn.Module, args: tuple[Any, ...], out: Tensor) -> Tensor:
+        return out + F.linear(F.linear(args[0], down), up)
+
+    return add
+
+
+def _changes(bundle: ModelBundle, path: Path, scale: float) -> list[tuple[Layer, Tensor, Tensor]]:
+    """``(module, A, scale * alpha / rank * B)`` of every layer, in the layer's dtype and on its device."""
+    header = header_of(path)
+    layers = layers_of(header, path.name)
+    places = {part: _places(module) for part, module in bundle.modules.items()}
+    found: list[tuple[Layer, Tensor, Tensor]] = []
+    misfits = []
+    try:
+        with safe_open(path, "pt") as file:
+            said = _said(file.metadata() or {})
+            for layer in layers:
+                module = places.get(layer.part, {}).get(layer.layer)
+                pair = None if module is None else _pair(module, file.get_tensor(layer.down), file.get_tensor(layer.up))
+                if module is None or pair is None:
+                    shape = "x".join(map(str, header[layer.down]["shape"]))
+                    misfits.append(f"{layer.part} has no layer {layer.layer} that takes {shape}")
+                    continue
+                down, up = pair
+                alpha = float(file.get_tensor(layer.alpha)) if layer.alpha else said(layer, len(down))
+                up = up.float() * (scale * alpha / len(down))
+                weight = module.weight
+                found.append((module, down.to(weight.device, weight.dtype), up.to(weight.device, weight.dtype)))
+    except (OSError, SafetensorError, ValueError, AttributeError, TypeError) as error:
+        raise ModelError(f"the LoRA {path.name} cannot be read ({type(error).__name__}); fetch it again") from None
+    if misfits:
+        raise ModelError(
+            f"the LoRA {path.name} does not fit the model {bundle.card.id!r}: it was made for {family_of(header)}; "
+            f"{len(misfits)} of its {len(layers)} layers find no place, first: {misfits[0]}"
+        )
+    if not all(torch.isfinite(t).all() for _, down, up in found for t in (down, up)):
+        raise ModelError(f"the LoRA {path.name} holds numbers that are not finite, so it is damaged; fetch it again")
+    return found
+
+
+def _pair(module: Layer, down: Tensor, up: Tensor) -> tuple[Tensor, Tensor] | None:
+    """`down` ``(r, in, …)`` and `up` ``(out, r, …)`` in the layer's own number of dimensions, where they fit it."""
+    rank, weight = len(down), module.weight
+    wanted_down, wanted_up = (rank, *weight.shape[1:]), (weight.shape[0], rank, *[1] * (weight.ndim - 2))
+    if down.numel() != torch.Size(wanted_down).numel() or up.numel() != torch.Size(wanted_up).numel():
+        return None
+    return down.reshape(wanted_down), up.reshape(wanted_up)
+
+
+def _said(metadata: Mapping[str, str]) -> Callable[[LoraLayer, int], float]:
+    """Alpha by diffusers' own note in the file, where a layer has none of its own; the rank, where there is no note."""
+    note = json.loads(metadata.get("lora_adapter_metadata", "{}"))
+
+    def alpha(layer: LoraLayer, rank: int) -> float:
+        said = note.get(f"{layer.part}.lora_alpha", note.get("lora_alpha", rank))
+        return float(said)
+
+    return alpha
+
+
+def _places(part: nn.Module) -> dict[str, Layer]:
+    """Linear and convolution layers by every name that a file may call them, ``_`` for ``.``."""
+    layers = {n: m for n, m in part.named_modules() if isinstance(m, Layer)}
+    places: dict[str, Layer] = {name.replace(".", "_"): module for name, module in layers.items()}
+    if isinstance(part, UNet2DConditionModel):
+        places |= {original_name(name, part).replace(".", "_"): module for name, module in layers.items()}
+    else:  # CLIP lost its outer name in newer versions of the library
+        places |= {f"text_model_{name}": module for name, module in list(places.items())}
+    return places
+
+
+_INNER = {
+    "conv1": "in_layers.2",
+    "conv2": "out_layers.3",
+    "time_emb_proj": "emb_layers.1",
+    "conv_shortcut": "skip_connection",
+}
+_OUTER = {
+    "conv_in": "input_blocks.0.0",
+    "conv_out": "out.2",
+    "time_embedding.linear_1": "time_embed.0",
+    "time_embedding.linear_2": "time_embed.2",
+    "add_embedding.linear_1": "label_emb.0.0",
+    "add_embedding.linear_2": "label_emb.0.2",
+}
+
+
+def original_name(name: str, unet: UNet2DConditionModel) -> str:
+    """What the original code (Rombach et al. 2022) calls the layer `name` of diffusers: kohya's files for XL use it."""
+    match = re.fullmatch(
+        r"(down|mid|up)_block(?:s\.(\d+))?\.(resnets|attentions|downsamplers|upsamplers)\.(\d+)\.(.+)", name
+    )
+    if match is None:
+        return _OUTER.get(name, name)
+    side, block, kind, index, rest = match[1], int(match[2] or 0), match[3], int(match[4]), match[5]
+    rest = _INNER.get(rest, rest)
+    steps = int(unet.config.layers_per_block) + 1
+    if side == "mid":
+        return f"middle_block.{1 if kind == 'attentions' else 2 * index}.{rest}"
+    if side == "down":
+        if kind == "downsamplers":
+            return f"input_blocks.{(block + 1) * steps}.0.op"
+        return f"input_blocks.{1 + block * steps + index}.{int(kind == 'attentions')}.{rest}"
+    if kind == "upsamplers":
+        after = 1 + bool(getattr(unet.up_blocks[block], "attentions", None))
+        return f"output_blocks.{(block + 1) * steps - 1}.{after}.{rest}"
+    return f"output_blocks.{block * steps + index}.{int(kind == 'attentions')}.{rest}"

@@ -38,6 +38,7 @@ def edit(
     assignments: Annotated[
         list[str], typer.Option("--set", help="A setting over the preset; see `methods`.", metavar="NAME=VALUE")
     ] = [],  # noqa: B006
+    lora: options.Loras = [],  # noqa: B006
     model: options.Model = options.DEFAULTS.model,
     segmenter: options.SegmenterName = options.DEFAULTS.segmenter,
     models: options.Models = [],  # noqa: B006
@@ -50,7 +51,7 @@ def edit(
     Of several candidates the first is written to OUT and the others beside it (NAME-2.png, NAME-3.png ...).
     """
     params = settings(method, quality, options.changes_from(assignments))
-    own = options.settings_from(models, device, model, segmenter)
+    own, loras = options.loras_from(lora, options.settings_from(models, device, model, segmenter))
     asked = scope or described(subject, background, background_image)
     picture = options.read_picture(image)
     engine = lazy_engine(own)
@@ -65,6 +66,7 @@ def edit(
         candidates=candidates,
         background_reference=None if background_image is None else options.read_picture(background_image),
         feather=prompts.feather,
+        loras=loras,
     )
     result = engine.edit(own.model, method, request, params, ProgressLine())
     written = write_all(result.candidates, out)

@@ -11,9 +11,10 @@ from typing import Annotated, Any
 
 import typer
 
-from pipelines.contract import Box, Extent, Mask, Picture
+from pipelines.contract import Box, Extent, LoraUse, Mask, Picture
 from pipelines.errors import BadParameter, BadRequest
 from pipelines.masks.prompts import Click, MaskPrompts
+from pipelines.models.lora_files import lora_use
 from pipelines.pictures import decode, decode_mask, digest
 from studio.cli.report import say
 from studio.settings import Settings
@@ -89,6 +90,14 @@ Models = Annotated[
     ),
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")]
+Loras = Annotated[
+    list[str],
+    typer.Option(
+        "--lora",
+        help="A LoRA file, or the name of one in the folder loras of a models folder; may be repeated.",
+        metavar="FILE[:SCALE]",
+    ),
+]
 Data = Annotated[Path, typer.Option("--data", help="The folder that keeps sessions and pictures.", file_okay=False)]
 SessionFile = Annotated[
     Path, typer.Argument(help="A session file (.palimpsest).", exists=True, dir_okay=False, readable=True)
@@ -124,6 +133,21 @@ def located(model: str) -> tuple[Path | None, str]:
         return None, model
     path = path.resolve()
     return path.parent, path.stem if path.is_file() else path.name
+
+
+def loras_from(texts: list[str], settings: Settings) -> tuple[Settings, tuple[LoraUse, ...]]:
+    """What ``--lora`` asks for, and the settings with the folders of the files that were given by their paths."""
+    asked = []
+    for text in texts:
+        name, _, scale = text.rpartition(":")
+        try:
+            asked.append((name, float(scale)) if name else (text, 1.0))
+        except ValueError:
+            asked.append((text, 1.0))
+    placed = [(*located(name), scale) for name, scale in asked]
+    folders = dict.fromkeys(folder for folder, _, _ in placed if folder is not None)
+    found = replace(settings, model_folders=(*folders, *settings.model_folders))
+    return found, tuple(lora_use(name, scale, found.all_model_folders) for _, name, scale in placed)
 
 
 def read_picture(path: Path) -> Picture:

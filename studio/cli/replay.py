@@ -14,6 +14,7 @@ import typer
 
 from pipelines.errors import PipelineError
 from pipelines.models.folders import find_model
+from pipelines.models.lora_files import lora_path
 from pipelines.progress import Progress
 from studio.cli import options
 from studio.cli.opened import computing, opened, write_session
@@ -130,6 +131,8 @@ def refuse_what_cannot_run(engine: Computing, tree: Tree, model_folders: Sequenc
     for turn, parent, request in edits(tree):
         try:
             find_model(request.model, model_folders)
+            for use in request.loras:
+                lora_path(use, model_folders)
             engine.check(tree[parent].picture, request, 1)
         except PipelineError as error:
             number, branch = place(tree, turn.id)

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from pipelines.contract import Quality, Scope, StageReport
+from pipelines.contract import LoraUse, Quality, Scope, StageReport
 
 
 def canonical_json(value: Any) -> str:
@@ -57,21 +57,26 @@ class TurnRequest:
     subject_reference: str | None = None
     fit_seed: int | None = None
     """Seed of the draws before sampling, where it is not `seed`: candidates share what was fitted for the first."""
+    loras: tuple[LoraUse, ...] = ()
+    """LoRA files that were attached to the model."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "params", _plain(self.params))
         object.__setattr__(self, "prompts", _plain(self.prompts))
 
     def to_json(self) -> dict[str, Any]:
-        """A seed that is not there is left out, so that turns from before there were two keep their ids."""
+        """What is not there is left out, so that turns from before there were two seeds, or LoRAs, keep their ids."""
         data = asdict(self)
-        if self.fit_seed is None:
-            del data["fit_seed"]
+        data["loras"] = list(data["loras"])
+        for name in ("fit_seed", "loras"):
+            if data[name] in (None, []):
+                del data[name]
         return data
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> TurnRequest:
-        return cls(**{**data, "quality": Quality(data["quality"]), "scope": Scope(data["scope"])})
+        loras = tuple(LoraUse(**use) for use in data.get("loras", ()))
+        return cls(**{**data, "quality": Quality(data["quality"]), "scope": Scope(data["scope"]), "loras": loras})
 
     def key(self, parent: str) -> str:
         """Names the computation itself: the same request on the same parent has the same key."""

@@ -41,6 +41,12 @@ def clean_draft(draft: Draft) -> Draft:
     for key, value in draft.changes.items():
         if not isinstance(value, bool | int | float | str) or (isinstance(value, float) and not math.isfinite(value)):
             raise NotReady(f"the setting {key!r:.80} must be a number, a switch or a word; got {value!r:.80}")
+    loras: dict[Any, Any] = said["loras"]
+    for name, scale in loras.items():
+        if not isinstance(name, str) or isinstance(scale, bool) or not isinstance(scale, int | float):
+            raise NotReady(f"a LoRA has a name and a number for its scale; got {name!r:.80} and {scale!r:.80}")
+        if not math.isfinite(scale):
+            raise NotReady(f"the scale of the LoRA {name!r:.80} must be a finite number; got {scale}")
     return replace(
         draft,
         subject=_well_formed(draft.subject),
@@ -48,6 +54,7 @@ def clean_draft(draft: Draft) -> Draft:
         scope=_member(Scope, "what changes", draft.scope),
         quality=_member(Quality, "the quality", draft.quality),
         changes=dict(draft.changes),
+        loras=dict(draft.loras),
     )
 
 

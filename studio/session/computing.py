@@ -76,6 +76,7 @@ class Computing:
             feather=asked.feather,
             fitted=None if fitted is None else self._services.store.fitted.get(fitted),
             fit_seed=asked.fit_seed,
+            loras=asked.loras,
         )
 
     def check(self, picture: str, asked: TurnRequest, candidates: int) -> None:

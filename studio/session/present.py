@@ -129,6 +129,7 @@ def draft_of(asked: TurnRequest, before: Draft) -> Draft:
         changes=changes,
         background_reference=asked.background_reference,
         subject_reference=asked.subject_reference,
+        loras={use.name: use.scale for use in asked.loras},
     )
 
 

@@ -22,6 +22,7 @@ from pipelines.contract import Extent, Scope
 from pipelines.instructions.contract import Asked, Split
 from pipelines.masks.prompts import MaskPrompts
 from pipelines.models.folders import find_models
+from pipelines.models.lora_files import lora_use
 from pipelines.progress import Progress
 from studio.errors import Busy, NothingStaged, NotReady, UnknownPicture
 from studio.history import replay as replays
@@ -589,6 +590,7 @@ class Session:
             feather=selection.prompts.feather,
             background_reference=draft.background_reference,
             subject_reference=draft.subject_reference,
+            loras=tuple(lora_use(name, scale, self._services.model_folders) for name, scale in draft.loras.items()),
         )
 
     def _selection_of(self, asked: TurnRequest, prompts: MaskPrompts, picture: str) -> Selection:

@@ -20,7 +20,7 @@ import zipfile
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass, replace
+from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass, replace
 from enum import StrEnum
 from functools import cache
 from importlib import metadata
@@ -32,6 +32,7 @@ from pipelines.contract import Extent, Quality, Scope
 from pipelines.errors import PipelineError
 from pipelines.evaluation.drift import Drift
 from pipelines.masks.prompts import MaskPrompts
+from pipelines.requests import check_loras
 from studio.errors import UserError
 from studio.history.tree import LONGEST_NAME as LONGEST_BRANCH
 from studio.history.tree import Trashed, Tree
@@ -89,6 +90,7 @@ class _Draft:
     changes: Mapping[str, Any]
     background_reference: str | None = None
     subject_reference: str | None = None
+    loras: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -536,6 +538,7 @@ def _check_words(session: _SessionFile) -> None:
     if len(session.notes) > MOST_NOTES or max(map(len, texts)) > LONGEST_TEXT:
         raise BadArchive(f"a text of the session file is longer than {LONGEST_TEXT} characters, or there are too many")
     _check_settings(draft.changes, "the draft")
+    _check_settings(draft.loras, "the draft")
 
 
 def _check_turn(turn: Turn, extent: Extent) -> None:
@@ -559,15 +562,18 @@ def _check_turn(turn: Turn, extent: Extent) -> None:
 
 def _check_request(request: TurnRequest, extent: Extent, number: str) -> None:
     texts = (request.subject, request.background, request.model, request.method, request.weights)
+    if not all(DIGEST.fullmatch(use.sha256) and 0 < len(use.name) <= LONGEST_NAME for use in request.loras):
+        raise BadArchive(f"{number} of the session file names a LoRA that cannot be one")
     if max(map(len, texts)) > LONGEST_TEXT:
         raise BadArchive(f"{number} of the session file has a text longer than {LONGEST_TEXT} characters")
     if request.seed < 0 or (request.fit_seed or 0) < 0 or not 0 <= request.feather <= 64:
         raise BadArchive(f"{number} of the session file has a seed or a feather outside its range")
     _check_settings(request.params, number)
     try:
+        check_loras(request.loras)
         MaskPrompts.from_json(request.prompts, extent)
     except (PipelineError, ValueError) as problem:
-        raise BadArchive(f"the mask of {number} of the session file cannot be: {problem}") from problem
+        raise BadArchive(f"what {number} of the session file was asked for cannot be: {problem}") from problem
 
 
 def _check_settings(settings: Mapping[str, Any], what: str) -> None:

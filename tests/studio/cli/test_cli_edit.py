@@ -6,12 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from pipelines.contract import Extent, Scope
 from pipelines.errors import BadRequest
+from pipelines.models.folders import find_model
+from pipelines.models.loader import load_bundle
 from pipelines.pictures import decode, decode_mask, encode_mask, encode_png
 from studio.cli.edit import described
 from studio.settings import ASSETS
+from tests.pipelines.models.loras import as_kohya, parts_of, update_for, write
 from tests.studio.cli.conftest import Run
 
 EXAMPLE = ASSETS / "examples" / "duck-on-the-beach.png"
@@ -221,3 +225,27 @@ def test_what_was_done_to_the_picture_is_said(run: Run, tmp_path: Path) -> None:
     Image.fromarray(np.full((32, 40), 30_000, np.uint16)).save(path)
     ran = run("segment", "--image", path, "--box", "2,2,20,20", "--out", tmp_path / "mask.png")
     assert "deep.png: Reduced from 16 to 8 bits a channel." in ran.err
+
+
+def test_a_lora_from_a_file_changes_the_picture(run: Run, asked: list[object], tiny: Path, tmp_path: Path) -> None:
+    bundle = load_bundle(find_model("tiny", (tiny.parent,)), torch.device("cpu"))
+    file = write(tmp_path / "styles" / "pencil.safetensors", as_kohya(update_for(parts_of(bundle))))
+    pictures = {}
+    for name, lora in (("none", []), ("half", [f"{file}:0.5"]), ("whole", [file]), ("nothing", [f"{file}:0"])):
+        ran = run(
+            *asked, *(part for one in lora for part in ("--lora", one)), "--out", tmp_path / f"{name}.png", "--json"
+        )
+        assert ran.code == 0, ran.err
+        assert ran.json["weights_before"] == ran.json["weights_after"]
+        pictures[name] = (tmp_path / f"{name}.png").read_bytes()
+    assert pictures["none"] == pictures["nothing"]
+    assert len({pictures[name] for name in ("none", "half", "whole")}) == 3
+
+
+@pytest.mark.parametrize(
+    ("lora", "told"),
+    [("ghost", "no LoRA called 'ghost'"), ("tiny/unet", "no LoRA called"), ("ghost:0.5", "no LoRA called 'ghost'")],
+)
+def test_a_lora_that_is_not_there(run: Run, asked: list[object], tmp_path: Path, lora: str, told: str) -> None:
+    refused = run(*asked, "--lora", lora, "--out", tmp_path / "out.png")
+    assert refused.code == 2 and told in refused.err and "Traceback" not in refused.err

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from pipelines.contract import Quality, Scope, StageReport
+from pipelines.contract import LoraUse, Quality, Scope, StageReport
 from pipelines.masks.prompts import Click, MaskPrompts
 from studio.history.turn import Outcome, Turn, TurnRequest, canonical_json, tagged_hash
 
@@ -62,6 +62,7 @@ CHANGES = {
     "background_reference": "b",
     "subject_reference": "s",
     "fit_seed": 9,
+    "loras": (LoraUse("pencil", "b" * 64, 0.5),),
 }
 
 
@@ -75,6 +76,14 @@ def test_values_read_back_as_they_were() -> None:
     )
     assert TurnRequest.from_json(json.loads(canonical_json(REQUEST.to_json()))) == REQUEST
     assert Outcome.from_json(json.loads(canonical_json(outcome.to_json()))) == outcome
+
+
+def test_what_is_not_there_is_not_in_the_text_and_loras_read_back() -> None:
+    assert {"fit_seed", "loras"} & set(REQUEST.to_json()) == set()
+    drawn = replace(REQUEST, loras=(LoraUse("pencil", "b" * 64, 0.5), LoraUse("ink", "c" * 64)))
+    text = canonical_json(drawn.to_json())
+    assert f'"loras":[{{"name":"pencil","scale":0.5,"sha256":"{"b" * 64}"}}' in text
+    assert TurnRequest.from_json(json.loads(text)) == drawn
 
 
 def test_an_outcome_from_before_drift_was_measured_reads_back() -> None:

@@ -12,10 +12,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from pipelines.contract import Extent, Point, Quality, Scope
 from pipelines.errors import BadPicture, BadRequest, ModelError, UnknownMethod
 from pipelines.masks.prompts import Click, MaskPrompts, Stroke
+from pipelines.models.own import sha256_of
 from pipelines.pictures import decode, decode_mask, encode_mask, encode_png
 from studio.app import Studio, build_studio
 from studio.errors import (
@@ -32,7 +34,9 @@ from studio.history.turn import Outcome, Turn, TurnRequest
 from studio.session.session import Session
 from studio.session.view import Draft, JobState
 from studio.settings import Settings
+from tests.pipelines.models.loras import write
 
+LORA = {"lora_unet_x.lora_down.weight": torch.zeros(1, 2), "lora_unet_x.lora_up.weight": torch.zeros(2, 1)}
 CLICK = MaskPrompts(clicks=(Click(20.0, 16.0),))
 OTHER_CLICK = MaskPrompts(clicks=(Click(30.0, 10.0),))
 ENDED = (JobState.DONE, JobState.FAILED, JobState.CANCELLED, JobState.INTERRUPTED)
@@ -606,3 +610,50 @@ def test_a_mask_that_was_just_replaced_can_still_be_fetched(session: Session) ->
     session.set_prompts(replace(OTHER_CLICK, grow=2))
     assert session.view().mask.mask != before
     assert session.picture_bytes(before).startswith(b"\x89PNG")
+
+
+def test_a_lora_is_part_of_the_turn_and_of_its_key(
+    studio: Studio, session: Session, engine: Any, model_folder: Any
+) -> None:
+    file = write(model_folder / "loras" / "pencil.safetensors", LORA)
+    prepare(session, loras={"pencil": 0.5})
+    session.start()
+    assert ended(session) is JobState.DONE
+    session.accept(0)
+    (use,) = engine.requests[-1].loras
+    assert (use.name, use.scale, use.sha256) == ("pencil", 0.5, sha256_of(file))
+    session.undo()
+    assert session.view().draft.loras == {"pencil": 0.5}
+    ran = len(engine.requests)
+    prepare(session, loras={"pencil": 0.5})
+    session.start()
+    assert ended(session) is JobState.DONE and len(engine.requests) == ran  # it was computed before
+    session.discard()
+    prepare(session, loras={"pencil": 0.25})
+    session.start()
+    assert ended(session) is JobState.DONE and len(engine.requests) == ran + 1
+    session.discard()
+    again = studio.sessions.get(session.sid)
+    assert again.view().draft.loras == {"pencil": 0.25}
+
+
+@pytest.mark.parametrize(
+    ("loras", "error", "told"),
+    [
+        ({"ghost": 1.0}, ModelError, "no LoRA called 'ghost'"),
+        ({"pencil": 9.0}, BadRequest, "between -4 and 4"),
+        ({"pencil": float("nan")}, NotReady, "finite"),
+        ({"pencil": "much"}, NotReady, "a number for its scale"),
+    ],
+)
+def test_a_lora_that_cannot_be_is_refused(
+    session: Session, model_folder: Any, loras: dict[str, Any], error: type[Exception], told: str
+) -> None:
+    write(model_folder / "loras" / "pencil.safetensors", LORA)
+
+    def run() -> None:
+        prepare(session, loras=loras)
+        session.start()
+
+    with pytest.raises(error, match=told):
+        run()

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipelines.contract import Box, Quality, Scope, StageReport
+from pipelines.contract import Box, LoraUse, Quality, Scope, StageReport
 from pipelines.evaluation.drift import Drift
 from pipelines.masks.prompts import Click, MaskPrompts
 from pipelines.pictures import encode_mask, encode_png
@@ -107,7 +107,7 @@ def record(pictures: Blobs) -> Record:
     tree = tree.append(maker.after(tree.current))
     fork = tree.current
     tree = tree.append(maker.after(fork, seed=4, fit_seed=3, mask=None, prompts={}))
-    tree = tree.append(maker.after(tree.current, subject_reference=maker.reference))
+    tree = tree.append(maker.after(tree.current, subject_reference=maker.reference, loras=(LoraUse("ink", "c" * 64),)))
     tree = tree.jump(fork).append(maker.after(fork)).branch_here("try another")
     tree = tree.append(maker.after(tree.current))
     tree = tree.trash(tree.current)
@@ -372,6 +372,9 @@ WRONG: list[tuple[str, Callable[[dict[str, Any]], Any], str]] = [
     ("prompts of a kind", forged(1, request__prompts={"magic": 1}), "cannot be"),
     ("too many clicks", forged(1, request__prompts={"clicks": [{"x": 1, "y": 1}] * 65}), "at most 64"),
     ("an uploaded mask not there", forged(1, request__prompts={"uploaded": "0" * 64}), "lacks 1"),
+    ("a LoRA of a kind", forged(1, request__loras=["ink"]), "loras[0] needs"),
+    ("a LoRA without bounds", forged(1, request__loras=[{"name": "a", "sha256": "0" * 64, "scale": 99}]), "scale"),
+    ("a LoRA that leads out", forged(1, request__loras=[{"name": "a", "sha256": "../x"}]), "cannot be one"),
     ("seconds below zero", turn(1, outcome__seconds=-1.0), "cannot be counted"),
     ("counts of a kind", turn(1, outcome__outside_kept=1.5), "outside_kept"),
     ("stages of a kind", turn(1, outcome__stages=[{"name": "a"}]), "stages[0] needs"),
