@@ -79,6 +79,7 @@ class LayeredParams(Params):
     background_loss: float = knob(1.0, "Weight of the background's loss (Eq. 6)", 0.0, 100.0)
     normalize_by_area: bool = knob(False, "Average each loss over its own part instead of the whole picture")
     timesteps_per_step: int = knob(1, "Noise levels averaged in one optimisation step", 1, 64)
+    early_stop: bool = knob(False, "End a phase once its loss on a fixed batch no longer changes")
     steps: int = knob(50, "Sampling steps of the iterative guidance (phase 3)", 1, 1000, "steps")
     guidance: float = knob(7.5, "Classifier-free guidance scale", 0.0, 50.0)
     alternate: bool = knob(True, "Alternate between the subject's text and the blend (Eq. 8)")

@@ -28,7 +28,12 @@ def generator(seed: int, purpose: str) -> torch.Generator:
 
 def normal_like(reference: Tensor, source: torch.Generator) -> Tensor:
     """Standard normal noise of `reference`'s shape, dtype and device."""
-    return torch.randn(reference.shape, generator=source, dtype=reference.dtype).to(reference.device)
+    return sent(torch.randn(reference.shape, generator=source, dtype=reference.dtype), reference.device)
+
+
+def sent(drawn: Tensor, device: torch.device) -> Tensor:
+    """`drawn` on `device`, without waiting for what the device still has to do."""
+    return drawn.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else drawn.to(device)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pipelines.diffusion.fit import READ_EVERY
 from pipelines.diffusion.guidance import guided_noise
 from pipelines.diffusion.schedule import DONE, Schedule
 from pipelines.models.bundle import ModelBundle, finite
@@ -62,5 +63,7 @@ def denoise(
         z = schedule.step(z, eps, t, t_next)
         if hold is not None:
             z = hold.blend(schedule, z, t_next)
-        after_step(finite(z_0, "the sampler"))
+        if i % READ_EVERY == 0:
+            finite(z_0, "the sampler")
+        after_step(z_0)
     return finite(z, "the sampler")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from pipelines.contract import Candidate, EditRequest, Extent, Mask, Picture
 from pipelines.diffusion.denoise import Hold
+from pipelines.diffusion.prompts import Prompts
 from pipelines.images import (
     Frame,
     edited_region,
@@ -42,6 +44,8 @@ class Canvas:
     """Which pixels of the original may change."""
     edited: Tensor
     """``(1, 1, h, w)`` in {0, 1}: 1 where any pixel of a latent cell may change."""
+    prompts: Prompts
+    """The edit's texts."""
 
     @classmethod
     def of(cls, bundle: ModelBundle, request: EditRequest) -> Canvas:
@@ -56,7 +60,12 @@ class Canvas:
             z_ref=bundle.encode(to_network(small)),
             region=region,
             edited=(frame.latent_share(region) > 0).float().to(bundle.device),
+            prompts=Prompts(bundle),
         )
+
+    def latent_of(self, picture: Picture) -> Tensor:
+        """``(1, C, h, w)`` of a picture at the network's size; the input's own is not encoded again."""
+        return self.z_ref if np.array_equal(picture, self.small) else self.bundle.encode(to_network(picture))
 
     def hold(self, noise: Tensor) -> Hold | None:
         """What keeps the part outside the region during sampling; nothing when everything may change."""

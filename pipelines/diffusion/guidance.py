@@ -14,7 +14,7 @@ def guided_noise(bundle: ModelBundle, z_t: Tensor, t: int, e: Texts, e_null: Tex
 
     `scale` 1 is the text alone and needs one half of it.
     """
-    at = torch.tensor([t], device=z_t.device)
+    at = torch.full((1,), t, device=z_t.device)
     if scale == 1:
         return bundle.predict(z_t, at, e)
     both = bundle.predict(z_t.expand(2, -1, -1, -1), at.expand(2), Texts.joined([e_null, e]))

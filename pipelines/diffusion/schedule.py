@@ -31,6 +31,8 @@ class Schedule:
     config: Mapping[str, Any]
     prediction: str
     """What the network predicts: ``epsilon``, ``v_prediction`` or ``sample``."""
+    on_host: Tensor
+    """`alpha_bar` in the host's memory, where a single value is read without waiting for the device."""
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Schedule:
@@ -39,11 +41,13 @@ class Schedule:
         prediction = scheduler.config.prediction_type
         if prediction not in ("epsilon", "v_prediction", "sample"):
             raise ModelError(f"the scheduler's prediction_type {prediction!r} is not one we can sample")
+        alpha_bar = scheduler.alphas_cumprod.float()
         return cls(
-            alpha_bar=scheduler.alphas_cumprod.float(),
+            alpha_bar=alpha_bar,
             final_alpha_bar=float(scheduler.final_alpha_cumprod),
             config=dict(scheduler.config),
             prediction=prediction,
+            on_host=alpha_bar,
         )
 
     def to(self, device: torch.device) -> Schedule:
@@ -64,8 +68,8 @@ class Schedule:
 
     def _at(self, t: Tensor | int) -> Tensor:
         if isinstance(t, int):
-            value = self.final_alpha_bar if t == DONE else float(self.alpha_bar[t])
-            return torch.tensor(value, device=self.alpha_bar.device)
+            # A number in the host's memory enters a product on the device without a copy.
+            return torch.tensor(self.final_alpha_bar if t == DONE else float(self.on_host[t]))
         return self.alpha_bar[t].reshape(-1, 1, 1, 1)  # (B, 1, 1, 1)
 
     def noised(self, z_0: Tensor, eps: Tensor, t: Tensor | int) -> Tensor:

@@ -39,7 +39,10 @@ class Stages:
 
     @contextmanager
     def stage(self, name: str, total: int) -> Iterator[Step]:
-        """A stage of `total` steps; yields the function to call after each of them."""
+        """A stage of at most `total` steps; yields the function to call after each of them.
+
+        One that settles earlier is told as finished.
+        """
         done = 0
 
         def step(preview: Picture | None = None) -> None:
@@ -49,6 +52,8 @@ class Stages:
 
         started = time.perf_counter()
         yield step
+        if done < total:
+            self._progress(name, total, total, None)
         self._reports.append(StageReport(name, time.perf_counter() - started, done))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pipelines.diffusion.fit import fit
+from pipelines.diffusion.fit import Settling, fit
 from pipelines.diffusion.stages import Step
 from pipelines.layered.losses import Draws, Layers, layer_losses, masked_loss
 from pipelines.models.bundle import ModelBundle
@@ -21,6 +21,16 @@ def literal_loss(bundle: ModelBundle, layers: Layers, e_a: Texts, e_b: Texts, dr
     x_t = bundle.schedule.noised(layers.x_obj, eps, t)
     e = e_a.followed_by(e_b).expanded(draws.count)
     return masked_loss(layers.m_obj, eps, bundle.predict(x_t, t, e), draws.by_area)
+
+
+def embedding_loss(
+    bundle: ModelBundle, layers: Layers, e_a: Texts, e_b: Texts, draws: Draws, mode: EmbedMode
+) -> Tensor:
+    """What Eq. 2 minimises, for one set of draws; both texts in one pass, however it is read."""
+    if mode is EmbedMode.LITERAL:
+        return literal_loss(bundle, layers, e_a, e_b, draws)
+    loss_a, loss_b = layer_losses(bundle, layers, e_a, e_b, draws)
+    return loss_a + loss_b
 
 
 def optimised_embeddings(
@@ -41,13 +51,17 @@ def optimised_embeddings(
     draws = Draws(source, params.timesteps_per_step, params.normalize_by_area)
     e_a, e_b = e_a.open(), e_b.open()
 
-    def loss_of_step(_: int) -> Tensor:
-        if params.embed_mode is EmbedMode.LITERAL:
-            return literal_loss(bundle, layers, e_a, e_b, draws)
-        loss_a, loss_b = layer_losses(bundle, layers, e_a, e_b, draws)
-        return loss_a + loss_b
+    def loss(draws: Draws) -> Tensor:
+        return embedding_loss(bundle, layers, e_a, e_b, draws, params.embed_mode)
 
-    fit([e_a.tokens, e_b.tokens], loss_of_step, params.embed_steps, params.embed_rate, after_step)
+    fit(
+        [e_a.tokens, e_b.tokens],
+        lambda _: loss(draws),
+        params.embed_steps,
+        params.embed_rate,
+        after_step,
+        Settling(torch.no_grad()(lambda: loss(draws.fixed))) if params.early_stop else None,
+    )
     return e_a.closed(), e_b.closed()
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
-from pipelines.diffusion.fit import fit
+from pipelines.diffusion.fit import Settling, fit
 from pipelines.diffusion.stages import Step
 from pipelines.layered.losses import Draws, Layers, layer_losses
 from pipelines.models.adapters import lora, lora_state
@@ -18,6 +20,15 @@ def loss_weights(layers: Layers, params: LayeredParams) -> tuple[float, float]:
     """``(lambda_obj, lambda_bg)`` of Eq. 6: (2, 1), and 3 for the object where it is small."""
     small = layers.m_obj.mean().item() < params.small_object_area
     return (params.small_object_loss if small else params.object_loss), params.background_loss
+
+
+def tuning_loss(
+    bundle: ModelBundle, layers: Layers, e_opt: Texts, draws: Draws, weighing: tuple[float, float]
+) -> Tensor:
+    """Eq. 6 for one set of draws: ``lambda_obj L_obj + lambda_bg L_bg``."""
+    lambda_obj, lambda_bg = weighing
+    loss_obj, loss_bg = layer_losses(bundle, layers, e_opt, e_opt, draws)  # Eq. 4 and 5
+    return lambda_obj * loss_obj + lambda_bg * loss_bg
 
 
 def tuned_weights(
@@ -35,19 +46,22 @@ def tuned_weights(
     float32, which differences of 1e-6 need. With `Tuned.LORA` it is the low-rank update.
     """
     draws = Draws(source, params.timesteps_per_step, params.normalize_by_area)
-    lambda_obj, lambda_bg = loss_weights(layers, params)
+    weighing = loss_weights(layers, params)
 
-    def loss_of_step(_: int) -> Tensor:
-        loss_obj, loss_bg = layer_losses(bundle, layers, e_opt, e_opt, draws)  # Eq. 4 and 5
-        return lambda_obj * loss_obj + lambda_bg * loss_bg  # Eq. 6
+    def loss(draws: Draws) -> Tensor:
+        return tuning_loss(bundle, layers, e_opt, draws, weighing)
+
+    def tune(parameters: Sequence[Tensor]) -> None:
+        settling = Settling(torch.no_grad()(lambda: loss(draws.fixed))) if params.early_stop else None
+        fit(parameters, lambda _: loss(draws), params.tune_steps, params.tune_rate, after_step, settling)
 
     if params.tuned is Tuned.LORA:
         with lora(bundle.unet, params.lora_rank, seed) as parameters:
-            fit(parameters, loss_of_step, params.tune_steps, params.tune_rate, after_step)
+            tune(parameters)
             return lora_state(bundle.unet)
     weights = dict(bundle.unet.named_parameters())
     with trainable(list(weights.values())) as pristine:
-        fit(list(weights.values()), loss_of_step, params.tune_steps, params.tune_rate, after_step)
+        tune(list(weights.values()))
         return {
             name: (w.detach() - kept).to(torch.bfloat16)
             for (name, w), kept in zip(weights.items(), pristine, strict=True)

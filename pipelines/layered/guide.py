@@ -26,13 +26,12 @@ def guided_candidates(
     canvas: Canvas, stages: Stages, e_a: Texts, e_opt: Texts, start: Tensor | None, params: LayeredParams
 ) -> tuple[Candidate, ...]:
     """Sample the edit for each seed, from pure noise, or (ours) from the composite's latent `start`."""
-    bundle = canvas.bundle
     how = Sampling(
         stage="guidance",
-        timesteps=bundle.schedule.timesteps(params.steps, 1.0 if start is None else params.strength),
+        timesteps=canvas.bundle.schedule.timesteps(params.steps, 1.0 if start is None else params.strength),
         start=start,
         condition=alternating(e_a, e_opt) if params.alternate else always(e_opt),
-        e_null=bundle.embed_texts([""]),
+        e_null=canvas.prompts[""],
         guidance=params.guidance,
         hold=params.blend_latents,
         paste_back=params.paste_back,

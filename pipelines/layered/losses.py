@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from pipelines.models.bundle import ModelBundle
 from pipelines.models.texts import Texts
-from pipelines.seeds import normal_like
+from pipelines.seeds import generator, normal_like, sent
+
+FIXED_LEVELS = 4
+"""Noise levels of the batch on which a fit is seen to settle."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,13 @@ class Draws:
 
     def timesteps(self, bundle: ModelBundle) -> Tensor:
         """``(count,) int64``, uniform over the training schedule."""
-        return torch.randint(0, bundle.schedule.length, (self.count,), generator=self.source).to(bundle.device)
+        drawn = torch.randint(0, bundle.schedule.length, (self.count,), generator=self.source)
+        return sent(drawn, bundle.device)
+
+    @property
+    def fixed(self) -> Draws:
+        """Draws of a few noise levels that no step makes, and that are the same whenever they are asked for."""
+        return replace(self, source=generator(self.source.initial_seed(), "fixed"), count=FIXED_LEVELS)
 
 
 def masked_loss(m: Tensor, eps: Tensor, predicted: Tensor, by_area: bool) -> Tensor:

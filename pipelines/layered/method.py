@@ -28,11 +28,12 @@ from pipelines.diffusion.denoise import always, denoise
 from pipelines.diffusion.encode import Canvas
 from pipelines.diffusion.stages import Previews, Stages
 from pipelines.errors import BadRequest
-from pipelines.images import covering, from_network, mask_at, placed_subject, to_network
+from pipelines.images import covering, from_network, mask_at, placed_subject
 from pipelines.layered.embed import blended, optimised_embeddings
 from pipelines.layered.finetune import tuned_weights
 from pipelines.layered.guide import guided_candidates
 from pipelines.layered.losses import Layers
+from pipelines.layered.memory import check_fits, free_bytes
 from pipelines.layered.state import Fitted
 from pipelines.models.bundle import ModelBundle
 from pipelines.params import LayeredParams, Start, Tuned
@@ -43,6 +44,7 @@ from pipelines.seeds import generator, normal_like
 def run(bundle: ModelBundle, request: EditRequest, params: LayeredParams, progress: Progress = silent) -> EditResult:
     """The catalogue entry: a background reference where one is needed, then the three phases."""
     canvas, stages = Canvas.of(bundle, request), Stages(progress)
+    check_fits(bundle, canvas.frame.network, params, free_bytes(bundle.device))
     subject = _subject_layer(canvas)
     if request.fitted is not None:
         fitted = Fitted.from_bytes(request.fitted, bundle, subject.mask)
@@ -51,7 +53,7 @@ def run(bundle: ModelBundle, request: EditRequest, params: LayeredParams, progre
     e_opt = blended(fitted.e_a, fitted.e_b, object_share(request, params))
     e_object = fitted.e_a if request.subject.strip() else e_opt
     composite = _composite(canvas, subject, fitted.reference)
-    start = bundle.encode(to_network(composite)) if params.start is Start.COMPOSITE else None
+    start = canvas.latent_of(composite) if params.start is Start.COMPOSITE else None
     with fitted.applied(bundle):
         candidates = guided_candidates(canvas, stages, e_object, e_opt, start, params)
     return EditResult(
@@ -108,7 +110,6 @@ def _background_reference(canvas: Canvas, params: LayeredParams, stages: Stages)
 def _generated(canvas: Canvas, text: str, params: LayeredParams, stages: Stages) -> Picture:
     """What the untouched base model makes of `text`."""
     bundle = canvas.bundle
-    texts = bundle.embed_texts(["", text])
     timesteps = bundle.schedule.timesteps(params.steps)
     previews = Previews(bundle)
     with stages.stage("reference", len(timesteps)) as step:
@@ -116,8 +117,8 @@ def _generated(canvas: Canvas, text: str, params: LayeredParams, stages: Stages)
             bundle,
             normal_like(canvas.z_ref, generator(canvas.request.fitting_seed, "reference")),
             timesteps,
-            always(texts[1:]),
-            texts[:1],
+            always(canvas.prompts[text]),
+            canvas.prompts[""],
             params.guidance,
             after_step=lambda z_0: step(previews.of(z_0)),
         )
@@ -132,13 +133,11 @@ def _composite(canvas: Canvas, subject: _SubjectLayer, reference: Picture | None
 
 def _layers(canvas: Canvas, subject: _SubjectLayer, reference: Picture | None) -> Layers:
     """x_obj, M_obj, x_bg and M_bg of Eq. 4 and 5. M_bg leaves out the object's place, in whatever picture."""
-    bundle, request = canvas.bundle, canvas.request
-    kept_subject = request.subject_reference is None
-    m_obj = canvas.frame.latent_share(subject.mask).to(bundle.device)
+    m_obj = canvas.frame.latent_share(subject.mask).to(canvas.bundle.device)
     return Layers(
-        x_obj=canvas.z_ref if kept_subject else bundle.encode(to_network(subject.picture)),
+        x_obj=canvas.latent_of(subject.picture),
         m_obj=m_obj,
-        x_bg=canvas.z_ref if reference is None else bundle.encode(to_network(reference)),
+        x_bg=canvas.z_ref if reference is None else canvas.latent_of(reference),
         m_bg=1 - m_obj,
     )
 
@@ -149,8 +148,7 @@ def _fit(
     """Phases 1 and 2. A phase without steps is skipped and reports nothing."""
     bundle, request = canvas.bundle, canvas.request
     layers = _layers(canvas, subject, reference)
-    texts = bundle.embed_texts([request.subject.strip(), request.background.strip()])
-    e_a, e_b = texts[:1], texts[1:]
+    e_a, e_b = canvas.prompts[request.subject.strip()], canvas.prompts[request.background.strip()]
     if params.embed_steps:
         with stages.stage("embeddings", params.embed_steps) as step:
             source = generator(request.fitting_seed, "embeddings")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -21,6 +21,7 @@ from pipelines.diffusion.schedule import Schedule
 from pipelines.errors import NumericalError
 from pipelines.models.folders import ModelCard
 from pipelines.models.texts import Texts
+from pipelines.seeds import sent
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class ModelBundle:
 
     def fast_arithmetic(self) -> AbstractContextManager[object]:
         """Autocast to `autocast`, or nothing."""
-        return torch.autocast(self.device.type, self.autocast, enabled=self.autocast is not None)
+        return nullcontext() if self.autocast is None else torch.autocast(self.device.type, self.autocast)
 
     @torch.no_grad()
     def embed_texts(self, texts: Sequence[str]) -> Texts:
@@ -124,8 +125,8 @@ class ModelBundle:
         """What XL is told of the picture's making ``(B, 6)``: its height and width before it was scaled,
         where it was cut off at the top and left, and its size now (Podell et al. 2023, section 2.2); ours is whole."""
         height, width = z_t.shape[-2] * self.cell, z_t.shape[-1] * self.cell
-        told = torch.tensor([[height, width, 0, 0, height, width]], dtype=torch.float32, device=z_t.device)
-        return told.expand(len(z_t), -1)
+        told = torch.tensor([[height, width, 0, 0, height, width]], dtype=torch.float32)
+        return sent(told, z_t.device).expand(len(z_t), -1)
 
     def checksum(self) -> str:
         """Over every parameter and buffer of every part, by name: 64 hex digits.
