@@ -5,38 +5,61 @@ from __future__ import annotations
 import sys
 import tomllib
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_command
 
 from pipelines.errors import PipelineError
-from studio.cli.bench import bench
-from studio.cli.demo import demo_session
-from studio.cli.edit import edit
-from studio.cli.methods import methods
-from studio.cli.models import models
-from studio.cli.replay import replay
 from studio.cli.report import EXIT_REFUSED, say
-from studio.cli.segment import segment
-from studio.cli.serve import serve
-from studio.cli.sessions import export, import_session, sessions
-from studio.cli.speed import speed
-from studio.cli.split import split
-from studio.cli.swap import swap
 from studio.errors import UserError
+from studio.jobs.work import resolve
+
+COMMANDS = {
+    "serve": "studio.cli.serve:serve",
+    "edit": "studio.cli.edit:edit",
+    "segment": "studio.cli.segment:segment",
+    "split": "studio.cli.split:split",
+    "swap": "studio.cli.swap:swap",
+    "replay": "studio.cli.replay:replay",
+    "export": "studio.cli.sessions:export",
+    "models": "studio.cli.models:models",
+    "methods": "studio.cli.methods:methods",
+    "bench": "studio.cli.bench:bench",
+    "speed": "studio.cli.speed:speed",
+    "demo-session": "studio.cli.demo:demo_session",
+    "import": "studio.cli.sessions:import_session",
+    "sessions": "studio.cli.sessions:sessions",
+}
+"""Every command, or group of commands, named as text: one that runs need not wait for what the others import."""
+PLAIN: dict[str, Any] = {"add_completion": False, "pretty_exceptions_enable": False, "rich_markup_mode": None}
+
+
+class Commands(TyperGroup):
+    """The commands, each imported when it is asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002  the signatures are click's, which typer may bring along
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        found = resolve(COMMANDS[cmd_name])
+        if not isinstance(found, typer.Typer):
+            body, found = found, typer.Typer(**PLAIN)
+            found.command(cmd_name)(body)
+        command = get_command(found)
+        command.name = cmd_name
+        return command
+
 
 app = typer.Typer(
     name="palimpsest",
+    cls=Commands,
     help="Palimpsest, a layered image-editing studio. Without a command it opens the studio in the browser.",
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
+    **PLAIN,
 )
-for command in (serve, edit, segment, split, swap, replay, export, methods, bench, speed, demo_session):
-    app.command()(command)
-app.command("import")(import_session)
-app.add_typer(sessions)
-app.add_typer(models)
 
 
 def version() -> str:
@@ -60,7 +83,7 @@ def default(
 ) -> None:
     """Palimpsest, a layered image-editing studio. Without a command it opens the studio in the browser."""
     if context.invoked_subcommand is None:
-        serve()
+        resolve(COMMANDS["serve"])()
 
 
 def main() -> None:

@@ -14,9 +14,6 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -27,6 +24,8 @@ from studio.store.files import Files
 log = logging.getLogger(__name__)
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+"""Each file of its ``versions`` is named by its revision: ``0002_timeline.py``. So a database that is new enough, which
+is nearly every one, is opened without loading Alembic."""
 BACKUPS = "backups"
 """Folder of copies, beside the database."""
 WAL_IS_SAFE_FROM = (3, 51, 3)
@@ -48,9 +47,9 @@ def open_database(path: Path, migrations: Path = MIGRATIONS, files: Files | None
     are not as they should be, and `StorageError` when it cannot be reached, as when another program holds it. Before
     an upgrade a copy goes to `BACKUPS`.
     """
-    config = _config(migrations)
-    have, want = _version(path), ScriptDirectory.from_config(config).get_current_head()
-    if have is not None and have not in _known(config):
+    have, known = _version(path), revisions(migrations)
+    want = known[-1]
+    if have is not None and have not in known:
         raise NewerDatabase(
             f"the data folder was written by a newer studio (schema {have}; this one knows up to {want}). "
             "Nothing was changed. Use that version, or start this one with another folder (--data or PALIMPSEST_DATA)"
@@ -59,9 +58,9 @@ def open_database(path: Path, migrations: Path = MIGRATIONS, files: Files | None
         copy = copy_database(path, f"{have}-{time.strftime('%Y%m%d-%H%M%S')}", files or Files())
         log.info("the database was copied to %s before its upgrade", copy.name)
     engine = _engine(path)
-    with storing(), engine.connect() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+    if have != want:
+        with storing(), engine.connect() as connection:
+            _upgrade(connection, migrations)
     return engine
 
 
@@ -105,18 +104,22 @@ def is_whole(path: Path, migrations: Path = MIGRATIONS) -> bool:
             versions = connection.execute("SELECT version_num FROM alembic_version").fetchall()
     except sqlite3.Error:
         return False
-    return verdict == "ok" and [version in _known(_config(migrations)) for (version,) in versions] == [True]
+    return verdict == "ok" and [version in revisions(migrations) for (version,) in versions] == [True]
 
 
-def _config(migrations: Path) -> Config:
+def revisions(migrations: Path = MIGRATIONS) -> tuple[str, ...]:
+    """The versions of the schema that there are migrations for, the newest last."""
+    return tuple(sorted(path.stem.partition("_")[0] for path in (migrations / "versions").glob("[0-9]*.py")))
+
+
+def _upgrade(connection: Connection, migrations: Path) -> None:
+    from alembic import command  # a third of a second to import
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(migrations).replace("%", "%%"))
-    return config
-
-
-def _known(config: Config) -> frozenset[str]:
-    """The versions of the schema that this studio has migrations for."""
-    return frozenset(script.revision for script in ScriptDirectory.from_config(config).walk_revisions())
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
 
 
 def _engine(path: Path) -> Engine:

@@ -99,7 +99,7 @@ def test_a_misspelt_command_line_is_refused_the_usual_way(run: Run, arguments: l
 
 def test_without_a_command_the_studio_opens(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     opened = []
-    monkeypatch.setattr(shell, "serve", lambda: opened.append(True))
+    monkeypatch.setattr("studio.cli.serve.serve", lambda: opened.append(True))
     assert run().code == 0
     assert opened == [True]
 

@@ -6,9 +6,11 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
 
 from studio.errors import DamagedDatabase, NewerDatabase
-from studio.store.database import MIGRATIONS, journal_for, open_database
+from studio.store.database import MIGRATIONS, journal_for, open_database, revisions
 
 NEXT = '''
 """A later version."""
@@ -47,6 +49,14 @@ def database(tmp_path: Path) -> Path:
 def test_wal_reset_bug_chooses_the_journal() -> None:
     assert journal_for((3, 40, 1)) == ("DELETE", "EXTRA") == journal_for((3, 51, 2))
     assert journal_for((3, 51, 3)) == ("WAL", "FULL")
+
+
+def test_the_names_of_migrations_say_what_alembic_makes_of_them(tmp_path: Path) -> None:
+    for folder in (MIGRATIONS, later(tmp_path)):
+        config = Config()
+        config.set_main_option("script_location", str(folder))
+        walked = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
+        assert list(revisions(folder)) == walked[::-1]
 
 
 def test_the_chosen_journal_is_in_force(database: Path) -> None:
