@@ -33,6 +33,11 @@ def default_model_folders(environment: Mapping[str, str] = os.environ) -> tuple[
     return (ASSETS / "models", *extra)
 
 
+def default_hosts(environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
+    """The names in ``PALIMPSEST_HOSTS``, separated by commas."""
+    return tuple(name.strip() for name in environment.get("PALIMPSEST_HOSTS", "").split(",") if name.strip())
+
+
 class Gallery(StrEnum):
     """Whose sessions a page lists. A session's id is all that is needed to open it, so a list is a bunch of keys."""
 
@@ -75,10 +80,15 @@ class Settings:
     device: str = "auto"
     host: str = "127.0.0.1"
     port: int = 7860
+    allowed_hosts: tuple[str, ...] = field(default_factory=default_hosts)
+    """Names under which a proxy on this machine offers the studio; else one on the loopback address answers only those
+    who ask for that address."""
     upload_limit: int = 64
     """Largest uploaded file, in MB."""
     queue_limit: int = 32
     """Jobs that may wait for the device, all sessions together."""
+    trash_days: int = 30
+    """Days that a session stays in the trash of a served studio; 0 keeps it for ever."""
     gallery: Gallery = field(default_factory=default_gallery)
     warm_up: bool = True
     """Load the default model in the background after start, so that the first click and run are quick."""

@@ -150,11 +150,12 @@ function draw() {
   const list = answer ? answer.sessions : [];
   tiles.replaceChildren(...list.map(tile));
   more.hidden = !answer || !answer.more;
-  told.textContent = !answer ? "" : answer.search ? `${list.length}${answer.more ? " or more" : ""} found` : "";
+  const days = bin && list.length ? p.state.about.trash_days : 0;
+  told.textContent = !answer ? "" : answer.search ? `${list.length}${answer.more ? " or more" : ""} found` : days ? `kept for ${days} day${days === 1 ? "" : "s"}, then gone for good` : "";
   empty.hidden = !answer || list.length > 0;
   if (!empty.hidden) {
     const words = answer.search ? ["Nothing found", `No ${bin ? "session in the trash" : "session"} has all of these words in its name or its turns.`]
-      : bin ? ["The trash is empty", "Sessions that you move here can be brought back at any time."]
+      : bin ? ["The trash is empty", p.state.about.trash_days ? `Sessions that you move here can be brought back for ${p.state.about.trash_days} day${p.state.about.trash_days === 1 ? "" : "s"}.` : "Sessions that you move here can be brought back at any time."]
         : ["No sessions yet", p.state.about.lists_all ? "Open a picture, and it is kept here." : "Pictures that you open in this browser are kept here. Nobody else sees them."];
     empty.replaceChildren(h("b", { text: words[0] }), h("span", { text: words[1] }));
   }

@@ -14,22 +14,33 @@ import typer
 from studio.app import build_studio
 from studio.cli.options import DEFAULTS, Data, Device, LanguageModel, Model, Models, SegmenterName, settings_from
 from studio.cli.report import say
+from studio.session.upkeep import Upkeep
 from studio.settings import LOG_FORMAT, Gallery, is_loopback
 
 
 def serve(
     port: Annotated[int, typer.Option(help="0 takes a free one.", min=0, max=65_535)] = DEFAULTS.port,
     host: Annotated[str, typer.Option(help="The address to listen at; others can reach only 0.0.0.0.")] = DEFAULTS.host,
+    allow_host: Annotated[
+        list[str],
+        typer.Option(help="A name under which a proxy on this machine offers the studio; may be repeated."),
+    ] = [],  # noqa: B006  typer copies it, here and below
     data: Data = DEFAULTS.data,
     model: Model = DEFAULTS.model,
     segmenter: SegmenterName = DEFAULTS.segmenter,
     language_model: LanguageModel = DEFAULTS.language_model,
-    models: Models = [],  # noqa: B006  typer copies it
+    models: Models = [],  # noqa: B006
     device: Device = DEFAULTS.device,
     gallery: Annotated[
         Gallery,
         typer.Option(help="Whose sessions the page lists: all, or only those opened in the same browser (own)."),
     ] = DEFAULTS.gallery,
+    trash_days: Annotated[
+        int, typer.Option(help="Days that sessions stay in the trash; 0 keeps them for ever.", min=0, max=36_500)
+    ] = DEFAULTS.trash_days,
+    upload_limit: Annotated[
+        int, typer.Option(help="The largest file that the page takes, in MB.", min=1, max=4_096)
+    ] = DEFAULTS.upload_limit,
     browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
     warm_up: Annotated[bool, typer.Option(help="Load the model before it is asked for.")] = DEFAULTS.warm_up,
     device_process: Annotated[
@@ -42,8 +53,19 @@ def serve(
     logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, stream=sys.stderr)
     logging.getLogger("httpx").setLevel(logging.WARNING)
     own = settings_from(models, device, model, segmenter)
-    own = replace(own, language_model=language_model, warm_up=warm_up, device_process=device_process)
-    settings = replace(own, host=host, port=port, data=data, gallery=gallery)
+    settings = replace(
+        own,
+        host=host,
+        port=port,
+        allowed_hosts=(*own.allowed_hosts, *allow_host),
+        data=data,
+        language_model=language_model,
+        gallery=gallery,
+        trash_days=trash_days,
+        upload_limit=upload_limit,
+        warm_up=warm_up,
+        device_process=device_process,
+    )
     if not is_loopback(host):
         seen = "and see all its sessions" if settings.lists_all else "though not list the sessions of others"
         say(f"Anyone who can reach {host} can now use this studio, {seen}: there is no password.")
@@ -54,11 +76,13 @@ def serve(
         studio.close()
         raise typer.BadParameter(f"the port {port} at {host} is taken; name another one, like --port 7861") from None
     say(f"Palimpsest is open at {page.url}  (Ctrl-C stops it; sessions are kept in {data})")
+    upkeep = Upkeep(studio.store, studio.sessions, settings.trash_days)
     if browser and has_desktop():
         webbrowser.open(page.url)
     try:
         page.page.block_thread()
     finally:
+        upkeep.close()
         page.close()
         studio.close()
 

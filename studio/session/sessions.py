@@ -155,6 +155,13 @@ class Sessions:
             self._trashed.remove(sid)
         return self.get(sid)
 
+    def purge(self, before: float) -> int:
+        """Forget the sessions that went into the trash before that time, for good; gives their number."""
+        with self._lock:
+            gone = self._services.store.purge(before)
+            self._trashed -= gone
+        return len(gone)
+
     def _create(self, data: bytes, name: str, draft: Draft) -> Session:
         decoded = codec.decode(data)
         extent = Extent.of(decoded.picture)

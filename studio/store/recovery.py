@@ -1,4 +1,4 @@
-"""Copies of the database, one a day, and what happens when the database cannot be read or is gone.
+"""Copies of the database, one a day and more where much is changed, and what happens when it cannot be read or is gone.
 
 It is put aside into a folder of its own, side files first (a journal that stayed behind would be played into the next
 database), and the newest copy that is whole takes its place. A mark lies in that folder until all is done: where a
@@ -29,6 +29,8 @@ ASIDE = "recovered"
 MARK = "unfinished"
 KEPT_DAILY = 7
 """Copies."""
+KEPT_BETWEEN = 3
+"""Copies that were made between two daily ones."""
 STAMPED = f"*-{'[0-9]' * 8}-{'[0-9]' * 6}.db"
 """Names of copies: they end with the local time."""
 CHUNK = 1 << 20
@@ -112,13 +114,23 @@ def back_up_daily(folder: Path, files: Files, now: float | None = None) -> Path 
     made = sorted((folder / BACKUPS).glob(f"*-daily{STAMPED[1:]}"))
     if any(path.stem[-15:-7] == stamp[:8] for path in made):
         return None
+    return _copied(folder, "daily", stamp, KEPT_DAILY, files)
+
+
+def back_up_between(folder: Path, files: Files, now: float | None = None) -> Path | None:
+    """Copy the database now, and keep the newest `KEPT_BETWEEN` of such copies beside the daily ones."""
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(time.time() if now is None else now))
+    return _copied(folder, "between", stamp, KEPT_BETWEEN, files)
+
+
+def _copied(folder: Path, kind: str, stamp: str, kept: int, files: Files) -> Path | None:
     try:
-        copy = copy_database(folder / DATABASE, f"daily-{stamp}", files)
+        copy = copy_database(folder / DATABASE, f"{kind}-{stamp}", files)
         with storing():
-            for old in [*made, copy][:-KEPT_DAILY]:
+            for old in sorted((folder / BACKUPS).glob(f"*-{kind}{STAMPED[1:]}"))[:-kept]:
                 files.unlink(old)
     except UserError as problem:
-        log.warning("today's copy of the database was not made: %s", problem)
+        log.warning("a copy of the database was not made: %s", problem)
         return None
     return copy
 

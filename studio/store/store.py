@@ -31,7 +31,7 @@ from studio.store.blobs import Blobs
 from studio.store.faults import storing
 from studio.store.files import Files
 from studio.store.lock import FolderLock
-from studio.store.recovery import back_up_daily, open_or_recover, was_recovered
+from studio.store.recovery import back_up_between, back_up_daily, open_or_recover, was_recovered
 from studio.store.tables import BranchRow, GalleryRow, JobRow, MemoRow, SessionRow, StagedRow, TurnRow
 
 log = logging.getLogger(__name__)
@@ -40,6 +40,8 @@ DAY = 24 * 3600.0
 """Seconds."""
 REMEMBERED = 30 * DAY
 """Seconds that the answer of a computation is kept without being asked for."""
+CHANGES_A_COPY = 500
+"""Changes to sessions after which the database is copied again, though it was today."""
 MOST_RECOVERED = 50
 """Pictures that become sessions when the database was lost."""
 LONGEST_SEARCH = 200
@@ -110,6 +112,8 @@ class Store:
         """Raises a `DataFolderError` or `StorageError` if the folder cannot be used; nothing of it is lost then."""
         files = files or Files()
         self.folder = folder
+        self._files = files
+        self._changes = 0  # since the last copy
         self.notice: str | None = None
         """What the person must be told about this start: the database was lost, and what was done."""
         with storing():
@@ -126,6 +130,16 @@ class Store:
                 log.error("%s", self.notice)
             back_up_daily(folder, files)
             undo.pop_all()
+
+    def back_up(self, now: float | None = None) -> Path | None:
+        """Copy the database if that was not done today, or much was changed since; gives the copy. May be called while
+        others read and write."""
+        copy = back_up_daily(self.folder, self._files, now)
+        if copy is None and self._changes >= CHANGES_A_COPY:
+            copy = back_up_between(self.folder, self._files, now)
+        if copy is not None:
+            self._changes = 0
+        return copy
 
     def close(self) -> None:
         self.engine.dispose()
@@ -170,11 +184,22 @@ class Store:
                 if new.staged:
                     rows = [_staged_row(new.sid, i, staged) for i, staged in enumerate(new.staged)]
                     transaction.execute(insert(StagedRow), rows)
+        self._changes += 1
 
     def trash(self, sid: str, at: float | None) -> None:
         """Put the session `sid` into the trash at that time, or with ``None`` take it out."""
         with storing(), Transaction(self.engine) as transaction, transaction.begin():
             transaction.execute(update(SessionRow).where(SessionRow.sid == sid).values(trashed_at=at))
+
+    def purge(self, before: float) -> frozenset[str]:
+        """Forget the sessions that went into the trash before that time; gives their ids. Files that no other row
+        names are removed by the next start's `sweep`: while the studio runs, one may be on its way into a row."""
+        old = select(SessionRow.sid).where(SessionRow.trashed_at < before)
+        with storing(), Transaction(self.engine) as transaction, transaction.begin():
+            sids = frozenset(transaction.scalars(old))
+            transaction.execute(delete(JobRow).where(JobRow.sid.in_(sids)))
+            transaction.execute(delete(SessionRow).where(SessionRow.sid.in_(sids)))  # all else of it goes with it
+        return sids
 
     def save_job(self, note: JobNote) -> None:
         row = dict(vars(note))

@@ -7,9 +7,9 @@ from typing import Any
 
 import gradio as gr
 
-from studio.api import exports, pictures
+from studio.api import exports, hosts, pictures
 from studio.app import Studio
-from studio.settings import Settings
+from studio.settings import Settings, is_loopback
 from studio.ui import assets, canvas, gallery, text, timeline, topbar, turn_panel, wire
 from studio.ui.handlers import Fields, Handlers
 from studio.ui.panel import EVENT, Shared
@@ -76,6 +76,7 @@ def open_page(studio: Studio, settings: Settings) -> OpenPage:
     routes go in front of Gradio's, which ends in one that takes every path.
     """
     page = build_page(studio)
+    guard = [hosts.guard(settings.allowed_hosts)] if is_loopback(settings.host) else []
     app, url, _ = page.launch(
         prevent_thread_lock=True,
         server_name=settings.host,
@@ -85,6 +86,7 @@ def open_page(studio: Studio, settings: Settings) -> OpenPage:
         share=False,
         inline=False,
         inbrowser=False,
+        app_kwargs={"middleware": guard},
         ssr_mode=False,
         run_history=False,
         footer_links=[],

@@ -98,6 +98,7 @@ class Handlers:
             "methods": methods,
             "upload_limit": settings.upload_limit,
             "lists_all": settings.lists_all,
+            "trash_days": settings.trash_days,
         }
 
     def engine_line(self, model: str) -> str:

@@ -22,7 +22,7 @@ from studio.history.turn import Turn
 from studio.store import database
 from studio.store.database import is_whole, open_database
 from studio.store.files import Files
-from studio.store.recovery import DATABASE, KEPT_DAILY, back_up_daily
+from studio.store.recovery import DATABASE, KEPT_BETWEEN, KEPT_DAILY, back_up_daily
 from studio.store.store import MOST_RECOVERED, Record, Store
 
 DAY = 24 * 3600.0
@@ -216,3 +216,28 @@ def test_h12_a_copy_a_day_while_somebody_writes_the_last_seven_kept(
         assert back_up_daily(folder, faulty(1), start + 10 * DAY) is None
     assert "was not made" in caplog.text and sorted(path.name for path in (folder / "backups").iterdir()) == kept
     store.close()
+
+
+def test_a_running_studio_copies_again_after_many_changes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("studio.store.store.CHANGES_A_COPY", 5)
+    store = Store(folder)
+    record = store.load("new")
+    assert record is not None and store.back_up() is None, "today's copy was made at the start"
+    backups, start = folder / "backups", time.time()
+    for day in range(1, KEPT_BETWEEN + 3):
+        for change in range(4):
+            record, old = replace(record, rev=1000 * day + change), record
+            store.save(record, old)
+        assert store.back_up(start + day) is None
+        record, old = replace(record, rev=1000 * day + 999), record
+        store.save(record, old)
+        copy = store.back_up(start + day)
+        assert copy is not None and is_whole(copy) and "between" in copy.name
+    kinds = [path.name.split("-")[1] for path in backups.iterdir()]
+    assert kinds.count("between") == KEPT_BETWEEN and kinds.count("daily") == 1
+    store.close()
+    (folder / DATABASE).write_bytes(b"damaged" * 1000)
+    again = Store(folder)
+    found = again.load("new")
+    assert found is not None and found.rev == record.rev, "the newest copy of either kind takes its place"
+    again.close()

@@ -11,8 +11,9 @@ import httpx
 import pytest
 
 from pipelines.pictures import decode
-from studio.app import Studio
+from studio.app import Studio, build_studio
 from studio.errors import UserError
+from studio.settings import Settings, default_hosts
 from studio.ui import uploads
 from studio.ui.app import build_page, open_page
 
@@ -24,6 +25,18 @@ def client(studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
     with httpx.Client(base_url=page.url) as client:
         yield client
     page.close()
+
+
+@pytest.fixture(scope="module")
+def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """A studio that a proxy offers as studio.example."""
+    settings = Settings(data=tmp_path_factory.mktemp("data"), port=0, allowed_hosts=("Studio.example",), warm_up=False)
+    studio = build_studio(settings)
+    page = open_page(studio, settings)
+    with httpx.Client(base_url=page.url) as client:
+        yield client
+    page.close()
+    studio.close()
 
 
 def test_pictures_are_images_and_nothing_else(client: httpx.Client, studio: Studio, upload: bytes) -> None:
@@ -80,3 +93,34 @@ def test_the_page_names_no_other_host(client: httpx.Client) -> None:
     config = client.get("/config").json()
     for key in ("css", "head", "stylesheets"):
         assert "https://" not in json.dumps(config.get(key) or ""), key
+
+
+@pytest.mark.parametrize(
+    ("named", "status"),
+    [
+        ("localhost", 200),
+        ("LocalHost:9", 200),
+        ("127.0.0.1:7860", 200),
+        ("[::1]:7860", 200),
+        ("studio.example", 200),
+        ("evil.example", 403),
+        ("evil.example:7860", 403),
+        ("127.0.0.1.evil.example", 403),
+        ("evil.example@localhost.evil.example", 403),
+        ("192.168.0.7", 403),
+        ("[::1", 403),
+        ("", 403),
+    ],
+)
+def test_a_request_that_names_another_host_is_refused(proxied: httpx.Client, named: str, status: int) -> None:
+    for address in ("/", "/config", "/studio/health"):
+        answer = proxied.get(address, headers={"host": named})
+        assert answer.status_code == status, address
+        assert status == 200 or ("--allow-host" in answer.text and answer.headers["content-type"][:10] == "text/plain")
+    posted = proxied.post("/gradio_api/queue/join", headers={"host": named}, json={})
+    assert (posted.status_code == 403) == (status == 403)
+
+
+def test_names_may_also_come_from_the_environment() -> None:
+    assert default_hosts({"PALIMPSEST_HOSTS": " a.example, b.example ,"}) == ("a.example", "b.example")
+    assert default_hosts({}) == ()
