@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from pipelines.contract import Scope
+from pipelines.contract import Quality, Scope
 from pipelines.evaluation.benchmark import Row, mask_path, picture_path
 from pipelines.evaluation.cases import Case
 from pipelines.toybox.render import render
@@ -27,9 +27,10 @@ EVERY = "all"
 
 @dataclass(frozen=True)
 class Summary:
-    """What one method reached on the cases of one scope (or `EVERY`). Shares are 0 to 1 of all its cases."""
+    """What one method reached at one quality on the cases of one scope (or `EVERY`). Shares are 0 to 1 of all cases."""
 
     method: str
+    quality: str
     scope: str
     cases: int
     asked_right: float
@@ -43,22 +44,51 @@ class Summary:
 
 
 def summarise(rows: Sequence[Row]) -> list[Summary]:
-    """One summary for each method and scope, and one over all scopes; methods in the order in which they occur."""
+    """One summary for each method, quality and scope, and one over all scopes; in the order in which they occur."""
     out = []
-    for method in dict.fromkeys(row.method for row in rows):
-        mine = [row for row in rows if row.method == method]
+    for method, quality in dict.fromkeys((row.method, row.quality) for row in rows):
+        mine = [row for row in rows if (row.method, row.quality) == (method, quality)]
         for scope in (EVERY, *Scope):
             some = [row for row in mine if scope in (EVERY, row.scope)]
             if some:
-                out.append(_summary(method, str(scope), some))
+                out.append(_summary(method, quality, str(scope), some))
     return out
 
 
-def _summary(method: str, scope: str, rows: list[Row]) -> Summary:
+@dataclass(frozen=True)
+class Loss:
+    """What a faster quality costs."""
+
+    method: str
+    quality: str
+    points: float
+    """Percentage points of cases with both parts right, below exact; negative where the faster one does better."""
+    times_faster: float
+
+
+def losses(rows: Sequence[Row]) -> list[Loss]:
+    """Every quality against exact, over the cases that both were tried on."""
+    out = []
+    for method, quality in dict.fromkeys((row.method, row.quality) for row in rows if row.quality != Quality.EXACT):
+        exact = {row.case: row for row in rows if (row.method, row.quality) == (method, Quality.EXACT)}
+        pairs = [
+            (row, exact[row.case])
+            for row in rows
+            if (row.method, row.quality) == (method, quality) and row.case in exact
+        ]
+        if pairs:
+            fewer = sum(best.both_right - row.both_right for row, best in pairs) / len(pairs)
+            faster = sum(best.seconds for _, best in pairs) / max(sum(row.seconds for row, _ in pairs), 1e-9)
+            out.append(Loss(method, quality, round(100 * fewer, 2), round(faster, 2)))
+    return out
+
+
+def _summary(method: str, quality: str, scope: str, rows: list[Row]) -> Summary:
     psnrs = [row.kept_psnr for row in rows if row.kept_psnr is not None]
     times = [row.seconds for row in rows if not row.error]
     return Summary(
         method=method,
+        quality=quality,
         scope=scope,
         cases=len(rows),
         asked_right=statistics.mean(row.asked_right for row in rows),
@@ -71,21 +101,22 @@ def _summary(method: str, scope: str, rows: list[Row]) -> Summary:
 
 
 def as_json(rows: Sequence[Row]) -> dict[str, Any]:
-    """The summaries and the rows, ready for `json.dumps`."""
+    """The summaries, what the faster qualities lose, and the rows, ready for `json.dumps`."""
     return {
         "summary": [asdict(summary) for summary in summarise(rows)],
+        "below_exact": [asdict(loss) for loss in losses(rows)],
         "rows": [asdict(row) for row in rows],
     }
 
 
 def as_table(summaries: Sequence[Summary]) -> str:
     """The summaries in aligned columns of text."""
-    head = ("method", "scope", "cases", "asked", "kept", "both", "kept PSNR", "seconds", "errors")
+    head = ("method", "quality", "scope", "cases", "asked", "kept", "both", "kept PSNR", "seconds", "errors")
     lines = [head, *(_cells(summary) for summary in summaries)]
     widths = [max(len(line[k]) for line in lines) for k in range(len(head))]
     return "\n".join(
         "  ".join(
-            cell.ljust(w) if k < 2 else cell.rjust(w) for k, (cell, w) in enumerate(zip(line, widths, strict=True))
+            cell.ljust(w) if k < 3 else cell.rjust(w) for k, (cell, w) in enumerate(zip(line, widths, strict=True))
         )
         for line in lines
     )
@@ -94,7 +125,7 @@ def as_table(summaries: Sequence[Summary]) -> str:
 def _cells(s: Summary) -> tuple[str, ...]:
     shares = (f"{share:.1%}" for share in (s.asked_right, s.kept_right, s.both_right))
     kept = "-" if s.kept_psnr is None else f"{s.kept_psnr:.1f} dB"
-    return (s.method, s.scope, str(s.cases), *shares, kept, f"{s.seconds:.1f}", str(s.errors))
+    return (s.method, s.quality, s.scope, str(s.cases), *shares, kept, f"{s.seconds:.1f}", str(s.errors))
 
 
 def write_sheet(folder: Path, rows: Sequence[Row], cases: Sequence[Case], path: Path) -> None:

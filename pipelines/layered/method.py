@@ -18,7 +18,7 @@ alpha       `LayeredParams.subject_weight`
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -44,7 +44,8 @@ from pipelines.seeds import generator, normal_like
 def run(bundle: ModelBundle, request: EditRequest, params: LayeredParams, progress: Progress = silent) -> EditResult:
     """The catalogue entry: a background reference where one is needed, then the three phases."""
     canvas, stages = Canvas.of(bundle, request), Stages(progress)
-    check_fits(bundle, canvas.frame.network, params, free_bytes(bundle.device))
+    work = params if request.fitted is None else replace(params, embed_steps=0, tuned=Tuned.NONE)
+    check_fits(bundle, canvas.frame.network, work, free_bytes(bundle.device))
     subject = _subject_layer(canvas)
     if request.fitted is not None:
         fitted = Fitted.from_bytes(request.fitted, bundle, subject.mask)

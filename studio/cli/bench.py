@@ -12,7 +12,7 @@ from pipelines.contract import Quality
 from pipelines.evaluation.benchmark import Editor, Row, run_benchmark
 from pipelines.evaluation.cases import held_out_cases
 from pipelines.evaluation.report import as_json as rows_as_json
-from pipelines.evaluation.report import as_table, summarise, write_sheet
+from pipelines.evaluation.report import as_table, losses, summarise, write_sheet
 from studio.cli import options
 from studio.cli.report import answer, say
 from studio.jobs.work import lazy_engine
@@ -23,7 +23,9 @@ SHEET = "sheet.png"
 def bench(
     cases: Annotated[int, typer.Option(help="How many edits; a third each for subject, background, both.", min=1)] = 60,
     methods: Annotated[str, typer.Option(help="Names from `methods`, separated by commas.")] = ",".join(CATALOG),
-    quality: Annotated[Quality, typer.Option(help="How much work each edit is given.")] = Quality.STANDARD,
+    quality: Annotated[
+        str, typer.Option(help="How much work each edit is given; several, separated by commas, are compared.")
+    ] = Quality.STANDARD,
     seed: Annotated[int, typer.Option(help="The seed of every edit.")] = 7,
     true_masks: Annotated[bool, typer.Option("--true-masks", help="Use the scene's own masks, not a click.")] = False,
     out: Annotated[
@@ -39,18 +41,32 @@ def bench(
     Counts how often each does what was asked and keeps the rest.
     """
     names = [method(name.strip()).name for name in methods.split(",")]
+    qualities = [options.quality_named(name.strip()) for name in quality.split(",")]
     own = options.settings_from(models, device, model)
     edits = held_out_cases(cases)
-    total, done = len(edits) * len(names), 0
+    total, done = len(edits) * len(names) * len(qualities), 0
 
     def tell(row: Row) -> None:
         nonlocal done
         done += 1
         found = "right" if row.both_right else row.error or "; ".join(row.wrong)
-        say(f"{done} of {total}  {row.case} {row.method}: {found} ({row.seconds:.1f} s)")
+        say(f"{done} of {total}  {row.case} {row.method} {row.quality}: {found} ({row.seconds:.1f} s)")
 
     engine = cast(Editor, lazy_engine(own).get())
-    rows = run_benchmark(engine, own.model, names, quality, edits, out, tell, seed=seed, true_masks=true_masks)
+    rows = [
+        row
+        for level in qualities
+        for row in run_benchmark(engine, own.model, names, level, edits, out, tell, seed=seed, true_masks=true_masks)
+    ]
     write_sheet(out, rows, edits, out / SHEET)
     say(f"pictures: {out / SHEET}")
-    answer(as_json, rows_as_json(rows), lambda: as_table(summarise(rows)).splitlines())
+    answer(as_json, rows_as_json(rows), lambda: [*as_table(summarise(rows)).splitlines(), *in_words(rows)])
+
+
+def in_words(rows: list[Row]) -> list[str]:
+    """What the faster qualities lose against exact, where that was run as well."""
+    return [
+        f"{loss.method} {loss.quality}: {loss.points:+.1f} points of both right below exact, "
+        f"{loss.times_faster:.1f} times as fast"
+        for loss in losses(rows)
+    ]

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pipelines.contract import Box, Extent, LoraUse, Mask, Picture
+from pipelines.contract import Box, Extent, LoraUse, Mask, Picture, Quality
 from pipelines.errors import BadParameter, BadRequest
 from pipelines.masks.prompts import Click, MaskPrompts
 from pipelines.models.lora_files import lora_use
@@ -194,6 +194,13 @@ def numbers(text: str, count: int, option: str, example: str) -> list[float]:
     if len(values) != count or not all(math.isfinite(value) for value in values):
         raise BadRequest(f"{option} needs {count} numbers like {example}; got {text!r}")
     return values
+
+
+def quality_named(name: str) -> Quality:
+    """The quality of that name; raises `BadParameter` with the names there are."""
+    if name not in list(Quality):
+        raise BadParameter(f"there is no quality called {name!r}; choose from {', '.join(Quality)}")
+    return Quality(name)
 
 
 def changes_from(assignments: list[str]) -> dict[str, Any]:

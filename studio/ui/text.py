@@ -46,6 +46,7 @@ LABELS = {
     "background_loss": "Background loss",
     "normalize_by_area": "Average by area",
     "timesteps_per_step": "Noise levels a step",
+    "early_stop": "Stop early",
     "steps": "Sampling steps",
     "guidance": "Guidance scale",
     "alternate": "Alternate texts",

@@ -1,7 +1,7 @@
 """The benchmark on an editor whose score is known: it paints the truth, or does nothing, and is read without error."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from pipelines.contract import Candidate, EditRequest, EditResult, OutsideChange
 from pipelines.errors import BadRequest
 from pipelines.evaluation.benchmark import ROWS, Row, picture_path, read_rows, run_benchmark
 from pipelines.evaluation.cases import Case, held_out_cases, values_of
-from pipelines.evaluation.report import EVERY, as_json, as_table, summarise, write_sheet
+from pipelines.evaluation.report import EVERY, as_json, as_table, losses, summarise, write_sheet
 from pipelines.masks.prompts import MaskPrompts
 from pipelines.masks.segmenter import MaskAnswer
 from pipelines.params import Params
@@ -94,6 +94,18 @@ def test_true_masks_ask_no_segmenter_and_are_rows_of_their_own(tmp_path: Path) -
     rows = _run(tmp_path, editor, "layered", true_masks=True)
     assert {row.mask_overlap for row in rows} == {1.0}
     assert len(editor.edits) == 2 * len(CASES)
+
+
+def test_faster_qualities_are_set_against_exact_on_the_same_cases(tmp_path: Path) -> None:
+    rows = _run(tmp_path, KnownEditor(CASES), "layered", "inpaint")
+    exact = [replace(row, quality="exact", both_right=True, seconds=2.0) for row in rows[:4]]
+    timed = [replace(row, seconds=0.5) for row in rows]
+    found = {loss.method: loss for loss in losses([*timed, *exact])}
+    tried = [row for row in rows if row.case in {other.case for other in exact} and row.method == "inpaint"]
+    assert (found["layered"].points, found["layered"].times_faster) == (0, 4)
+    assert found["inpaint"].points == pytest.approx(100 * sum(not row.both_right for row in tried) / len(tried))
+    assert losses(rows) == [], "nothing to compare with"
+    assert len(as_table(summarise([*rows, *exact])).splitlines()) > len(as_table(summarise(rows)).splitlines())
 
 
 def test_a_refused_edit_is_a_wrong_row_with_its_message(tmp_path: Path) -> None:

@@ -1,0 +1,63 @@
+"""The speed command from end to end on a toy model, and its counted figures."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from pipelines.evaluation import speed
+from pipelines.params import LayeredParams, Tuned
+
+
+def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict:
+    speed.main([*arguments, "--json"])
+    return json.loads(capsys.readouterr().out)
+
+
+def test_a_dry_run_counts_what_an_edit_costs(capsys: pytest.CaptureFixture[str]) -> None:
+    about = told(capsys, "--model", "random-tiny", "--dry-run")
+    stages = {row["stage"]: row for row in about["counted"]["stages"]}
+    steps = {stage: row["steps"] for stage, row in stages.items()}
+    assert steps == {"encode": 1, "reference": 50, "embeddings": 500, "fine-tune": 250, "guidance": 50, "decode": 1}
+    assert about["counted"]["tflop"] == pytest.approx(sum(row["tflop"] for row in stages.values()), rel=1e-3)
+    assert stages["fine-tune"]["tflop_per_step"] > stages["embeddings"]["tflop_per_step"]
+    assert about["counted"]["memory_with_bfloat16_gb"]["total"] > 0
+    assert "measured" not in about and "device" not in about
+
+
+def test_a_real_run_measures_every_stage_and_the_peer(capsys: pytest.CaptureFixture[str]) -> None:
+    options = ("--model", "random-tiny", "--device", "cpu", "--steps-scale", "0.01", "--repeats", "1")
+    about = told(capsys, *options, "--peer-steps", "1")
+    measured, stages = about["measured"], ["reference", "embeddings", "fine-tune", "guidance"]
+    assert [row["stage"] for row in measured["stages"]] == stages
+    assert all(row["seconds"] > 0 and row["tflops"] > 0 for row in measured["stages"])
+    assert measured["edit_seconds"] >= sum(row["seconds"] for row in measured["stages"]) * 0.99
+    assert measured["peak_memory_mb"] > 0 and measured["launches_per_step"] is None
+    assert [pace["arithmetic"] for pace in about["peer"]["paces"]] == ["float32", "bfloat16"]
+    assert all(pace["times_ours"] > 0 for pace in about["peer"]["paces"])
+    assert "random-tiny" in speed.lines(about)[0] and len(speed.lines(about)) > len(stages)
+
+
+def test_a_preset_is_run_in_the_share_that_was_asked_for() -> None:
+    asked, _ = speed.parsed(["--preset", "draft", "--steps-scale", "0.5"])
+    params = speed.settings_of(asked)
+    assert (params.embed_steps, params.tune_steps, params.steps, params.tuned) == (3, 0, 8, Tuned.NONE)
+    assert "fine-tune" not in speed.steps_by_stage(params)
+    assert speed.settings_of(speed.parsed([])[0]) == LayeredParams()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--size", "500"], "a multiple of 64"),
+        (["--steps-scale", "0"], "above 0"),
+        (["--model", "huge"], "neither a model folder nor one of random-sd15"),
+    ],
+)
+def test_what_cannot_be_measured_is_said(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        speed.main([*arguments, "--dry-run"])
+    assert message in capsys.readouterr().err + str(stopped.value)
