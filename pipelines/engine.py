@@ -10,6 +10,7 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,14 +24,16 @@ from pipelines.evaluation.consistency import Comparison, Edited, Parts, compare,
 from pipelines.evaluation.drift import Drift, drift
 from pipelines.faults import in_words
 from pipelines.images import edited_region
+from pipelines.masks.load import load_segmenter
+from pipelines.masks.phrases import Match, PhraseFinder, answer_phrase
 from pipelines.masks.prompts import MaskPrompts
 from pipelines.masks.refine import compose
-from pipelines.masks.sam import SamSegmenter, load_sam
-from pipelines.masks.segmenter import Embedding, MaskAnswer
+from pipelines.masks.segmenter import Embedding, MaskAnswer, Segmenter
+from pipelines.masks.snap import snapped
 from pipelines.models.adapters import attached
 from pipelines.models.bundle import ModelBundle
 from pipelines.models.cache import Cache
-from pipelines.models.folders import CLIP, SEGMENTER, find_model, find_models
+from pipelines.models.folders import CLIP, SEGMENTER, ModelCard, find_model, find_models, phrase_finder
 from pipelines.models.loader import device_named, load_bundle
 from pipelines.models.lora_files import lora_path
 from pipelines.params import Params
@@ -43,6 +46,7 @@ ASSETS = Path(__file__).resolve().parents[1] / "assets"
 BUNDLES = 2
 """Text-to-image models kept in memory."""
 SEGMENTERS = 2
+FINDERS = 1
 CLIPS = 1
 FOR_AN_EDIT = "Ask for a lower quality or fewer candidates, or use a smaller picture"
 FOR_A_MASK = "Use a smaller picture, or paint the mask with the brush, which needs none"
@@ -63,8 +67,10 @@ class Engine:
         self._bundles: Cache[str, ModelBundle] = Cache(BUNDLES)
         self._last_title = ""
         self._editing = threading.Lock()
-        self._segmenters: Cache[str, SamSegmenter] = Cache(SEGMENTERS)
+        self._segmenters: Cache[str, Segmenter] = Cache(SEGMENTERS)
         self._embeddings: Cache[tuple[str, str], Embedding] = Cache(EMBEDDINGS)
+        self._finders: Cache[str, PhraseFinder] = Cache(FINDERS)
+        self._found: Cache[tuple[str, str, str], tuple[Match, ...]] = Cache(EMBEDDINGS)
         self._pointing = threading.Lock()
         self._clips: Cache[str, ClipEmbed] = Cache(CLIPS)
         self._measuring = threading.Lock()
@@ -134,7 +140,8 @@ class Engine:
         """The mask that `prompts` ask for; the picture is embedded on the first click and remembered.
 
         Takes its own lock, so clicks are answered while an edit runs. `uploaded` is the mask that
-        ``prompts.uploaded`` names, and stands in the segmenter's place.
+        ``prompts.uploaded`` names, and stands in the segmenter's place. For a phrase that names nothing in the picture
+        the mask is empty.
         """
         extent = Extent.of(picture)
         if not prompts.asks_segmenter:
@@ -142,10 +149,17 @@ class Engine:
         with self._pointing, in_words(FOR_A_MASK, self._embeddings.keep_only):
             model = self._segmenters.get(segmenter, lambda: self._load_segmenter(segmenter))
             embedding = self._embeddings.get((segmenter, _digest(picture)), lambda: model.embed(picture))
-            answer = model.segment(embedding, prompts)
+            matches = self._matches(picture, prompts.phrase) if prompts.phrase else ()
+            if matches:
+                answer = answer_phrase(matches, prompts, partial(model.segment, embedding))
+            elif prompts.clicks or prompts.box is not None:
+                answer = model.segment(embedding, prompts)
+            else:
+                return MaskAnswer(compose(None, prompts, extent))
         chosen = answer.best(prompts.choice)
+        found = snapped(answer.masks[chosen], picture) if prompts.snap else answer.masks[chosen]
         choices = tuple(zip(answer.labels, (float(score) for score in answer.scores), strict=True))
-        return MaskAnswer(compose(answer.masks[chosen], prompts, extent), choices, chosen)
+        return MaskAnswer(compose(found, prompts, extent), choices, chosen)
 
     def compare(
         self,
@@ -192,8 +206,18 @@ class Engine:
         device = "CPU" if self._device.type == "cpu" else torch.cuda.get_device_name(self._device)
         return f"{self._last_title} on {device}" if self._last_title else device
 
-    def _load_segmenter(self, name: str) -> SamSegmenter:
-        return load_sam(find_model(name, self._folders, SEGMENTER).path, self._device)
+    def _load_segmenter(self, name: str) -> Segmenter:
+        return load_segmenter(find_model(name, self._folders, SEGMENTER), self._device)
+
+    def _matches(self, picture: Picture, phrase: str) -> tuple[Match, ...]:
+        card = phrase_finder(self._folders)
+        if card is None:
+            raise ModelError(
+                "no model here reads phrases; put the folder of a CLIPSeg, Grounding DINO or SAM 3 model among the "
+                "models, or click the subject"
+            )
+        finder = self._finders.get(card.id, lambda: _load_finder(card, self._device))
+        return self._found.get((card.id, _digest(picture), phrase), lambda: finder.find(picture, phrase))
 
     def _clip(self, name: str) -> ClipEmbed | None:
         card = find_models(self._folders).get(name)
@@ -225,6 +249,13 @@ def in_float32(progress: Progress) -> Progress:
         progress(f"{stage}, in float32", step, total, preview)
 
     return tell
+
+
+def _load_finder(card: ModelCard, device: torch.device) -> PhraseFinder:
+    """Imports the families that read phrases now: together they take seconds that a first click does not have."""
+    from pipelines.masks.finders import load_finder
+
+    return load_finder(card, device)
 
 
 def _changed(edit: Edited, picture: Picture) -> Mask:

@@ -13,12 +13,16 @@ from pipelines.contract import Box, Extent, Point
 from pipelines.errors import BadRequest
 
 MOST_CLICKS = 64
+LONGEST_PHRASE = 100
+"""Characters."""
 MOST_STROKES = 500
 MOST_STROKE_POINTS = 5_000
 LARGEST_RADIUS = 512
 """Of a brush, in pixels. It bounds the memory that one stroke can ask for."""
 LARGEST_GROW = 200
 """Pixels."""
+LATER = ("phrase", "snap")
+"""Fields that `MaskPrompts` did not have from the beginning."""
 
 
 @dataclass(frozen=True)
@@ -45,10 +49,14 @@ class MaskPrompts:
 
     clicks: tuple[Click, ...] = ()
     box: Box | None = None
+    phrase: str = ""
+    """What the subject is called: it is looked for, and clicks and box refine what was found."""
     choice: int | None = None
-    """Which of the segmenter's alternatives was chosen; ``None`` takes the best scored."""
+    """Which of the segmenter's alternatives (or of the phrase's matches) was chosen; ``None`` takes the best scored."""
     uploaded: str | None = None
     """Digest of an uploaded mask, which replaces the segmenter's answer."""
+    snap: bool = False
+    """Draw the edge of the segmenter's answer along the picture's: see `snap.snapped`."""
     strokes: tuple[Stroke, ...] = ()
     invert: bool = False
     grow: int = 0
@@ -59,14 +67,16 @@ class MaskPrompts:
     @property
     def is_empty(self) -> bool:
         """True when nothing was pointed at."""
-        return not (self.clicks or self.box or self.uploaded or self.strokes)
+        return not (self.clicks or self.box or self.phrase or self.uploaded or self.strokes)
 
     @property
     def asks_segmenter(self) -> bool:
-        return self.uploaded is None and bool(self.clicks or self.box)
+        return self.uploaded is None and bool(self.clicks or self.box or self.phrase)
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        """Fields of `LATER` are left out where they ask for nothing, so that turns from before them keep their ids."""
+        data = asdict(self)
+        return {name: value for name, value in data.items() if name not in LATER or value}
 
     @classmethod
     def from_json(cls, data: Any, extent: Extent) -> MaskPrompts:
@@ -137,6 +147,14 @@ class _Reader:
             raise BadRequest("a box needs its right edge right of its left one and its bottom below its top")
         return box
 
+    def phrase(self, value: Any) -> str:
+        if not isinstance(value, str):
+            raise BadRequest(f"a phrase must be a text; got {type(value).__name__}")
+        words = " ".join(value.split())
+        if len(words) > LONGEST_PHRASE or not words.isprintable():
+            raise BadRequest(f"a phrase has at most {LONGEST_PHRASE} printable characters; got {words!r:.120}")
+        return words
+
     def prompts(self, value: Any) -> MaskPrompts:
         allowed = set(MaskPrompts.__dataclass_fields__)
         raw = self.fields(value, "mask prompts", allowed)
@@ -146,8 +164,10 @@ class _Reader:
         return MaskPrompts(
             clicks=tuple(self.click(c) for c in self.items(raw.get("clicks", ()), "clicks", MOST_CLICKS)),
             box=None if raw.get("box") is None else self.box(raw["box"]),
+            phrase=self.phrase(raw.get("phrase", "")),
             choice=None if choice is None else int(self.number(choice, "the choice", 0, 2)),
             uploaded=uploaded,
+            snap=bool(raw.get("snap", False)),
             strokes=tuple(self.stroke(s) for s in self.items(raw.get("strokes", ()), "strokes", MOST_STROKES)),
             invert=bool(raw.get("invert", False)),
             grow=int(self.number(raw.get("grow", 0), "grow", -LARGEST_GROW, LARGEST_GROW)),

@@ -2,13 +2,14 @@
 
 A model is a folder ``{config.json, model.safetensors}``, or a single file with the weights of the published vit_b,
 vit_l or vit_h. A ``.pth`` file can hold any program, so one is opened only if its SHA-256 is that of a published
-checkpoint. Nothing is ever downloaded.
+checkpoint, and is then converted once. Nothing is ever downloaded.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -25,9 +26,12 @@ from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncode
 from torch import Tensor, nn
 
 from pipelines.contract import Box, Extent, Picture
-from pipelines.errors import BadRequest, ModelError
+from pipelines.errors import ModelError
+from pipelines.masks.passes import LABELS, Pass, ask, check_shape
 from pipelines.masks.prompts import Click, MaskPrompts
 from pipelines.masks.segmenter import Embedding, SegmenterAnswer
+
+log = logging.getLogger(__name__)
 
 PUBLISHED_SHA256 = {
     "ec2df62732614e57411cdcf32a23ffdf28910380d03139ee0f4fcbe91eb8c912": "sam_vit_b_01ec64.pth",
@@ -61,7 +65,7 @@ class SamConfig:
     decoder_mlp: int = 2048
     score_depth: int = 3
     score_width: int = 256
-    labels: tuple[str, ...] = ("small", "medium", "large")
+    labels: tuple[str, ...] = LABELS
     """What the three alternatives for a lone click are called, from the smallest to the largest."""
 
 
@@ -117,37 +121,15 @@ class SamSegmenter:
     def embed(self, picture: Picture) -> Embedding:
         """See `Segmenter.embed`. The features are ``(1, C, h, w) float32``: 0.4 MB for Toybox, 4 MB for vit_b."""
         extent = Extent.of(picture)
-        shorter, longer = sorted((extent.width, extent.height))
-        side = self.sam.image_encoder.img_size
-        if shorter * side < longer:
-            raise BadRequest(
-                f"clicks need a picture at most {side} times as long as it is wide; "
-                f"got {extent.width} x {extent.height}. Paint the mask with the brush instead"
-            )
+        check_shape(extent, self.sam.image_encoder.img_size)
         predictor = SamPredictor(self.sam)
         predictor.set_image(picture)
         return Embedding(extent, self.name, predictor.features)
 
     def segment(self, embedding: Embedding, prompts: MaskPrompts) -> SegmenterAnswer:
-        """See `Segmenter.segment`. Two passes of the decoder at most, however many clicks there are."""
-        if embedding.segmenter != self.name:
-            raise ValueError(f"this embedding was made by {embedding.segmenter!r}, not by {self.name!r}")
-        _check(prompts, embedding.extent)
-        predictor = self._predictor(embedding)
-        included = [click for click in prompts.clicks if click.include]
-        if prompts.box is not None:
-            start = _ask(predictor, box=prompts.box)
-            settled = not prompts.clicks
-        elif included:
-            start = _ask(predictor, included[:1], alternatives=self.labels)
-            settled = len(prompts.clicks) == 1
-        else:
-            raise BadRequest("click the subject itself, or draw a box around it, before excluding parts of it")
-        if settled:
-            return start.answer
-        # The start's mask carries the choice among its alternatives on into the refined one.
-        chosen = start.logits[start.answer.best(prompts.choice)]
-        return _ask(predictor, prompts.clicks, prompts.box, chosen).answer
+        """See `Segmenter.segment`."""
+        embedding.check_made_by(self.name)
+        return ask(partial(_decode, self._predictor(embedding)), embedding.extent, prompts, self.labels)
 
     def _predictor(self, embedding: Embedding) -> SamPredictor:
         """A predictor of this call's own, as if its picture had just been set."""
@@ -160,48 +142,22 @@ class SamSegmenter:
         return predictor
 
 
-@dataclass(frozen=True, eq=False)
-class _Pass:
-    """What one pass of the decoder gave."""
-
-    answer: SegmenterAnswer
-    logits: NDArray[np.float32]
-    """``(K, 4h, 4w) float32`` for an embedding of ``h x w``: the masks as the next pass takes them."""
-
-
-def _ask(
+def _decode(
     predictor: SamPredictor,
     clicks: Sequence[Click] = (),
     box: Box | None = None,
     before: NDArray[np.float32] | None = None,
-    alternatives: tuple[str, ...] = (),
-) -> _Pass:
-    """One pass of prompt encoder and decoder; with `alternatives` three masks, from the smallest to the largest."""
+    alternatives: bool = False,
+) -> Pass:
+    """See `Decoder`. The logits are ``(4h, 4w) float32`` each, for an embedding of ``h x w``."""
     masks, scores, logits = predictor.predict(
         point_coords=np.array([(click.x, click.y) for click in clicks]) if clicks else None,
         point_labels=np.array([int(click.include) for click in clicks]) if clicks else None,
         box=None if box is None else np.array([box.left, box.top, box.right, box.bottom]),
         mask_input=None if before is None else before[None],
-        multimask_output=bool(alternatives),
+        multimask_output=alternatives,
     )
-    order = masks.sum((1, 2)).argsort(kind="stable")
-    answer = SegmenterAnswer(masks[order], scores[order].clip(0, 1), alternatives or ("subject",))
-    return _Pass(answer, logits[order])
-
-
-def _check(prompts: MaskPrompts, extent: Extent) -> None:
-    """Refuse what lies outside the picture; NaN is outside."""
-    corners = (
-        [] if prompts.box is None else [(prompts.box.left, prompts.box.top), (prompts.box.right, prompts.box.bottom)]
-    )
-    for x, y in [*((click.x, click.y) for click in prompts.clicks), *corners]:
-        if not (0 <= x <= extent.width and 0 <= y <= extent.height):
-            raise BadRequest(
-                f"clicks and boxes must lie inside the picture of {extent.width} x {extent.height} pixels; "
-                f"got ({x:g}, {y:g})"
-            )
-    if prompts.box is not None and prompts.box.is_empty:
-        raise BadRequest("a box needs its right edge right of its left one and its bottom below its top")
+    return Pass(masks, scores, logits)
 
 
 # ------------------------------------------------------------------------------------------------ files and folders
@@ -219,7 +175,7 @@ def load_sam(path: Path, device: str | torch.device = "cpu") -> SamSegmenter:
             path.name,
         )
     else:
-        state = _read_safetensors(path) if path.suffix == ".safetensors" else _read_published_pickle(path)
+        state = _read_safetensors(path) if path.suffix == ".safetensors" else _converted(path)
         config, name = _published_config(state, path), path.stem
     with torch.device("meta"):
         sam = build_sam(config)
@@ -257,6 +213,21 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
         return load_file(path)
     except (OSError, SafetensorError) as error:
         raise ModelError(f"{path} must be a readable safetensors file: {error}") from error
+
+
+def _converted(path: Path) -> dict[str, Tensor]:
+    """The weights of a published ``.pth``, and beside it from now on the same as safetensors, which opens without a
+    hash of gigabytes. Where that cannot be written the weights are used all the same."""
+    state = _read_published_pickle(path)
+    target, part = path.with_suffix(".safetensors"), path.with_suffix(".part")
+    try:
+        save_file({key: value.contiguous() for key, value in state.items()}, part)
+        part.replace(target)
+    except (OSError, SafetensorError) as error:
+        log.warning("%s could not be written (%s); %s is opened as it is", target.name, error, path.name)
+        if part.is_file():
+            part.unlink()
+    return state
 
 
 def _read_published_pickle(path: Path) -> dict[str, Tensor]:

@@ -1,6 +1,6 @@
 """What a segmenter is: a slow `embed` once a picture, a fast `segment` for every click. The protocol, not a model.
 
-This file imports no torch; `sam` holds the implementation.
+This file imports no torch; `sam` and `transformers_sam` hold the implementations, `load` chooses between them.
 """
 
 from __future__ import annotations
@@ -23,6 +23,11 @@ class Embedding:
     segmenter: str
     features: Any = field(repr=False)
     """The segmenter's own; nobody else looks inside."""
+
+    def check_made_by(self, segmenter: str) -> None:
+        """Raises `ValueError` for the embedding of another segmenter, which is a bug of the caller."""
+        if self.segmenter != segmenter:
+            raise ValueError(f"this embedding was made by {self.segmenter!r}, not by {segmenter!r}")
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,7 +1,8 @@
 """Finds model folders and says what each can do and what it lacks. Reads names and JSON only, never weights.
 
 A text-to-image model is a diffusers folder (``model_index.json``). Every other one says in its ``config.json`` what it
-is: a segmenter ``"_class_name": "Sam"``, a CLIP ``"model_type": "clip"``, a judge ``"kind": "judge"``.
+is: a segmenter ``"_class_name": "Sam"`` or transformers' ``"model_type": "sam"`` (``sam2``), a CLIP
+``"model_type": "clip"``, a judge ``"kind": "judge"``, and what finds a phrase is of one of the types in `READERS`.
 Beside either may stand a ``card.json`` with a ``title`` and ``notes``: limits in words, shown in the page. A published
 SAM may also be a single file (``sam_vit_b_01ec64.pth``). This file imports no torch.
 """
@@ -19,9 +20,18 @@ from pipelines.errors import ModelError
 TEXT_TO_IMAGE = "text-to-image"
 SEGMENTER = "segmenter"
 CLIP = "clip"
-KINDS = (TEXT_TO_IMAGE, SEGMENTER, CLIP, "judge")
+COARSE = 512
+"""Pixels a side up to which a segmenter's picture is a small one."""
+PHRASE_FINDER = "phrase-finder"
+TRANSFORMERS_SAM = ("sam", "sam2", "sam2_video")
+"""Model types of segmenters in the form of transformers."""
+READERS = ("sam3", "sam3_video", "grounding-dino", "clipseg")
+"""Model types that find what a phrase names; one that comes earlier is asked rather than a later one."""
+KINDS = (TEXT_TO_IMAGE, SEGMENTER, PHRASE_FINDER, CLIP, "judge")
 _BY_CONFIG = {
     ("_class_name", "Sam"): SEGMENTER,
+    **{("model_type", name): SEGMENTER for name in TRANSFORMERS_SAM},
+    **{("model_type", name): PHRASE_FINDER for name in READERS},
     ("model_type", "clip"): CLIP,
     ("kind", "judge"): "judge",
 }
@@ -96,6 +106,8 @@ def card_of(folder: Path) -> ModelCard | None:
     """The card of a folder or single file, or ``None`` when it is no model."""
     if folder.is_file():
         published = folder.name.startswith("sam_vit_") and folder.suffix in (".safetensors", ".pth")
+        if folder.suffix == ".pth" and folder.with_suffix(".safetensors").exists():
+            return None  # it was converted, or came as both
         return ModelCard(folder.stem, folder.stem, folder, SEGMENTER, 1024) if published else None
     kind = _kind(folder)
     if kind is None:
@@ -109,6 +121,18 @@ def card_of(folder: Path) -> ModelCard | None:
         resolution=_resolution(folder, kind),
         notes=str(said.get("notes", "")),
     )
+
+
+def is_coarse(card: ModelCard) -> bool:
+    """Whether a segmenter sees so little of a picture that its masks are best drawn along the picture's edges."""
+    return card.kind == SEGMENTER and 0 < card.resolution <= COARSE
+
+
+def phrase_finder(folders: Iterable[Path]) -> ModelCard | None:
+    """The model that reads phrases, the most able one where there are several."""
+    cards = [card for card in find_models(folders).values() if card.kind == PHRASE_FINDER]
+    able = [READERS.index(read_json(card.path / "config.json")["model_type"]) for card in cards]
+    return cards[able.index(min(able))] if cards else None
 
 
 def find_models(folders: Iterable[Path]) -> dict[str, ModelCard]:

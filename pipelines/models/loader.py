@@ -12,6 +12,7 @@ from typing import Any
 import diffusers
 import torch
 import transformers
+from safetensors import SafetensorError
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
@@ -35,7 +36,7 @@ _CLASSES: dict[str, Any] = {
     "CLIPTokenizerFast": CLIPTokenizer,
 }
 
-UNREADABLE = (OSError, ValueError, RuntimeError, KeyError, TypeError)
+UNREADABLE = (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError)
 """What the libraries raise over files that are missing, damaged or of another model."""
 
 
@@ -95,20 +96,28 @@ def load_bundle(card: ModelCard, device: torch.device) -> ModelBundle:
 
 
 def load_clip_vision(card: ModelCard, device: torch.device) -> tuple[Any, Any]:
-    """The picture half of a CLIP, float32 and in evaluation mode, and the folder's own preparation of pictures.
+    """The picture half of a CLIP, and the folder's own preparation of pictures; see `load_with_processor`."""
+    return load_with_processor(card, device, CLIPVisionModelWithProjection, CLIPImageProcessor, part="the vision model")
 
-    Raises `ModelError` for missing or unreadable files and for weights that exist only as pickles.
+
+def load_with_processor(
+    card: ModelCard, device: torch.device, model_class: Any, processor_class: Any, *, part: str
+) -> tuple[Any, Any]:
+    """A transformers model of one folder, float32 and in evaluation mode, and what prepares its inputs.
+
+    Raises `ModelError` for missing or unreadable files and for weights that exist only as pickles; `part` is what the
+    message calls the model.
     """
     _hush_libraries()
     folder = os.fspath(card.path)
     try:
-        model, info = CLIPVisionModelWithProjection.from_pretrained(
+        model, info = model_class.from_pretrained(
             folder, output_loading_info=True, use_safetensors=True, local_files_only=True, dtype=torch.float32
         )
-        processor = CLIPImageProcessor.from_pretrained(folder, local_files_only=True)
-    except UNREADABLE as error:
+        processor = processor_class.from_pretrained(folder, local_files_only=True)
+    except (*UNREADABLE, ImportError) as error:
         raise _unloadable(card, error) from error
-    _check_whole(card, "the vision model", info)
+    _check_whole(card, part, info)
     return model.to(device).eval().requires_grad_(False), processor
 
 

@@ -28,6 +28,7 @@ prompts = st.builds(
     box=st.none() | st.builds(Box, st.floats(0, 140), st.floats(0, 90), st.floats(150, 300), st.floats(100, 200)),
     choice=st.none() | st.integers(0, 2),
     uploaded=st.none() | st.just("a" * 64),
+    snap=st.booleans(),
     strokes=st.lists(strokes, max_size=3).map(tuple),
     invert=st.booleans(),
     grow=st.integers(-200, 200),
@@ -72,6 +73,13 @@ def test_any_other_json_is_read_or_refused(data: object) -> None:
 def test_a_refusal_says_what_was_expected_and_what_came(data: object, message: str) -> None:
     with pytest.raises(BadRequest, match=message):
         MaskPrompts.from_json(data, EXTENT)
+
+
+def test_what_came_later_is_left_out_where_it_asks_for_nothing() -> None:
+    """The ids of turns are made from this text: those from before must stay."""
+    old = {"clicks", "box", "choice", "uploaded", "strokes", "invert", "grow", "feather"}
+    assert set(MaskPrompts(clicks=(Click(1, 1),)).to_json()) == old
+    assert set(MaskPrompts(snap=True).to_json()) == old | {"snap"}
 
 
 def test_what_asks_the_segmenter() -> None:

@@ -19,6 +19,7 @@ from pipelines.masks import sam as module
 from pipelines.masks.prompts import Click, MaskPrompts
 from pipelines.masks.sam import VIT_B, VIT_H, VIT_L, SamConfig, SamSegmenter, build_sam, load_sam, save_sam
 from pipelines.masks.segmenter import Embedding
+from pipelines.models.folders import find_models
 
 TINY = SamConfig(
     encoder_width=16,
@@ -211,7 +212,29 @@ def test_a_published_pickle_is_opened_by_its_hash(
     torch.save(load_file(folder / "model.safetensors"), path)
     monkeypatch.setitem(module.PUBLISHED_SHA256, hashlib.sha256(path.read_bytes()).hexdigest(), "tiny.pth")
     monkeypatch.setattr(module, "VIT_B", TINY)
-    assert load_sam(path).name == "renamed"
+    loaded = load_sam(path)
+    assert loaded.name == "renamed"
+    converted = path.with_suffix(".safetensors")
+    again = load_sam(converted)
+    assert again.name == "renamed" and not list(tmp_path.glob("*.part"))
+    state = loaded.sam.state_dict()
+    assert all(torch.equal(value, state[name]) for name, value in again.sam.state_dict().items())
+
+
+def test_a_converted_pickle_stands_aside_and_one_beside_which_nothing_can_be_written_works(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "sam_vit_b_01ec64.pth"
+    torch.save(load_file(folder / "model.safetensors"), path)
+    monkeypatch.setitem(module.PUBLISHED_SHA256, hashlib.sha256(path.read_bytes()).hexdigest(), "tiny.pth")
+    monkeypatch.setattr(module, "VIT_B", TINY)
+    assert [card.path for card in find_models([tmp_path]).values()] == [path]
+    path.with_suffix(".part").mkdir()  # stands in the way of writing
+    assert load_sam(path).name == "sam_vit_b_01ec64"
+    assert not path.with_suffix(".safetensors").exists()
+    path.with_suffix(".part").rmdir()
+    load_sam(path)
+    assert [card.path for card in find_models([tmp_path]).values()] == [path.with_suffix(".safetensors")]
 
 
 def test_every_published_hash_is_a_whole_one() -> None:
