@@ -29,13 +29,17 @@ const feather = h("input", { type: "number", min: 0, max: 64, step: 1, "aria-lab
 const grow = button("Grow", () => apply(marks.grown(prompts, step())), { title: "Widen the mask" });
 const shrink = button("Shrink", () => apply(marks.grown(prompts, -step())), { title: "Narrow the mask" });
 const invert = button("Invert", () => apply(marks.inverted(prompts)), { title: "Swap inside and outside", "aria-pressed": "false" });
+const phrase = h("input", { type: "search", maxlength: 100, placeholder: "Find by phrase: the dog", "aria-label": "Select by phrase",
+  title: "Say what the subject is called, then press Enter", onchange: () => apply(marks.phrased(prompts, phrase.value.trim())) });
+const phraseBox = h("label", { class: "p-phrase", hidden: true }, phrase);
+const snap = button("Snap", () => apply(marks.snapped(prompts)), { title: "Draw the edge of what a click or box finds along the edges in the picture", "aria-pressed": "false" });
 const clear = button("Clear", () => clearMarks(), { title: "Remove every mark (X)" });
 const maskFile = h("input", { type: "file", accept: "image/png,image/jpeg,image/webp", hidden: true, onchange: () => sendMask() });
 const uploadMask = button("Upload mask", () => maskFile.click(), { title: "A black and white picture; white is the subject" });
 const area = h("span", { class: "p-hint p-area" });
 const separator = () => h("i", { class: "p-sep" });
 const tools = h("div", { class: "p-tools", role: "toolbar", "aria-label": "Mask tools" },
-  ...Object.values(toolButtons), sizeBox, separator(), grow, shrink,
+  ...Object.values(toolButtons), sizeBox, phraseBox, separator(), snap, grow, shrink,
   h("label", { class: "p-feather" }, h("span", { text: "Feather" }), feather), invert, clear, separator(), uploadMask, maskFile,
   h("span", { class: "p-space" }), area);
 
@@ -178,10 +182,13 @@ function drawTools() {
   size.value = radius;
   sizeText.textContent = `${radius} px`;
   feather.value = prompts.feather;
+  phraseBox.hidden = !p.state.about.phrases;
+  if (document.activeElement !== phrase) phrase.value = prompts.phrase;
   const has = !marks.isEmpty(prompts);
   for (const node of [grow, shrink, invert]) node.disabled = !usable || !has;
   clear.disabled = !usable || (!has && !prompts.invert && !prompts.grow);
-  feather.disabled = uploadMask.disabled = !usable;
+  feather.disabled = uploadMask.disabled = snap.disabled = phrase.disabled = !usable;
+  snap.setAttribute("aria-pressed", String(prompts.snap));
   invert.setAttribute("aria-pressed", String(prompts.invert));
   grow.dataset.on = prompts.grow > 0 ? "yes" : "no";
   shrink.dataset.on = prompts.grow < 0 ? "yes" : "no";
@@ -252,7 +259,7 @@ function drawLive(v) {
 }
 
 function drawChips(v) {
-  const visible = canMark() && v.mask.choices.length > 1 && prompts.clicks.length > 0;
+  const visible = canMark() && v.mask.choices.length > 1 && (prompts.clicks.length > 0 || prompts.phrase !== "");
   chips.hidden = !visible;
   const has = v.mask.mask || waiting !== null;
   advice.hidden = !canMark() || has;
@@ -371,7 +378,7 @@ function apply(next) {
   drawChips(p.state.view);
 }
 
-const clearMarks = () => apply(marks.empty(prompts.feather));
+const clearMarks = () => apply(marks.empty(prompts.feather, prompts.snap));
 
 function position(event) {
   const v = p.state.view, r = frame.getBoundingClientRect();

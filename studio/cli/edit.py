@@ -25,9 +25,11 @@ def edit(
     click: options.Clicks = [],  # noqa: B006  typer copies it, here and below
     exclude: options.Excludes = [],  # noqa: B006
     box: options.BoxText = None,
+    phrase: options.Phrase = "",
     mask: options.MaskFile = None,
     grow: options.Grow = 0,
     invert: options.Invert = False,
+    snap: options.Snap = None,
     background_image: Annotated[
         Path | None, typer.Option(help="A picture of the new background to go by.", exists=True, dir_okay=False)
     ] = None,
@@ -55,7 +57,9 @@ def edit(
     asked = scope or described(subject, background, background_image)
     picture = options.read_picture(image)
     engine = lazy_engine(own)
-    prompts, uploaded = options.pointed_at(click, exclude, box, mask, grow, invert, picture)
+    prompts, uploaded = options.pointed_at(
+        click, exclude, box, phrase, mask, grow, invert, options.snaps(own, snap), picture
+    )
     request = EditRequest(
         picture=picture,
         mask=engine.segment(picture, prompts, own.segmenter, uploaded).mask,

@@ -14,6 +14,7 @@ import typer
 from pipelines.contract import Box, Extent, LoraUse, Mask, Picture, Quality
 from pipelines.errors import BadParameter, BadRequest
 from pipelines.masks.prompts import Click, MaskPrompts
+from pipelines.models.folders import find_models, is_coarse
 from pipelines.models.lora_files import lora_use
 from pipelines.pictures import decode, decode_mask, digest
 from studio.cli.report import say
@@ -65,8 +66,19 @@ Excludes = Annotated[
 BoxText = Annotated[
     str | None, typer.Option("--box", help="A box around the subject, in pixels.", metavar="LEFT,TOP,RIGHT,BOTTOM")
 ]
+Phrase = Annotated[
+    str,
+    typer.Option("--phrase", help="What the subject is called, where a model that reads phrases is among the models."),
+]
 Grow = Annotated[int, typer.Option("--grow", help="Grow the mask by so many pixels; negative shrinks it.")]
 Invert = Annotated[bool, typer.Option("--invert", help="Take everything but what was clicked.")]
+Snap = Annotated[
+    bool | None,
+    typer.Option(
+        "--snap/--no-snap",
+        help="Draw the mask's edge along the picture's; by default only for a segmenter that sees small pictures.",
+    ),
+]
 Model = Annotated[
     str, typer.Option("--model", help="A text-to-image model: a name from `models`, or a diffusers folder.")
 ]
@@ -158,13 +170,21 @@ def read_picture(path: Path) -> Picture:
     return decoded.picture
 
 
+def snaps(settings: Settings, wanted: bool | None) -> bool:
+    """Whether edges are snapped: what was `wanted`, else as a new session of these settings begins."""
+    card = find_models(settings.model_folders).get(settings.segmenter)
+    return (card is not None and is_coarse(card)) if wanted is None else wanted
+
+
 def pointed_at(
     clicks: list[str],
     excludes: list[str],
     box: str | None,
+    phrase: str,
     mask: Path | None,
     grow: int,
     invert: bool,
+    snap: bool,
     picture: Picture,
 ) -> tuple[MaskPrompts, Mask | None]:
     """What was pointed at, checked against the picture's size, and the mask that was given as a file."""
@@ -175,12 +195,14 @@ def pointed_at(
     prompts = MaskPrompts(
         clicks=tuple(Click(x, y, include) for (x, y), include in placed),
         box=edges,
+        phrase=phrase.strip(),
         uploaded=None if data is None else digest(data),
+        snap=snap,
         grow=grow,
         invert=invert,
     )
     if prompts.is_empty:
-        raise BadRequest("the subject was not pointed at; give --click X,Y or --box or --mask FILE")
+        raise BadRequest("the subject was not pointed at; give --click X,Y or --box or --phrase TEXT or --mask FILE")
     extent = Extent.of(picture)
     return MaskPrompts.from_json(prompts.to_json(), extent), None if data is None else decode_mask(data, extent)
 

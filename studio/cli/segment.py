@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from pipelines.errors import BadRequest
 from pipelines.pictures import encode_mask
 from studio.cli import options
 from studio.cli.report import answer, peak_memory_mb, write
@@ -16,9 +17,11 @@ def segment(
     click: options.Clicks = [],  # noqa: B006  typer copies it, here and below
     exclude: options.Excludes = [],  # noqa: B006
     box: options.BoxText = None,
+    phrase: options.Phrase = "",
     mask: options.MaskFile = None,
     grow: options.Grow = 0,
     invert: options.Invert = False,
+    snap: options.Snap = None,
     segmenter: options.SegmenterName = options.DEFAULTS.segmenter,
     models: options.Models = [],  # noqa: B006
     device: options.Device = "auto",
@@ -30,11 +33,15 @@ def segment(
     """
     own = options.settings_from(models, device, segmenter=segmenter)
     picture = options.read_picture(image)
-    prompts, uploaded = options.pointed_at(click, exclude, box, mask, grow, invert, picture)
+    prompts, uploaded = options.pointed_at(
+        click, exclude, box, phrase, mask, grow, invert, options.snaps(own, snap), picture
+    )
     engine = lazy_engine(own)
     began = time.perf_counter()
     found = engine.segment(picture, prompts, own.segmenter, uploaded)
     seconds = time.perf_counter() - began
+    if phrase and not found.mask.any():
+        raise BadRequest(f"nothing was found for {phrase!r}; say it in other words, or give --click X,Y")
     write(out, encode_mask(found.mask))
     choices = [{"label": label, "score": round(float(score), 4)} for label, score in found.choices]
     value = {

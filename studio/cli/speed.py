@@ -24,7 +24,7 @@ from pipelines.masks.prompts import Click, MaskPrompts
 from pipelines.pictures import encode_png
 from pipelines.toybox.render import render
 from studio.app import build_studio
-from studio.cli.options import Device, Json, settings_from
+from studio.cli.options import Device, Json, settings_from, snaps
 from studio.cli.report import answer, peak_memory_mb, say, table
 from studio.history.tree import Tree
 from studio.history.turn import Outcome, Turn, TurnRequest
@@ -74,7 +74,7 @@ def timed_clicks(engine: EditingEngine, own: Settings, picture: Picture, case: C
     masks: list[Mask] = []
 
     def click(shift: float) -> None:
-        prompts = MaskPrompts(clicks=(Click(at.x + shift, at.y),))
+        prompts = MaskPrompts(clicks=(Click(at.x + shift, at.y),), snap=snaps(own, None))
         masks.append(engine.segment(picture, prompts, own.segmenter).mask)
 
     first = seconds(lambda: click(0))

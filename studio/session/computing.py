@@ -19,7 +19,7 @@ from pipelines.catalog import settings as resolved_settings
 from pipelines.contract import Candidate, EditRequest, EditResult, Extent, Mask, Picture
 from pipelines.evaluation.consistency import Consistency, Edited
 from pipelines.masks.prompts import MaskPrompts
-from pipelines.models.folders import SEGMENTER, find_model
+from pipelines.models.folders import SEGMENTER, find_model, phrase_finder
 from pipelines.progress import Progress
 from pipelines.requests import check_request
 from studio.history.replay import Replay
@@ -90,7 +90,7 @@ class Computing:
         if prompts.is_empty:
             return Selection(prompts, pointed_on=pointed_on, made_on=picture)
         key = tagged_hash(
-            "selection", {"picture": picture, "prompts": prompts.to_json(), "segmenter": self._segmenter_mark()}
+            "selection", {"picture": picture, "prompts": prompts.to_json(), "segmenter": self._segmenter_mark(prompts)}
         )
         found = self._services.store.remembered(key) if prompts.asks_segmenter else None
         if found is None:
@@ -116,12 +116,16 @@ class Computing:
             made_on=picture,
         )
 
-    def _segmenter_mark(self) -> list[str | int]:
-        """Which weights answer clicks, without reading them: a name may come to stand for others."""
-        path = find_model(self._services.segmenter, self._services.model_folders, SEGMENTER).path
-        file = path / "model.safetensors" if path.is_dir() else path
-        stat = file.stat()
-        return [self._services.segmenter, stat.st_size, stat.st_mtime_ns]
+    def _segmenter_mark(self, prompts: MaskPrompts) -> list[str | int]:
+        """Which weights answer `prompts`, without reading them: a name may come to stand for others."""
+        folders = self._services.model_folders
+        cards = [find_model(self._services.segmenter, folders, SEGMENTER)]
+        finder = phrase_finder(folders) if prompts.phrase else None
+        mark: list[str | int] = []
+        for card in (*cards, *([] if finder is None else [finder])):
+            files = sorted(card.path.glob("*.safetensors")) if card.path.is_dir() else [card.path]
+            mark += [card.id, *(n for file in files for n in (file.stat().st_size, file.stat().st_mtime_ns))]
+        return mark
 
     # Turns
 

@@ -175,7 +175,8 @@ class Session:
         digest = self._services.store.pictures.put(codec.encode_mask(mask))
         with self._lock:
             ticket, here = self._ticket(), self._here
-            prompts = MaskPrompts(uploaded=digest, feather=self._selections.now.prompts.feather)
+            now = self._selections.now.prompts
+            prompts = MaskPrompts(uploaded=digest, feather=now.feather, snap=now.snap)
         selection = self._computing.select(prompts, here.picture, here.picture)
         with self._lock:
             if ticket == self._asked:

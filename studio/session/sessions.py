@@ -17,10 +17,12 @@ from weakref import WeakValueDictionary
 
 from pipelines import pictures as codec
 from pipelines.contract import Extent, Scope
+from pipelines.masks.prompts import MaskPrompts
+from pipelines.models.folders import find_models, is_coarse
 from studio.errors import UnknownExample, UnknownSession
 from studio.history.tree import Tree
 from studio.history.turn import Turn
-from studio.session.selection import Selections
+from studio.session.selection import Selection, Selections
 from studio.session.services import Services
 from studio.session.session import Session, panel
 from studio.session.view import Draft
@@ -174,7 +176,7 @@ class Sessions:
             width=extent.width,
             height=extent.height,
             tree=Tree.planted(Turn.original(digest, now)),
-            panel=panel(draft, Selections()),
+            panel=panel(draft, self._unmarked()),
             notes=decoded.notes,
             saved_at=now,
         )
@@ -184,7 +186,12 @@ class Sessions:
         record = self._services.store.load(sid)
         if record is None:
             raise UnknownSession("there is no such session; open another one, or start with a picture")
-        return record if record.panel else replace(record, panel=panel(Draft(model=self._model), Selections()))
+        return record if record.panel else replace(record, panel=panel(Draft(model=self._model), self._unmarked()))
+
+    def _unmarked(self) -> Selections:
+        """Nothing selected yet; edges are snapped to where the segmenter's own are coarse."""
+        card = find_models(self._services.model_folders).get(self._services.segmenter)
+        return Selections(Selection(MaskPrompts(snap=card is not None and is_coarse(card))))
 
     def _refuse_trashed(self, sid: str) -> None:
         if sid in self._trashed:

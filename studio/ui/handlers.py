@@ -21,7 +21,7 @@ from pipelines.catalog import CATALOG
 from pipelines.contract import Extent, Quality, Scope
 from pipelines.errors import PipelineError
 from pipelines.masks.prompts import MaskPrompts
-from pipelines.models.folders import TEXT_TO_IMAGE, find_models
+from pipelines.models.folders import TEXT_TO_IMAGE, find_models, phrase_finder
 from studio.app import Studio
 from studio.errors import StaleView, UnknownSession, UserError
 from studio.session.session import Session
@@ -99,6 +99,7 @@ class Handlers:
             "upload_limit": settings.upload_limit,
             "lists_all": settings.lists_all,
             "trash_days": settings.trash_days,
+            "phrases": phrase_finder(settings.model_folders) is not None,
         }
 
     def engine_line(self, model: str) -> str:
@@ -181,9 +182,13 @@ class Handlers:
 
         def act(session: Session) -> None:
             view = session.view()
-            session.set_prompts(MaskPrompts.from_json(sent.get("prompts", {}), Extent(view.width, view.height)))
+            prompts = MaskPrompts.from_json(sent.get("prompts", {}), Extent(view.width, view.height))
+            if session.set_prompts(prompts).area == 0 and prompts.phrase:
+                unnamed.append(prompts.phrase)
 
-        return self.answered(seat, act) | {"echo": sent.get("count", 0)}
+        unnamed: list[str] = []
+        answer = self.answered(seat, act) | {"echo": sent.get("count", 0)}
+        return answer | (notice(text.nothing_called(unnamed[0]), "note") if unnamed else {})
 
     def upload_mask(self, seat: Seat | None, path: object) -> Payload:
         """A mask from a file."""
@@ -306,7 +311,7 @@ class Handlers:
         view = payload.get("view")
         if view is not None and left:
             marks = view["draft"]["prompts"]
-            pointed = any(marks[part] for part in ("clicks", "box", "strokes", "uploaded"))
+            pointed = any(marks[part] for part in ("clicks", "box", "phrase", "strokes", "uploaded"))
             payload["settling"] = pointed and view["current"] != left[0]
         return payload, fields
 

@@ -71,6 +71,11 @@ def quality(name: str, seconds: float | None) -> str:
     return f"{QUALITIES[name]} {seconds:.0f} s" if seconds >= 1 else f"{QUALITIES[name]} {seconds:.1f} s"
 
 
+def nothing_called(phrase: str) -> str:
+    """A notice for a phrase that names nothing in the picture."""
+    return f"Nothing was found for “{phrase}”. Say it in other words, or click the subject."
+
+
 def in_trash(name: str) -> str:
     """A notice for a session that was just put there."""
     return f"“{name}” is in the trash."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from types import SimpleNamespace
 from typing import Any
 
@@ -70,6 +71,22 @@ def test_marks_are_answered_with_the_mask_and_their_count(handlers: Handlers, se
     payload = handlers.mark(seat, click(3, (20, 10)))
     assert payload["echo"] == 3 and "notice" not in payload
     assert payload["view"]["mask"]["mask"] and len(payload["view"]["mask"]["choices"]) == 2
+
+
+def test_a_phrase_that_names_nothing_is_kept_and_said(handlers: Handlers, seat: Seat) -> None:
+    payload = handlers.mark(seat, {"count": 1, "prompts": {"phrase": "the  dog"}})
+    assert payload["notice"]["text"].startswith("Nothing was found for “the dog”.")
+    assert payload["view"]["draft"]["prompts"]["phrase"] == "the dog" and not payload["view"]["mask"]["area"]
+    assert handlers.about()["phrases"] is False, "the field is not shown: no model here reads phrases"
+
+
+def test_a_new_session_snaps_edges_where_the_segmenter_sees_little(handlers: Handlers, upload: bytes) -> None:
+    (folder,) = handlers.studio.settings.model_folders
+    for side, snaps in ((256, True), (1024, False)):
+        config = {"_class_name": "Sam", "image_size": side}
+        (folder / "toybox-segmenter" / "config.json").write_text(json.dumps(config))
+        seat = Seat(handlers.studio.sessions.create(upload, "stripes.png").sid, "tab")
+        assert handlers.answered(seat, lambda session: None)["view"]["draft"]["prompts"]["snap"] is snaps
 
 
 def test_bad_marks_change_nothing_and_say_why(handlers: Handlers, seat: Seat) -> None:
