@@ -16,6 +16,7 @@ from studio.jobs.runner import Runner
 from studio.jobs.work import EditingEngine, lazy_engine, run_here, splitter, warm_up
 from studio.session.services import Services
 from studio.session.sessions import Sessions
+from studio.session.shelf import Shelf
 from studio.settings import Settings
 from studio.store.blobs import Blobs
 from studio.store.store import JobNote, Store
@@ -33,6 +34,7 @@ class Studio:
     settings: Settings
     sessions: Sessions
     services: Services
+    shelf: Shelf
     device: DeviceProcess | None = None
     """The engine, where it has a process of its own."""
 
@@ -57,6 +59,7 @@ class Studio:
         self.runner.close()
         if self.device is not None:
             self.device.close()
+        self.shelf.close()
         self.services.background.shutdown(wait=True, cancel_futures=True)
         self.store.close()
 
@@ -94,7 +97,7 @@ def build_studio(settings: Settings, engine: EditingEngine | None = None) -> Stu
     )
     warm()
     sessions = Sessions(services, settings.examples, settings.model)
-    return Studio(settings, sessions, services, device)
+    return Studio(settings, sessions, services, Shelf(settings), device)
 
 
 def _note(job: Job) -> JobNote:

@@ -13,6 +13,7 @@
     ├── NotReady                   the turn in preparation cannot be run yet, and what is missing
     ├── Busy                       the session already has a job, or the queue is full
     ├── StaleView                  another page changed the session, and this one has not seen it
+    ├── OnlyHere                   what only a page on the studio's own machine may do
     ├── NothingStaged              there is no finished candidate to keep or to make more of
     ├── DeviceLost                 the process that computes pictures ended before it had answered
     ├── StorageError               a file could not be written or read; nothing was half stored
@@ -71,6 +72,10 @@ class Busy(UserError):
 
 class StaleView(UserError):
     """Another page changed the session after what this one shows."""
+
+
+class OnlyHere(UserError):
+    """Others can reach the studio, and what was asked is not for strangers."""
 
 
 class NothingStaged(UserError):

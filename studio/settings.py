@@ -106,6 +106,11 @@ class Settings:
         return (*self.model_folders, self.own_models)
 
     @property
+    def manages_models(self) -> bool:
+        """Whether the page may pull and remove models: where nobody else can reach it, and no proxy is known of."""
+        return is_loopback(self.host) and self.lists_all
+
+    @property
     def lists_all(self) -> bool:
         """Whether the gallery shows every session to everybody."""
         return self.gallery is Gallery.ALL or (self.gallery is Gallery.AUTO and is_loopback(self.host))

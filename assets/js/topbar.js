@@ -23,7 +23,7 @@ const naming = h("input", { type: "text", class: "p-naming", "aria-label": "Name
     event.stopPropagation();
   } });
 const saved = h("span", { class: "p-saved" });
-const model = h("span", { class: "p-hint p-model" });
+const model = h("button", { type: "button", class: "p-hint p-model", onclick: () => actions.models() });
 const tool = (sign, label, fire, hint) => h("button", { type: "button", class: "p-btn p-ico", "aria-label": label, title: hint ? `${label} (${hint})` : label, onclick: fire }, sign);
 const undo = tool(p.icon("undo"), "Undo", () => trigger("undo", {}), `${MOD} Z`);
 undo.append(h("kbd", { text: `${MOD} Z` }));
@@ -94,6 +94,9 @@ p.on((state) => {
   if (!view) endNaming(false);
   name.textContent = view ? view.name : "";
   model.textContent = view && engine ? engine : "";
+  model.hidden = !model.textContent;
+  model.disabled = !state.about.manages_models;
+  model.title = model.disabled ? "" : "Models of this machine";
   undo.disabled = !view || !view.can_undo || p.live(view);
   redo.disabled = !view || !view.can_redo || p.live(view);
   name.hidden = !view || !naming.hidden;

@@ -57,7 +57,9 @@ ATTEMPTS = 5
 """Broken connections in a row, without a byte between them, after which a pull gives up."""
 RETRY_SECONDS = 1.0
 """The pause after the first of them; it grows with each."""
-TIMEOUT = httpx2.Timeout(30.0, connect=10.0)
+TIMEOUT = httpx2.Timeout(15.0, connect=10.0)
+
+constants.HF_HUB_DISABLE_TELEMETRY = True  # the client would ask the hub what to tell it about this machine
 
 
 @dataclass(frozen=True)
@@ -194,7 +196,7 @@ def _fetch_all(
             )
         place = model / file.path
         place.parent.mkdir(parents=True, exist_ok=True)
-        if _size(place) == file.size and _fault(place, file) is None:
+        if place.exists() and _fault(place, file) is None:
             told(file.size)
             continue
         part = parts / file.key
@@ -221,6 +223,7 @@ def _receive(url: str, part: Path, file: RemoteFile, told: Callable[[int], None]
             broken = f"the connection was lost ({type(error).__name__})"
         if _size(part) == file.size:
             return
+        told(0)  # a connection on which nothing comes can be cancelled too
         idle = 0 if _size(part) > have else idle + 1
         if idle >= ATTEMPTS:
             raise PullError(

@@ -172,7 +172,7 @@ def read_picture(path: Path) -> Picture:
 
 def snaps(settings: Settings, wanted: bool | None) -> bool:
     """Whether edges are snapped: what was `wanted`, else as a new session of these settings begins."""
-    card = find_models(settings.model_folders).get(settings.segmenter)
+    card = find_models(settings.all_model_folders).get(settings.segmenter)
     return (card is not None and is_coarse(card)) if wanted is None else wanted
 
 

@@ -10,7 +10,7 @@ import gradio as gr
 from studio.api import exports, hosts, pictures
 from studio.app import Studio
 from studio.settings import Settings, is_loopback
-from studio.ui import assets, canvas, gallery, text, timeline, topbar, turn_panel, wire
+from studio.ui import assets, canvas, gallery, models, text, timeline, topbar, turn_panel, wire
 from studio.ui.handlers import Fields, Handlers
 from studio.ui.panel import EVENT, Shared
 from studio.ui.theme import studio_theme
@@ -36,6 +36,7 @@ def build_page(studio: Studio) -> gr.Blocks:
             panel = turn_panel.build(handlers.models())
             film = timeline.build()
             rooms = gallery.build()
+            shelf = models.build()
         ends: dict[str, Any] = {"inputs": [seat], "outputs": [line]}
         # Following is the one event that lasts, so it is queued, and nobody's following waits for another's.
         follow = EVENT | ends | {"fn": handlers.follow, "queue": True, "concurrency_limit": None}
@@ -46,6 +47,7 @@ def build_page(studio: Studio) -> gr.Blocks:
         turn_panel.bind(panel, handlers, shared)
         timeline.bind(film, handlers, shared)
         gallery.bind(rooms, handlers, shared)
+        models.bind(shelf, handlers, shared, panel.model)
 
         def boot(last: dict[str, Any] | None, request: gr.Request) -> Fields:
             shown, payload, values = handlers.boot(last, request)

@@ -23,7 +23,7 @@ LIBRARY = (
 )
 """Scripts every panel may use, in loading order; each adds to ``window.palimpsest``."""
 
-STYLES = ("studio.css", "timeline.css", "gallery.css")
+STYLES = ("studio.css", "timeline.css", "gallery.css", "models.css")
 """In the order in which they apply."""
 
 

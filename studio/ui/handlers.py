@@ -99,7 +99,9 @@ class Handlers:
             "upload_limit": settings.upload_limit,
             "lists_all": settings.lists_all,
             "trash_days": settings.trash_days,
-            "phrases": phrase_finder(settings.model_folders) is not None,
+            "phrases": phrase_finder(settings.all_model_folders) is not None,
+            "manages_models": settings.manages_models,
+            "loras": self.studio.shelf.loras(),
         }
 
     def engine_line(self, model: str) -> str:

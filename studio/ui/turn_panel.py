@@ -13,7 +13,7 @@ import gradio as gr
 
 from pipelines.catalog import CATALOG
 from studio.session.view import Draft
-from studio.ui import instruction, text
+from studio.ui import instruction, model_handlers, text
 from studio.ui.forms import Form, build_forms
 from studio.ui.handlers import Fields, Handlers, Seat
 from studio.ui.panel import EVENT, Shared, drawn
@@ -36,6 +36,7 @@ class TurnPanel:
     seed: gr.Number
     filled: gr.Textbox
     """Out of sight: the quality whose presets stand in the forms. It changes in the page together with them."""
+    loras: gr.HTML
     forms: tuple[Form, ...]
     go: gr.HTML
 
@@ -111,6 +112,7 @@ def build(models: list[tuple[str, str]]) -> TurnPanel:
             seed = gr.Number(value=draft.seed, precision=0, label=text.SEED, elem_id="seed")
             filled = gr.Textbox(str(draft.quality), visible="hidden", show_label=False, elem_id="filled")
         with gr.Accordion(text.ADVANCED, open=False, elem_id="advanced"):
+            loras = drawn("loras", "loras")
             forms = build_forms(draft.method)
         go = drawn("go", "go")
     return TurnPanel(
@@ -126,6 +128,7 @@ def build(models: list[tuple[str, str]]) -> TurnPanel:
         candidates=candidates,
         seed=seed,
         filled=filled,
+        loras=loras,
         forms=forms,
         go=go,
     )
@@ -137,12 +140,16 @@ def bind(panel: TurnPanel, handlers: Handlers, shared: Shared) -> None:
     def reference(seat: Seat | None, evt: gr.EventData) -> Any:
         return handlers.reference(seat, evt._data.get("path"))
 
+    def loras(seat: Seat | None, evt: gr.EventData) -> Any:
+        return model_handlers.put_loras(handlers, seat, evt._data)
+
     def retuned(seat: Seat | None, *values: Any) -> Fields:
         payload, fields = handlers.retuned(seat, *values)
         return [payload, *fields]
 
     seat, wire, everything = shared.seat, shared.wire, [shared.seat, *panel.values]
     panel.reference.put_reference(reference, [seat], [wire], **EVENT)
+    panel.loras.put_loras(loras, [seat], [wire], trigger_mode="multiple", **EVENT)
     for switch in (panel.method, panel.quality):
         switch.input(retuned, everything, shared.restored, trigger_mode="always_last", **EVENT)
     own = (panel.method, panel.quality, panel.filled)

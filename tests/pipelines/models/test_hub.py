@@ -75,6 +75,7 @@ def test_a_pulled_model_is_the_one_on_the_hub_and_runs(hub: SmallHub, own: Path,
         p: (len(data), sha256_of(card.path / p)) for p, data in here.items()
     }
     assert left_in(own) == []
+    assert all(path.startswith((f"/api/models/{hub.repo}/revision/", f"/{hub.repo}/resolve/")) for path in hub.asked)
     steps = [step for stage, step, _ in told]
     assert steps == sorted(steps) and told[-1][1] == told[-1][2]
     assert verify(card, own).faults == ()

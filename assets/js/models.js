@@ -1,0 +1,88 @@
+// The models dialog: the list, a model from the hub or from a folder, and what is being done with one.
+const p = window.palimpsest, { h, actions } = p;
+const root = element.querySelector(".p-root");
+const KINDS = { "text-to-image": "edits pictures", segmenter: "answers clicks", clip: "measures likeness", judge: "judges the Toybox" };
+const DOES = { pull: "Fetching", add: "Reading", verify: "Verifying" };
+const AGAIN = 500; // milliseconds between two looks at a job
+
+let shelf = null, sure = null, waiting = 0;
+
+const list = h("div", { class: "p-shelf", role: "list" });
+const repo = h("input", { type: "text", placeholder: "owner/name", "aria-label": "The model's id on the hub", autocomplete: "off", spellcheck: "false", onkeydown: (event) => { if (event.key === "Enter") pull(); } });
+const half = h("input", { type: "checkbox" });
+const fetchIt = h("button", { type: "button", class: "p-btn", text: "Pull", onclick: () => pull() });
+const path = h("input", { type: "text", placeholder: "a folder or checkpoint on this machine", "aria-label": "Path of a model on this machine", autocomplete: "off", spellcheck: "false", onkeydown: (event) => { if (event.key === "Enter") add(); } });
+const addIt = h("button", { type: "button", class: "p-btn", text: "Add", onclick: () => add() });
+const how = h("span", { class: "p-hint", role: "status" });
+const bar = h("progress", { max: 1, "aria-label": "Progress" });
+const stop = h("button", { type: "button", class: "p-btn", text: "Cancel", onclick: () => trigger("stop_model", {}) });
+const job = h("div", { class: "p-models-job", hidden: true }, how, stop, bar);
+const told = h("p", { class: "p-told", role: "status" });
+const where = h("p", { class: "p-hint p-told" });
+const sheet = h("dialog", { class: "p-sheet p-models", "aria-labelledby": "p-models-title", onclose: () => { sure = null; clearTimeout(waiting); }, onclick: (e) => { if (e.target === sheet) sheet.close(); } },
+  h("div", { class: "p-sheet-head" }, h("h2", { id: "p-models-title", text: "Models" }), h("button", { type: "button", class: "p-x", "aria-label": "Close", text: "×", onclick: () => sheet.close() })),
+  h("div", { class: "p-sheet-body", tabindex: "-1", autofocus: true }, list, job, told,
+    h("section", { class: "p-get" }, h("h3", { text: "From the hub" }),
+      h("div", { class: "p-get-line" }, repo, h("label", { title: "Half the download where the model offers it" }, half, h("span", { text: "16-bit copy" })), fetchIt),
+      h("p", { class: "p-hint p-told", text: "Only what is needed is fetched, and weights only as safetensors. An interrupted pull goes on where it stopped." })),
+    h("section", { class: "p-get" }, h("h3", { text: "From this machine" }), h("div", { class: "p-get-line" }, path, addIt)), where));
+root.append(sheet);
+
+const small = (text, label, fire, danger) => h("button", { type: "button", class: `p-tool${danger ? " p-danger" : ""}`, text, "aria-label": label, onclick: fire });
+
+function row(m) {
+  const asked = sure === m.id;
+  const acts = [small("Verify", `Verify ${m.title}`, () => trigger("verify_model", { id: m.id }))];
+  if (m.source) acts.push(small(asked ? "Really remove?" : "Remove", `${asked ? "Really remove" : "Remove"} ${m.title}`, () => {
+    sure = asked ? null : m.id;
+    if (asked) trigger("remove_model", { id: m.id });
+    else draw();
+  }, true));
+  const about = [KINDS[m.kind] || m.kind, m.source && m.source !== m.id ? `from ${m.source}` : ""].filter(Boolean).join(" · ");
+  return h("div", { class: "p-shelf-row", role: "listitem", "data-model": m.id }, h("span", { class: "p-shelf-name" }, h("b", { text: m.title }), h("span", { class: "p-hint", text: about })),
+    h("span", { class: "p-shelf-acts" }, ...acts), m.fault ? h("p", { class: "p-fault", text: m.fault }) : null);
+}
+
+function pull() { if (repo.value.trim()) trigger("pull_model", { repo: repo.value.trim(), half: half.checked }); }
+function add() { if (path.value.trim()) trigger("add_model", { path: path.value.trim() }); }
+
+function left(seconds) {
+  if (seconds === null || seconds === undefined) return "";
+  return seconds < 90 ? ` · ${Math.ceil(seconds)} s left` : ` · ${Math.ceil(seconds / 60)} min left`;
+}
+
+function draw() {
+  const held = list.contains(document.activeElement) ? [document.activeElement.closest("[data-model]").dataset.model, [...document.activeElement.parentNode.children].indexOf(document.activeElement)] : null;
+  list.replaceChildren(...shelf.models.map(row));
+  if (held) {
+    const again = list.querySelector(`[data-model="${CSS.escape(held[0])}"] .p-shelf-acts`);
+    if (again && again.children[held[1]]) again.children[held[1]].focus();
+  }
+  const j = shelf.job, live = Boolean(j) && (j.state === "queued" || j.state === "running");
+  job.hidden = !live;
+  fetchIt.disabled = addIt.disabled = live;
+  if (live) {
+    how.textContent = j.total ? `${DOES[j.does]}: ${j.step} of ${j.total} MB${left(j.seconds_left)}` : `${DOES[j.does]} …`;
+    if (j.total) bar.value = j.step / j.total;
+    else bar.removeAttribute("value");
+  }
+  const words = { failed: j && j.error ? `That did not work: ${j.error}` : "", cancelled: j && j.does === "pull" ? "Cancelled. What was fetched is kept; pull again to go on." : "Cancelled." };
+  told.textContent = shelf.told || (j && words[j.state]) || "";
+  where.textContent = `They are kept in ${shelf.folder}; LoRA files go into the folder loras there.`;
+  clearTimeout(waiting);
+  if (live && sheet.open) waiting = setTimeout(() => trigger("see_models", {}), AGAIN);
+}
+
+actions.models = () => {
+  if (!p.state.about.manages_models) return;
+  trigger("see_models", {});
+  sheet.showModal();
+};
+
+p.on(({ message }) => {
+  if (!message.models) return;
+  const did = shelf && shelf.told !== message.models.told ? message.models.told : "";
+  shelf = message.models;
+  if (did) repo.value = path.value = "";
+  draw();
+});

@@ -1,0 +1,181 @@
+"""The models of this machine as the page manages them: listed, and pulled, added, verified and removed by jobs.
+
+These jobs have a queue of their own, for they do not need the device: a turn runs while a model is fetched. One at a
+time. Only a page that nobody but this machine can reach may do any of it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from pipelines.errors import ModelError
+from pipelines.models import own as shelf
+from pipelines.models.folders import TEXT_TO_IMAGE, ModelCard, fault_of, find_models
+from pipelines.models.lora_files import find_loras
+from pipelines.models.own import Verified
+from pipelines.progress import Progress
+from studio.errors import Busy, OnlyHere
+from studio.jobs.job import Job
+from studio.jobs.runner import Runner
+from studio.jobs.work import resolve
+from studio.session.present import job_view
+from studio.session.view import JobView
+from studio.settings import Settings
+
+T = TypeVar("T")
+
+PULL = "pipelines.models.hub:pull"
+OWNER = "models"
+
+
+@dataclass(frozen=True)
+class ModelView:
+    """One row of the list."""
+
+    id: str
+    title: str
+    kind: str
+    fault: str | None
+    """Why it cannot be used."""
+    source: str
+    """Where it came from, for what was pulled or added; only that can be removed."""
+
+
+@dataclass(frozen=True)
+class ShelfView:
+    """Everything the page shows of models."""
+
+    models: tuple[ModelView, ...]
+    loras: tuple[str, ...]
+    folder: str
+    job: JobView | None
+    told: str
+    """What came of the last job that ended well."""
+
+
+class Shelf:
+    """See the module. Methods may come from any thread."""
+
+    def __init__(self, settings: Settings, hub: str | None = None) -> None:
+        """`hub` is the address of another one than that of the client's own settings."""
+        self._settings = settings
+        self._hub = hub
+        self._runner = Runner()
+        self._lock = threading.Lock()
+        self._job: Job | None = None
+        self._told = ""
+
+    def view(self) -> ShelfView:
+        """As it is now; raises `OnlyHere`."""
+        self._refuse_strangers()
+        own, folders = self._settings.own_models, self._settings.all_model_folders
+        found = find_models(folders)
+        rows = [self._row(card) for card in sorted(found.values(), key=_order)]
+        lost = [name for name in shelf.names(own) if name not in found]
+        rows += [ModelView(name, name, "", "its files are gone; remove it here", name) for name in lost]
+        with self._lock:
+            job = None if self._job is None else self._runner.job(self._job.id)
+            return ShelfView(
+                tuple(rows), self.loras(), str(own), None if job is None else job_view(job, self._runner), self._told
+            )
+
+    def loras(self) -> tuple[str, ...]:
+        """Names of the LoRA files there are; a page on any address may know them."""
+        return tuple(sorted(find_loras(self._settings.all_model_folders)))
+
+    def pull(self, repo: str, half: bool) -> None:
+        """Fetch a model from the hub."""
+        own, folders = self._settings.own_models, self._settings.model_folders
+
+        def work(progress: Progress) -> ModelCard:
+            card: ModelCard = resolve(PULL)(repo, own, folders, half=half, progress=progress, endpoint=self._hub)
+            return card
+
+        self._start("pull", "fetching, MB", work, lambda card: f"{card.id} is here and can be chosen.")
+
+    def add(self, path: str) -> None:
+        """Take in a model that lies elsewhere on this machine."""
+        own, folders = self._settings.own_models, self._settings.model_folders
+        self._start(
+            "add",
+            "reading, MB",
+            lambda progress: shelf.add(Path(path), own, folders, progress),
+            lambda card: f"{card.id} is in the list; its files stay where they are.",
+        )
+
+    def verify(self, id: str) -> None:
+        """Read every byte of a model again."""
+        card = find_models(self._settings.all_model_folders).get(id)
+        if card is None:
+            raise ModelError(f"there is no model called {id!r:.80} any more; look at the list again")
+        self._start(
+            "verify",
+            "verifying, MB",
+            lambda progress: shelf.verify(card, self._settings.own_models, progress),
+            lambda found: _in_words(id, found),
+        )
+
+    def remove(self, id: str) -> None:
+        """Take out what was pulled or added."""
+        self._refuse_strangers()
+        shelf.remove(id, self._settings.own_models, self._settings.model_folders)
+        with self._lock:
+            self._told = f"{id} is removed."
+
+    def cancel(self) -> None:
+        """Stop the job that runs; what was fetched stays for the next pull."""
+        self._refuse_strangers()
+        with self._lock:
+            job = self._job
+        if job is not None:
+            self._runner.cancel(job.id)
+
+    def close(self) -> None:
+        """Interrupt what runs."""
+        self._runner.close()
+
+    def _start(self, does: str, stage: str, work: Callable[[Progress], T], told: Callable[[T], str]) -> None:
+        self._refuse_strangers()
+
+        def deliver(result: T) -> None:
+            with self._lock:
+                self._told = told(result)
+
+        with self._lock:
+            last = None if self._job is None else self._runner.job(self._job.id)
+            if last is not None and not last.finished:
+                raise Busy("a model is being fetched or read already; wait for it, or press Cancel first")
+            if last is not None:
+                self._runner.forget(last.id)
+            self._told = ""
+            self._job = self._runner.submit(OWNER, does, (stage,), work, deliver)
+
+    def _refuse_strangers(self) -> None:
+        if not self._settings.manages_models:
+            raise OnlyHere("models are managed on the studio's own machine: `launch.py models` there")
+
+    def _row(self, card: ModelCard) -> ModelView:
+        own = self._settings.own_models
+        if card.path.parent != own:
+            return ModelView(card.id, card.title, card.kind, fault_of(card), "")
+        try:
+            record = shelf.record_of(own, card.id)
+        except ModelError as error:
+            return ModelView(card.id, card.title, card.kind, str(error), card.id)
+        return ModelView(card.id, card.title, card.kind, fault_of(card), card.id if record is None else record.source)
+
+
+def _order(card: ModelCard) -> tuple[bool, str, str]:
+    """What edits pictures comes first."""
+    return card.kind != TEXT_TO_IMAGE, card.kind, card.id
+
+
+def _in_words(id: str, found: Verified) -> str:
+    if found.faults:
+        raise ModelError(f"{id}: " + "; ".join(found.faults[:5]))
+    files = f"{found.files} file{'' if found.files == 1 else 's'}"
+    return f"{id}: {files} as recorded." if found.recorded else f"{id}: {files} with weights whole."

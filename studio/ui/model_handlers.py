@@ -1,0 +1,32 @@
+"""What the models dialog and the list of LoRA files do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from typing import Any
+
+import gradio as gr
+
+from studio.session.session import Session
+from studio.ui.handlers import Fields, Handlers, Seat
+from studio.ui.payload import Payload
+
+
+def shown(handlers: Handlers, act: Callable[[], object] = lambda: None) -> Fields:
+    """Does `act`; answers with the list as it is then, and the models that a turn can be run on."""
+    views: list[dict[str, Any]] = []
+    failed = handlers.calmly(act)
+    unseen = handlers.calmly(lambda: views.append(asdict(handlers.studio.shelf.view())))
+    payload: Payload = {"models": views[0]} if views else {}
+    return [payload | (unseen or {}) | (failed or {}), gr.update(choices=handlers.models())]
+
+
+def put_loras(handlers: Handlers, seat: Seat | None, sent: Mapping[str, Any]) -> Payload:
+    """The LoRA files of the turn in preparation: scale by name."""
+    loras = sent.get("loras")
+
+    def act(session: Session) -> None:
+        session.set_draft(replace(session.view().draft, loras=loras if isinstance(loras, dict) else {}))
+
+    return handlers.answered(seat, act)

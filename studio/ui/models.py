@@ -1,0 +1,59 @@
+"""The models dialog: what there is and why some cannot be used; pull, add, verify, remove."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from studio.ui import model_handlers
+from studio.ui.handlers import Fields, Handlers
+from studio.ui.panel import EVENT, Shared, drawn
+
+
+@dataclass(frozen=True)
+class Models:
+    """One component; its script draws everything in it."""
+
+    shelf: gr.HTML
+
+
+def build() -> Models:
+    """The component, without handlers."""
+    return Models(drawn("models", "models"))
+
+
+def bind(panel: Models, handlers: Handlers, shared: Shared, model: gr.Dropdown) -> None:
+    """Attaches the handlers; `model` is the turn panel's choice, which a pull adds to."""
+    shelf = handlers.studio.shelf
+
+    def see() -> Fields:
+        return model_handlers.shown(handlers)
+
+    def pull(evt: gr.EventData) -> Fields:
+        sent = evt._data
+        return model_handlers.shown(
+            handlers, lambda: shelf.pull(str(sent.get("repo") or "").strip(), sent.get("half") is True)
+        )
+
+    def add(evt: gr.EventData) -> Fields:
+        return model_handlers.shown(handlers, lambda: shelf.add(str(evt._data.get("path") or "").strip()))
+
+    def verify(evt: gr.EventData) -> Fields:
+        return model_handlers.shown(handlers, lambda: shelf.verify(str(evt._data.get("id"))))
+
+    def remove(evt: gr.EventData) -> Fields:
+        return model_handlers.shown(handlers, lambda: shelf.remove(str(evt._data.get("id"))))
+
+    def stop() -> Fields:
+        return model_handlers.shown(handlers, shelf.cancel)
+
+    component, outputs = panel.shelf, [shared.wire, model]
+    often: dict[str, Any] = {"trigger_mode": "multiple", **EVENT}
+    component.see_models(see, [], outputs, **often)
+    component.pull_model(pull, [], outputs, **often)
+    component.add_model(add, [], outputs, **often)
+    component.verify_model(verify, [], outputs, **often)
+    component.remove_model(remove, [], outputs, **often)
+    component.stop_model(stop, [], outputs, **often)

@@ -1,0 +1,77 @@
+"""The models dialog in a browser: a pull that is followed and cancelled, and the LoRA files of a turn."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from playwright.sync_api import Browser, expect
+
+from studio.app import build_studio
+from studio.session.shelf import Shelf
+from studio.settings import ASSETS, Settings
+from studio.ui.app import open_page
+from tests.browser.conftest import free_port
+from tests.browser.desk import PHONE, sat_down
+from tests.pipelines.models.loras import write
+from tests.pipelines.models.small_hub import files_of, served
+
+pytestmark = pytest.mark.browser
+
+UNET = "unet/diffusion_pytorch_model.safetensors"
+LORA = {"lora_unet_x.lora_down.weight": torch.zeros(1, 2), "lora_unet_x.lora_up.weight": torch.zeros(2, 1)}
+
+
+def test_models_are_pulled_and_removed_and_loras_chosen(
+    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "uploads"))
+    settings = Settings(data=tmp_path / "data", port=free_port(), warm_up=False)
+    write(settings.own_models / "loras" / "pencil.safetensors", LORA)
+    with served(files_of(ASSETS / "models" / "toybox")) as hub:
+        monkeypatch.setattr("studio.app.Shelf", lambda settings: Shelf(settings, hub.endpoint))
+        hub.hang[UNET] = 1_000_000
+        studio = build_studio(settings)
+        page_ = open_page(studio, settings)
+        try:
+            with sat_down(browser, page_.url) as desk:
+                page = desk.page
+                desk.open_example("Duck on the beach")
+                page.locator("#advanced > button").click()
+                pencil = page.locator("[data-lora=pencil]")
+                pencil.get_by_role("checkbox").check()
+                page.wait_for_function("palimpsest.state.view.draft.loras.pencil === 1")
+                pencil.get_by_role("spinbutton").fill("0.4")
+                pencil.get_by_role("spinbutton").press("Tab")
+                page.wait_for_function("palimpsest.state.view.draft.loras.pencil === 0.4")
+
+                page.locator(".p-loras").get_by_role("button", name="Models").click()
+                dialog = page.get_by_role("dialog", name="Models")
+                expect(dialog.locator(".p-shelf-row")).to_have_count(4)
+                dialog.get_by_label("The model's id on the hub").fill(hub.repo)
+                dialog.get_by_role("button", name="Pull").click()
+                expect(dialog.locator(".p-models-job")).to_contain_text(re.compile(r"Fetching: [1-9]\d* of \d+ MB"))
+                dialog.get_by_role("button", name="Cancel").click()
+                expect(dialog).to_contain_text("Cancelled. What was fetched is kept")
+                hub.hang.clear()
+                hub.closing.set()  # lets the connection that hangs go
+                expect(dialog.get_by_role("button", name="Pull")).to_be_enabled()
+                dialog.get_by_role("button", name="Pull").click()
+                expect(dialog).to_contain_text("tiny-model is here and can be chosen.", timeout=30_000)
+                mine = dialog.locator("[data-model=tiny-model]")
+                expect(mine).to_contain_text(f"from {hub.repo}")
+                assert len(hub.sent(UNET)) == 2 and hub.sent(UNET)[1].startswith("bytes=")
+
+                page.set_viewport_size({"width": PHONE[0], "height": PHONE[1]})
+                expect(mine).to_be_visible()
+                mine.get_by_role("button", name="Remove").click()
+                mine.get_by_role("button", name="Really remove").click()
+                expect(dialog).to_contain_text("tiny-model is removed.")
+                expect(dialog.locator(".p-shelf-row")).to_have_count(4)
+                page.keyboard.press("Escape")
+                expect(dialog).to_be_hidden()
+        finally:
+            page_.close()
+            studio.close()

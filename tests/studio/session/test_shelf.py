@@ -1,0 +1,123 @@
+"""The page's models: pulled from a hub on loopback by a job that can be cancelled, added, verified, removed."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from pipelines.errors import ModelError
+from studio.errors import Busy, OnlyHere
+from studio.jobs.job import JobState
+from studio.session.shelf import Shelf, ShelfView
+from studio.settings import Gallery, Settings
+from tests.pipelines.models.loras import write
+from tests.pipelines.models.small_hub import SmallHub, files_of, served
+
+VAE = "vae/model.safetensors"
+
+
+@pytest.fixture
+def hub(model_folder: Path) -> Iterator[SmallHub]:
+    with served(files_of(model_folder / "toybox") | {VAE: b"0" * 100_000}) as hub:
+        yield hub
+
+
+@pytest.fixture
+def shelf(settings: Settings, hub: SmallHub) -> Iterator[Shelf]:
+    shelf = Shelf(settings, hub.endpoint)
+    yield shelf
+    shelf.close()
+
+
+def over(shelf: Shelf, wait_until: Callable[..., None]) -> ShelfView:
+    def ended() -> bool:
+        job = shelf.view().job
+        return job is not None and job.state not in (JobState.QUEUED, JobState.RUNNING)
+
+    wait_until(ended, 30)
+    return shelf.view()
+
+
+def row(view: ShelfView, id: str) -> dict[str, object]:
+    return next(vars(model) for model in view.models if model.id == id)
+
+
+def test_a_model_is_pulled_verified_and_removed(
+    shelf: Shelf, settings: Settings, hub: SmallHub, wait_until: Callable[..., None]
+) -> None:
+    assert row(shelf.view(), "toybox")["source"] == ""
+    shelf.pull(hub.repo, half=False)
+    view = over(shelf, wait_until)
+    assert view.job is not None and view.job.state is JobState.DONE, view.job
+    assert view.told == "tiny-model is here and can be chosen."
+    assert row(view, "tiny-model") == {
+        "id": "tiny-model",
+        "title": "Toybox",
+        "kind": "text-to-image",
+        "fault": None,
+        "source": hub.repo,
+    }
+    shelf.verify("tiny-model")
+    assert "files as recorded" in over(shelf, wait_until).told
+    (settings.own_models / "tiny-model" / VAE).write_bytes(b"1" * 100_000)
+    shelf.verify("tiny-model")
+    failed = over(shelf, wait_until).job
+    assert failed is not None and failed.error is not None and f"{VAE} has changed" in failed.error
+    shelf.remove("tiny-model")
+    assert "tiny-model" not in {model.id for model in shelf.view().models}
+    with pytest.raises(ModelError, match="neither pulled nor added"):
+        shelf.remove("toybox")
+
+
+def test_cancelling_a_pull_keeps_what_came(shelf: Shelf, hub: SmallHub, wait_until: Callable[..., None]) -> None:
+    hub.hang[VAE] = 50_000
+    shelf.pull(hub.repo, half=False)
+    wait_until(lambda: hub.sent(VAE) != [], 30)
+    with pytest.raises(Busy, match="being fetched or read already"):
+        shelf.verify("toybox")
+    shelf.cancel()
+    job = shelf.view().job
+    assert job is not None and job.state is JobState.CANCELLED
+    assert "tiny-model" not in {model.id for model in shelf.view().models}
+
+
+def test_a_folder_is_added_and_what_is_gone_is_told(
+    shelf: Shelf, model_folder: Path, tmp_path: Path, wait_until: Callable[..., None]
+) -> None:
+    (tmp_path / "data").mkdir(exist_ok=True)
+    mine = Path(shutil.copytree(model_folder / "toybox", tmp_path / "disk" / "mine"))
+    shelf.add(str(mine))
+    assert "mine is in the list" in over(shelf, wait_until).told
+    assert row(shelf.view(), "mine")["source"] == "mine"
+    shutil.rmtree(mine)
+    assert row(shelf.view(), "mine")["fault"] == "its files are gone; remove it here"
+    shelf.remove("mine")
+    assert "mine" not in {model.id for model in shelf.view().models}
+
+
+@pytest.mark.parametrize("changes", [{"host": "0.0.0.0"}, {"gallery": Gallery.OWN}])
+def test_strangers_manage_nothing(settings: Settings, changes: dict[str, object]) -> None:
+    shelf = Shelf(replace(settings, **changes))  # type: ignore[arg-type]
+    for ask in (
+        shelf.view,
+        shelf.cancel,
+        lambda: shelf.pull("a/b", False),
+        lambda: shelf.add("/"),
+        lambda: shelf.verify("toybox"),
+        lambda: shelf.remove("toybox"),
+    ):
+        with pytest.raises(OnlyHere):
+            ask()
+    shelf.close()
+
+
+def test_lora_files_are_listed(shelf: Shelf, settings: Settings) -> None:
+    lora = {"lora_unet_x.lora_down.weight": torch.zeros(1, 2), "lora_unet_x.lora_up.weight": torch.zeros(2, 1)}
+    write(settings.own_models / "loras" / "pencil.safetensors", lora)
+    (settings.own_models / "loras" / "other.safetensors").write_bytes(b"nothing")
+    assert shelf.view().loras == ("pencil",)

@@ -1,0 +1,55 @@
+"""The models dialog and the LoRA list, without a browser."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from studio.app import Studio, build_studio
+from studio.settings import Gallery, Settings
+from studio.ui import model_handlers
+from studio.ui.handlers import Handlers, Seat
+from tests.pipelines.models.loras import write
+from tests.studio.conftest import StandInEngine
+
+LORA = {"lora_unet_x.lora_down.weight": torch.zeros(1, 2), "lora_unet_x.lora_up.weight": torch.zeros(2, 1)}
+
+
+def test_the_dialog_shows_what_there_is_and_what_failed(studio: Studio) -> None:
+    handlers = Handlers(studio)
+    payload, choices = model_handlers.shown(handlers)
+    assert [model["id"] for model in payload["models"]["models"]] == ["toybox", "toybox-segmenter"]
+    assert choices["choices"] == [("Toybox", "toybox")]
+    payload, _ = model_handlers.shown(handlers, lambda: studio.shelf.remove("toybox"))
+    assert "neither pulled nor added" in payload["notice"]["text"] and payload["models"]
+
+
+def test_a_shared_studio_shows_strangers_nothing(settings: Settings, engine: StandInEngine) -> None:
+    studio = build_studio(replace(settings, gallery=Gallery.OWN), engine)
+    try:
+        payload, _ = model_handlers.shown(Handlers(studio), lambda: studio.shelf.remove("toybox"))
+        assert "models" not in payload and "studio's own machine" in payload["notice"]["text"]
+        assert Handlers(studio).about()["manages_models"] is False
+    finally:
+        studio.close()
+
+
+@pytest.mark.parametrize("sent", [{"loras": {"pencil": 0.5}}, {"loras": {}}, {}, {"loras": "all"}])
+def test_loras_of_the_draft(studio: Studio, upload: bytes, model_folder: Path, sent: dict[str, object]) -> None:
+    write(model_folder / "loras" / "pencil.safetensors", LORA)
+    handlers = Handlers(studio)
+    assert handlers.about()["loras"] == ("pencil",)
+    seat = Seat(studio.sessions.create(upload, "x.png").sid, "tab")
+    payload = model_handlers.put_loras(handlers, seat, sent)
+    wanted = sent.get("loras") if isinstance(sent.get("loras"), dict) else {}
+    assert payload["view"]["draft"]["loras"] == wanted
+
+
+def test_a_scale_that_is_no_number_is_refused(studio: Studio, upload: bytes) -> None:
+    seat = Seat(studio.sessions.create(upload, "x.png").sid, "tab")
+    payload = model_handlers.put_loras(Handlers(studio), seat, {"loras": {"pencil": "<b>"}})
+    assert "a number for its scale" in payload["notice"]["text"]
+    assert payload["view"]["draft"]["loras"] == {}
