@@ -115,6 +115,7 @@ def report(result: EditResult, mask: Mask, written: list[Path]) -> dict[str, Any
             for candidate, path in zip(result.candidates, written, strict=True)
         ],
         "peak_memory_mb": peak_memory_mb(),
+        "in_float32": result.in_float32,
         "weights_before": result.weights_before,
         "weights_after": result.weights_after,
     }

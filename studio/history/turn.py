@@ -96,6 +96,8 @@ class Outcome:
     outside_largest: int = 0
     """Largest difference among them, in levels of 0 to 255."""
     weights_after: str = ""
+    in_float32: bool = False
+    """The fast arithmetic left the finite numbers, and this was made by a second run in float32."""
     background_reference: str | None = None
     """Digest of the background picture that the method made or was given."""
     fitted: str | None = None

@@ -14,7 +14,7 @@ import threading
 import traceback
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -28,6 +28,8 @@ from studio.settings import LOG_FORMAT, Settings
 log = logging.getLogger(__name__)
 
 ON_DEVICE = frozenset({"edit", "weights", "warm_up"})
+HELD = 4
+"""Pictures that were pointed at last and stay over there; usually one is clicked again and again."""
 BESIDE = 8
 """Calls that are answered beside an edit."""
 
@@ -43,6 +45,21 @@ class Call:
     options: Mapping[str, Any] = field(default_factory=dict)
     stepwise: bool = False
     """Whether it takes a `progress` and is to be followed."""
+
+
+@dataclass(frozen=True, eq=False)
+class Hold:
+    """From the studio: keep this picture, in the place of the oldest of `HELD`; a later call may name it."""
+
+    key: int
+    picture: Picture
+
+
+@dataclass(frozen=True)
+class Held:
+    """In a call, in the place of a picture: the one that was sent under that key."""
+
+    key: int
 
 
 @dataclass(frozen=True)
@@ -99,6 +116,7 @@ class _Desk:
         self._engine = engine
         self._sending = threading.Lock()
         self._stops: dict[int, threading.Event] = {}
+        self._held: dict[int, Picture] = {}
         self._device = ThreadPoolExecutor(1, thread_name_prefix="device")
         self._beside = ThreadPoolExecutor(BESIDE, thread_name_prefix="beside")
 
@@ -111,7 +129,13 @@ class _Desk:
             if isinstance(message, Stop):
                 if (stop := self._stops.get(message.number)) is not None:
                     stop.set()
+            elif isinstance(message, Hold):
+                if len(self._held) == HELD:
+                    del self._held[min(self._held)]
+                self._held[message.key] = message.picture
             else:
+                args = (self._held[arg.key] if isinstance(arg, Held) else arg for arg in message.args)
+                message = replace(message, args=tuple(args))
                 self._stops[message.number] = threading.Event()
                 pool = self._device if message.name in ON_DEVICE or ":" in message.name else self._beside
                 pool.submit(self._answer, message)

@@ -11,7 +11,9 @@ import multiprocessing
 import signal
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import count
 from queue import SimpleQueue
 from typing import Any
@@ -26,7 +28,7 @@ from pipelines.masks.segmenter import MaskAnswer
 from pipelines.params import Params
 from pipelines.progress import Progress, silent
 from studio.errors import DeviceLost
-from studio.jobs.child import Answer, Call, Failure, Step, Stop, serve
+from studio.jobs.child import HELD, Answer, Call, Failure, Held, Hold, Step, Stop, serve
 from studio.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -178,6 +180,7 @@ class _Child:
         self._guard = threading.Lock()
         self._sending = threading.Lock()
         self._numbers = count(1)
+        self._held: deque[tuple[int, Picture]] = deque(maxlen=HELD)
         self._waiting: dict[int, SimpleQueue[Step | Answer | Failure | DeviceLost]] = {}
         self._ended: str | None = None
         """Why it was ended on purpose, or what became of it."""
@@ -232,9 +235,21 @@ class _Child:
     def _send(self, message: Call | Stop) -> None:
         try:
             with self._sending:
+                if isinstance(message, Call) and message.name == "segment":
+                    message = replace(message, args=(self._hold(message.args[0]), *message.args[1:]))
                 self._connection.send(message)
         except OSError:
             pass  # it has ended: `_listen` finds out as well, and tells whoever waits
+
+    def _hold(self, picture: Picture) -> Held:
+        """`picture` by its name: the array that is clicked again is the same one, and 36 MB for twelve megapixels."""
+        for key, held in self._held:
+            if held is picture:
+                return Held(key)
+        key = next(self._numbers)
+        self._connection.send(Hold(key, picture))
+        self._held.append((key, picture))
+        return Held(key)
 
     def _listen(self) -> None:
         while True:

@@ -192,6 +192,7 @@ class Computing:
             seconds=sum(stage.seconds for stage in result.stages),
             stages=result.stages,
             weights_after=result.weights_after,
+            in_float32=result.in_float32,
             background_reference=None if reference is None else store.pictures.put(codec.encode_png(reference)),
             fitted=None if result.fitted is None else store.fitted.put(result.fitted),
         )

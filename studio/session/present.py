@@ -49,6 +49,7 @@ def turn_view(turn: Turn, number: int, lane: int) -> TurnView:
         seconds=outcome.seconds,
         outside_changed=outcome.outside_changed,
         outside_largest=outcome.outside_largest,
+        in_float32=outcome.in_float32,
         reference=outcome.background_reference,
         drift=_drift_view(outcome),
     )

@@ -82,6 +82,8 @@ class TurnView:
     seconds: float = 0.0
     outside_changed: int = 0
     outside_largest: int = 0
+    in_float32: bool = False
+    """It took a second run, in float32."""
     reference: str | None = None
     drift: Mapping[str, Any] | None = None
     """`pipelines.evaluation.drift.Drift` as JSON, with ``exceeds``; ``None`` where it was not measured."""

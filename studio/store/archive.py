@@ -413,8 +413,8 @@ def _typed(kind: Any, data: Any, what: str) -> Any:
         return tuple(_typed(get_args(kind)[0], item, f"{what}[{i}]") for i, item in enumerate(data))
     if isinstance(kind, type) and issubclass(kind, StrEnum) and isinstance(data, str) and data in list(kind):
         return kind(data)
-    wanted: Any = {float: (int, float), int: int, str: str}.get(kind, dict if origin is Mapping else ())
-    if not isinstance(data, wanted) or isinstance(data, bool):
+    wanted: Any = {float: (int, float), int: int, str: str, bool: bool}.get(kind, dict if origin is Mapping else ())
+    if not isinstance(data, wanted) or (isinstance(data, bool) and kind is not bool):
         raise BadArchive(f"{what} is not what the format wants there: got {data!r:.80}")
     return data
 

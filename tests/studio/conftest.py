@@ -52,6 +52,7 @@ class StandInEngine:
     raise_at: tuple[str, int] = ("guidance", 2)
     requests: list[EditRequest] = field(default_factory=list)
     segmented: int = 0
+    in_float32: bool = False
     segment_seconds: float = 0.0
 
     def edit(
@@ -74,7 +75,7 @@ class StandInEngine:
         stages = tuple(StageReport(name, 0.5, STEPS) for name in find_method(method).stages)
         fitted = request.fitted or f"layers {request.seed}".encode()
         reference = request.picture[::-1] + np.uint8(request.seed)
-        return EditResult(candidates, stages, "weights", "weights", reference, fitted)
+        return EditResult(candidates, stages, "weights", "weights", reference, fitted, self.in_float32)
 
     def segment(
         self, picture: Picture, prompts: MaskPrompts, segmenter: str = "", uploaded: Mask | None = None

@@ -21,6 +21,7 @@ from pipelines.errors import DeviceFault, NotEnoughMemory, NumericalError
 from pipelines.masks.prompts import MaskPrompts
 from pipelines.params import SDEditParams
 from studio.errors import DeviceLost
+from studio.jobs.child import HELD, Hold
 from studio.jobs.device import DeviceProcess
 from studio.jobs.job import JobState
 from studio.jobs.runner import Runner
@@ -80,6 +81,21 @@ def test_clicks_are_answered_while_an_edit_runs(shared: DeviceProcess) -> None:
     assert running.is_alive()
     clicked.set()
     running.join(10)
+
+
+def test_a_picture_that_is_clicked_again_travels_once_and_is_never_another_one(
+    shared: DeviceProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edit(shared)
+    assert shared._child is not None
+    sent: list[object] = []
+    send = shared._child._connection.send
+    monkeypatch.setattr(shared._child._connection, "send", lambda message: (sent.append(message), send(message)))
+    pictures = [np.random.default_rng(k).integers(0, 256, (24, 32, 3), dtype=np.uint8) for k in range(HELD + 2)]
+    for number in (*range(HELD + 2), *range(HELD + 2), HELD + 1, HELD + 1, HELD + 1):
+        found = shared.segment(pictures[number], MaskPrompts(), "threshold").mask
+        assert np.array_equal(found, pictures[number][..., 0] > 127)
+    assert sum(isinstance(message, Hold) for message in sent) == 2 * (HELD + 2)
 
 
 @pytest.mark.parametrize(

@@ -361,6 +361,16 @@ def test_names_of_uploads_lose_folders_and_control_characters(studio: Studio, up
 # Jobs
 
 
+@pytest.mark.parametrize("again", [False, True])
+def test_a_turn_says_that_it_took_a_second_run_in_float32(session: Session, engine: Any, again: bool) -> None:
+    engine.in_float32 = again
+    prepare(session)
+    session.start()
+    ended(session)
+    session.accept(0)
+    assert [turn.in_float32 for turn in session.view().turns] == [False, again]
+
+
 def test_one_job_a_session_and_cancel_at_once(session: Session, engine: Any) -> None:
     engine.hold_at = ("embeddings", 3)
     prepare(session)

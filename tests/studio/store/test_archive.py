@@ -89,6 +89,7 @@ class Maker:
             background_reference=self.reference,
             fitted="f" * 64,
             drift=DRIFT,
+            in_float32=True,
         )
         made = self.pictures.put(picture(self.made % 7 + 1))
         return Turn.after(parent, replace(request, **changes), made, outcome, 1.0 + self.made)
@@ -379,6 +380,7 @@ WRONG: list[tuple[str, Callable[[dict[str, Any]], Any], str]] = [
     ("counts of a kind", turn(1, outcome__outside_kept=1.5), "outside_kept"),
     ("stages of a kind", turn(1, outcome__stages=[{"name": "a"}]), "stages[0] needs"),
     ("layers that do not travel", turn(1, outcome__fitted="0" * 64), "do not travel"),
+    ("a second run of a kind", turn(1, outcome__in_float32=1), "in_float32"),
     ("drift of a kind", turn(1, outcome__drift={**DRIFT, "subject": "<b>"}), "drift of turn"),
     ("drift of nothing", turn(1, outcome__drift={}), "drift of turn"),
 ]
