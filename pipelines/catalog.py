@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines.contract import Quality
-from pipelines.errors import UnknownMethod
-from pipelines.params import InpaintParams, LayeredParams, Params, SDEditParams, checked
+from pipelines.contract import Backbone, Quality
+from pipelines.errors import ModelError, UnknownMethod
+from pipelines.models.folders import ModelCard
+from pipelines.params import InpaintParams, InstructParams, LayeredParams, Params, SDEditParams, checked
 
 PRESETS = Path(__file__).resolve().parents[1] / "assets" / "presets"
 
@@ -29,6 +30,8 @@ class Method:
     stages: tuple[str, ...]
     """The stages it reports, in order."""
     paper: str
+    serves: tuple[Backbone, ...] = (Backbone.PLAIN,)
+    """The models it runs on."""
 
     def resolve(self) -> Callable[..., Any]:
         module, function = self.entry.split(":")
@@ -65,6 +68,17 @@ CATALOG: dict[str, Method] = {
             needs_mask=True,
             stages=("denoise",),
             paper="Avrahami et al., Blended Latent Diffusion, 2023",
+            serves=(Backbone.PLAIN, Backbone.INPAINTING),
+        ),
+        Method(
+            name="instruct",
+            title="InstructPix2Pix (say what to do)",
+            params=InstructParams,
+            entry="pipelines.methods.instruct_pix2pix:run",
+            needs_mask=False,
+            stages=("denoise",),
+            paper="Brooks et al., InstructPix2Pix: Learning to Follow Image Editing Instructions, 2023",
+            serves=(Backbone.INSTRUCT,),
         ),
     )
 }
@@ -76,6 +90,23 @@ def method(name: str) -> Method:
         return CATALOG[name]
     except KeyError:
         raise UnknownMethod(f"there is no method called {name!r}; choose one of {', '.join(CATALOG)}") from None
+
+
+def serving(backbone: Backbone | None) -> list[Method]:
+    """The methods that run on a model of that kind; all of them where the kind is not known."""
+    return [m for m in CATALOG.values() if backbone is None or backbone in m.serves]
+
+
+def check_serves(entry: Method, card: ModelCard, models: Iterable[ModelCard]) -> None:
+    """Raise `ModelError` when `entry` does not run on `card`, with what would: other methods, and which of `models`."""
+    if card.backbone is None or card.backbone in entry.serves:
+        return
+    methods = ", ".join(m.name for m in serving(card.backbone))
+    others = ", ".join(sorted(m.id for m in models if m.backbone in entry.serves)) or "none here"
+    raise ModelError(
+        f"{entry.name} does not run on {card.id!r}, which is a model of the kind {str(card.backbone)!r}; with this "
+        f"model choose {methods}, or for {entry.name} one of the kind {' or '.join(entry.serves)}: {others}"
+    )
 
 
 def preset(name: str, quality: Quality) -> dict[str, Any]:

@@ -88,6 +88,14 @@ class Quality(StrEnum):
     EXACT = "exact"
 
 
+class Backbone(StrEnum):
+    """What a text-to-image model's network is shown beside the noisy latent; told by how many channels it takes."""
+
+    PLAIN = "plain"  # nothing: the latent's own channels
+    INPAINTING = "inpainting"  # where to paint (1 channel), and the picture without that place
+    INSTRUCT = "instruct"  # the picture that an instruction is about
+
+
 @dataclass(frozen=True)
 class LoraUse:
     """A LoRA file at work in a turn. The digest is what determines the picture; the name is where to look."""

@@ -31,7 +31,7 @@ from pipelines.masks.refine import compose
 from pipelines.masks.segmenter import Embedding, MaskAnswer, Segmenter
 from pipelines.masks.snap import snapped
 from pipelines.models.adapters import attached
-from pipelines.models.bundle import ModelBundle
+from pipelines.models.bundle import ModelBundle, check_weights
 from pipelines.models.cache import Cache
 from pipelines.models.folders import CLIP, SEGMENTER, ModelCard, find_model, find_models, phrase_finder
 from pipelines.models.loader import device_named, load_bundle
@@ -87,6 +87,7 @@ class Engine:
         if type(params) is not entry.params:
             raise BadParameter(f"{method} takes {entry.params.__name__}; got {type(params).__name__}")
         check_request(request, entry)
+        catalog.check_serves(entry, find_model(model, self._folders), find_models(self._folders).values())
         method_itself: Callable[..., EditResult] = entry.resolve()
         loras = [(lora_path(use, self._folders), use.scale) for use in request.loras]
 
@@ -229,17 +230,6 @@ class Engine:
         bundle = self._bundles.get(model, lambda: load_bundle(find_model(model, self._folders), self._device))
         self._last_title = bundle.card.title
         return bundle
-
-
-def check_weights(bundle: ModelBundle) -> None:
-    """Raise `ModelError` when the model itself is to blame for numbers that are not finite."""
-    for part, module in bundle.modules.items():
-        for name, weight in module.named_parameters():
-            if not torch.isfinite(weight).all():
-                raise ModelError(
-                    f"the model {bundle.card.id!r} is damaged: its {part} holds numbers that are not finite, first in "
-                    f"{name}; nothing was changed. Get its files again"
-                )
 
 
 def in_float32(progress: Progress) -> Progress:

@@ -1,8 +1,8 @@
 """The only place that changes range, layout, size or colour order of pictures and masks.
 
-A picture of any size is seen by the network through a `Frame`: scaled so that its longer side is the model's
-resolution, its shorter side rounded to whole latent cells. What comes back is scaled to the picture's own size, and
-what was to be kept is copied from the original at full resolution.
+A picture of any size is seen by the network through a `Frame`: scaled to about as many pixels as the model was made
+for, in sides that the network halves without remainder. What comes back is scaled to the picture's own size, and what
+was to be kept is copied from the original at full resolution.
 """
 
 from __future__ import annotations
@@ -22,6 +22,10 @@ from pipelines.masks.refine import grown
 
 LATENT_FLOOR = 4
 """Fewest latent cells a side: below that the network's deepest level has nothing to look at."""
+
+MOST_STRETCH = 1.05
+"""How much wider or narrower than it is the network may see a picture. Coarse blocks give few different sizes, which is
+what a network likes and a compiled one needs; where they would stretch more than this, finer ones are taken."""
 
 SEAM_MARGIN = 0.012
 """The edited region reaches this far beyond the mask, as a share of the picture's longer side: edges do not bleed."""
@@ -109,12 +113,15 @@ class Frame:
     """Pixels of the network's picture a side of one latent cell."""
 
     @classmethod
-    def fitting(cls, original: Extent, resolution: int, cell: int) -> Frame:
-        scale = resolution / max(original.width, original.height)
-        width, height = (
-            max(LATENT_FLOOR, round(side * scale / cell)) * cell for side in (original.width, original.height)
-        )
-        return cls(original, Extent(width, height), cell)
+    def fitting(cls, original: Extent, resolution: int, cell: int, halvings: int = 0) -> Frame:
+        """The frame of about `resolution` squared pixels whose aspect is nearest to `original`'s.
+
+        Its sides are whole blocks of as many cells as a network with that many `halvings` wants, or half of that, and
+        so on down to one cell, where the larger blocks would stretch the picture by more than `MOST_STRETCH`.
+        """
+        sizes = [_in_blocks(original, resolution, cell << k, cell) for k in range(halvings, -1, -1)]
+        network = next((size for size in sizes if _stretch(size, original) <= MOST_STRETCH), sizes[-1])
+        return cls(original, network, cell)
 
     @property
     def latent(self) -> tuple[int, int]:
@@ -129,6 +136,22 @@ class Frame:
         h, w = self.latent
         shares = small.reshape(h, self.cell, w, self.cell).mean((1, 3))
         return torch.from_numpy(shares)[None, None]
+
+
+def _in_blocks(original: Extent, resolution: int, block: int, cell: int) -> Extent:
+    """The extent in whole blocks next to `resolution` squared pixels that stretches `original` least."""
+    aspect = original.width / original.height
+    least = math.ceil(LATENT_FLOOR * cell / block)
+    ideal = resolution * math.sqrt(aspect) / block, resolution / math.sqrt(aspect) / block
+    widths, heights = ({max(least, math.floor(side)), max(least, math.ceil(side))} for side in ideal)
+    sizes = [Extent(w * block, h * block) for w in sorted(widths) for h in sorted(heights)]
+    return min(sizes, key=lambda size: (_stretch(size, original), abs(size.area - resolution**2)))
+
+
+def _stretch(size: Extent, original: Extent) -> float:
+    """How much wider or narrower `original` becomes at `size`: 1 keeps its aspect."""
+    ratio = size.width * original.height / (size.height * original.width)
+    return max(ratio, 1 / ratio)
 
 
 # ---------------------------------------------------------------------------------------------- keeping what is kept

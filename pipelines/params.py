@@ -118,6 +118,19 @@ class InpaintParams(Params):
     )
 
 
+@dataclass(frozen=True)
+class InstructParams(Params):
+    """InstructPix2Pix, Brooks et al. 2023: a network trained to follow an instruction about the picture it is shown."""
+
+    steps: int = knob(100, "Sampling steps", 1, 1000, "steps")
+    guidance: float = knob(7.5, "How closely the instruction is followed (s_T of Eq. 3)", 0.0, 50.0)
+    picture_guidance: float = knob(1.5, "How closely the picture is followed (s_I of Eq. 3)", 0.0, 50.0)
+    paste_back: bool = knob(True, "Copy the kept pixels back from the input, with a feathered seam")
+    residual: float = knob(
+        0.0, "Keep the input's pixel where the edit changed it by less; 0 is off", 0.0, 255.0, "levels"
+    )
+
+
 def knobs(params: type[Params] | Params) -> dict[str, tuple[type, Any, Knob]]:
     """Field name to (type, default, knob), in order."""
     cls = params if isinstance(params, type) else type(params)

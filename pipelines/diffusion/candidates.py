@@ -10,6 +10,7 @@ from torch import Tensor
 from pipelines.contract import Candidate
 from pipelines.diffusion.denoise import Condition, denoise
 from pipelines.diffusion.encode import Canvas
+from pipelines.diffusion.guidance import Beside
 from pipelines.diffusion.stages import Previews, Stages
 from pipelines.models.texts import Texts
 from pipelines.seeds import generator, normal_like
@@ -32,6 +33,8 @@ class Sampling:
     paste_back: bool
     residual: float
     """Levels: smaller changes of the finished picture are undone."""
+    beside: Beside | None = None
+    """What a network made for it is shown beside the latent."""
 
 
 def sample_candidates(canvas: Canvas, stages: Stages, how: Sampling) -> tuple[Candidate, ...]:
@@ -50,6 +53,7 @@ def sample_candidates(canvas: Canvas, stages: Stages, how: Sampling) -> tuple[Ca
                 how.guidance,
                 after_step=lambda z_0: step(previews.of(z_0)),
                 hold=canvas.hold(eps) if how.hold else None,
+                beside=how.beside,
             )
             candidates.append(canvas.candidate(seed, z, how.paste_back, how.residual))
     return tuple(candidates)

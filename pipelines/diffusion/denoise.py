@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pipelines.diffusion.fit import READ_EVERY
-from pipelines.diffusion.guidance import guided_noise
+from pipelines.diffusion.guidance import Beside, guided_noise
 from pipelines.diffusion.schedule import DONE, Schedule
 from pipelines.models.bundle import ModelBundle, finite
 from pipelines.models.texts import Texts
@@ -50,6 +50,7 @@ def denoise(
     guidance: float,
     after_step: Callable[[Tensor], None],
     hold: Hold | None = None,
+    beside: Beside | None = None,
 ) -> Tensor:
     """DDIM from `z` at ``timesteps[0]`` down to a clean latent ``(1, C, h, w)``.
 
@@ -58,7 +59,7 @@ def denoise(
     """
     schedule, steps = bundle.schedule, len(timesteps)
     for i, t, t_next in zip(range(steps, 0, -1), timesteps, [*timesteps[1:], DONE], strict=True):
-        eps = guided_noise(bundle, z, t, condition(i), e_null, guidance)
+        eps = guided_noise(bundle, z, t, condition(i), e_null, guidance, beside)
         z_0 = schedule.estimate(z, eps, t)
         z = schedule.step(z, eps, t, t_next)
         if hold is not None:

@@ -49,7 +49,7 @@ class Canvas:
 
     @classmethod
     def of(cls, bundle: ModelBundle, request: EditRequest) -> Canvas:
-        frame = Frame.fitting(Extent.of(request.picture), bundle.card.resolution, bundle.cell)
+        frame = Frame.fitting(Extent.of(request.picture), bundle.card.resolution, bundle.cell, bundle.halvings)
         small = resized(request.picture, frame.network)
         region = edited_region(request.mask, request.scope, request.feather)
         return cls(

@@ -1,6 +1,8 @@
-"""Classifier-free guidance (Ho and Salimans 2022, Eq. 6)."""
+"""Classifier-free guidance (Ho and Salimans 2022, Eq. 6), and InstructPix2Pix's by a text and a picture."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -9,14 +11,40 @@ from pipelines.models.bundle import ModelBundle
 from pipelines.models.texts import Texts
 
 
-def guided_noise(bundle: ModelBundle, z_t: Tensor, t: int, e: Texts, e_null: Texts, scale: float) -> Tensor:
+@dataclass(frozen=True, eq=False)
+class Beside:
+    """What a network made for it is shown beside the noisy latent."""
+
+    channels: Tensor
+    """``(1, K, h, w)``."""
+    guidance: float | None = None
+    """How closely the picture in `channels` is followed; ``None`` where it is shown, not followed."""
+
+
+def guided_noise(
+    bundle: ModelBundle, z_t: Tensor, t: int, e: Texts, e_null: Texts, scale: float, beside: Beside | None = None
+) -> Tensor:
     """``eps_null + scale (eps_e - eps_null)`` for `z_t` ``(1, C, h, w)``; one network call of batch 2.
 
     `scale` 1 is the text alone and needs one half of it.
     """
-    at = torch.full((1,), t, device=z_t.device)
+    if beside is not None and beside.guidance is not None:
+        return _guided_twice(bundle, z_t, t, e, e_null, scale, beside.channels, beside.guidance)
+    at, shown = torch.full((1,), t, device=z_t.device), None if beside is None else beside.channels
     if scale == 1:
-        return bundle.predict(z_t, at, e)
-    both = bundle.predict(z_t.expand(2, -1, -1, -1), at.expand(2), Texts.joined([e_null, e]))
+        return bundle.predict(z_t, at, e, shown)
+    twice = None if shown is None else shown.expand(2, -1, -1, -1)
+    both = bundle.predict(z_t.expand(2, -1, -1, -1), at.expand(2), Texts.joined([e_null, e]), twice)
     eps_null, eps_e = both.chunk(2)
     return eps_null + scale * (eps_e - eps_null)
+
+
+def _guided_twice(
+    bundle: ModelBundle, z_t: Tensor, t: int, e: Texts, e_null: Texts, s_t: float, c_i: Tensor, s_i: float
+) -> Tensor:
+    """InstructPix2Pix (Brooks et al. 2023), Eq. 3: ``eps(0, 0) + s_I (eps(c_I, 0) - eps(0, 0)) + s_T (eps(c_I, c_T) -
+    eps(c_I, 0))``; one network call of batch 3."""
+    at = torch.full((1,), t, device=z_t.device)
+    shown, told = torch.cat([torch.zeros_like(c_i), c_i, c_i]), Texts.joined([e_null, e_null, e])
+    eps_null, eps_i, eps_it = bundle.predict(z_t.expand(3, -1, -1, -1), at.expand(3), told, shown).chunk(3)
+    return eps_null + s_i * (eps_i - eps_null) + s_t * (eps_it - eps_i)

@@ -19,6 +19,9 @@ from pipelines.errors import ModelError
 DONE = -1
 """The "timestep" after the last step."""
 
+PUREST_NOISE = 2.0**-24
+"""Least `alpha_bar`. Where the last timestep is noise alone (Lin et al. 2024) noise does not determine the picture."""
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -37,11 +40,16 @@ class Schedule:
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Schedule:
         """Read any Stable Diffusion ``scheduler_config.json``: the noise it was trained with, sampled by DDIM."""
+        if "beta_schedule" not in config:
+            raise ModelError(
+                f"the scheduler {config.get('_class_name')} says nothing of beta_schedule, so the model was not "
+                "trained as Stable Diffusion 1.x, 2.x and XL are, and cannot be sampled"
+            )
         scheduler = DDIMScheduler.from_config({**config, "_class_name": "DDIMScheduler"})
         prediction = scheduler.config.prediction_type
         if prediction not in ("epsilon", "v_prediction", "sample"):
             raise ModelError(f"the scheduler's prediction_type {prediction!r} is not one we can sample")
-        alpha_bar = scheduler.alphas_cumprod.float()
+        alpha_bar = scheduler.alphas_cumprod.float().clamp(min=PUREST_NOISE)
         return cls(
             alpha_bar=alpha_bar,
             final_alpha_bar=float(scheduler.final_alpha_cumprod),

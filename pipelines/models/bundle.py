@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from pipelines.diffusion.schedule import Schedule
-from pipelines.errors import NumericalError
+from pipelines.errors import ModelError, NumericalError
 from pipelines.models.folders import ModelCard
 from pipelines.models.texts import Texts
 from pipelines.seeds import sent
@@ -48,6 +48,11 @@ class ModelBundle:
         """Pixels a side of one latent cell."""
         levels = self.vae.config.get("encoder_block_out_channels") or self.vae.config.block_out_channels
         return int(2 ** (len(levels) - 1))
+
+    @property
+    def halvings(self) -> int:
+        """How often the network halves its latent."""
+        return len(self.unet.config.block_out_channels) - 1
 
     @property
     def latent_channels(self) -> int:
@@ -114,11 +119,15 @@ class ModelBundle:
             x: Tensor = self.vae.decode(z / self.latent_scale).sample
         return finite(x.float(), "the decoded picture")
 
-    def predict(self, z_t: Tensor, t: Tensor, e: Texts) -> Tensor:
-        """The noise in `z_t` ``(B, C, h, w)`` at timesteps `t` ``(B,)``, told the `B` texts `e`."""
+    def predict(self, z_t: Tensor, t: Tensor, e: Texts, beside: Tensor | None = None) -> Tensor:
+        """The noise in `z_t` ``(B, C, h, w)`` at timesteps `t` ``(B,)``, told the `B` texts `e`.
+
+        `beside` ``(B, K, h, w)`` is what a network for inpainting or instructions is shown with it.
+        """
+        seen = z_t if beside is None else torch.cat([z_t, beside], dim=1)
         added = None if e.pooled is None else {"text_embeds": e.pooled, "time_ids": self._time_ids(z_t)}
         with self.fast_arithmetic():
-            out: Tensor = self.unet(z_t, t, e.tokens, added_cond_kwargs=added).sample
+            out: Tensor = self.unet(seen, t, e.tokens, added_cond_kwargs=added).sample
         return self.schedule.noise_from(out.float(), z_t, t)
 
     def _time_ids(self, z_t: Tensor) -> Tensor:
@@ -155,6 +164,17 @@ def finite(x: Tensor, what: str) -> Tensor:
             "use smaller rates or guidance, or another seed"
         )
     return x
+
+
+def check_weights(bundle: ModelBundle) -> None:
+    """Raise `ModelError` when the model itself is to blame for numbers that are not finite."""
+    for part, module in bundle.modules.items():
+        for name, weight in module.named_parameters():
+            if not torch.isfinite(weight).all():
+                raise ModelError(
+                    f"the model {bundle.card.id!r} is damaged: its {part} holds numbers that are not finite, first in "
+                    f"{name}; nothing was changed. Get its files again"
+                )
 
 
 @contextmanager

@@ -11,11 +11,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from pipelines.contract import Backbone
 from pipelines.errors import ModelError
+from pipelines.models.original import Form, form_of, is_original, resolution_of, unet_config
+from pipelines.models.weights import read_header, weight_files
 
 TEXT_TO_IMAGE = "text-to-image"
 SEGMENTER = "segmenter"
@@ -42,9 +45,10 @@ PARTS = {
     "tokenizer": ("CLIPTokenizer", "CLIPTokenizerFast"),
 }
 """Parts of a text-to-image folder and the classes we can run."""
-
-WEIGHED = ("unet", "vae", "text_encoder")
-PICKLES = (".bin", ".ckpt", ".pt", ".pth", ".pkl")
+SECOND_READER = {"text_encoder_2": ("CLIPTextModelWithProjection",), "tokenizer_2": PARTS["tokenizer"]}
+"""What Stable Diffusion XL has beside them."""
+FAMILIES = {768: Form.SD1, 1024: Form.SD2, 2048: Form.XL}
+"""By the width of the texts that the network reads."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,12 @@ class ModelCard:
     """Longer side of the pictures it was made for, in pixels; 0 where that means nothing."""
     notes: str = ""
     """Its limits, in words for a person."""
+    backbone: Backbone | None = None
+    """What a text-to-image model can be used for; ``None`` where its configuration does not say."""
+    family: str = ""
+    """One of `Form`, where it is one."""
+    vae: Path | None = None
+    """The folder of another autoencoder, to be used in place of its own."""
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -82,6 +92,17 @@ def cell_of(vae: dict[str, Any]) -> int:
     return 2 ** (len(levels) - 1) if levels else 8
 
 
+def parts_of(index: dict[str, Any]) -> dict[str, tuple[str, ...]]:
+    """The parts that a folder with this ``model_index.json`` must have, and the classes that each may be of."""
+    return PARTS | SECOND_READER if (index.get("text_encoder_2") or [None])[0] else PARTS
+
+
+def backbone_of(unet: dict[str, Any]) -> Backbone | None:
+    """What the network with this ``config.json`` is shown, or ``None`` when that is nothing we know."""
+    given, made = unet.get("in_channels", 4), unet.get("out_channels", 4)
+    return {made: Backbone.PLAIN, 2 * made: Backbone.INSTRUCT, 2 * made + 1: Backbone.INPAINTING}.get(given)
+
+
 def _kind(folder: Path) -> str | None:
     if (folder / "model_index.json").is_file():
         return TEXT_TO_IMAGE
@@ -95,11 +116,17 @@ def _resolution(folder: Path, kind: str) -> int:
     if kind != TEXT_TO_IMAGE:
         size = read_json(folder / "config.json").get("image_size", 0)
         return size if isinstance(size, int) else 0
+    cells = _config(folder, "unet").get("sample_size") or 64
+    return cells * cell_of(_config(folder, "vae")) if isinstance(cells, int) else 0
+
+
+def _config(folder: Path, part: str) -> dict[str, Any]:
+    """A part's configuration, empty when it cannot be read: an incomplete folder is still listed, and loading it says
+    what is missing."""
     try:
-        cells = read_json(folder / "unet" / "config.json").get("sample_size") or 64
-        return int(cells) * cell_of(read_json(folder / "vae" / "config.json"))
+        return read_json(folder / part / "config.json")
     except ModelError:
-        return 0  # an incomplete folder is still listed; loading it says what is missing
+        return {}
 
 
 def card_of(folder: Path) -> ModelCard | None:
@@ -108,12 +135,14 @@ def card_of(folder: Path) -> ModelCard | None:
         published = folder.name.startswith("sam_vit_") and folder.suffix in (".safetensors", ".pth")
         if folder.suffix == ".pth" and folder.with_suffix(".safetensors").exists():
             return None  # it was converted, or came as both
-        return ModelCard(folder.stem, folder.stem, folder, SEGMENTER, 1024) if published else None
+        if published:
+            return ModelCard(folder.stem, folder.stem, folder, SEGMENTER, 1024)
+        return _original_card(folder) if folder.suffix == ".safetensors" else None
     kind = _kind(folder)
     if kind is None:
         return None
     said = read_json(folder / "card.json") if (folder / "card.json").is_file() else {}
-    return ModelCard(
+    card = ModelCard(
         id=folder.name,
         title=str(said.get("title") or folder.name.replace("-", " ").capitalize()),
         path=folder,
@@ -121,6 +150,44 @@ def card_of(folder: Path) -> ModelCard | None:
         resolution=_resolution(folder, kind),
         notes=str(said.get("notes", "")),
     )
+    if kind != TEXT_TO_IMAGE:
+        return card
+    unet, vae = _config(folder, "unet"), said.get("vae")
+    width = unet.get("cross_attention_dim")
+    return replace(
+        card,
+        backbone=backbone_of(unet) if unet else None,
+        family=FAMILIES.get(width, "") if isinstance(width, int) else "",
+        vae=folder.parent / str(vae) if vae else None,
+    )
+
+
+def _original_card(file: Path) -> ModelCard | None:
+    """The card of a checkpoint in one file. What a folder's ``card.json`` says stands in ``NAME.json`` beside it."""
+    header = read_header(file)
+    if not is_original(header):
+        return None
+    said = said_beside(file)
+    card = ModelCard(
+        id=file.stem,
+        title=str(said.get("title") or file.stem.replace("-", " ").capitalize()),
+        path=file,
+        kind=TEXT_TO_IMAGE,
+        notes=str(said.get("notes", "")),
+        vae=file.parent / str(said["vae"]) if said.get("vae") else None,
+    )
+    try:
+        form = form_of(header.shapes)
+    except ModelError:
+        return card  # listed all the same: `check_parts` says what is wrong
+    backbone = backbone_of(unet_config(header.shapes, form))
+    return replace(card, resolution=resolution_of(header, form, said), backbone=backbone, family=form)
+
+
+def said_beside(file: Path) -> dict[str, Any]:
+    """What the card of a checkpoint in one file says."""
+    card = file.with_suffix(".json")
+    return read_json(card) if card.is_file() else {}
 
 
 def is_coarse(card: ModelCard) -> bool:
@@ -159,6 +226,8 @@ def find_model(name: str, folders: Iterable[Path], kind: str = TEXT_TO_IMAGE) ->
     if name in found and found[name].kind == kind:
         return found[name]
     for folder in folders:
+        if is_plain_name(name) and (file := folder / f"{name}.safetensors").is_file() and name not in found:
+            card_of(file)
         if is_plain_name(name) and (folder / name).is_dir() and name not in found:
             card_of(folder / name)  # says what is wrong with its files, if anything is
             raise ModelError(
@@ -189,15 +258,76 @@ def fault_of(card: ModelCard) -> str | None:
 
 def check_parts(card: ModelCard) -> None:
     """Every part present, of a class we run, with its weights as safetensors; else `ModelError` naming all faults."""
+    if card.path.is_file():
+        _check_original(card)
+        return
     index = read_json(card.path / "model_index.json")
-    faults = [fault for part, classes in PARTS.items() for fault in _faults(card.path, index, part, classes)]
-    if not (card.path / "scheduler" / "scheduler_config.json").is_file():
-        faults.append("scheduler/scheduler_config.json is missing")
+    faults = _stranger(index)
+    if not faults:
+        faults = [
+            fault for part, classes in parts_of(index).items() for fault in _faults(card.path, index, part, classes)
+        ]
+        if not (card.path / "scheduler" / "scheduler_config.json").is_file():
+            faults.append("scheduler/scheduler_config.json is missing")
+        if unet := _config(card.path, "unet"):
+            faults += _unknown(unet, two_readers=parts_of(index) != PARTS)
+        if card.vae is not None:
+            faults += [f"its other autoencoder {card.vae.name}: {fault}" for fault in _vae_faults(card.vae)]
     if faults:
         raise ModelError(
             f"the model {card.id!r} in {card.path} cannot be used: {'; '.join(faults)}. "
-            "Expected a complete diffusers folder of a Stable Diffusion 1.x or 2.x model, with safetensors weights."
+            "Expected a complete diffusers folder of a Stable Diffusion 1.x, 2.x or XL model, with safetensors weights."
         )
+
+
+def _check_original(card: ModelCard) -> None:
+    try:
+        shapes = read_header(card.path).shapes
+        form = form_of(shapes)
+        faults = _unknown(unet_config(shapes, form), two_readers=form is Form.XL)
+        faults += [] if card.vae is None else [f"its other autoencoder: {fault}" for fault in _vae_faults(card.vae)]
+    except ModelError as error:
+        faults = [str(error)]
+    if faults:
+        raise ModelError(f"the checkpoint {card.path} cannot be used: {'; '.join(faults)}")
+
+
+def _stranger(index: dict[str, Any]) -> list[str]:
+    """Why nothing of a folder with this ``model_index.json`` is worth looking at, if so."""
+    kind = index.get("_class_name")
+    if "transformer" in index and "unet" not in index:
+        return [f"it is a {kind}, whose network is a transformer; the methods here work on a U-Net"]
+    if parts_of(index) != PARTS and not (index.get("text_encoder") or [None])[0]:
+        return ["it is the refiner of Stable Diffusion XL, which only finishes what another model began; take the base"]
+    return []
+
+
+def _unknown(unet: dict[str, Any], two_readers: bool) -> list[str]:
+    """What this ``config.json`` of a network asks for that no family we know does."""
+    faults, made = [], unet.get("out_channels", 4)
+    if backbone_of(unet) is None:
+        faults.append(
+            f"its U-Net takes {unet.get('in_channels')} channels and gives {made}: {made} would be a plain model, "
+            f"{2 * made + 1} one for inpainting, {2 * made} one for instructions"
+        )
+    asked = {unet.get(name) for name in _BESIDE_TEXT} - {None}
+    if asked != ({"text_time"} if two_readers else set()):
+        wanted = ", ".join(sorted(map(str, asked))) or "nothing"
+        faults.append(
+            f"its U-Net wants {wanted} beside the words of {'two encoders' if two_readers else 'one encoder'}"
+        )
+    return faults
+
+
+_BESIDE_TEXT = ("addition_embed_type", "class_embed_type", "encoder_hid_dim_type", "num_class_embeds")
+
+
+def _vae_faults(folder: Path) -> list[str]:
+    if not (folder / "config.json").is_file():
+        return [f"{folder} must be a folder with config.json and weights, beside the model's own"]
+    if _config(folder.parent, folder.name).get("_class_name") not in PARTS["vae"]:
+        return [f'config.json must say "_class_name": {" or ".join(PARTS["vae"])}']
+    return _weight_faults(folder, "vae")
 
 
 def _faults(folder: Path, index: dict[str, Any], part: str, classes: tuple[str, ...]) -> list[str]:
@@ -208,17 +338,17 @@ def _faults(folder: Path, index: dict[str, Any], part: str, classes: tuple[str, 
         return [f"{part} must be {' or '.join(classes)}, but model_index.json names {cls}"]
     if not place.is_dir():
         return [f"the folder {part} is missing"]
-    if part not in WEIGHED:
+    if part.startswith("tokenizer"):
         known = any((place / name).is_file() for name in ("vocab.json", "tokenizer.json"))
         return [] if known else [f"{part}/vocab.json is missing"]
     if not (place / "config.json").is_file():
         return [f"{part}/config.json is missing"]
-    if any(place.glob("*.safetensors")):
-        return []
-    pickles = sorted(path.name for path in place.iterdir() if path.suffix in PICKLES)
-    if pickles:
-        return [
-            f"{part} has its weights only as a pickle ({pickles[0]}), which could run any code and is never opened; "
-            "convert it to safetensors"
-        ]
-    return [f"{part} has no weights (*.safetensors)"]
+    return [f"{part}/{fault}" for fault in _weight_faults(place, part)]
+
+
+def _weight_faults(folder: Path, part: str) -> list[str]:
+    try:
+        weight_files(folder, part)
+    except ModelError as error:
+        return [str(error)]
+    return []

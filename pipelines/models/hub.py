@@ -31,7 +31,7 @@ from huggingface_hub.errors import (
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # type: ignore[attr-defined]
 
 from pipelines.errors import ModelError, PullError
-from pipelines.models.folders import PICKLES, ModelCard, card_of, fault_of, is_plain_name
+from pipelines.models.folders import ModelCard, card_of, fault_of, is_plain_name
 from pipelines.models.own import (
     FETCHING,
     MB,
@@ -42,6 +42,7 @@ from pipelines.models.own import (
     refuse_taken,
     save_record,
 )
+from pipelines.models.weights import PICKLES
 from pipelines.progress import Progress, silent
 
 PARTS = ("unet", "vae", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "scheduler")

@@ -18,23 +18,31 @@ from transformers import (
     AutoTokenizer,
     CLIPImageProcessor,
     CLIPTextModel,
+    CLIPTextModelWithProjection,
     CLIPTokenizer,
     CLIPVisionModelWithProjection,
 )
 
 from pipelines.diffusion.schedule import Schedule
 from pipelines.errors import ModelError
-from pipelines.models.bundle import ModelBundle
-from pipelines.models.folders import PARTS, WEIGHED, ModelCard, check_parts, read_json
+from pipelines.models.bundle import ModelBundle, check_weights
+from pipelines.models.convert import original_modules
+from pipelines.models.folders import ModelCard, check_parts, parts_of, read_json, said_beside
+from pipelines.models.original import READERS, Reader, form_of, scheduler_config
+from pipelines.models.weights import read_header, weight_files
 
 _CLASSES: dict[str, Any] = {
     "UNet2DConditionModel": diffusers.UNet2DConditionModel,
     "AutoencoderKL": diffusers.AutoencoderKL,
     "AutoencoderTiny": diffusers.AutoencoderTiny,
     "CLIPTextModel": CLIPTextModel,
+    "CLIPTextModelWithProjection": CLIPTextModelWithProjection,
     "CLIPTokenizer": CLIPTokenizer,
     "CLIPTokenizerFast": CLIPTokenizer,
 }
+
+TOKENIZER = Path(__file__).resolve().parents[2] / "assets" / "tokenizer"
+"""CLIP's vocabulary, which all of Stable Diffusion reads with and no checkpoint holds."""
 
 UNREADABLE = (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError)
 """What the libraries raise over files that are missing, damaged or of another model."""
@@ -66,24 +74,25 @@ def fast_dtype(device: torch.device) -> torch.dtype | None:
 def load_bundle(card: ModelCard, device: torch.device) -> ModelBundle:
     """Load `card`'s parts, float32, in evaluation mode, closed to gradients.
 
-    Raises `ModelError` for missing parts, weights that exist only as pickles, and files that do not fit each other.
+    Raises `ModelError` for missing parts, weights that exist only as pickles or are not all numbers, and files that do
+    not fit each other.
     """
     check_parts(card)
     _hush_libraries()
-    index = read_json(card.path / "model_index.json")
     try:
-        parts = {part: _load_part(card, part, index[part][1]) for part in PARTS}
-        schedule = Schedule.from_config(read_json(card.path / "scheduler" / "scheduler_config.json"))
+        parts, scheduler, empty_is_zero = _original(card) if card.path.is_file() else _folder(card)
+        schedule = Schedule.from_config(scheduler)
     except ModelError:
         raise
     except UNREADABLE as error:
         raise _unloadable(card, error) from error
-    for part in WEIGHED:
-        parts[part].to(device).eval().requires_grad_(False)
+    for module in parts.values():
+        if isinstance(module, torch.nn.Module):
+            module.to(device).eval().requires_grad_(False)
     for part in ("unet", "vae"):
         parts[part].to(memory_format=torch.channels_last)
     _check_fit(card, parts)
-    return ModelBundle(
+    bundle = ModelBundle(
         card=card,
         tokenizer=parts["tokenizer"],
         text_encoder=parts["text_encoder"],
@@ -92,7 +101,46 @@ def load_bundle(card: ModelCard, device: torch.device) -> ModelBundle:
         schedule=schedule.to(device),
         device=device,
         autocast=fast_dtype(device),
+        tokenizer_2=parts.get("tokenizer_2"),
+        text_encoder_2=parts.get("text_encoder_2"),
+        empty_is_zero=empty_is_zero,
     )
+    check_weights(bundle)
+    return bundle
+
+
+def _folder(card: ModelCard) -> tuple[dict[str, Any], dict[str, Any], bool]:
+    """The parts of a diffusers folder, its scheduler's configuration, and whether an empty text is zeros."""
+    index = read_json(card.path / "model_index.json")
+    parts = {part: _load_part(card, part, index[part][1]) for part in parts_of(index)}
+    scheduler = read_json(card.path / "scheduler" / "scheduler_config.json")
+    return parts, scheduler, bool(index.get("force_zeros_for_empty_prompt", True))
+
+
+def _original(card: ModelCard) -> tuple[dict[str, Any], dict[str, Any], bool]:
+    """The same of a checkpoint in one file."""
+    header = read_header(card.path)
+    form = form_of(header.shapes)
+    try:
+        parts: dict[str, Any] = dict(original_modules(card.path))
+        for reader in READERS[form]:
+            parts[reader.part.replace("text_encoder", "tokenizer")] = _clip_tokenizer(reader, parts[reader.part])
+    except ModelError as error:
+        raise ModelError(f"the checkpoint {card.path} cannot be loaded: {error}") from None
+    if card.vae is not None:
+        parts["vae"] = _load_part(card, "vae", "")
+    return parts, scheduler_config(header, form, said_beside(card.path)), True
+
+
+def _clip_tokenizer(reader: Reader, encoder: Any) -> CLIPTokenizer:
+    tokenizer = CLIPTokenizer.from_pretrained(TOKENIZER, local_files_only=True, pad_token=reader.pad)
+    known = encoder.config.vocab_size
+    if known != len(tokenizer):
+        raise ModelError(
+            f"its {reader.part} knows {known:,} tokens, but CLIP's vocabulary, which a one-file checkpoint is read "
+            f"with, has {len(tokenizer):,}; take the diffusers folder of this model"
+        )
+    return tokenizer
 
 
 def load_clip_vision(card: ModelCard, device: torch.device) -> tuple[Any, Any]:
@@ -145,9 +193,9 @@ def load_language_model(name: str, device: str) -> tuple[Any, Any]:
     return tokenizer, model.to(device_named(device)).eval()
 
 
-def _unloadable(card: ModelCard, error: Exception) -> ModelError:
+def _unloadable(card: ModelCard, error: Exception, part: str = "") -> ModelError:
     reason = str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
-    return ModelError(f"the model {card.id!r} in {card.path} cannot be loaded: {reason}")
+    return ModelError(f"the model {card.id!r} in {card.path} cannot be loaded: {part and part + ': '}{reason}")
 
 
 def _check_whole(card: ModelCard, part: str, info: dict[str, Any]) -> None:
@@ -168,27 +216,33 @@ def _hush_libraries() -> None:
 
 def _load_part(card: ModelCard, part: str, name: str) -> Any:
     folder = card.path / part
-    if part not in WEIGHED:
+    if part.startswith("tokenizer"):
         return _CLASSES[name].from_pretrained(folder, local_files_only=True)
+    if part == "vae" and card.vae is not None:
+        folder, name = card.vae, read_json(card.vae / "config.json")["_class_name"]
     options: dict[str, Any] = {"use_safetensors": True, "local_files_only": True}
-    options["dtype" if part == "text_encoder" else "torch_dtype"] = torch.float32
-    if all(".fp16." in path.name for path in folder.glob("*.safetensors")):
-        options["variant"] = "fp16"
-    loaded, info = _CLASSES[name].from_pretrained(os.fspath(folder), output_loading_info=True, **options)
+    options["dtype" if part.startswith("text_encoder") else "torch_dtype"] = torch.float32
+    if variant := weight_files(folder, part).variant:
+        options["variant"] = variant
+    try:
+        loaded, info = _CLASSES[name].from_pretrained(os.fspath(folder), output_loading_info=True, **options)
+    except UNREADABLE as error:
+        raise _unloadable(card, error, part) from error
     _check_whole(card, part, info)
     return loaded
 
 
 def _check_fit(card: ModelCard, parts: dict[str, Any]) -> None:
     """The parts must speak of the same latents and texts."""
-    unet, vae, text = parts["unet"].config, parts["vae"].config, parts["text_encoder"].config
-    if unet.in_channels != vae.latent_channels or unet.out_channels != vae.latent_channels:
+    unet, vae = parts["unet"].config, parts["vae"].config
+    if unet.out_channels != vae.latent_channels:
         raise ModelError(
-            f"the model {card.id!r} is not a plain text-to-image model: its U-Net takes {unet.in_channels} channels, "
-            f"its autoencoder makes {vae.latent_channels}"
+            f"the model {card.id!r} has parts of different models: its U-Net makes {unet.out_channels} channels, "
+            f"its autoencoder {vae.latent_channels}"
         )
-    if unet.cross_attention_dim != text.hidden_size:
+    width = sum(parts[name].config.hidden_size for name in ("text_encoder", "text_encoder_2") if name in parts)
+    if unet.cross_attention_dim != width:
         raise ModelError(
             f"the model {card.id!r} has parts of different models: its U-Net expects texts of width "
-            f"{unet.cross_attention_dim}, its text encoder makes {text.hidden_size}"
+            f"{unet.cross_attention_dim}, its text encoder makes {width}"
         )

@@ -17,8 +17,8 @@ from typing import Any
 
 from pipelines.contract import LoraUse
 from pipelines.errors import ModelError
-from pipelines.models.folders import PICKLES
 from pipelines.models.own import header_of, sha256_of
+from pipelines.models.weights import PICKLES
 
 FOLDER = "loras"
 """Where LoRA files lie in a models folder."""

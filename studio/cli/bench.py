@@ -7,8 +7,8 @@ from typing import Annotated, cast
 
 import typer
 
-from pipelines.catalog import CATALOG, method
-from pipelines.contract import Quality
+from pipelines.catalog import method, serving
+from pipelines.contract import Backbone, Quality
 from pipelines.evaluation.benchmark import Editor, Row, run_benchmark
 from pipelines.evaluation.cases import held_out_cases
 from pipelines.evaluation.report import as_json as rows_as_json
@@ -18,11 +18,12 @@ from studio.cli.report import answer, say
 from studio.jobs.work import lazy_engine
 
 SHEET = "sheet.png"
+PLAIN_METHODS = ",".join(m.name for m in serving(Backbone.PLAIN))
 
 
 def bench(
     cases: Annotated[int, typer.Option(help="How many edits; a third each for subject, background, both.", min=1)] = 60,
-    methods: Annotated[str, typer.Option(help="Names from `methods`, separated by commas.")] = ",".join(CATALOG),
+    methods: Annotated[str, typer.Option(help="Names from `methods`, separated by commas.")] = PLAIN_METHODS,
     quality: Annotated[
         str, typer.Option(help="How much work each edit is given; several, separated by commas, are compared.")
     ] = Quality.STANDARD,

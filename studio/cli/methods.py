@@ -28,10 +28,11 @@ def methods(
         answer(as_json, rows, lambda: [f"{entry.title}: {entry.paper}", "", *table(cells(rows))])
         return
     entries = [
-        {"name": m.name, "title": m.title, "needs_mask": m.needs_mask, "paper": m.paper}
+        {"name": m.name, "title": m.title, "needs_mask": m.needs_mask, "paper": m.paper, "serves": list(m.serves)}
         for m in catalog.CATALOG.values()
     ]
-    answer(as_json, entries, lambda: table([(str(e["name"]), str(e["paper"])) for e in entries]))
+    shown = [(m.name, ", ".join(m.serves), m.paper) for m in catalog.CATALOG.values()]
+    answer(as_json, entries, lambda: table([("METHOD", "MODELS", "PAPER"), *shown]))
 
 
 def cells(rows: list[dict[str, Any]]) -> list[tuple[str, ...]]:

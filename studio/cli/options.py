@@ -80,7 +80,10 @@ Snap = Annotated[
     ),
 ]
 Model = Annotated[
-    str, typer.Option("--model", help="A text-to-image model: a name from `models`, or a diffusers folder.")
+    str,
+    typer.Option(
+        "--model", help="A text-to-image model: a name from `models`, a diffusers folder, or a checkpoint file."
+    ),
 ]
 SegmenterName = Annotated[
     str, typer.Option("--segmenter", help="What answers clicks: a name from `models`, or a folder or SAM file.")

@@ -10,10 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from pipelines.catalog import check_serves
 from pipelines.catalog import method as find_method
 from pipelines.catalog import settings as resolved_settings
 from pipelines.contract import Quality, Scope
-from pipelines.models.folders import check_parts, find_model
+from pipelines.models.folders import check_parts, find_model, find_models
 from pipelines.params import Params
 from studio.errors import NotReady
 from studio.session.selection import Selection
@@ -74,7 +75,9 @@ def check_draft(draft: Draft, selection: Selection, model_folders: tuple[Path, .
             raise NotReady(f"click the subject in the picture first: {entry.title} needs to know what it is")
         if draft.scope is not Scope.BOTH:
             raise NotReady("click the subject in the picture first, or let the turn change both")
-    check_parts(find_model(draft.model, model_folders))
+    card = find_model(draft.model, model_folders)
+    check_serves(entry, card, find_models(model_folders).values())
+    check_parts(card)
     return params
 
 

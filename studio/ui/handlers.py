@@ -17,7 +17,7 @@ from typing import Any
 
 import gradio as gr
 
-from pipelines.catalog import CATALOG
+from pipelines.catalog import CATALOG, serving
 from pipelines.contract import Extent, Quality, Scope
 from pipelines.errors import PipelineError
 from pipelines.masks.prompts import MaskPrompts
@@ -118,6 +118,11 @@ class Handlers:
         usual = self.studio.settings.model
         return found if usual in (name for _, name in found) else [*found, (usual, usual)]
 
+    def methods(self, model: str) -> list[tuple[str, str]]:
+        """Title and name of the methods that run on that model."""
+        card = find_models(self.studio.settings.model_folders).get(model)
+        return [(m.title, m.name) for m in serving(card.backbone if card else None)]
+
     def opened(self, seat: Seat | None, path: object, name: object) -> tuple[Seat | None, Payload, Fields]:
         """A new session from an uploaded picture, or one that was exported as a file."""
         return self.taken(seat, lambda: self._brought(uploads.take(path), str(name or "Untitled")))
@@ -204,12 +209,25 @@ class Handlers:
 
     def retuned(self, seat: Seat | None, *values: Any) -> tuple[Payload, Fields]:
         """Another method or quality: its settings start from its preset again."""
+        return self._chosen(seat, values, afresh=True)
 
+    def remodelled(self, seat: Seat | None, *values: Any) -> tuple[Payload, Fields]:
+        """Another model: where the method does not run on it, the first one that does takes its place."""
+        return self._chosen(seat, values, afresh=False)
+
+    def _chosen(self, seat: Seat | None, values: tuple[Any, ...], afresh: bool) -> tuple[Payload, Fields]:
         def act(session: Session) -> Draft:
             before = session.view().draft
-            now = replace(self.draft(before, values), changes={})
+            asked = self.draft(before, values)
+            fitting = [name for _, name in self.methods(asked.model)]
+            fits = asked.method in fitting
+            now = replace(
+                asked,
+                method=asked.method if fits else fitting[0],
+                changes=asked.changes if fits and not afresh else {},
+            )
             session.set_draft(now)
-            return replace(now, method=before.method, quality=before.quality)
+            return replace(now, method=before.method, quality=before.quality, model=before.model)
 
         return self.restored(seat, act)
 
@@ -371,6 +389,8 @@ class Handlers:
             gr.skip() if shown is not None and getattr(shown, name) == value else value
             for name, value in values.items()
         ]
+        if shown is None or shown.model != draft.model:
+            plain[PLAIN_FIELDS.index("method")] = gr.update(choices=self.methods(draft.model), value=draft.method)
         again = {} if shown is not None and shown.quality == draft.quality else {"value": str(draft.quality)}
         plain[PLAIN_FIELDS.index("quality")] = gr.update(choices=qualities(view)) | again
         if shown is not None and _settings(shown) == _settings(draft):

@@ -147,12 +147,16 @@ def bind(panel: TurnPanel, handlers: Handlers, shared: Shared) -> None:
         payload, fields = handlers.retuned(seat, *values)
         return [payload, *fields]
 
+    def remodelled(seat: Seat | None, *values: Any) -> Fields:
+        payload, fields = handlers.remodelled(seat, *values)
+        return [payload, *fields]
+
     seat, wire, everything = shared.seat, shared.wire, [shared.seat, *panel.values]
     panel.reference.put_reference(reference, [seat], [wire], **EVENT)
     panel.loras.put_loras(loras, [seat], [wire], trigger_mode="multiple", **EVENT)
-    for switch in (panel.method, panel.quality):
-        switch.input(retuned, everything, shared.restored, trigger_mode="always_last", **EVENT)
-    own = (panel.method, panel.quality, panel.filled)
+    for switch, chosen in ((panel.method, retuned), (panel.quality, retuned), (panel.model, remodelled)):
+        switch.input(chosen, everything, shared.restored, trigger_mode="always_last", **EVENT)
+    own = (panel.method, panel.quality, panel.model, panel.filled)
     others: list[Any] = [field for field in panel.values if field not in own]
     # Gradio tells nothing of the first change to a text that it filled itself, so leaving the text counts too.
     edited = [*(field.input for field in others), panel.subject.blur, panel.background.blur]

@@ -1,4 +1,4 @@
-"""A tiny Stable Diffusion folder with random weights, written offline in a second, and a picture to edit."""
+"""Tiny model folders of every family with random weights, written offline in a second, and a picture to edit."""
 
 from __future__ import annotations
 
@@ -9,8 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from diffusers import AutoencoderKL, AutoencoderTiny, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from diffusers import (
+    AutoencoderKL,
+    AutoencoderTiny,
+    DDIMScheduler,
+    DiffusionPipeline,
+    StableDiffusionInpaintPipeline,
+    StableDiffusionInstructPix2PixPipeline,
+    StableDiffusionPipeline,
+    StableDiffusionXLPipeline,
+    UNet2DConditionModel,
+)
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from pipelines.contract import EditRequest, Mask, Picture, Scope
 from pipelines.models.bundle import ModelBundle
@@ -34,35 +44,63 @@ def _tokenizer(folder: Path) -> CLIPTokenizer:
     return CLIPTokenizer.from_pretrained(folder)
 
 
-def write_tiny_model(folder: Path, vae: str = "tiny", prediction: str = "epsilon") -> None:
-    """A whole `StableDiffusionPipeline` folder: 32-pixel pictures, cells of 2 pixels, some 50 k parameters."""
+SUMMARY = 24
+"""Width of the tiny XL's text summary."""
+FAMILIES: dict[str, type[DiffusionPipeline]] = {
+    "sd": StableDiffusionPipeline,
+    "sd2": StableDiffusionPipeline,
+    "xl": StableDiffusionXLPipeline,
+    "inpainting": StableDiffusionInpaintPipeline,
+    "instruct": StableDiffusionInstructPix2PixPipeline,
+}
+CHANNELS = {"inpainting": 2 * LATENT_CHANNELS + 1, "instruct": 2 * LATENT_CHANNELS}
+
+
+def write_tiny_model(folder: Path, vae: str = "tiny", prediction: str = "epsilon", family: str = "sd") -> None:
+    """A whole diffusers folder: 32-pixel pictures, cells of 2 pixels, some 50 k parameters."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         tokenizer = _tokenizer(folder / "tokenizer")
-        text_encoder = CLIPTextModel(
-            CLIPTextConfig(
-                vocab_size=len(tokenizer),
-                hidden_size=WIDTH,
-                intermediate_size=32,
-                num_hidden_layers=1,
-                num_attention_heads=2,
-                max_position_embeddings=TOKENS,
-                bos_token_id=tokenizer.bos_token_id,
-                eos_token_id=tokenizer.eos_token_id,
-                pad_token_id=tokenizer.pad_token_id,
-            )
+        words = CLIPTextConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=WIDTH,
+            intermediate_size=32,
+            num_hidden_layers=2 if family == "xl" else 1,
+            num_attention_heads=2,
+            max_position_embeddings=TOKENS,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+            projection_dim=SUMMARY,
         )
+        text_encoder, second = CLIPTextModel(words), {}
+        if family == "xl":
+            second = {
+                "tokenizer_2": _tokenizer(folder / "tokenizer_2"),
+                "text_encoder_2": CLIPTextModelWithProjection(words),
+            }
+        beyond = {
+            "sd2": {"use_linear_projection": True},
+            "xl": {
+                "use_linear_projection": True,
+                "cross_attention_dim": 2 * WIDTH,
+                "transformer_layers_per_block": (1, 2),
+                "addition_embed_type": "text_time",
+                "addition_time_embed_dim": 8,
+                "projection_class_embeddings_input_dim": SUMMARY + 6 * 8,
+            },
+        }.get(family, {})
         unet = UNet2DConditionModel(
             sample_size=16,
-            in_channels=LATENT_CHANNELS,
+            in_channels=CHANNELS.get(family, LATENT_CHANNELS),
             out_channels=LATENT_CHANNELS,
             down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
             up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
             block_out_channels=(8, 16),
             layers_per_block=1,
-            cross_attention_dim=WIDTH,
             attention_head_dim=8,
             norm_num_groups=4,
+            **{"cross_attention_dim": WIDTH, **beyond},
         )
         autoencoder = (
             AutoencoderTiny(
@@ -92,25 +130,27 @@ def write_tiny_model(folder: Path, vae: str = "tiny", prediction: str = "epsilon
         steps_offset=1,
         prediction_type=prediction,
     )
-    StableDiffusionPipeline(
+    unchecked = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
+    FAMILIES[family](
         vae=autoencoder,
         text_encoder=text_encoder,
         tokenizer=tokenizer,
         unet=unet,
         scheduler=scheduler,
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
+        **(second if family == "xl" else unchecked),
     ).save_pretrained(folder, safe_serialization=True)
 
 
 @pytest.fixture(scope="session")
 def model_folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
-    """One folder of models: ``tiny`` (AutoencoderTiny), ``tiny-kl`` (AutoencoderKL) and ``tiny-v`` (v-prediction)."""
+    """One folder of models: ``tiny`` (AutoencoderTiny), ``tiny-kl`` (AutoencoderKL), ``tiny-v`` (SD 2.x, v-prediction),
+    and one each of the other families."""
     root = tmp_path_factory.mktemp("models")
     write_tiny_model(root / "tiny")
     write_tiny_model(root / "tiny-kl", vae="kl")
-    write_tiny_model(root / "tiny-v", prediction="v_prediction")
+    write_tiny_model(root / "tiny-v", prediction="v_prediction", family="sd2")
+    for family in ("xl", "inpainting", "instruct"):
+        write_tiny_model(root / f"tiny-{family}", family=family)
     return (root,)
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from pipelines.catalog import CATALOG, settings
-from pipelines.contract import EditRequest, Picture, Quality, Scope
+from pipelines.contract import Backbone, EditRequest, Picture, Quality, Scope
 from pipelines.engine import Engine
 from pipelines.errors import BadParameter, BadRequest, ModelError, NumericalError, UnknownMethod
 from pipelines.images import small_changes_undone
@@ -21,6 +21,15 @@ from pipelines.progress import Cancelled
 METHODS = sorted(CATALOG)
 LAYERED_WAYS = [("layered", tuned) for tuned in Tuned]
 WAYS = [(name, None) for name in METHODS if name != "layered"] + LAYERED_WAYS
+MODEL = {name: "tiny" if Backbone.PLAIN in CATALOG[name].serves else "tiny-instruct" for name in METHODS}
+"""One model that each method runs on."""
+EVERYWHERE = [
+    *((model, *way) for model in ("tiny", "tiny-kl", "tiny-xl") for way in WAYS if MODEL[way[0]] == "tiny"),
+    *(("tiny-v", *way) for way in (("sdedit", None), ("layered", Tuned.UNET))),
+    ("tiny-inpainting", "inpaint", None),
+    ("tiny-instruct", "instruct", None),
+]
+"""Each method on every family that it serves."""
 
 
 def small_settings(name: str, tuned: Tuned | None = None) -> Params:
@@ -51,8 +60,7 @@ def engine(model_folders: tuple) -> Engine:
     return Engine(model_folders, device="cpu")
 
 
-@pytest.mark.parametrize(("name", "tuned"), WAYS)
-@pytest.mark.parametrize("model", ["tiny", "tiny-kl"])
+@pytest.mark.parametrize(("model", "name", "tuned"), EVERYWHERE)
 def test_the_same_seed_gives_the_same_bytes(
     engine: Engine, request_for: Callable[..., EditRequest], model: str, name: str, tuned: Tuned | None
 ) -> None:
@@ -76,7 +84,7 @@ def test_progress_never_goes_back_and_ends_at_its_total(
     engine: Engine, request_for: Callable[..., EditRequest], name: str, tuned: Tuned | None
 ) -> None:
     heard = Recorder()
-    result = engine.edit("tiny", name, request_for(candidates=2), small_settings(name, tuned), heard)
+    result = engine.edit(MODEL[name], name, request_for(candidates=2), small_settings(name, tuned), heard)
     stages = list(dict.fromkeys(stage for stage, _, _ in heard.calls))
     assert stages == [stage for stage in CATALOG[name].stages if stage in stages], "in the catalogue's order"
     for stage in stages:
@@ -118,13 +126,16 @@ STOPS = [
 @pytest.mark.parametrize(("name", "tuned", "stage"), STOPS)
 @pytest.mark.parametrize("error", [Cancelled, RuntimeError])
 def test_stopping_at_step_two_of_any_stage_restores_everything(
-    bundle: ModelBundle,
+    load: Callable[[str], ModelBundle],
     request_for: Callable[..., EditRequest],
     name: str,
     tuned: Tuned | None,
     stage: str,
     error: type[Exception],
 ) -> None:
+    bundle = load("tiny-xl" if name == "layered" else MODEL[name])
+    bundle.embed_texts([""])  # its library puts hooks into XL's text encoders at their first use, for good
+
     def stop(at: str, step: int, total: int, preview: Picture | None = None) -> None:
         if (at, step) == (stage, 2):
             raise error
@@ -152,9 +163,8 @@ def test_pasted_back_pixels_are_untouched(
     engine: Engine, request_for: Callable[..., EditRequest], name: str, scope: Scope
 ) -> None:
     asked = request_for(scope=scope)
-    candidate = engine.edit("tiny", name, asked, replace(small_settings(name, Tuned.NONE), paste_back=True)).candidates[
-        0
-    ]
+    params = replace(small_settings(name, Tuned.NONE), paste_back=True)
+    candidate = engine.edit(MODEL[name], name, asked, params).candidates[0]
     kept = {
         Scope.SUBJECT: ~asked.mask,
         Scope.BACKGROUND: asked.mask,
@@ -173,9 +183,8 @@ def test_what_changed_outside_is_measured_when_nothing_is_pasted_back(
     engine: Engine, request_for: Callable[..., EditRequest], name: str
 ) -> None:
     asked = request_for(scope=Scope.SUBJECT)
-    candidate = engine.edit(
-        "tiny", name, asked, replace(small_settings(name, Tuned.NONE), paste_back=False)
-    ).candidates[0]
+    params = replace(small_settings(name, Tuned.NONE), paste_back=False)
+    candidate = engine.edit(MODEL[name], name, asked, params).candidates[0]
     difference = np.abs(candidate.picture.astype(int) - asked.picture.astype(int)).max(-1)
     assert candidate.outside.changed > 0.5 * candidate.outside.kept
     assert 0 < candidate.outside.largest <= difference.max()
@@ -186,11 +195,11 @@ def test_small_changes_are_undone_only_when_asked(
     engine: Engine, request_for: Callable[..., EditRequest], name: str
 ) -> None:
     asked, params = request_for(scope=Scope.BOTH), replace(small_settings(name, Tuned.NONE), paste_back=False)
-    usual = engine.edit("tiny", name, asked, params).candidates[0].picture
+    usual = engine.edit(MODEL[name], name, asked, params).candidates[0].picture
     assert params.residual == 0
     typical = float(np.abs(usual.astype(int) - asked.picture).mean())
     some, all_of_it = (
-        engine.edit("tiny", name, asked, replace(params, residual=levels)).candidates[0].picture
+        engine.edit(MODEL[name], name, asked, replace(params, residual=levels)).candidates[0].picture
         for levels in (typical, 255.0)
     )
     assert np.array_equal(some, small_changes_undone(usual, asked.picture, typical))
@@ -229,7 +238,7 @@ def test_an_empty_or_full_mask_is_refused(
     engine: Engine, request_for: Callable[..., EditRequest], name: str, value: bool, message: str
 ) -> None:
     with pytest.raises(BadRequest, match=message):
-        engine.edit("tiny", name, request_for(mask=np.full((32, 40), value)), small_settings(name))
+        engine.edit(MODEL[name], name, request_for(mask=np.full((32, 40), value)), small_settings(name))
 
 
 def test_unknown_names_and_settings_of_another_method_are_refused(
@@ -237,7 +246,7 @@ def test_unknown_names_and_settings_of_another_method_are_refused(
 ) -> None:
     with pytest.raises(UnknownMethod, match="layered"):
         engine.edit("tiny", "magic", request_for(), small_settings("sdedit"))
-    with pytest.raises(ModelError, match="found: tiny, tiny-kl, tiny-v"):
+    with pytest.raises(ModelError, match="found: tiny, tiny-inpainting, tiny-instruct, tiny-kl, tiny-v, tiny-xl"):
         engine.edit("../tiny", "sdedit", request_for(), small_settings("sdedit"))
     with pytest.raises(BadParameter, match="takes SDEditParams; got InpaintParams"):
         engine.edit("tiny", "sdedit", request_for(), small_settings("inpaint"))
@@ -247,7 +256,7 @@ def test_unknown_names_and_settings_of_another_method_are_refused(
 def test_numbers_that_are_not_finite_stop_the_edit(
     model_folders: tuple, load: Callable[[str], ModelBundle], request_for: Callable[..., EditRequest], name: str
 ) -> None:
-    broken = load("tiny")
+    broken = load(MODEL[name])
     with torch.no_grad():
         broken.unet.conv_out.bias.fill_(float("nan"))
     with pytest.raises(NumericalError, match="nothing of it kept"):

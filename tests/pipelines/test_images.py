@@ -22,14 +22,46 @@ from pipelines.images import (
 from pipelines.seeds import derived_seed, generator
 
 
-@given(st.integers(16, 5000), st.integers(16, 5000))
-def test_a_frame_has_whole_cells_and_the_models_longer_side(width: int, height: int) -> None:
-    frame = Frame.fitting(Extent(width, height), 256, 8)
-    assert max(frame.network.width, frame.network.height) == 256
-    assert frame.network.width % 8 == 0 and frame.network.height % 8 == 0
+@given(st.integers(16, 5000), st.integers(16, 5000), st.sampled_from([256, 512, 768, 1024]), st.sampled_from([2, 3]))
+def test_a_frame_has_whole_cells_and_about_the_models_area(
+    width: int, height: int, resolution: int, halvings: int
+) -> None:
+    frame = Frame.fitting(Extent(width, height), resolution, 8, halvings)
+    seen = frame.network
+    assert frame.original == Extent(width, height) and seen.width % 8 == 0 and seen.height % 8 == 0
     assert min(frame.latent) >= 4
     if max(width, height) <= 4 * min(width, height):
-        assert (frame.network.width / frame.network.height) / (width / height) == pytest.approx(1, abs=0.07)
+        assert (seen.width / seen.height) / (width / height) == pytest.approx(1, abs=0.05)
+        assert 0.7 <= seen.area / resolution**2 <= 1.55
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(16, 400), st.integers(16, 400))
+def test_a_picture_keeps_its_size_on_the_way_in_and_out(width: int, height: int) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    frame = Frame.fitting(Extent.of(picture), 64, 8, 3)
+    seen = resized(picture, frame.network)
+    assert seen.shape == (frame.latent[0] * 8, frame.latent[1] * 8, 3)
+    assert resized(seen, frame.original).shape == picture.shape
+    assert frame.latent_share(np.ones((height, width), bool)).shape == (1, 1, *frame.latent)
+
+
+@pytest.mark.parametrize(
+    ("original", "resolution", "halvings", "seen"),
+    [
+        ((4000, 4000), 512, 3, (512, 512)),
+        ((640, 480), 256, 3, (256, 192)),
+        ((1024, 1024), 1024, 2, (1024, 1024)),
+        ((3000, 2000), 1024, 2, (1248, 832)),
+        ((1080, 1920), 768, 3, (576, 1024)),
+        ((500, 300), 512, 3, (640, 384)),
+        ((310, 290), 256, 3, (256, 240)),  # blocks of 64 would make it square
+    ],
+)
+def test_usual_pictures_are_seen_in_blocks_the_network_halves(
+    original: tuple[int, int], resolution: int, halvings: int, seen: tuple[int, int]
+) -> None:
+    assert Frame.fitting(Extent(*original), resolution, 8, halvings).network == Extent(*seen)
 
 
 def test_a_frame_of_the_models_own_size_changes_nothing() -> None:

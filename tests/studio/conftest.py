@@ -128,7 +128,8 @@ def model_folder(tmp_path: Path) -> Path:
         (folder / part).mkdir(parents=True)
         (folder / part / "config.json").write_text("{}")
         (folder / part / "vocab.json").write_text("{}")
-        (folder / part / "model.safetensors").write_bytes(b"")
+        name = "model" if part == "text_encoder" else "diffusion_pytorch_model"
+        (folder / part / f"{name}.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
     (folder / "scheduler").mkdir()
     (folder / "scheduler" / "scheduler_config.json").write_text("{}")
     (folder / "model_index.json").write_text(json.dumps({name: ["diffusers", cls] for name, cls in parts.items()}))

@@ -59,7 +59,7 @@ def test_inpaint_holds_the_kept_part_before_anything_is_pasted(
     round_trip = resized(from_network(bundle.decode(canvas.z_ref)), canvas.frame.original).astype(int)
     edit = inpaint.run(bundle, asked, InpaintParams(steps=4, paste_back=False)).candidates[0].picture
     difference = np.abs(edit - round_trip).max(-1)
-    assert difference[:, :4].max() <= 2 and difference[asked.mask].mean() > 5
+    assert difference[:, :3].max() <= 2 and difference[asked.mask].mean() > 5
 
 
 def test_inpaint_from_noise_needs_no_picture_of_the_edited_part(

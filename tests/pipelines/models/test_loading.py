@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -57,6 +58,9 @@ def test_every_kind_of_folder_is_found(model_folders: tuple[Path, ...], tmp_path
         "tiny": "text-to-image",
         "tiny-kl": "text-to-image",
         "tiny-v": "text-to-image",
+        "tiny-xl": "text-to-image",
+        "tiny-inpainting": "text-to-image",
+        "tiny-instruct": "text-to-image",
         "points": "segmenter",
         "sam_vit_b_01ec64": "segmenter",
         "words": "clip",
@@ -73,7 +77,9 @@ def test_a_card_beside_the_weights_names_the_model(copied: Path) -> None:
 
 
 def test_an_unknown_model_names_those_there_are(model_folders: tuple[Path, ...]) -> None:
-    with pytest.raises(ModelError, match=r"no text-to-image model called 'huge'.*found: tiny, tiny-kl, tiny-v"):
+    with pytest.raises(
+        ModelError, match=r"no text-to-image model called 'huge'.*found: tiny, tiny-inpainting, tiny-instruct, tiny-kl"
+    ):
         find_model("huge", model_folders)
     with pytest.raises(ModelError, match="found: none"):
         find_model("tiny", model_folders, "segmenter")
@@ -102,7 +108,7 @@ def test_all_missing_parts_are_named_at_once(copied: Path) -> None:
     for fault in (
         "folder vae is missing",
         "unet/config.json is missing",
-        "text_encoder has no weights",
+        "text_encoder/model.safetensors is missing",
         "tokenizer/vocab.json is missing",
         "scheduler/scheduler_config.json is missing",
     ):
@@ -114,7 +120,8 @@ def test_weights_that_exist_only_as_a_pickle_are_never_opened(copied: Path) -> N
         path.unlink()
     (copied / "unet" / "diffusion_pytorch_model.bin").write_bytes(b"\x80\x04.")
     said = reason(copied)
-    assert "only as a pickle (diffusion_pytorch_model.bin)" in said and "convert it to safetensors" in said
+    assert "unet/diffusion_pytorch_model.safetensors is missing; found only diffusion_pytorch_model.bin" in said
+    assert "convert it with diffusers.AutoModel: from_pretrained of the folder unet, use_safetensors=False" in said
 
 
 def test_a_model_of_another_family_is_refused(copied: Path) -> None:
@@ -122,6 +129,21 @@ def test_a_model_of_another_family_is_refused(copied: Path) -> None:
     index["unet"] = ["diffusers", "FluxTransformer2DModel"]
     (copied / "model_index.json").write_text(json.dumps(index))
     assert "unet must be UNet2DConditionModel, but model_index.json names FluxTransformer2DModel" in reason(copied)
+    index |= {"_class_name": "FluxPipeline", "transformer": index.pop("unet")}
+    (copied / "model_index.json").write_text(json.dumps(index))
+    assert "it is a FluxPipeline, whose network is a transformer" in reason(copied)
+
+
+def test_the_refiner_of_xl_is_told_apart(model_folders: tuple[Path, ...], tmp_path: Path) -> None:
+    shutil.copytree(model_folders[0] / "tiny-xl", tmp_path / "spoilt")
+    index = json.loads((tmp_path / "spoilt" / "model_index.json").read_text())
+    index |= {"text_encoder": [None, None], "tokenizer": [None, None]}
+    (tmp_path / "spoilt" / "model_index.json").write_text(json.dumps(index))
+    assert "it is the refiner of Stable Diffusion XL" in reason(tmp_path / "spoilt")
+    index |= {"text_encoder": ["transformers", "CLIPTextModel"], "tokenizer": ["transformers", "CLIPTokenizer"]}
+    (tmp_path / "spoilt" / "model_index.json").write_text(json.dumps(index))
+    shutil.rmtree(tmp_path / "spoilt" / "text_encoder_2")
+    assert "the folder text_encoder_2 is missing" in reason(tmp_path / "spoilt")
 
 
 def test_weights_that_are_missing_or_damaged_are_not_made_up(copied: Path) -> None:
@@ -129,8 +151,115 @@ def test_weights_that_are_missing_or_damaged_are_not_made_up(copied: Path) -> No
     whole = safetensors.torch.load_file(path)
     safetensors.torch.save_file({key: t for key, t in whole.items() if key != "conv_in.weight"}, path)
     assert "unet lacks 1 of its weights, first conv_in.weight" in reason(copied)
-    path.write_bytes(path.read_bytes()[:2000])
-    assert "cannot be loaded" in reason(copied)
+    whole["conv_in.weight"] = torch.zeros(8, 4, 5, 5)
+    safetensors.torch.save_file(whole, path)
+    assert "cannot be loaded: unet: " in (said := reason(copied)) and "conv_in.weight" in said
+
+
+def unet_file(folder: Path) -> Path:
+    return folder / "unet" / "diffusion_pytorch_model.safetensors"
+
+
+def test_a_file_that_was_cut_off_is_named_with_what_is_missing(copied: Path) -> None:
+    path = unet_file(copied)
+    whole = path.read_bytes()
+    for share in (0.5, 0.99):
+        path.write_bytes(whole[: int(len(whole) * share)])
+        said = reason(copied)
+        assert "unet/diffusion_pytorch_model.safetensors is cut off" in said
+        assert f"promises {len(whole):,} bytes" in said
+    for stub in (b"", whole[:5], whole[:200]):
+        path.write_bytes(stub)
+        assert "unet/diffusion_pytorch_model.safetensors is not safetensors, or damaged" in reason(copied)
+    path.write_bytes(whole + b"more")
+    assert "is longer than it says" in reason(copied)
+
+
+def test_a_flipped_bit_in_the_header_is_never_loaded_as_something_else(copied: Path) -> None:
+    """A bit of the numbers themselves shows only in a checksum, or as a number that is none."""
+    path = unet_file(copied)
+    whole, rng = path.read_bytes(), np.random.default_rng(0)
+    length = 8 + int.from_bytes(whole[:8], "little")
+    for at in rng.integers(0, length, 12):
+        spoilt = bytearray(whole)
+        spoilt[at] ^= 0x10
+        path.write_bytes(spoilt)
+        assert "unet" in reason(copied), f"byte {at} was flipped"
+
+
+def test_a_pickle_in_disguise_is_never_opened(copied: Path, tmp_path: Path) -> None:
+    marker = tmp_path / "marker"
+
+    class Touch:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return Path(marker).touch, ()
+
+    unet_file(copied).write_bytes(pickle.dumps(Touch()))
+    assert "is not safetensors" in reason(copied)
+    (copied / "vae" / "diffusion_pytorch_model.safetensors").unlink()
+    (copied / "vae" / "diffusion_pytorch_model.ckpt").write_bytes(pickle.dumps(Touch()))
+    assert "found only diffusion_pytorch_model.ckpt" in reason(copied)
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize("part", ["unet", "vae", "text_encoder"])
+def test_weights_that_are_not_numbers_are_refused(copied: Path, part: str) -> None:
+    path = next((copied / part).glob("*.safetensors"))
+    weights = safetensors.torch.load_file(path)
+    name = sorted(weights)[0]
+    weights[name].view(-1)[0] = float("nan")
+    safetensors.torch.save_file(weights, path, metadata={"format": "pt"})
+    assert f"its {part} holds numbers that are not finite" in reason(copied)
+
+
+def test_weights_in_several_files_are_one_part(copied: Path) -> None:
+    path = unet_file(copied)
+    weights = safetensors.torch.load_file(path)
+    names = [f"diffusion_pytorch_model-0000{k}-of-00002.safetensors" for k in (1, 2)]
+    halves = [dict(list(weights.items())[k::2]) for k in (0, 1)]
+    for name, half in zip(names, halves, strict=True):
+        safetensors.torch.save_file(half, path.parent / name, metadata={"format": "pt"})
+    index = {key: name for name, half in zip(names, halves, strict=True) for key in half}
+    (path.parent / f"{path.name}.index.json").write_text(json.dumps({"metadata": {}, "weight_map": index}))
+    whole = load_bundle(find_model("spoilt", (copied.parent,)), CPU).checksum()
+    path.unlink()
+    assert load_bundle(find_model("spoilt", (copied.parent,)), CPU).checksum() == whole
+    (path.parent / names[1]).unlink()
+    assert f"unet/{names[1]} that diffusion_pytorch_model.safetensors.index.json names is missing" in reason(copied)
+
+
+@pytest.mark.parametrize(
+    ("part", "changes", "message"),
+    [
+        ("unet", {"in_channels": 7}, "takes 7 channels and gives 4: 4 would be a plain model, 9 one for inpainting"),
+        ("unet", {"addition_embed_type": "text_time"}, "its U-Net wants text_time beside the words of one encoder"),
+        ("unet", {"num_class_embeds": 1000}, "its U-Net wants 1000 beside"),
+        ("scheduler", {"beta_schedule": None}, "says nothing of beta_schedule"),
+        ("scheduler", {"prediction_type": "flow"}, "prediction_type 'flow'"),
+        ("vae", {"latent_channels": 8}, "vae: "),
+        ("text_encoder", {"hidden_size": 32}, "text_encoder: "),
+    ],
+)
+def test_a_configuration_of_no_family_we_know_is_refused(copied: Path, part: str, changes: dict, message: str) -> None:
+    path = copied / part / ("scheduler_config.json" if part == "scheduler" else "config.json")
+    config = json.loads(path.read_text()) | changes
+    path.write_text(json.dumps({key: value for key, value in config.items() if value is not None}))
+    assert message in reason(copied)
+
+
+def test_another_autoencoder_takes_the_place_of_the_models_own(copied: Path, model_folders: tuple[Path, ...]) -> None:
+    card = copied / "card.json"
+    shutil.copytree(model_folders[0] / "tiny-kl" / "vae", copied.parent / "other-vae")
+    card.write_text(json.dumps({"vae": "other-vae"}))
+    bundle = load_bundle(find_model("spoilt", (copied.parent,)), CPU)
+    kl = load_bundle(find_model("tiny-kl", model_folders), CPU)
+    assert type(bundle.vae) is type(kl.vae) and bundle.latent_scale == kl.latent_scale
+    x = torch.rand(1, 3, 32, 32)
+    assert torch.equal(bundle.encode(x), kl.encode(x))
+    next((copied.parent / "other-vae").glob("*.safetensors")).unlink()
+    assert "its other autoencoder other-vae: diffusion_pytorch_model.safetensors is missing" in reason(copied)
+    card.write_text(json.dumps({"vae": "spoilt"}))
+    assert "must be a folder with config.json and weights" in reason(copied)
 
 
 def test_parts_of_different_models_do_not_pass(copied: Path, model_folders: tuple[Path, ...]) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -146,6 +148,40 @@ def test_only_what_differs_from_the_preset_is_stored(handlers: Handlers, seat: S
     assert handlers.studio.sessions.get(seat.sid or "").view().draft.changes == {"strength": 0.41}
     payload, fields = handlers.retuned(seat, *values)
     assert payload["view"]["draft"]["changes"] == {} and fields[1 + strength] != 0.41
+
+
+def test_a_model_is_offered_the_methods_that_run_on_it(handlers: Handlers, seat: Seat, model_folder: Path) -> None:
+    other = model_folder / "painter"
+    shutil.copytree(model_folder / "toybox", other)
+    (other / "unet" / "config.json").write_text(json.dumps({"in_channels": 9, "out_channels": 4}))
+    at = 1 + PLAIN_FIELDS.index("method")
+    values = panel(model="painter", method="layered")
+    payload, fields = handlers.remodelled(seat, *values)
+    assert payload["view"]["draft"]["method"] == "inpaint"
+    assert fields[at] == gr.update(choices=[(CATALOG["inpaint"].title, "inpaint")], value="inpaint")
+    payload, fields = handlers.remodelled(seat, *panel(model="toybox", method="inpaint"))
+    assert payload["view"]["draft"]["method"] == "inpaint", "a method that runs on both stays"
+    assert [name for _, name in fields[at]["choices"]] == list(CATALOG), "its configuration says nothing"
+    (model_folder / "toybox" / "unet" / "config.json").write_text(json.dumps({"in_channels": 4}))
+    assert "instruct" not in [name for _, name in handlers.methods("toybox")]
+
+
+def test_another_model_keeps_what_was_set(handlers: Handlers, seat: Seat) -> None:
+    values = panel(method="layered")
+    values[len(PLAIN_FIELDS)] = 123
+    payload, _ = handlers.remodelled(seat, *values)
+    assert payload["view"]["draft"]["changes"] == {"embed_steps": 123}
+
+
+def test_a_model_the_method_does_not_serve_is_refused_with_those_it_does(
+    handlers: Handlers, seat: Seat, model_folder: Path
+) -> None:
+    shutil.copytree(model_folder / "toybox", model_folder / "painter")
+    for name, channels in (("painter", 9), ("toybox", 4)):
+        config = {"in_channels": channels, "out_channels": 4}
+        (model_folder / name / "unet" / "config.json").write_text(json.dumps(config))
+    told = handlers.run(seat, *panel(model="painter", method="sdedit", scope="both"))["notice"]["text"]
+    assert "sdedit does not run on 'painter'" in told and "choose inpaint" in told and "toybox" in told
 
 
 def test_running_before_the_settings_follow_the_quality_takes_the_new_preset(handlers: Handlers, seat: Seat) -> None:

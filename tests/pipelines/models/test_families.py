@@ -1,0 +1,203 @@
+"""Every family is conditioned as diffusers' own pipeline for it does: same latents, same text, same clean latent."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from diffusers import (
+    DiffusionPipeline,
+    StableDiffusionInpaintPipeline,
+    StableDiffusionInstructPix2PixPipeline,
+    StableDiffusionPipeline,
+    StableDiffusionXLPipeline,
+)
+from PIL import Image
+from torch import Tensor
+
+from pipelines.catalog import CATALOG, check_serves, serving, settings
+from pipelines.contract import Backbone, EditRequest, Quality, Scope
+from pipelines.diffusion.candidates import Sampling
+from pipelines.diffusion.denoise import always, denoise
+from pipelines.diffusion.encode import Canvas
+from pipelines.engine import Engine
+from pipelines.errors import ModelError
+from pipelines.methods import inpaint, instruct_pix2pix
+from pipelines.models.bundle import ModelBundle
+from pipelines.models.folders import find_model, find_models
+from pipelines.models.loader import load_bundle
+from pipelines.params import InpaintParams, InstructParams
+
+CPU = torch.device("cpu")
+STEPS, GUIDANCE, TEXT = 5, 6.0, "a blue dog"
+
+
+@pytest.fixture
+def noise() -> Tensor:
+    return torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(4))
+
+
+@pytest.fixture
+def exact(load: Callable[[str], ModelBundle]) -> Callable[[str], ModelBundle]:
+    """A bundle that computes in float32 throughout, as the pipelines do here."""
+    return lambda name: replace(load(name), autocast=None)
+
+
+def theirs(bundle: ModelBundle, kind: type[DiffusionPipeline], noise: Tensor, **asked: object) -> Tensor:
+    """The clean, scaled latent that diffusers' own pipeline makes from `noise`."""
+    pipe = kind.from_pretrained(bundle.card.path, local_files_only=True)
+    pipe.set_progress_bar_config(disable=True)
+    common = {"num_inference_steps": STEPS, "guidance_scale": GUIDANCE, "output_type": "latent", **asked}
+    return pipe(prompt=TEXT, latents=noise, **common).images
+
+
+@pytest.mark.parametrize(("name", "kind"), [("tiny", StableDiffusionPipeline), ("tiny-v", StableDiffusionPipeline)])
+def test_sd_1_and_2_sample_as_their_pipeline(
+    exact: Callable[[str], ModelBundle], noise: Tensor, name: str, kind: type[DiffusionPipeline]
+) -> None:
+    bundle = exact(name)
+    texts = bundle.embed_texts(["", TEXT])
+    z = denoise(
+        bundle, noise, bundle.schedule.timesteps(STEPS), always(texts[1:]), texts[:1], GUIDANCE, lambda z_0: None
+    )
+    assert torch.allclose(z, theirs(bundle, kind, noise, height=32, width=32), atol=1e-4)
+
+
+@pytest.mark.parametrize("empty_is_zero", [True, False])
+@pytest.mark.parametrize(("height", "width"), [(32, 32), (24, 40)])
+def test_xl_samples_as_its_pipeline(
+    model_folders: tuple[Path, ...], tmp_path: Path, empty_is_zero: bool, height: int, width: int
+) -> None:
+    """Both text encoders, the summary, the time ids of a picture that need not be square, and the empty text."""
+    shutil.copytree(model_folders[0] / "tiny-xl", tmp_path / "xl")
+    index = json.loads((tmp_path / "xl" / "model_index.json").read_text())
+    index["force_zeros_for_empty_prompt"] = empty_is_zero
+    (tmp_path / "xl" / "model_index.json").write_text(json.dumps(index))
+    bundle = replace(load_bundle(find_model("xl", (tmp_path,)), CPU), autocast=None)
+    z = torch.randn(1, 4, height // 2, width // 2, generator=torch.Generator().manual_seed(4))
+    texts = bundle.embed_texts(["", TEXT])
+    ours = denoise(
+        bundle, z, bundle.schedule.timesteps(STEPS), always(texts[1:]), texts[:1], GUIDANCE, lambda z_0: None
+    )
+    assert texts.widths == bundle.text_widths == (32, 24)
+    expected = theirs(bundle, StableDiffusionXLPipeline, z, height=height, width=width)
+    assert torch.allclose(ours, expected, atol=1e-4)
+    squarish = bundle.predict(z, torch.tensor([500]), texts[1:])
+    assert not torch.allclose(squarish, replace(bundle, empty_is_zero=False).predict(z, torch.tensor([500]), texts[:1]))
+
+
+@pytest.fixture
+def square(request_for: Callable[..., EditRequest]) -> EditRequest:
+    """A picture of the model's own size, whose mask lies on whole latent cells."""
+    mask = np.zeros((32, 32), bool)
+    mask[8:20, 10:24] = True
+    picture = np.random.default_rng(3).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    return request_for(picture=picture, mask=mask, scope=Scope.BACKGROUND, background=TEXT, subject="")
+
+
+def sampled(monkeypatch: pytest.MonkeyPatch, module: object, run: Callable[[], object]) -> tuple[Sampling, Canvas]:
+    """What a method hands to the sampler, taken on its way there."""
+    seen: list[tuple[Sampling, Canvas]] = []
+    sample = module.sample_candidates  # type: ignore[attr-defined]
+
+    def watched(canvas: Canvas, stages: object, how: Sampling) -> object:
+        seen.append((how, canvas))
+        return sample(canvas, stages, how)
+
+    monkeypatch.setattr(module, "sample_candidates", watched)
+    run()
+    return seen[0]
+
+
+def clean(how: Sampling, canvas: Canvas, noise: Tensor) -> Tensor:
+    return denoise(
+        canvas.bundle,
+        noise,
+        how.timesteps,
+        how.condition,
+        how.e_null,
+        how.guidance,
+        lambda z_0: None,
+        hold=canvas.hold(noise) if how.hold else None,
+        beside=how.beside,
+    )
+
+
+def test_an_inpainting_model_is_shown_what_its_pipeline_shows(
+    exact: Callable[[str], ModelBundle], square: EditRequest, noise: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle, params = exact("tiny-inpainting"), InpaintParams(steps=STEPS, guidance=GUIDANCE)
+    how, canvas = sampled(monkeypatch, inpaint, lambda: inpaint.run(bundle, square, params))
+    expected = theirs(
+        bundle,
+        StableDiffusionInpaintPipeline,
+        noise,
+        image=Image.fromarray(square.picture),
+        mask_image=Image.fromarray(~square.mask),
+        height=32,
+        width=32,
+    )
+    assert torch.allclose(clean(how, canvas, noise), expected, atol=1e-4)
+    assert not torch.allclose(
+        clean(replace(how, beside=replace(how.beside, channels=-how.beside.channels)), canvas, noise),
+        expected,
+        atol=1e-2,
+    )
+
+
+def test_instructions_are_followed_as_in_their_pipeline(
+    exact: Callable[[str], ModelBundle], square: EditRequest, noise: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Eq. 3, with the picture's own latents."""
+    bundle = exact("tiny-instruct")
+    params = InstructParams(steps=STEPS, guidance=GUIDANCE, picture_guidance=1.7)
+    how, canvas = sampled(monkeypatch, instruct_pix2pix, lambda: instruct_pix2pix.run(bundle, square, params))
+    shown = {"image": Image.fromarray(square.picture), "image_guidance_scale": 1.7}
+    expected = theirs(bundle, StableDiffusionInstructPix2PixPipeline, noise, **shown)
+    assert torch.allclose(clean(how, canvas, noise), expected, atol=1e-4)
+
+
+def test_an_instruction_joins_what_is_said(request_for: Callable[..., EditRequest]) -> None:
+    said = request_for(subject=" make it blue ", background="let it snow")
+    assert instruct_pix2pix.instruction(said) == "make it blue and let it snow"
+    assert instruct_pix2pix.instruction(replace(said, background=" ")) == "make it blue"
+
+
+# ---------------------------------------------------------------------------------------- which model serves which
+
+
+def test_what_a_model_is_for_is_read_from_its_configuration(model_folders: tuple[Path, ...]) -> None:
+    found = find_models(model_folders)
+    assert {name: str(card.backbone) for name, card in found.items()} == {
+        "tiny": "plain",
+        "tiny-kl": "plain",
+        "tiny-v": "plain",
+        "tiny-xl": "plain",
+        "tiny-inpainting": "inpainting",
+        "tiny-instruct": "instruct",
+    }
+    assert [m.name for m in serving(Backbone.INSTRUCT)] == ["instruct"]
+    assert [m.name for m in serving(None)] == list(CATALOG)
+
+
+@pytest.mark.parametrize(("method", "model"), [("layered", "tiny-inpainting"), ("instruct", "tiny")])
+def test_a_method_that_does_not_serve_the_model_names_what_would(
+    model_folders: tuple[Path, ...], request_for: Callable[..., EditRequest], method: str, model: str
+) -> None:
+    engine = Engine(model_folders, device="cpu")
+    with pytest.raises(ModelError) as caught:
+        engine.edit(model, method, request_for(), settings(method, Quality.DRAFT))
+    methods, models = {
+        "layered": ("choose inpaint,", "kind plain: tiny, tiny-kl, tiny-v, tiny-xl"),
+        "instruct": ("choose layered, sdedit, inpaint,", "kind instruct: tiny-instruct"),
+    }[method]
+    assert methods in str(caught.value) and models in str(caught.value)
+    alone = find_model(model, model_folders)
+    with pytest.raises(ModelError, match="none here"):
+        check_serves(CATALOG[method], alone, [alone])
