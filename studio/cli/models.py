@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from pipelines.catalog import serving
 from pipelines.errors import ModelError
 from pipelines.models import own as shelf
 from pipelines.models.folders import ModelCard, fault_of, find_models
@@ -141,9 +142,12 @@ def show(settings: Settings, as_json: bool) -> None:
     lost = [name for name in shelf.names(settings.own_models) if name not in faults]
 
     def lines() -> list[str]:
-        head = ("MODEL", "KIND", "PIXELS", "USABLE", "TITLE", "FOLDER")
+        head = ("MODEL", "KIND", "PIXELS", "USABLE", "METHODS", "TITLE", "FOLDER")
         rows = [
-            (c.id, c.kind, str(c.resolution or "-"), "no" if faults[c.id] else "yes", c.title, str(c.path))
+            (
+                *(c.id, c.kind, str(c.resolution or "-"), "no" if faults[c.id] else "yes"),
+                *(", ".join(methods_of(c)) or "-", c.title, str(c.path)),
+            )
             for c in cards
         ]
         looked = ["", "Looked in: " + ", ".join(str(folder) for folder in folders)]
@@ -154,12 +158,19 @@ def show(settings: Settings, as_json: bool) -> None:
     answer(as_json, [described(card, faults[card.id]) for card in cards], lines)
 
 
+def methods_of(card: ModelCard) -> list[str]:
+    """The methods that run on it."""
+    return [m.name for m in serving(card.backbone)] if card.backbone else []
+
+
 def described(card: ModelCard, fault: str | None) -> dict[str, object]:
     """One model for a program."""
     return {
         "id": card.id,
         "title": card.title,
         "kind": card.kind,
+        "family": card.family,
+        "methods": methods_of(card),
         "resolution": card.resolution,
         "path": str(card.path),
         "usable": fault is None,

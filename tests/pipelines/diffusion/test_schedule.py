@@ -34,6 +34,23 @@ def test_a_run_is_that_of_diffusers_ddim(extra: dict) -> None:
         assert torch.allclose(ours, theirs, atol=1e-4)
 
 
+def test_a_schedule_that_ends_in_noise_alone_is_sampled_as_diffusers_does() -> None:
+    """Where the last `alpha_bar` is 0, noise says nothing of the picture; the network's v still does."""
+    config = {**CONFIG, "rescale_betas_zero_snr": True, "prediction_type": "v_prediction"}
+    scheduler = DDIMScheduler(**config, timestep_spacing="trailing")
+    schedule = Schedule.from_config(dict(scheduler.config))
+    scheduler.set_timesteps(4)
+    timesteps = schedule.timesteps(4)
+    assert timesteps[0] == 999 and scheduler.alphas_cumprod[999] == 0
+    draw = torch.Generator().manual_seed(0)
+    ours = theirs = torch.randn(1, 4, 8, 8, generator=draw)
+    for t, t_next in zip(timesteps, [*timesteps[1:], DONE], strict=True):
+        v = torch.randn(1, 4, 8, 8, generator=draw)
+        ours = schedule.step(ours, schedule.noise_from(v, ours, torch.tensor([t])), t, t_next)
+        theirs = scheduler.step(v, t, theirs).prev_sample
+        assert torch.allclose(ours, theirs, atol=5e-3)
+
+
 def test_noising_takes_one_timestep_or_one_each() -> None:
     schedule = Schedule.from_config(CONFIG)
     z, eps = torch.ones(3, 4, 2, 2), torch.full((3, 4, 2, 2), 2.0)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from diffusers import (
     DiffusionPipeline,
@@ -27,12 +28,13 @@ from pipelines.diffusion.candidates import Sampling
 from pipelines.diffusion.denoise import always, denoise
 from pipelines.diffusion.encode import Canvas
 from pipelines.engine import Engine
-from pipelines.errors import ModelError
+from pipelines.errors import BadRequest, ModelError
+from pipelines.layered import method as layered
 from pipelines.methods import inpaint, instruct_pix2pix
 from pipelines.models.bundle import ModelBundle
 from pipelines.models.folders import find_model, find_models
 from pipelines.models.loader import load_bundle
-from pipelines.params import InpaintParams, InstructParams
+from pipelines.params import InpaintParams, InstructParams, LayeredParams, Tuned
 
 CPU = torch.device("cpu")
 STEPS, GUIDANCE, TEXT = 5, 6.0, "a blue dog"
@@ -201,3 +203,22 @@ def test_a_method_that_does_not_serve_the_model_names_what_would(
     alone = find_model(model, model_folders)
     with pytest.raises(ModelError, match="none here"):
         check_serves(CATALOG[method], alone, [alone])
+
+
+def test_xl_stores_its_summaries_with_the_fitted_layer(
+    load: Callable[[str], ModelBundle], request_for: Callable[..., EditRequest]
+) -> None:
+    """A state of another family is refused; phase 1 fits the tokens and leaves the summary as it was read."""
+    bundle, params = load("tiny-xl"), LayeredParams(steps=2, embed_steps=2, tuned=Tuned.NONE)
+    first = layered.run(bundle, request_for(candidates=2), params)
+    again = layered.run(bundle, request_for(seed=8, fitted=first.fitted), params)
+    assert np.array_equal(again.candidates[0].picture, first.candidates[1].picture)
+    stored = safetensors.torch.load(first.fitted)
+    read = bundle.embed_texts([request_for().subject])
+    assert torch.equal(stored["e_a.pooled"], read.pooled) and not torch.equal(stored["e_a"], read.tokens)
+    with pytest.raises(BadRequest, match="another model or mask"):
+        layered.run(load("tiny"), request_for(fitted=first.fitted), params)
+    plain = layered.run(load("tiny"), request_for(), params).fitted
+    assert set(safetensors.torch.load(plain)) == {"e_a", "e_b", "mask", "reference"}, "as it was before XL"
+    with pytest.raises(BadRequest, match="another model or mask"):
+        layered.run(bundle, request_for(fitted=plain), params)

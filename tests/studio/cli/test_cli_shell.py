@@ -37,6 +37,8 @@ def test_models_says_what_can_be_used_and_why_the_rest_cannot(run: Run, tiny: Pa
         "id": "tiny",
         "title": "",
         "kind": "text-to-image",
+        "family": "",
+        "methods": ["layered", "sdedit", "inpaint"],
         "resolution": 32,
         "path": str(tiny),
         "usable": True,
@@ -46,6 +48,7 @@ def test_models_says_what_can_be_used_and_why_the_rest_cannot(run: Run, tiny: Pa
     assert not found["pickled"]["usable"]
     assert "pickle" in found["pickled"]["fault"]
     assert found["toybox-segmenter"]["kind"] == "segmenter"
+    assert found["toybox-segmenter"]["methods"] == []
     listed = run("models", "--models", broken.parent).out
     assert "pickled" in listed
     assert "Looked in" in listed
