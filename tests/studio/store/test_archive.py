@@ -375,7 +375,11 @@ WRONG: list[tuple[str, Callable[[dict[str, Any]], Any], str]] = [
     ("an uploaded mask not there", forged(1, request__prompts={"uploaded": "0" * 64}), "lacks 1"),
     ("a LoRA of a kind", forged(1, request__loras=["ink"]), "loras[0] needs"),
     ("a LoRA without bounds", forged(1, request__loras=[{"name": "a", "sha256": "0" * 64, "scale": 99}]), "scale"),
-    ("a LoRA that leads out", forged(1, request__loras=[{"name": "a", "sha256": "../x"}]), "cannot be one"),
+    (
+        "a LoRA that leads out",
+        forged(1, request__loras=[{"name": "a", "sha256": "../x", "scale": 1.0}]),
+        "cannot be one",
+    ),
     ("seconds below zero", turn(1, outcome__seconds=-1.0), "cannot be counted"),
     ("counts of a kind", turn(1, outcome__outside_kept=1.5), "outside_kept"),
     ("stages of a kind", turn(1, outcome__stages=[{"name": "a"}]), "stages[0] needs"),
