@@ -36,6 +36,8 @@ def check_request(request: EditRequest, method: Method) -> None:
     _check_mask(request.mask, request.picture, "the mask")
     if request.subject_reference is not None and request.subject_reference_mask is not None:
         _check_mask(request.subject_reference_mask, request.subject_reference, "the subject reference's mask")
+        if not request.subject_reference_mask.any():
+            raise BadRequest("nothing is selected in the subject reference; give a mask of its subject, or none")
     if method.needs_mask:
         _check_selection(request.mask, method)
     _check_texts(request)

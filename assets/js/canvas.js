@@ -263,7 +263,7 @@ function drawChips(v) {
   chips.hidden = !visible;
   const has = v.mask.mask || waiting !== null;
   advice.hidden = !canMark() || has;
-  advice.textContent = coarse ? "Tap the subject, or drag a box around it" : "Click the subject. Right click says what is not part of it; drag for a box.";
+  advice.textContent = coarse ? "Tap the subject, or drag a box around it" : "Click the subject. Right click excludes, drag for a box.";
   if (!visible) return;
   chips.replaceChildren(...v.mask.choices.map((c, k) => h("button", {
     type: "button", class: "p-chip", role: "radio", "aria-checked": String(k === v.mask.chosen), tabindex: k === v.mask.chosen ? "0" : "-1",

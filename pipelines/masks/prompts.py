@@ -173,3 +173,8 @@ class _Reader:
             grow=int(self.number(raw.get("grow", 0), "grow", -LARGEST_GROW, LARGEST_GROW)),
             feather=self.number(raw.get("feather", 2.0), "feather", 0, 64),
         )
+
+
+def central_click(extent: Extent) -> MaskPrompts:
+    """A click in the middle of a picture of `extent`, which is where the subject of a reference picture is sought."""
+    return MaskPrompts(clicks=(Click(extent.width / 2, extent.height / 2),))

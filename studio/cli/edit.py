@@ -8,12 +8,13 @@ from typing import Annotated, Any
 import typer
 
 from pipelines.catalog import CATALOG, settings
-from pipelines.contract import Candidate, EditRequest, EditResult, Mask, Quality, Scope
+from pipelines.contract import Candidate, EditRequest, EditResult, Extent, Mask, Picture, Quality, Scope
 from pipelines.errors import BadRequest
-from pipelines.pictures import encode_png
+from pipelines.masks.prompts import central_click
+from pipelines.pictures import decode_mask, encode_png
 from studio.cli import options
 from studio.cli.report import ProgressLine, answer, peak_memory_mb, write
-from studio.jobs.work import lazy_engine
+from studio.jobs.work import EditingEngine, lazy_engine
 
 
 def edit(
@@ -30,6 +31,17 @@ def edit(
     grow: options.Grow = 0,
     invert: options.Invert = False,
     snap: options.Snap = None,
+    subject_image: Annotated[
+        Path | None, typer.Option(help="A picture of the new subject to go by.", exists=True, dir_okay=False)
+    ] = None,
+    subject_image_mask: Annotated[
+        Path | None,
+        typer.Option(
+            help="What of it is the subject, white on black; else what a click in its middle finds.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
     background_image: Annotated[
         Path | None, typer.Option(help="A picture of the new background to go by.", exists=True, dir_okay=False)
     ] = None,
@@ -54,9 +66,10 @@ def edit(
     """
     params = settings(method, quality, options.changes_from(assignments))
     own, loras = options.loras_from(lora, options.settings_from(models, device, model, segmenter))
-    asked = scope or described(subject, background, background_image)
+    asked = scope or described(subject, background, subject_image, background_image)
     picture = options.read_picture(image)
     engine = lazy_engine(own)
+    follows, cut = subject_reference(engine, own.segmenter, subject_image, subject_image_mask)
     prompts, uploaded = options.pointed_at(
         click, exclude, box, phrase, mask, grow, invert, options.snaps(own, snap), picture
     )
@@ -69,6 +82,8 @@ def edit(
         seed=seed,
         candidates=candidates,
         background_reference=None if background_image is None else options.read_picture(background_image),
+        subject_reference=follows,
+        subject_reference_mask=cut,
         feather=prompts.feather,
         loras=loras,
     )
@@ -78,13 +93,28 @@ def edit(
     answer(as_json, about | report(result, request.mask, written), lambda: in_words(result, request.mask, written))
 
 
-def described(subject: str, background: str, background_image: Path | None) -> Scope:
+def subject_reference(
+    engine: EditingEngine, segmenter: str, image: Path | None, mask: Path | None
+) -> tuple[Picture | None, Mask | None]:
+    """The picture that the subject follows, and what of it is the subject: ``None`` for all of it."""
+    if image is None:
+        if mask is not None:
+            raise BadRequest("--subject-image-mask says what of --subject-image is the subject; give that too")
+        return None, None
+    picture = options.read_picture(image)
+    if mask is not None:
+        return picture, decode_mask(mask.read_bytes(), Extent.of(picture))
+    found = engine.segment(picture, central_click(Extent.of(picture)), segmenter).mask
+    return picture, found if found.any() and not found.all() else None
+
+
+def described(subject: str, background: str, subject_image: Path | None, background_image: Path | None) -> Scope:
     """What a person who gave these wants changed."""
     asks_background = bool(background.strip()) or background_image is not None
-    if subject.strip():
+    if subject.strip() or subject_image is not None:
         return Scope.BOTH if asks_background else Scope.SUBJECT
     if not asks_background:
-        raise BadRequest("nothing was asked for; give --subject TEXT, --background TEXT or both")
+        raise BadRequest("nothing was asked for; give --subject TEXT, --background TEXT, a picture of one, or both")
     return Scope.BACKGROUND
 
 

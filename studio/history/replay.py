@@ -102,12 +102,14 @@ def merged(requests: Sequence[TurnRequest]) -> TurnRequest:
     subject, subject_reference = _said(requests, Scope.SUBJECT)
     background, background_reference = _said(requests, Scope.BACKGROUND)
     of_mask = requests[_masked(requests)]
+    of_reference = next((r for r in reversed(requests) if r.subject_reference == subject_reference), requests[-1])
     scopes = {request.scope for request in requests}
     return replace(
         requests[-1],
         scope=scopes.pop() if len(scopes) == 1 else Scope.BOTH,
         subject=subject,
         subject_reference=subject_reference,
+        subject_reference_mask=of_reference.subject_reference_mask,
         background=background,
         background_reference=background_reference,
         mask=of_mask.mask,
@@ -232,7 +234,11 @@ def _narrowed(step: Step, part: Scope) -> Step | None:
     scope = Scope.BOTH if request.mask is None else part
     if part is Scope.SUBJECT:
         return replace(step, request=replace(request, scope=scope, background="", background_reference=None))
-    return replace(step, request=replace(request, scope=scope, subject="", subject_reference=None))
+    return replace(step, request=_without_subject(replace(request, scope=scope)))
+
+
+def _without_subject(request: TurnRequest) -> TurnRequest:
+    return replace(request, subject="", subject_reference=None, subject_reference_mask=None)
 
 
 def _changes(request: TurnRequest, part: Scope) -> bool:

@@ -59,16 +59,19 @@ class TurnRequest:
     """Seed of the draws before sampling, where it is not `seed`: candidates share what was fitted for the first."""
     loras: tuple[LoraUse, ...] = ()
     """LoRA files that were attached to the model."""
+    subject_reference_mask: str | None = None
+    """Digest of the mask of the subject reference's subject, of that picture's size; ``None``: all of it is."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "params", _plain(self.params))
         object.__setattr__(self, "prompts", _plain(self.prompts))
 
     def to_json(self) -> dict[str, Any]:
-        """What is not there is left out, so that turns from before there were two seeds, or LoRAs, keep their ids."""
+        """What is not there is left out, so that turns from before there were two seeds, LoRAs or masks of references
+        keep their ids."""
         data = asdict(self)
         data["loras"] = list(data["loras"])
-        for name in ("fit_seed", "loras"):
+        for name in ("fit_seed", "loras", "subject_reference_mask"):
             if data[name] in (None, []):
                 del data[name]
         return data
@@ -145,5 +148,5 @@ class Turn:
         named = [self.picture, self.outcome.background_reference]
         if self.request is not None:
             named += [self.request.mask, self.request.background_reference, self.request.subject_reference]
-            named.append(self.request.prompts.get("uploaded"))
+            named += [self.request.subject_reference_mask, self.request.prompts.get("uploaded")]
         return frozenset(digest for digest in named if digest is not None)

@@ -18,7 +18,7 @@ from pipelines.catalog import method as find_method
 from pipelines.catalog import settings as resolved_settings
 from pipelines.contract import Candidate, EditRequest, EditResult, Extent, Mask, Picture
 from pipelines.evaluation.consistency import Consistency, Edited
-from pipelines.masks.prompts import MaskPrompts
+from pipelines.masks.prompts import MaskPrompts, central_click
 from pipelines.models.folders import SEGMENTER, find_model, phrase_finder
 from pipelines.progress import Progress
 from pipelines.requests import check_request
@@ -57,11 +57,16 @@ class Computing:
         return codec.decode(self._services.store.pictures.get(digest)).picture
 
     def mask(self, digest: str) -> Mask:
-        return codec.decode_mask(self._services.store.pictures.get(digest), self._extent)
+        return self._mask_of(digest, self._extent)
+
+    def _mask_of(self, digest: str, extent: Extent) -> Mask:
+        return codec.decode_mask(self._services.store.pictures.get(digest), extent)
 
     def edit_request(self, picture: str, asked: TurnRequest, candidates: int, fitted: str | None) -> EditRequest:
         """What the engine is given for `asked` on the picture of that digest."""
         background, subject = asked.background_reference, asked.subject_reference
+        follows = None if subject is None else self.picture(subject)
+        cut = asked.subject_reference_mask
         everything = np.ones((self._extent.height, self._extent.width), bool)
         return EditRequest(
             picture=self.picture(picture),
@@ -72,7 +77,8 @@ class Computing:
             seed=asked.seed,
             candidates=candidates,
             background_reference=None if background is None else self.picture(background),
-            subject_reference=None if subject is None else self.picture(subject),
+            subject_reference=follows,
+            subject_reference_mask=None if follows is None or cut is None else self._mask_of(cut, Extent.of(follows)),
             feather=asked.feather,
             fitted=None if fitted is None else self._services.store.fitted.get(fitted),
             fit_seed=asked.fit_seed,
@@ -115,6 +121,15 @@ class Computing:
             pointed_on=pointed_on,
             made_on=picture,
         )
+
+    def central_subject(self, picture: Picture) -> str | None:
+        """Digest of the mask of what a click in the middle of any `picture` finds; ``None`` where that is nothing, or
+        everything."""
+        answer = self._services.engine.segment(
+            picture, central_click(Extent.of(picture)), segmenter=self._services.segmenter
+        )
+        usable = answer.mask.any() and not answer.mask.all()
+        return self._services.store.pictures.put(codec.encode_mask(answer.mask)) if usable else None
 
     def _segmenter_mark(self, prompts: MaskPrompts) -> list[str | int]:
         """Which weights answer `prompts`, without reading them: a name may come to stand for others."""

@@ -113,6 +113,18 @@ def draft_to_json(draft: Draft) -> dict[str, Any]:
     return data
 
 
+def used_up(draft: Draft) -> Draft:
+    """The draft once its turn is made: texts and references go, settings stay."""
+    return replace(
+        draft,
+        subject="",
+        background="",
+        background_reference=None,
+        subject_reference=None,
+        subject_reference_mask=None,
+    )
+
+
 def draft_of(asked: TurnRequest, before: Draft) -> Draft:
     """What stands in the panel to ask for `asked` again."""
     preset = asdict(settings(asked.method, asked.quality, {}))
@@ -130,6 +142,7 @@ def draft_of(asked: TurnRequest, before: Draft) -> Draft:
         changes=changes,
         background_reference=asked.background_reference,
         subject_reference=asked.subject_reference,
+        subject_reference_mask=asked.subject_reference_mask,
         loras={use.name: use.scale for use in asked.loras},
     )
 

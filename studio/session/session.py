@@ -43,6 +43,7 @@ from studio.session.present import (
     trash_views,
     turn_view,
     turn_views,
+    used_up,
 )
 from studio.session.selection import Selection, Selections
 from studio.session.services import Services
@@ -151,6 +152,7 @@ class Session:
                 prompts=MaskPrompts(),
                 background_reference=own.background_reference,
                 subject_reference=own.subject_reference,
+                subject_reference_mask=own.subject_reference_mask,
             )
             if draft != own:
                 self._commit(draft=draft)
@@ -184,16 +186,22 @@ class Session:
             return self._mask_view()
 
     def set_reference(self, which: str, data: bytes | None) -> None:
-        """Give (or with ``None`` take away) the picture that the ``"background"`` or ``"subject"`` should follow."""
+        """Give (or with ``None`` take away) the picture that the ``"background"`` or ``"subject"`` should follow.
+
+        The subject of a picture is what a click in its middle finds; the whole picture where that is nothing.
+        """
         assert which in ("background", "subject"), which
-        digest = None
+        digest = mask = None
         if data is not None:
-            digest = self._services.store.pictures.put(codec.encode_png(codec.decode(data).picture))
+            picture = codec.decode(data).picture
+            digest = self._services.store.pictures.put(codec.encode_png(picture))
+            if which == "subject":
+                mask = self._computing.central_subject(picture)
         with self._lock:
             if which == "background":
                 self._commit(draft=replace(self._draft, background_reference=digest))
             else:
-                self._commit(draft=replace(self._draft, subject_reference=digest))
+                self._commit(draft=replace(self._draft, subject_reference=digest, subject_reference_mask=mask))
 
     # Running
 
@@ -294,7 +302,7 @@ class Session:
             chosen = staged[index]
             turn = Turn.after(chosen.parent, chosen.request, chosen.picture, chosen.outcome, time.time())
             tree = self._record.tree.append(turn)
-            draft = replace(self._draft, subject="", background="", background_reference=None, subject_reference=None)
+            draft = used_up(self._draft)
             self._forget_finished_job()
             self._move(tree, draft=draft, staged=())
             return turn_view(tree[turn.id], tree.depths()[turn.id], tree.lanes()[turn.id])
@@ -388,9 +396,7 @@ class Session:
         """Leave the turn that was being changed as it was, and stand on it."""
         with self._lock:
             if self._editing is not None:
-                draft = replace(
-                    self._draft, subject="", background="", background_reference=None, subject_reference=None
-                )
+                draft = used_up(self._draft)
                 self._move(self._record.tree.jump(self._editing), draft=draft)
 
     def cherry_pick(self, turn_id: str, onto: str) -> JobView:
@@ -538,7 +544,8 @@ class Session:
         """Digests of everything this session may show."""
         turns = (turn.files() for turn in self._record.tree.turns.values())
         staged = ({s.picture, s.outcome.background_reference} for s in self._record.staged)
-        given = {self._draft.background_reference, self._draft.subject_reference}
+        draft = self._draft
+        given = {draft.background_reference, draft.subject_reference, draft.subject_reference_mask}
         masks = self._selections.files().union(self._replaced)
         swapped = frozenset() if self._swap is None else self._swap.files()
         return frozenset(d for d in given.union(*turns, *staged, masks, swapped) if d is not None)
@@ -591,6 +598,7 @@ class Session:
             feather=selection.prompts.feather,
             background_reference=draft.background_reference,
             subject_reference=draft.subject_reference,
+            subject_reference_mask=draft.subject_reference_mask,
             loras=tuple(lora_use(name, scale, self._services.model_folders) for name, scale in draft.loras.items()),
         )
 
@@ -645,9 +653,7 @@ class Session:
 
         def deliver(made: tuple[Turn, ...]) -> None:
             with self._lock:
-                draft = replace(
-                    self._draft, subject="", background="", background_reference=None, subject_reference=None
-                )
+                draft = used_up(self._draft)
                 self._move(self._record.tree.adopt(made), draft=draft if self._editing is not None else None)
 
         names = step_names(len(replay.steps))

@@ -33,6 +33,8 @@ class Draft:
     background_reference: str | None = None
     """Digest of the reference picture that the person gave."""
     subject_reference: str | None = None
+    subject_reference_mask: str | None = None
+    """Digest of the mask of its subject; ``None`` where the whole picture is."""
     loras: dict[str, float] = field(default_factory=dict)
     """Scale by name of each LoRA file that is attached."""
     prompts: MaskPrompts = field(default_factory=MaskPrompts)

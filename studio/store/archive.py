@@ -91,6 +91,7 @@ class _Draft:
     background_reference: str | None = None
     subject_reference: str | None = None
     loras: Mapping[str, Any] = field(default_factory=dict)
+    subject_reference_mask: str | None = None
 
 
 @dataclass(frozen=True)
@@ -228,7 +229,7 @@ def read_archive(source: BinaryIO | Path, pictures: Blobs) -> Record:
     extent = Extent(session.width, session.height)
     needed = _pictures_of(session)
     _check_entries(entries, needed)
-    _check_pictures(entries, needed, extent)
+    _check_reference_masks(session, _check_pictures(entries, needed, extent))
     for digest in needed:
         if pictures.put(entries.read(f"pictures/{digest}.png", codec.LARGEST_FILE)) != digest:
             raise BadArchive("the session file changed while it was read; import it again")
@@ -595,6 +596,12 @@ class _Role(StrEnum):
     """Grey, of the session's size."""
     REFERENCE = "reference"
     """Colour, of any size."""
+    REFERENCE_MASK = "mask of a reference"
+    """Grey, of its reference's size."""
+
+
+GREY = frozenset({_Role.MASK, _Role.REFERENCE_MASK})
+SESSIONS_SIZE = frozenset({_Role.PICTURE, _Role.MASK})
 
 
 def _pictures_of(session: _SessionFile) -> dict[str, set[_Role]]:
@@ -602,12 +609,14 @@ def _pictures_of(session: _SessionFile) -> dict[str, set[_Role]]:
     named: list[tuple[str | None, _Role]] = [
         (session.draft.background_reference, _Role.REFERENCE),
         (session.draft.subject_reference, _Role.REFERENCE),
+        (session.draft.subject_reference_mask, _Role.REFERENCE_MASK),
     ]
     for turn in session.turns:
         named += [(turn.picture, _Role.PICTURE), (turn.outcome.background_reference, _Role.REFERENCE)]
         if (request := turn.request) is not None:
             named += [(request.mask, _Role.MASK), (request.prompts.get("uploaded"), _Role.MASK)]
             named += [(d, _Role.REFERENCE) for d in (request.background_reference, request.subject_reference)]
+            named.append((request.subject_reference_mask, _Role.REFERENCE_MASK))
     needed: dict[str, set[_Role]] = {}
     for digest, role in named:
         if digest is not None:
@@ -617,7 +626,9 @@ def _pictures_of(session: _SessionFile) -> dict[str, set[_Role]]:
     return needed
 
 
-def _check_pictures(entries: _Entries, needed: Mapping[str, set[_Role]], extent: Extent) -> None:
+def _check_pictures(entries: _Entries, needed: Mapping[str, set[_Role]], extent: Extent) -> dict[str, Extent]:
+    """Gives the size of each."""
+    sizes: dict[str, Extent] = {}
     size = pixels = 0
     for digest, roles in needed.items():
         data = entries.read(f"pictures/{digest}.png", codec.LARGEST_FILE)
@@ -630,11 +641,12 @@ def _check_pictures(entries: _Entries, needed: Mapping[str, set[_Role]], extent:
         pixels += own.area
         if pixels > MOST_PIXELS:
             raise BadArchive(f"the pictures of the session file have more than {MOST_PIXELS:.0e} pixels")
-        if grey != (_Role.MASK in roles) or (grey and len(roles) > 1):
+        sizes[digest] = own
+        if roles & (GREY if not grey else set(_Role) - GREY):
             raise BadArchive(
                 f"the picture {digest[:8]}… of the session file is grey where it should be coloured, or not"
             )
-        if roles != {_Role.REFERENCE} and own != extent:
+        if roles & SESSIONS_SIZE and own != extent:
             raise BadArchive(
                 f"the picture {digest[:8]}… of the session file must be {extent.width} x {extent.height} pixels; "
                 f"it is {own.width} x {own.height}"
@@ -643,6 +655,17 @@ def _check_pictures(entries: _Entries, needed: Mapping[str, set[_Role]], extent:
             codec.decode(data)
         except PipelineError as problem:
             raise BadArchive(f"the picture {digest[:8]}… of the session file cannot be used. {problem}") from problem
+    return sizes
+
+
+def _check_reference_masks(session: _SessionFile, sizes: Mapping[str, Extent]) -> None:
+    """That each is the mask of a reference, of its size."""
+    requests = [turn.request for turn in session.turns if turn.request is not None]
+    pairs = [(session.draft.subject_reference_mask, session.draft.subject_reference)]
+    pairs += [(request.subject_reference_mask, request.subject_reference) for request in requests]
+    for mask, picture in pairs:
+        if mask is not None and (picture is None or sizes[mask] != sizes[picture]):
+            raise BadArchive(f"the mask {mask[:8]}… of the session file is not that of a subject reference")
 
 
 def _png_header(data: bytes, digest: str) -> tuple[Extent, bool]:

@@ -231,10 +231,10 @@ class Handlers:
 
         return self.restored(seat, act)
 
-    def reference(self, seat: Seat | None, path: object) -> Payload:
-        """A picture for the background to follow, or none."""
-        data = uploads.take(path) if path else None
-        return self.answered(seat, lambda session: session.set_reference("background", data))
+    def reference(self, seat: Seat | None, which: object, path: object) -> Payload:
+        """A picture for the background, or the subject, to follow, or none."""
+        part = "subject" if which == "subject" else "background"
+        return self.answered(seat, lambda session: session.set_reference(part, uploads.take(path) if path else None))
 
     def run(self, seat: Seat | None, *values: Any) -> Payload:
         """Starts the turn with what stands in the panel now."""

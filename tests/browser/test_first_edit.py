@@ -9,12 +9,17 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, expect
 
-from pipelines.pictures import decode, encode_png
+from pipelines.contract import Extent
+from pipelines.pictures import decode, decode_mask, encode_png
 from studio.app import Studio
+from studio.settings import ASSETS
 from tests.browser.desk import PHONE, SMALL, sat_down
 from tests.browser.screenshots import DUCK
 
 pytestmark = pytest.mark.browser
+
+TURTLE = (108, 152)
+"""On the subject of the example "Turtle in the desert"."""
 
 
 def test_two_turns_undo_and_a_reload(browser: Browser, url: str) -> None:
@@ -59,6 +64,24 @@ def test_a_reload_meets_the_run_where_it_is_and_cancel_ends_it(browser: Browser,
         desk.page.get_by_role("button", name="Cancel").click()
         desk.page.wait_for_selector("#go .p-root[data-state=idle]")
         expect(desk.turns).to_have_count(1)
+
+
+def test_a_subject_reference_is_cut_out_shown_and_taken_away(browser: Browser, served: tuple[Studio, str]) -> None:
+    with sat_down(browser, served[1]) as desk:
+        desk.open_example("Duck on the beach")
+        page, row = desk.page, desk.page.locator(".p-ref-box[data-part=subject]")
+        row.locator("input[type=file]").set_input_files(ASSETS / "examples" / "turtle-in-the-desert.png")
+        expect(row.locator("canvas")).to_be_visible(timeout=60_000)  # the first one waits for the segmenter
+        expect(row.get_by_role("button", name="Reference subject", exact=True)).to_have_attribute(
+            "title", re.compile("the middle")
+        )
+        draft = served[0].sessions.get(page.evaluate("palimpsest.state.sid")).view().draft
+        cut = decode_mask(served[0].pictures.get(draft.subject_reference_mask or ""), Extent(256, 256))
+        assert cut[TURTLE[1], TURTLE[0]] and not cut[5, 5] and 0.02 < cut.mean() < 0.5
+        assert draft.background_reference is None
+        page.get_by_role("button", name="Remove the reference subject").click()
+        expect(row.locator("canvas")).to_have_count(0)
+        expect(row.get_by_role("button", name="Remove the reference subject")).to_be_hidden()
 
 
 def test_running_from_an_earlier_turn_branches(browser: Browser, served: tuple[Studio, str]) -> None:

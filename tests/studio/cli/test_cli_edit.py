@@ -130,24 +130,26 @@ def test_segment_adjusts_a_given_mask(run: Run, photo: Path, subject: Path, tmp_
 
 
 @pytest.mark.parametrize(
-    ("subject", "background", "picture", "expected"),
+    ("subject", "background", "of_subject", "of_background", "expected"),
     [
-        ("a cat", "", None, Scope.SUBJECT),
-        ("", "at night", None, Scope.BACKGROUND),
-        ("", "", Path("b.png"), Scope.BACKGROUND),
-        ("a cat", "at night", None, Scope.BOTH),
-        ("a cat", " ", Path("b.png"), Scope.BOTH),
+        ("a cat", "", None, None, Scope.SUBJECT),
+        ("", "at night", None, None, Scope.BACKGROUND),
+        ("", "", None, Path("b.png"), Scope.BACKGROUND),
+        ("", "", Path("a.png"), None, Scope.SUBJECT),
+        ("a cat", "at night", None, None, Scope.BOTH),
+        ("a cat", " ", None, Path("b.png"), Scope.BOTH),
+        ("", "at night", Path("a.png"), None, Scope.BOTH),
     ],
 )
 def test_what_was_described_is_what_may_change(
-    subject: str, background: str, picture: Path | None, expected: Scope
+    subject: str, background: str, of_subject: Path | None, of_background: Path | None, expected: Scope
 ) -> None:
-    assert described(subject, background, picture) is expected
+    assert described(subject, background, of_subject, of_background) is expected
 
 
 def test_nothing_described_is_nothing_asked() -> None:
     with pytest.raises(BadRequest, match="--subject TEXT"):
-        described(" ", "", None)
+        described(" ", "", None, None)
 
 
 @pytest.mark.parametrize(
@@ -172,6 +174,7 @@ def test_nothing_described_is_nothing_asked() -> None:
         (["--candidates", "0"], "candidates"),
         (["--candidates", "999"], "candidates"),
         (["--subject", "", "--background", " "], "nothing was asked for"),
+        (["--subject-image-mask", __file__], "give that too"),
         (["--subject", "a " * 5_000], "characters"),
         (["--quality", "perfect"], "draft"),
         (["--out", "out.jpg"], ".png"),
@@ -201,6 +204,34 @@ def test_a_mask_of_nothing_or_everything_is_refused(
     ran = run(*asked, "--out", tmp_path / "out.png")
     assert ran.code == 2
     assert says in ran.err
+
+
+def test_a_subject_follows_a_picture_by_its_mask(
+    run: Run, photo: Path, subject: Path, tiny: Path, tmp_path: Path
+) -> None:
+    cat, cut, out = tmp_path / "cat.png", tmp_path / "cut.png", tmp_path / "out.png"
+    few = [f"--set={name}=1" for name in ("embed_steps", "tune_steps", "steps")]
+    edit = ["edit", "--image", photo, "--mask", subject, "--model", tiny, "--quality", "draft", *few, "--out", out]
+    follows = ["--subject-image", cat, "--subject-image-mask", cut]
+
+    def made(around: int, inside: int, left: int) -> bytes:
+        mask = np.zeros((20, 30), bool)
+        mask[4:12, left : left + 4] = True
+        cut.write_bytes(encode_mask(mask))
+        cat.write_bytes(encode_png(np.where(mask[..., None], np.uint8(inside), np.uint8(around)).repeat(3, -1)))
+        ran = run(*edit, *follows, "--json")
+        assert ran.code == 0, ran.err
+        return out.read_bytes()
+
+    assert made(20, 200, 2) == made(90, 200, 12), "neither its place nor what is around it counts"
+    assert made(20, 200, 2) != made(20, 90, 2)
+    for mask, says in ((np.zeros((20, 30), bool), "nothing is selected in"), (np.ones((16, 16), bool), "as large as")):
+        cut.write_bytes(encode_mask(mask))
+        ran = run(*edit, *follows)
+        assert ran.code == 2 and says in ran.err
+    cat.write_bytes(EXAMPLE.read_bytes())
+    ran = run(*edit, "--subject-image", cat, "--json")
+    assert ran.code == 0, "the segmenter finds what is in the middle"
 
 
 def test_no_pointing_at_all_is_refused(run: Run, photo: Path, tmp_path: Path) -> None:

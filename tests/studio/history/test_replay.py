@@ -168,6 +168,17 @@ def test_a_reference_without_a_text_replaces_earlier_texts_and_a_later_text_spea
     assert merged([photo, ask(6, Scope.BACKGROUND, background_reference="other")]).background_reference == "other"
 
 
+def test_a_subject_reference_keeps_its_own_mask_or_none() -> None:
+    cut = ask(5, Scope.SUBJECT, subject_reference="photo", subject_reference_mask="cut")
+    uncut = ask(6, Scope.SUBJECT, subject_reference="other")
+    for requests, mask in (([cut, BLUE, FOREST], "cut"), ([cut, uncut], None), ([uncut, cut], "cut")):
+        assert merged(requests).subject_reference_mask == mask
+    both = ask(7, Scope.BOTH, "", "in a forest", subject_reference="photo", subject_reference_mask="cut")
+    tree, (turn,) = grown(PLANTED, both)
+    (left,) = without_track(tree, turn, Scope.SUBJECT).steps
+    assert (left.request.subject_reference, left.request.subject_reference_mask) == (None, None)
+
+
 def test_the_mask_is_the_first_one_of_the_subject_that_was_taken() -> None:
     white = ask(5, Scope.SUBJECT, "a white cat", mask="cat 5", prompts=CAT, feather=5.0)
     night = ask(6, Scope.BACKGROUND, background="by night")

@@ -61,6 +61,7 @@ CHANGES = {
     "feather": 3.0,
     "background_reference": "b",
     "subject_reference": "s",
+    "subject_reference_mask": "m",
     "fit_seed": 9,
     "loras": (LoraUse("pencil", "b" * 64, 0.5),),
 }
@@ -79,7 +80,7 @@ def test_values_read_back_as_they_were() -> None:
 
 
 def test_what_is_not_there_is_not_in_the_text_and_loras_read_back() -> None:
-    assert {"fit_seed", "loras"} & set(REQUEST.to_json()) == set()
+    assert {"fit_seed", "loras", "subject_reference_mask"} & set(REQUEST.to_json()) == set()
     drawn = replace(REQUEST, loras=(LoraUse("pencil", "b" * 64, 0.5), LoraUse("ink", "c" * 64)))
     text = canonical_json(drawn.to_json())
     assert f'"loras":[{{"name":"pencil","scale":0.5,"sha256":"{"b" * 64}"}}' in text

@@ -17,6 +17,7 @@ import torch
 from pipelines.contract import Extent, Point, Quality, Scope
 from pipelines.errors import BadPicture, BadRequest, ModelError, UnknownMethod
 from pipelines.masks.prompts import Click, MaskPrompts, Stroke
+from pipelines.masks.segmenter import MaskAnswer
 from pipelines.models.own import sha256_of
 from pipelines.pictures import decode, decode_mask, encode_mask, encode_png
 from studio.app import Studio, build_studio
@@ -188,6 +189,27 @@ def test_a_reference_is_given_to_the_engine_and_used_up(session: Session, engine
     session.set_reference("background", upload)
     session.set_reference("background", None)
     assert session.view().draft.background_reference is None
+
+
+def test_what_is_in_the_middle_of_a_subject_reference_is_cut_out_of_it(session: Session, engine: Any) -> None:
+    other = encode_png(np.zeros((40, 60, 3), np.uint8))
+    session.set_reference("subject", other)
+    draft = session.view().draft
+    assert draft.subject_reference_mask is not None and session.picture_bytes(draft.subject_reference_mask)
+    session.set_draft(replace(draft, subject_reference=None, subject_reference_mask=None))
+    assert session.view().draft == draft, "a page that is behind cannot take it away"
+    edited(session, subject="")
+    asked = engine.requests[0]
+    assert asked.subject_reference.shape == (40, 60, 3) and asked.subject_reference_mask.shape == (40, 60)
+    assert asked.subject_reference_mask[20, 30] and asked.subject_reference_mask.sum() == 64
+    request = session._record.tree.here.request
+    assert request is not None and request.subject_reference_mask == draft.subject_reference_mask
+    assert session.view().draft.subject_reference_mask is None, "used up"
+    engine.segment = lambda picture, *_, **__: MaskAnswer(np.ones(picture.shape[:2], bool))
+    session.set_reference("subject", other)
+    assert session.view().draft.subject_reference_mask is None, "a click that finds everything cuts nothing out"
+    session.set_reference("subject", None)
+    assert session.view().draft.subject_reference is None
 
 
 # Masks

@@ -20,7 +20,7 @@ import pytest
 from pipelines.contract import Box, LoraUse, Quality, Scope, StageReport
 from pipelines.evaluation.drift import Drift
 from pipelines.masks.prompts import Click, MaskPrompts
-from pipelines.pictures import encode_mask, encode_png
+from pipelines.pictures import digest, encode_mask, encode_png
 from studio.errors import StorageFull
 from studio.history.tree import Tree
 from studio.history.turn import Outcome, Turn, TurnRequest, canonical_json, turn_id
@@ -32,6 +32,8 @@ from studio.store.files import Files
 from studio.store.store import Record
 
 WIDTH, HEIGHT = 64, 48
+CUT = digest(encode_mask(np.eye(32, dtype=bool)))
+"""Of the mask of a subject reference of 32 x 32 pixels."""
 DRIFT = Drift("toybox-clip", 0.99, None, 41.5, 0.6, 1, 0).to_json()
 
 
@@ -61,6 +63,7 @@ class Maker:
         self.made = 0
         self.masks = [pictures.put(mask(left)) for left in (3, 20, 40)]
         self.reference = pictures.put(picture(999, 32, 32))
+        self.cut = pictures.put(encode_mask(np.eye(32, dtype=bool)))
 
     def original(self) -> Turn:
         return Turn.original(self.pictures.put(picture(0)), 1.0)
@@ -108,7 +111,8 @@ def record(pictures: Blobs) -> Record:
     tree = tree.append(maker.after(tree.current))
     fork = tree.current
     tree = tree.append(maker.after(fork, seed=4, fit_seed=3, mask=None, prompts={}))
-    tree = tree.append(maker.after(tree.current, subject_reference=maker.reference, loras=(LoraUse("ink", "c" * 64),)))
+    subject = {"subject_reference": maker.reference, "subject_reference_mask": maker.cut}
+    tree = tree.append(maker.after(tree.current, **subject, loras=(LoraUse("ink", "c" * 64),)))
     tree = tree.jump(fork).append(maker.after(fork)).branch_here("try another")
     tree = tree.append(maker.after(tree.current))
     tree = tree.trash(tree.current)
@@ -323,6 +327,17 @@ WRONG: list[tuple[str, Callable[[dict[str, Any]], Any], str]] = [
     ("a draft of a kind", lambda s: s["draft"].update(scope="everything"), "draft.scope"),
     ("a setting with insides", lambda s: s["draft"].update(changes={"steps": [1]}), "no number, switch or word"),
     ("a reference not there", lambda s: s["draft"].update(subject_reference="0" * 64), "lacks 1"),
+    ("a mask of no reference", lambda s: s["draft"].update(subject_reference_mask=CUT), "not that of a subject ref"),
+    (
+        "a mask of another size than its reference",
+        lambda s: s["draft"].update(subject_reference=s["turns"][0]["picture"], subject_reference_mask=CUT),
+        "not that of a subject reference",
+    ),
+    (
+        "a reference's mask that is a picture",
+        lambda s: s["draft"].update(subject_reference_mask=s["turns"][0]["picture"]),
+        "grey",
+    ),
     ("a reference that leads out", lambda s: s["draft"].update(subject_reference="../../x"), "SHA-256"),
     # the timeline
     ("two originals", turn(1, parent=None, request=None), "one original; this one has 2"),
