@@ -39,12 +39,14 @@ ARGUMENTS = (
 )
 STILL = """*, *::before, *::after { animation: none !important; transition: none !important;
 caret-color: transparent !important } .p-saved { visibility: hidden !important }"""
-# Seconds that were measured are the machine's, not the page's.
+# Seconds that were measured, and whether the model is loaded by then, are the machine's, not the page's.
 UNTIMED = """() => {
   for (const name of document.querySelectorAll('.p-facts dt'))
     if (name.textContent === 'Took') name.nextSibling.textContent = '1.0 s';
   for (const choice of document.querySelectorAll('#quality label span'))
     choice.textContent = choice.textContent.replace(/ [\\d.]+ s$/, '');
+  for (const model of document.querySelectorAll('.p-model'))
+    if (model.textContent) model.textContent = 'Toybox on CPU';
 }"""
 
 
