@@ -29,6 +29,11 @@ def target_text(request: EditRequest) -> str:
     return " ".join(part for part in (request.subject.strip(), request.background.strip()) if part)
 
 
+def frame_of(bundle: ModelBundle, request: EditRequest) -> Frame:
+    """The request's picture at a size that the network takes."""
+    return Frame.fitting(Extent.of(request.picture), bundle.card.resolution, bundle.cell, bundle.halvings)
+
+
 @dataclass(frozen=True)
 class Canvas:
     """The request's picture in its frame."""
@@ -49,7 +54,7 @@ class Canvas:
 
     @classmethod
     def of(cls, bundle: ModelBundle, request: EditRequest) -> Canvas:
-        frame = Frame.fitting(Extent.of(request.picture), bundle.card.resolution, bundle.cell, bundle.halvings)
+        frame = frame_of(bundle, request)
         small = resized(request.picture, frame.network)
         region = edited_region(request.mask, request.scope, request.feather)
         return cls(

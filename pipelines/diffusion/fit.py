@@ -61,9 +61,9 @@ def fit(
     evaluated: list[float] = []
     total, taken = torch.zeros((), device=parameters[0].device), 0
     while taken < steps and not (settling is not None and settling.reached(evaluated)):
+        optimiser.zero_grad(set_to_none=True)  # before the step, which would hold its activations beside them
         loss = loss_of_step(taken)
         total += loss.detach()  # one number that is not finite makes the sum so
-        optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         optimiser.step()
         taken += 1

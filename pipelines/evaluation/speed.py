@@ -38,7 +38,9 @@ from pipelines.models.bundle import ModelBundle
 from pipelines.models.counting import META, Counted, counted, on_meta
 from pipelines.models.folders import card_of
 from pipelines.models.loader import device_named, load_bundle
+from pipelines.models.network import compiled
 from pipelines.models.random_models import SIZES, random_bundle
+from pipelines.models.room import Room
 from pipelines.params import LayeredParams, Tuned
 
 SEGMENTERS = {"vit_b": VIT_B, "vit_l": VIT_L, "vit_h": VIT_H}
@@ -63,6 +65,8 @@ class Asked:
     """Of each stage of the peer; 0 leaves it out."""
     segmenter: str
     dry_run: bool
+    eager: bool
+    """Not compiled, also where a GPU could."""
 
 
 def settings_of(asked: Asked) -> LayeredParams:
@@ -75,6 +79,7 @@ def settings_of(asked: Asked) -> LayeredParams:
 
     return replace(
         params,
+        compiled=params.compiled and not asked.eager,
         embed_steps=scaled(params.embed_steps),
         tune_steps=scaled(params.tune_steps),
         steps=max(2, scaled(params.steps)),
@@ -133,6 +138,7 @@ def measured_edits(
 ) -> dict[str, Any]:
     """Whole edits: the first one, then the median of the others by stage."""
     request, results = request_of(extent), list[EditResult]()
+    fast = method.compiles(bundle, request, params)
     if bundle.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(bundle.device)
     took = [
@@ -159,7 +165,8 @@ def measured_edits(
         "matrix_tflops": {name: round(rate, 4) for name, rate in rates.items()},
         "stages": rows,
         "peak_memory_mb": peak_memory_mb(bundle.device),
-        "launches_per_step": launches(bundle, extent, params),
+        "network": "compiled" if fast else "eager",
+        "launches_per_step": launches(replace(bundle, network=compiled()) if fast else bundle, extent, params),
     }
 
 
@@ -241,6 +248,7 @@ def report(asked: Asked) -> dict[str, Any]:
     rows = counted_rows(costs, params)
     fast = replace(bundle, autocast=torch.bfloat16)
     memory = memory_of(fast, extent, params)
+    least = Room.PARTS if params.tuned is Tuned.UNET else Room.HALF
     about: dict[str, Any] = {
         "model": asked.model,
         "size": asked.size,
@@ -256,7 +264,10 @@ def report(asked: Asked) -> dict[str, Any]:
             "stages": rows,
             "tflop": round(sum(row["tflop"] for row in rows), 4),
             "memory_with_bfloat16_gb": {part: round(size / 1e9, 3) for part, size in asdict(memory).items()}
-            | {"total": round(memory.total / 1e9, 3)},
+            | {
+                "total": round(memory.total / 1e9, 3),
+                "total_in_least_room": round(memory_of(fast, extent, params, least).total / 1e9, 3),
+            },
         },
     }
     if asked.dry_run:
@@ -280,7 +291,8 @@ def lines(about: Mapping[str, Any]) -> list[str]:
     counted_part = about["counted"]
     out = [
         f"{about['model']}, {about['size']} pixels, {about['preset']}: {counted_part['tflop']:g} TFLOP, "
-        f"{counted_part['memory_with_bfloat16_gb']['total']} GB needed (counted)",
+        f"{counted_part['memory_with_bfloat16_gb']['total']} GB needed, or "
+        f"{counted_part['memory_with_bfloat16_gb']['total_in_least_room']} GB where memory is short (counted)",
         *(
             f"  {row['stage']:<11} {row['steps']:>4} steps of {row['tflop_per_step']:g} TFLOP, "
             f"{row['operators_per_step']} operators"
@@ -318,6 +330,7 @@ def parsed(arguments: Sequence[str] | None) -> tuple[Asked, bool]:
     parser.add_argument("--peer-steps", type=int, default=10, help="steps of the peer's stages; 0 leaves it out")
     parser.add_argument("--segmenter", choices=["none", *SEGMENTERS], default="none", help="time a SAM as well")
     parser.add_argument("--dry-run", action="store_true", help="only count; needs neither weights nor a GPU")
+    parser.add_argument("--eager", action="store_true", help="do not compile the network")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     asked = vars(parser.parse_args(arguments))
     as_json = asked.pop("json")

@@ -25,7 +25,7 @@ import torch
 
 from pipelines.contract import EditRequest, EditResult, Mask, Picture, Scope
 from pipelines.diffusion.denoise import always, denoise
-from pipelines.diffusion.encode import Canvas
+from pipelines.diffusion.encode import Canvas, frame_of
 from pipelines.diffusion.stages import Previews, Stages
 from pipelines.errors import BadRequest
 from pipelines.images import covering, from_network, mask_at, placed_subject
@@ -33,9 +33,11 @@ from pipelines.layered.embed import blended, optimised_embeddings
 from pipelines.layered.finetune import tuned_weights
 from pipelines.layered.guide import guided_candidates
 from pipelines.layered.losses import Layers
-from pipelines.layered.memory import check_fits, free_bytes
+from pipelines.layered.memory import free_bytes, room_for
 from pipelines.layered.state import Fitted
 from pipelines.models.bundle import ModelBundle
+from pipelines.models.network import compiled
+from pipelines.models.room import Room, with_room
 from pipelines.params import LayeredParams, Start, Tuned
 from pipelines.progress import Progress, silent
 from pipelines.seeds import generator, normal_like
@@ -43,9 +45,22 @@ from pipelines.seeds import generator, normal_like
 
 def run(bundle: ModelBundle, request: EditRequest, params: LayeredParams, progress: Progress = silent) -> EditResult:
     """The catalogue entry: a background reference where one is needed, then the three phases."""
-    canvas, stages = Canvas.of(bundle, request), Stages(progress)
+    if compiles(bundle, request, params):
+        bundle = replace(bundle, network=compiled())
     work = params if request.fitted is None else replace(params, embed_steps=0, tuned=Tuned.NONE)
-    check_fits(bundle, canvas.frame.network, work, free_bytes(bundle.device))
+    least = Room.HALF if request.fitted is None and params.tuned is not Tuned.UNET else Room.PARTS
+    room = room_for(bundle, frame_of(bundle, request).network, work, free_bytes(bundle.device), least)
+    with with_room(bundle, room) as bundle:
+        return _edited(bundle, request, params, Stages(progress))
+
+
+def compiles(bundle: ModelBundle, request: EditRequest, params: LayeredParams) -> bool:
+    """Whether the network runs compiled: on a GPU, in fast arithmetic. A LoRA file would need a graph of its own."""
+    return params.compiled and bundle.device.type == "cuda" and bundle.autocast is not None and not request.loras
+
+
+def _edited(bundle: ModelBundle, request: EditRequest, params: LayeredParams, stages: Stages) -> EditResult:
+    canvas = Canvas.of(bundle, request)
     subject = _subject_layer(canvas)
     if request.fitted is not None:
         fitted = Fitted.from_bytes(request.fitted, bundle, subject.mask)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 import torch.nn.functional as F
@@ -43,10 +44,27 @@ def lora(unet: UNet2DConditionModel, rank: int, seed: int) -> Iterator[list[nn.P
     try:
         with global_draws_from(seed, "lora"):
             unet.add_adapter(config, NAME)
-        yield [p for p in unet.parameters() if p.requires_grad]
+        trained = {name: p for name, p in unet.named_parameters() if p.requires_grad}
+        _settle(unet, trained)
+        yield list(trained.values())
     finally:
         unet.unload_lora()
         unet.train(training).requires_grad_(False)
+
+
+_places_of: WeakKeyDictionary[nn.Module, dict[str, Tensor]] = WeakKeyDictionary()
+
+
+def _settle(unet: UNet2DConditionModel, trained: Mapping[str, nn.Parameter]) -> None:
+    """Put a fresh update where the last one of its shape lay, as a graph recorded with that one reads from there.
+
+    It is float32 whatever the weights are held in.
+    """
+    places = _places_of.setdefault(unet, {})
+    for name, p in trained.items():
+        if name not in places or places[name].shape != p.shape or places[name].device != p.device:
+            places[name] = torch.empty_like(p, dtype=torch.float32)
+        p.data = places[name].copy_(p.detach())
 
 
 def lora_state(unet: UNet2DConditionModel) -> dict[str, Tensor]:

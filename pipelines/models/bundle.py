@@ -20,6 +20,7 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokeniz
 from pipelines.diffusion.schedule import Schedule
 from pipelines.errors import ModelError, NumericalError
 from pipelines.models.folders import ModelCard
+from pipelines.models.network import Network, eager
 from pipelines.models.texts import Texts
 from pipelines.seeds import sent
 
@@ -42,6 +43,10 @@ class ModelBundle:
     text_encoder_2: CLIPTextModelWithProjection | None = None
     empty_is_zero: bool = False
     """Whether an empty text is told as zeros, as most XL models were trained."""
+    network: Network = eager
+    """How `unet` is called."""
+    idle: torch.device | None = None
+    """Where the autoencoder and the text encoders wait while they do not work; ``None`` for where they work."""
 
     @property
     def cell(self) -> int:
@@ -78,6 +83,18 @@ class ModelBundle:
         """Autocast to `autocast`, or nothing."""
         return nullcontext() if self.autocast is None else torch.autocast(self.device.type, self.autocast)
 
+    @contextmanager
+    def _at_work(self, *parts: nn.Module | None) -> Iterator[None]:
+        """Inside, `parts` are on `device`."""
+        moved = [] if self.idle is None else [part for part in parts if part is not None]
+        try:
+            for part in moved:
+                part.to(self.device)
+            yield
+        finally:
+            for part in moved:
+                part.to(self.idle)
+
     @torch.no_grad()
     def embed_texts(self, texts: Sequence[str]) -> Texts:
         """One embedding a text; what lies beyond the encoder's `L` tokens is cut.
@@ -85,6 +102,10 @@ class ModelBundle:
         Stable Diffusion 1.x and 2.x read the last layer; XL the last but one of both encoders, side by side, and the
         second's projection as the summary (Podell et al. 2023, section 2.1).
         """
+        with self._at_work(self.text_encoder, self.text_encoder_2):
+            return self._embedded(texts)
+
+    def _embedded(self, texts: Sequence[str]) -> Texts:
         if self.text_encoder_2 is None:
             return Texts(self.text_encoder(self._ids(self.tokenizer, texts)).last_hidden_state.float())
         first = self.text_encoder(self._ids(self.tokenizer, texts), output_hidden_states=True)
@@ -106,7 +127,7 @@ class ModelBundle:
     @torch.no_grad()
     def encode(self, x: Tensor) -> Tensor:
         """``(B, 3, H, W) float32`` in [-1, 1] to scaled latents ``(B, C, h, w) float32``; the posterior's mean."""
-        with self.fast_arithmetic():
+        with self._at_work(self.vae), self.fast_arithmetic():
             encoded = self.vae.encode(x.to(self.device))
         latents = encoded.latents if isinstance(self.vae, AutoencoderTiny) else encoded.latent_dist.mean
         z: Tensor = latents.float() * self.latent_scale
@@ -115,7 +136,7 @@ class ModelBundle:
     @torch.no_grad()
     def decode(self, z: Tensor) -> Tensor:
         """Scaled latents ``(B, C, h, w)`` to ``(B, 3, H, W) float32``, about [-1, 1]."""
-        with self.fast_arithmetic():
+        with self._at_work(self.vae), self.fast_arithmetic():
             x: Tensor = self.vae.decode(z / self.latent_scale).sample
         return finite(x.float(), "the decoded picture")
 
@@ -127,7 +148,7 @@ class ModelBundle:
         seen = z_t if beside is None else torch.cat([z_t, beside], dim=1)
         added = None if e.pooled is None else {"text_embeds": e.pooled, "time_ids": self._time_ids(z_t)}
         with self.fast_arithmetic():
-            out: Tensor = self.unet(seen, t, e.tokens, added_cond_kwargs=added).sample
+            out = self.network(self.unet, seen, t, e.tokens, added)
         return self.schedule.noise_from(out.float(), z_t, t)
 
     def _time_ids(self, z_t: Tensor) -> Tensor:

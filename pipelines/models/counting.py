@@ -21,6 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from torch.utils.weak import WeakIdKeyDictionary
 
 from pipelines.models.bundle import ModelBundle
+from pipelines.models.network import eager
 
 META = torch.device("meta")
 
@@ -66,7 +67,9 @@ def peak_bytes(work: Callable[[], object]) -> int:
 def on_meta(bundle: ModelBundle) -> ModelBundle:
     """The same model without its weights, in float32: for counting."""
     parts: dict[str, Any] = {name: _hollow(module) for name, module in bundle.modules.items()}
-    return replace(bundle, **parts, schedule=bundle.schedule.to(META), device=META, autocast=None)
+    return replace(
+        bundle, **parts, schedule=bundle.schedule.to(META), device=META, autocast=None, network=eager, idle=None
+    )
 
 
 def _hollow(module: nn.Module) -> nn.Module:

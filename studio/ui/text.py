@@ -47,6 +47,7 @@ LABELS = {
     "normalize_by_area": "Average by area",
     "timesteps_per_step": "Noise levels a step",
     "early_stop": "Stop early",
+    "compiled": "Compile the network",
     "steps": "Sampling steps",
     "guidance": "Guidance scale",
     "alternate": "Alternate texts",

@@ -22,7 +22,8 @@ def test_a_dry_run_counts_what_an_edit_costs(capsys: pytest.CaptureFixture[str])
     assert steps == {"encode": 1, "reference": 50, "embeddings": 500, "fine-tune": 250, "guidance": 50, "decode": 1}
     assert about["counted"]["tflop"] == pytest.approx(sum(row["tflop"] for row in stages.values()), rel=1e-3)
     assert stages["fine-tune"]["tflop_per_step"] > stages["embeddings"]["tflop_per_step"]
-    assert about["counted"]["memory_with_bfloat16_gb"]["total"] > 0
+    memory = about["counted"]["memory_with_bfloat16_gb"]
+    assert memory["total"] > memory["total_in_least_room"] > 0
     assert "measured" not in about and "device" not in about
 
 
@@ -34,6 +35,7 @@ def test_a_real_run_measures_every_stage_and_the_peer(capsys: pytest.CaptureFixt
     assert all(row["seconds"] > 0 and row["tflops"] > 0 for row in measured["stages"])
     assert measured["edit_seconds"] >= sum(row["seconds"] for row in measured["stages"]) * 0.99
     assert measured["peak_memory_mb"] > 0 and measured["launches_per_step"] is None
+    assert measured["network"] == "eager", "a processor compiles nothing"
     assert [pace["arithmetic"] for pace in about["peer"]["paces"]] == ["float32", "bfloat16"]
     assert all(pace["times_ours"] > 0 for pace in about["peer"]["paces"])
     assert "random-tiny" in speed.lines(about)[0] and len(speed.lines(about)) > len(stages)
@@ -45,6 +47,7 @@ def test_a_preset_is_run_in_the_share_that_was_asked_for() -> None:
     assert (params.embed_steps, params.tune_steps, params.steps, params.tuned) == (3, 0, 8, Tuned.NONE)
     assert "fine-tune" not in speed.steps_by_stage(params)
     assert speed.settings_of(speed.parsed([])[0]) == LayeredParams()
+    assert not speed.settings_of(speed.parsed(["--eager"])[0]).compiled
 
 
 @pytest.mark.parametrize(

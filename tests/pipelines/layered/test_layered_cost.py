@@ -17,11 +17,12 @@ from pipelines.layered import method
 from pipelines.layered.embed import optimised_embeddings
 from pipelines.layered.finetune import tuned_weights
 from pipelines.layered.losses import Layers
-from pipelines.layered.memory import check_fits, memory_of
+from pipelines.layered.memory import memory_of, room_for
 from pipelines.layered.steps import single_steps
 from pipelines.models.bundle import ModelBundle
 from pipelines.models.counting import META, Counted, counted, on_meta, peak_bytes
 from pipelines.models.random_models import random_bundle
+from pipelines.models.room import Room
 from pipelines.params import LayeredParams, Start, Tuned
 from pipelines.seeds import generator
 
@@ -182,14 +183,33 @@ def test_what_will_not_fit_is_said_before_it_starts(bundle: ModelBundle) -> None
     weights = sum(p.numel() for p in bundle.unet.parameters())
     assert (need.kept, need.optimiser) == (4 * weights, 8 * weights)
     assert need.working > need.kept, "gradients are part of it"
-    check_fits(bundle, extent, exact, need.beside_weights)
-    check_fits(bundle, extent, exact, None)
-    with pytest.raises(NotEnoughMemory, match=r"beside the model, and 0\.0 GiB are free; choose standard quality"):
-        check_fits(bundle, extent, exact, need.beside_weights - 1)
+    loaded, least = need.weights, Room.PARTS
+    spared = memory_of(bundle, extent, exact, least)
+    assert room_for(bundle, extent, exact, None, least) is Room.PLENTY
+    assert room_for(bundle, extent, exact, need.total - loaded, least) is Room.PLENTY
+    assert room_for(bundle, extent, exact, need.total - loaded - 1, least) is least
+    assert room_for(bundle, extent, exact, spared.total - loaded, least) is least
+    with pytest.raises(NotEnoughMemory, match=r"there are 0\.0 GiB for both; choose standard quality"):
+        room_for(bundle, extent, exact, spared.total - loaded - 1, least)
     light = replace(exact, tuned=Tuned.NONE)
-    assert memory_of(bundle, extent, light).beside_weights < need.beside_weights - need.optimiser
+    assert memory_of(bundle, extent, light).total < need.total - need.optimiser
     with pytest.raises(NotEnoughMemory, match="a lower quality or a smaller model"):
-        check_fits(bundle, extent, light, 0)
+        room_for(bundle, extent, light, -loaded, Room.HALF)
+
+
+def test_an_edit_that_does_not_fit_is_refused_before_anything_runs(
+    bundle: ModelBundle, request_for: Callable[..., EditRequest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(method, "free_bytes", lambda _: 0)
+    with calls(bundle, monkeypatch) as (pictures, texts), pytest.raises(NotEnoughMemory):
+        method.run(bundle, request_for(), replace(FEW, tuned=Tuned.UNET))
+    assert not pictures and not texts
+
+
+def test_with_less_room_an_edit_needs_less(bundle: ModelBundle) -> None:
+    fast, params = replace(bundle, autocast=torch.bfloat16), replace(FEW, tuned=Tuned.LORA)
+    needs = [memory_of(fast, Extent(32, 32), params, room).total for room in Room]
+    assert needs == sorted(needs, reverse=True) and len(set(needs)) == len(Room)
 
 
 def test_the_working_memory_is_what_a_real_step_holds(bundle: ModelBundle) -> None:
@@ -201,9 +221,12 @@ def test_the_working_memory_is_what_a_real_step_holds(bundle: ModelBundle) -> No
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("quality", "gigabytes"), [(Quality.EXACT, 24), (Quality.STANDARD, 12)])
-def test_stable_diffusion_fits_its_cards_as_counted(quality: Quality, gigabytes: int) -> None:
+@pytest.mark.parametrize(
+    ("quality", "room", "gigabytes"),
+    [(Quality.EXACT, Room.PLENTY, 24), (Quality.STANDARD, Room.PLENTY, 12), (Quality.DRAFT, Room.HALF, 8)],
+)
+def test_stable_diffusion_fits_its_cards_as_counted(quality: Quality, room: Room, gigabytes: int) -> None:
     bundle = replace(random_bundle("random-sd15", META), autocast=torch.bfloat16)
     params = settings("layered", quality)
     assert isinstance(params, LayeredParams)
-    assert memory_of(bundle, Extent(512, 512), params).total < 0.95e9 * gigabytes
+    assert memory_of(bundle, Extent(512, 512), params, room).total < 0.95e9 * gigabytes
