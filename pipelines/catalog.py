@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines.contract import Backbone, Quality
+from pipelines.contract import Backbone, EditRequest, Quality
 from pipelines.errors import ModelError, UnknownMethod
+from pipelines.layered.key import fit_key
 from pipelines.models.folders import ModelCard
 from pipelines.params import InpaintParams, InstructParams, LayeredParams, Params, SDEditParams, checked
 
@@ -32,6 +33,8 @@ class Method:
     paper: str
     serves: tuple[Backbone, ...] = (Backbone.PLAIN,)
     """The models it runs on."""
+    fit_key: Callable[[EditRequest, Any], str] | None = None
+    """``fit_key(request, params)`` names what it fits before it samples; ``None`` where it fits nothing."""
 
     def resolve(self) -> Callable[..., Any]:
         module, function = self.entry.split(":")
@@ -50,6 +53,7 @@ CATALOG: dict[str, Method] = {
             needs_mask=True,
             stages=("reference", "embeddings", "fine-tune", "guidance"),
             paper="Li et al., LayerDiffusion: Layered Controlled Image Editing with Diffusion Models, 2023",
+            fit_key=fit_key,
         ),
         Method(
             name="sdedit",

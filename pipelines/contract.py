@@ -130,7 +130,7 @@ class EditRequest:
     feather: float = 2.0
     """Width in pixels of the seam in which a pasted-back part fades into the edit."""
     fitted: bytes | None = field(default=None, repr=False)
-    """An earlier `EditResult.fitted` of the same picture, mask and texts: what was fitted then is not fitted again."""
+    """An earlier `EditResult.fitted` under the same `Method.fit_key`: what was fitted then is not fitted again."""
     fit_seed: int | None = None
     """Seed of all draws before sampling; ``None`` for `seed`."""
     loras: tuple[LoraUse, ...] = ()

@@ -81,7 +81,8 @@ class Engine:
         """Run `method` on `model`. Raises a `PipelineError`, or whatever `progress` raises to stop it.
 
         However it ends, the model's weights are as they were; a model for which that were not so is loaded afresh. An
-        edit whose numbers became NaN or infinite in fast arithmetic is run once more in float32, as further stages.
+        edit whose numbers became NaN or infinite in fast arithmetic is run once more in float32, as further stages, and
+        then all of it: what was fitted in fast arithmetic is not what float32 fits.
         """
         entry = catalog.method(method)
         if type(params) is not entry.params:
@@ -91,21 +92,21 @@ class Engine:
         method_itself: Callable[..., EditResult] = entry.resolve()
         loras = [(lora_path(use, self._folders), use.scale) for use in request.loras]
 
-        def run(bundle: ModelBundle, progress: Progress) -> EditResult:
+        def run(bundle: ModelBundle, request: EditRequest, progress: Progress) -> EditResult:
             with attached(bundle, loras):
                 return method_itself(bundle, request, params, progress)
 
         with self._editing, in_words(FOR_AN_EDIT, lambda: self._release(model)):
             try:
-                return self._proven(model, lambda bundle: run(bundle, progress))
+                return self._proven(model, lambda bundle: run(bundle, request, progress))
             except NumericalError as error:
                 check_weights(self._bundle(model))
                 if self._bundle(model).autocast is None:
                     raise
                 log.warning("once more in float32, for: %s", error)
-            slowly = in_float32(progress)
+            slowly, anew = in_float32(progress), replace(request, fitted=None)
             try:
-                result = self._proven(model, lambda b: run(replace(b, autocast=None), slowly))
+                result = self._proven(model, lambda b: run(replace(b, autocast=None), anew, slowly))
             except NumericalError as error:
                 raise NumericalError(f"{error}; float32 was tried as well") from None
             return replace(result, in_float32=True)

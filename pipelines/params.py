@@ -16,6 +16,14 @@ from typing import Any, TypeVar, get_type_hints
 from pipelines.errors import BadParameter
 
 
+class Reach(StrEnum):
+    """From where on an edit depends on a setting, in a method that fits something before it samples."""
+
+    FIT = "fit"  # from the start; what nobody thought about is safe here
+    REFERENCE = "reference"  # from sampling, and from the start where the background reference is sampled too
+    SAMPLING = "sampling"  # from sampling: what was fitted before stays right
+
+
 @dataclass(frozen=True)
 class Knob:
     """What a form needs to know of one field. `low` and `high` are inclusive; ``None`` for switches and choices."""
@@ -24,11 +32,19 @@ class Knob:
     low: float | None = None
     high: float | None = None
     unit: str = ""
+    reach: Reach = Reach.FIT
 
 
-def knob(default: Any, help: str, low: float | None = None, high: float | None = None, unit: str = "") -> Any:
+def knob(
+    default: Any,
+    help: str,
+    low: float | None = None,
+    high: float | None = None,
+    unit: str = "",
+    reach: Reach = Reach.FIT,
+) -> Any:
     """A dataclass field that carries a `Knob`."""
-    return field(default=default, metadata={"knob": Knob(help, low, high, unit)})
+    return field(default=default, metadata={"knob": Knob(help, low, high, unit, reach)})
 
 
 class EmbedMode(StrEnum):
@@ -81,15 +97,19 @@ class LayeredParams(Params):
     timesteps_per_step: int = knob(1, "Noise levels averaged in one optimisation step", 1, 64)
     early_stop: bool = knob(False, "End a phase once its loss on a fixed batch no longer changes")
     compiled: bool = knob(True, "On a GPU, compile the network; the first edit of a size then takes minutes longer")
-    steps: int = knob(50, "Sampling steps of the iterative guidance (phase 3)", 1, 1000, "steps")
-    guidance: float = knob(7.5, "Classifier-free guidance scale", 0.0, 50.0)
-    alternate: bool = knob(True, "Alternate between the subject's text and the blend (Eq. 8)")
-    start: Start = knob(Start.NOISE, "Start from pure noise, or from the noised composite")
-    strength: float = knob(1.0, "Share of the noise schedule that is run when starting from the composite", 0.02, 1.0)
-    blend_latents: bool = knob(True, "Hold the kept part to the input at every sampling step")
-    paste_back: bool = knob(True, "Copy the kept pixels back from the input, with a feathered seam")
+    steps: int = knob(50, "Sampling steps of the iterative guidance (phase 3)", 1, 1000, "steps", Reach.REFERENCE)
+    guidance: float = knob(7.5, "Classifier-free guidance scale", 0.0, 50.0, reach=Reach.REFERENCE)
+    alternate: bool = knob(True, "Alternate between the subject's text and the blend (Eq. 8)", reach=Reach.SAMPLING)
+    start: Start = knob(Start.NOISE, "Start from pure noise, or from the noised composite", reach=Reach.SAMPLING)
+    strength: float = knob(
+        1.0, "Share of the noise schedule that is run when starting from the composite", 0.02, 1.0, reach=Reach.SAMPLING
+    )
+    blend_latents: bool = knob(True, "Hold the kept part to the input at every sampling step", reach=Reach.SAMPLING)
+    paste_back: bool = knob(
+        True, "Copy the kept pixels back from the input, with a feathered seam", reach=Reach.SAMPLING
+    )
     residual: float = knob(
-        0.0, "Keep the input's pixel where the edit changed it by less; 0 is off", 0.0, 255.0, "levels"
+        0.0, "Keep the input's pixel where the edit changed it by less; 0 is off", 0.0, 255.0, "levels", Reach.SAMPLING
     )
 
 

@@ -32,6 +32,7 @@ from pipelines.images import covering, from_network, mask_at, placed_subject
 from pipelines.layered.embed import blended, optimised_embeddings
 from pipelines.layered.finetune import tuned_weights
 from pipelines.layered.guide import guided_candidates
+from pipelines.layered.key import draws_reference
 from pipelines.layered.losses import Layers
 from pipelines.layered.memory import free_bytes, room_for
 from pipelines.layered.state import Fitted
@@ -114,13 +115,11 @@ def _subject_layer(canvas: Canvas) -> _SubjectLayer:
 def _background_reference(canvas: Canvas, params: LayeredParams, stages: Stages) -> Picture | None:
     """The picture that supplies the background, at the network's size; ``None`` where the input itself does."""
     request = canvas.request
-    if request.scope is Scope.SUBJECT:
+    if draws_reference(request):
+        return _generated(canvas, request.background.strip(), params, stages)
+    if request.scope is Scope.SUBJECT or request.background_reference is None:
         return None
-    if request.background_reference is not None:
-        return covering(request.background_reference, canvas.frame.network)
-    if not request.background.strip():
-        return None
-    return _generated(canvas, request.background.strip(), params, stages)
+    return covering(request.background_reference, canvas.frame.network)
 
 
 def _generated(canvas: Canvas, text: str, params: LayeredParams, stages: Stages) -> Picture:

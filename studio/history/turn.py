@@ -104,7 +104,7 @@ class Outcome:
     background_reference: str | None = None
     """Digest of the background picture that the method made or was given."""
     fitted: str | None = None
-    """Digest of the fitted layers (safetensors), which more seeds reuse."""
+    """Digest of the fitted layers (safetensors). The file is there for as long as there is room for it."""
     drift: Mapping[str, Any] | None = None
     """How far the picture has gone from the original: `pipelines.evaluation.drift.Drift` as JSON."""
 

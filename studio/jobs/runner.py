@@ -259,7 +259,8 @@ class Runner:
                 return
             self._finish(entry, state, error)
             if state is JobState.DONE:
-                self._learned[entry.job.kind] = dict(entry.job.took)
+                # a stage that was passed over this time keeps what it took before
+                self._learned[entry.job.kind] = {**self._learned.get(entry.job.kind, {}), **entry.job.took}
         self._announce(entry)
 
     def _finish(self, entry: _Entry, state: JobState, error: str | None = None) -> None:

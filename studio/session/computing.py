@@ -1,7 +1,9 @@
 """Turns requests into pictures: where the values of a session meet the engine. No session is locked here.
 
 What was computed once is remembered under a key that names the computation: a request on a parent, prompts on a
-picture, two orders of two turns. Asked again, by whatever session of the data folder, it costs nothing.
+picture, two orders of two turns. Asked again, by whatever session of the data folder, it costs nothing. Fitted layers
+are kept as well, under a key that leaves out whatever only sampling depends on: with other such settings, or the next
+seeds, only sampling runs.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from pipelines.contract import Candidate, EditRequest, EditResult, Extent, Mask,
 from pipelines.evaluation.consistency import Consistency, Edited
 from pipelines.masks.prompts import MaskPrompts, central_click
 from pipelines.models.folders import SEGMENTER, find_model, phrase_finder
+from pipelines.params import Params
 from pipelines.progress import Progress
 from pipelines.requests import check_request
 from studio.history.replay import Replay
@@ -62,7 +65,7 @@ class Computing:
     def _mask_of(self, digest: str, extent: Extent) -> Mask:
         return codec.decode_mask(self._services.store.pictures.get(digest), extent)
 
-    def edit_request(self, picture: str, asked: TurnRequest, candidates: int, fitted: str | None) -> EditRequest:
+    def edit_request(self, picture: str, asked: TurnRequest, candidates: int) -> EditRequest:
         """What the engine is given for `asked` on the picture of that digest."""
         background, subject = asked.background_reference, asked.subject_reference
         follows = None if subject is None else self.picture(subject)
@@ -80,14 +83,13 @@ class Computing:
             subject_reference=follows,
             subject_reference_mask=None if follows is None or cut is None else self._mask_of(cut, Extent.of(follows)),
             feather=asked.feather,
-            fitted=None if fitted is None else self._services.store.fitted.get(fitted),
             fit_seed=asked.fit_seed,
             loras=asked.loras,
         )
 
     def check(self, picture: str, asked: TurnRequest, candidates: int) -> None:
         """Raises what `check_request` raises; nothing is computed."""
-        check_request(self.edit_request(picture, asked, candidates, None), find_method(asked.method))
+        check_request(self.edit_request(picture, asked, candidates), find_method(asked.method))
 
     # Masks
 
@@ -145,7 +147,7 @@ class Computing:
     # Turns
 
     def candidates(
-        self, line: Sequence[Turn], asked: TurnRequest, count: int, fitted: str | None, progress: Progress
+        self, line: Sequence[Turn], asked: TurnRequest, count: int, progress: Progress
     ) -> tuple[Staged, ...]:
         """`asked` and the following seeds on the last turn of `line` (which begins at the original)."""
         weights = self._services.engine.weights(asked.model)
@@ -153,7 +155,7 @@ class Computing:
         known = [self.remembered(line[-1].id, request) for request in requests]
         if all(known):
             return tuple(staged for staged in known if staged is not None)
-        return self._run(line, asked, count, fitted, progress)
+        return self._run(line, asked, count, weights, progress)
 
     def remembered(self, parent: str, request: TurnRequest) -> Staged | None:
         """What came of this request on this parent when it was computed; ``None`` when it was not, or is forgotten."""
@@ -180,8 +182,9 @@ class Computing:
             name = step_names(len(replay.steps))[number - 1]
             staged = None if fresh else self.remembered(line[-1].id, request)
             if staged is None:
-                stages = find_method(request.method).stages
-                (staged,) = self._run(line, request, 1, None, within(progress, name, len(stages)))
+                weights = self._services.engine.weights(request.model)  # those of today; the request has its own
+                whole = within(progress, name, len(find_method(request.method).stages))
+                (staged,) = self._run(line, request, 1, weights, whole, fresh=fresh)
             progress(name, HUNDRED, HUNDRED)
             turn = Turn.after(line[-1].id, staged.request, staged.picture, staged.outcome, time.time())
             line.append(turn)
@@ -197,19 +200,34 @@ class Computing:
         return replace(request, mask=found.mask) if found.area > 0 else request
 
     def _run(
-        self, line: Sequence[Turn], asked: TurnRequest, count: int, fitted: str | None, progress: Progress
+        self,
+        line: Sequence[Turn],
+        asked: TurnRequest,
+        count: int,
+        weights: str,
+        progress: Progress,
+        *,
+        fresh: bool = False,
     ) -> tuple[Staged, ...]:
-        parent, params = line[-1], resolved_settings(asked.method, asked.quality, dict(asked.params))
-        request = self.edit_request(parent.picture, asked, count, fitted)
+        """`weights` is the checksum of the model as it is now. With `fresh` nothing that was fitted is used again."""
+        store, params = self._services.store, resolved_settings(asked.method, asked.quality, dict(asked.params))
+        request = self.edit_request(line[-1].picture, asked, count)
+        fit = _fit_key(asked, request, params, weights)
+        before = None if fit is None or fresh else store.fitted_before(fit)
+        if before is not None:
+            request = replace(request, fitted=before.data)
         result = self._services.engine.edit(asked.model, asked.method, request, params, progress)
-        store, reference = self._services.store, result.background_reference
+        fitted, reference = None, result.background_reference
+        if fit is not None and result.fitted is not None and not result.in_float32:
+            # What float32 fitted is not kept: where sampling needs no float32, it is not what would be fitted again.
+            fitted = before.digest if before is not None else store.keep_fitted(fit, result.fitted)
         outcome = Outcome(
             seconds=sum(stage.seconds for stage in result.stages),
             stages=result.stages,
             weights_after=result.weights_after,
             in_float32=result.in_float32,
             background_reference=None if reference is None else store.pictures.put(codec.encode_png(reference)),
-            fitted=None if result.fitted is None else store.fitted.put(result.fitted),
+            fitted=fitted,
         )
         return tuple(self._kept(line, asked, candidate, result, outcome) for candidate in result.candidates)
 
@@ -267,6 +285,14 @@ class Computing:
 def _request(turn: Turn) -> TurnRequest:
     assert turn.request is not None, "the original was asked for by nobody"
     return turn.request
+
+
+def _fit_key(asked: TurnRequest, request: EditRequest, params: Params, weights: str) -> str | None:
+    """Names what is fitted for `request` on the model of that checksum; ``None`` where nothing is."""
+    named = find_method(asked.method).fit_key
+    if named is None:
+        return None
+    return tagged_hash("fit", {"model": asked.model, "weights": weights, "fit": named(request, params)})
 
 
 def _with_seed(asked: TurnRequest, seed: int, weights: str) -> TurnRequest:

@@ -269,7 +269,7 @@ class Session:
         return job
 
     def more_seeds(self) -> JobView:
-        """The staged candidates' turn again with the next seeds; what was fitted for them is used again."""
+        """The staged candidates' turn again with the next seeds, which join them."""
         with self._lock:
             self._refuse_second_job()
             if not self._record.staged:
@@ -280,7 +280,7 @@ class Session:
             fit_seed = last.request.seed if last.request.fit_seed is None else last.request.fit_seed
             seed = following if following + count - 1 <= LARGEST_SEED else 0
             asked = replace(last.request, seed=seed, fit_seed=fit_seed, weights="")
-            return self._run(self._record.tree, last.parent, asked, count, last.outcome.fitted)
+            return self._run(self._record.tree, last.parent, asked, count, more=True)
 
     def cancel(self) -> None:
         """Stop the job at once; nothing happens when there is none, or it is over."""
@@ -629,17 +629,17 @@ class Session:
         self._tick()
         return job_view(job, runner)
 
-    def _run(self, tree: Tree, parent: str, asked: TurnRequest, count: int, fitted: str | None = None) -> JobView:
-        """Compute candidates after the turn `parent`; those of layers fitted before join the ones that wait."""
+    def _run(self, tree: Tree, parent: str, asked: TurnRequest, count: int, more: bool = False) -> JobView:
+        """Compute candidates after the turn `parent`; with `more` they join the ones that wait."""
         line = tuple(tree[id] for id in tree.line(parent))
-        kind = f"{asked.model} {asked.method} {asked.quality} {count} {'more' if fitted else 'new'}"
+        kind = f"{asked.model} {asked.method} {asked.quality} {count} {'more' if more else 'new'}"
 
         def work(progress: Progress) -> tuple[Staged, ...]:
-            return self._computing.candidates(line, asked, count, fitted, progress)
+            return self._computing.candidates(line, asked, count, progress)
 
         def deliver(finished: tuple[Staged, ...]) -> None:
             with self._lock:
-                self._commit(staged=(*self._record.staged, *finished) if fitted else finished)
+                self._commit(staged=(*self._record.staged, *finished) if more else finished)
 
         return self._submit("edit", find_method(asked.method).stages, work, deliver, kind)
 

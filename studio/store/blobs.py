@@ -74,6 +74,26 @@ class Blobs:
                 removed += 1
         return removed
 
+    def touch(self, digest: str) -> None:
+        """Note that the file was used just now; see `trim`."""
+        with storing():
+            self._files.touch(self._path(digest))
+
+    def trim(self, room: int) -> int:
+        """Remove the files used longest ago, until the others take `room` bytes at most; gives their number.
+
+        Only for files that can be made again, whoever names them.
+        """
+        removed = 0
+        with self._writing, storing():
+            stats = [(path, path.stat()) for path in self._folder.glob(f"*{self._suffix}")]
+            for path, stat in sorted(stats, key=lambda each: each[1].st_mtime_ns, reverse=True):
+                room -= stat.st_size
+                if room < 0:
+                    self._files.unlink(path)
+                    removed += 1
+        return removed
+
     def _path(self, digest: str) -> Path:
         return self._folder / f"{digest}{self._suffix}"
 

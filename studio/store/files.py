@@ -35,5 +35,9 @@ class Files:
         finally:
             os.close(descriptor)
 
+    def touch(self, path: Path) -> None:
+        """Make the time of `path` now; it must exist."""
+        os.utime(path)
+
     def unlink(self, path: Path) -> None:
         path.unlink(missing_ok=True)

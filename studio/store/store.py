@@ -15,7 +15,7 @@ import time
 import unicodedata
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,8 @@ REMEMBERED = 30 * DAY
 """Seconds that the answer of a computation is kept without being asked for."""
 CHANGES_A_COPY = 500
 """Changes to sessions after which the database is copied again, though it was today."""
+FITTED_ROOM = 8 * 2**30
+"""Bytes that fitted layers may take."""
 MOST_RECOVERED = 50
 """Pictures that become sessions when the database was lost."""
 LONGEST_SEARCH = 200
@@ -102,6 +104,15 @@ class JobNote:
     started_at: float | None = None
     finished_at: float | None = None
     error: str | None = None
+
+
+@dataclass(frozen=True)
+class FittedLayers:
+    """Layers that were fitted before."""
+
+    digest: str
+    data: bytes = field(repr=False)
+    """As a safetensors file."""
 
 
 class Store:
@@ -223,6 +234,15 @@ class Store:
         with storing(), Transaction(self.engine) as transaction, transaction.begin():
             transaction.execute(upsert(MemoRow).values(row).on_conflict_do_update(index_elements=["key"], set_=row))
 
+    def keep_fitted(self, key: str, data: bytes) -> str:
+        """Keep fitted layers under the `key` of what they were fitted to, and give their digest. They can be fitted
+        again, so those used longest ago go when there are more than `FITTED_ROOM`, whatever turn names them."""
+        digest = self.fitted.put(data)
+        self.fitted.touch(digest)
+        self.remember(key, {"fitted": digest})
+        self.fitted.trim(FITTED_ROOM)
+        return digest
+
     def sweep(self, now: float | None = None) -> int:
         """Called once at start: forget answers unused for `REMEMBERED`, then remove leftovers of a crash and old
         files that no row names. Gives the number of files removed."""
@@ -233,7 +253,7 @@ class Store:
         if was_recovered(self.folder):
             files = (path for kind in ("pictures", "fitted") for path in (self.folder / kind).iterdir())
             used.update(path.stem for path in files if path.suffix != ".part")
-        return self.pictures.sweep(used, now) + self.fitted.sweep(used, now)
+        return self.pictures.sweep(used, now) + self.fitted.sweep(used, now) + self.fitted.trim(FITTED_ROOM)
 
     def _named(self) -> set[str]:
         """Digests of all files that rows name."""
@@ -331,6 +351,18 @@ class Store:
                 row.used_at = now
             value: dict[str, Any] = json.loads(row.value)
             return value
+
+    def fitted_before(self, key: str) -> FittedLayers | None:
+        """The layers kept under `key`; ``None`` where they are not there any more, or are damaged."""
+        found = self.remembered(key)
+        if found is None or not self.fitted.has(found["fitted"]):
+            return None
+        try:
+            data = self.fitted.get(found["fitted"])
+        except DamagedFile:
+            return None
+        self.fitted.touch(found["fitted"])
+        return FittedLayers(found["fitted"], data)
 
     def summaries(
         self, search: str = "", trashed: bool = False, limit: int | None = None, offset: int = 0

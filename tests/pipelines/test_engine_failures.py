@@ -189,6 +189,19 @@ def test_d01_numbers_that_left_the_finite_ones_are_tried_once_more_in_float32(
     assert told[-1][1] == told[-1][2]
 
 
+def test_d01_layers_fitted_in_fast_arithmetic_are_fitted_anew_in_float32(
+    engine: Engine, request_for: Callable[..., EditRequest]
+) -> None:
+    expected = edit(engine, request_for(), LAYERED)
+    with bfloat16(engine):
+        fast = edit(engine, request_for(), LAYERED).fitted
+        assert fast != expected.fitted
+        with overflowing():
+            result = edit(engine, request_for(fitted=fast), LAYERED)
+    assert result.in_float32 and result.fitted == expected.fitted
+    assert np.array_equal(result.candidates[0].picture, expected.candidates[0].picture)
+
+
 def test_d01_what_fails_in_float32_too_is_refused_without_a_picture(
     engine: Engine, request_for: Callable[..., EditRequest]
 ) -> None:

@@ -284,6 +284,30 @@ def test_what_stages_took_is_remembered_for_the_next_estimate() -> None:
     bench.runner.close()
 
 
+def test_a_stage_that_was_passed_over_keeps_what_it_took_before() -> None:
+    """A turn whose layers were fitted before only samples; the next one that fits is estimated all the same."""
+    clock = [0.0]
+    bench = Bench(clock=lambda: clock[0])
+    reached, go = threading.Event(), threading.Event()
+
+    def work(progress: Progress, stages: dict[str, float], wait: bool = False) -> None:
+        for stage, seconds in stages.items():
+            clock[0] += seconds
+            progress(stage, 1, 1)
+            if wait and not reached.is_set():
+                reached.set()
+                go.wait(5)
+
+    bench.end(bench.submit(lambda progress: work(progress, {"first": 3, "second": 40})))
+    bench.end(bench.submit(lambda progress: work(progress, {"first": 5})))
+    third = bench.submit(lambda progress: work(progress, {"first": 4, "second": 40}, wait=True))
+    assert reached.wait(5)
+    assert bench.runner.seconds_left(third.id) == 40.0
+    go.set()
+    bench.end(third)
+    bench.runner.close()
+
+
 def test_cancelled_is_not_swallowed_by_the_progress_callback(bench: Bench) -> None:
     held = Held()
     seen: list[type[BaseException]] = []

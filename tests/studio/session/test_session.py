@@ -20,6 +20,7 @@ from pipelines.masks.prompts import Click, MaskPrompts, Stroke
 from pipelines.masks.segmenter import MaskAnswer
 from pipelines.models.own import sha256_of
 from pipelines.pictures import decode, decode_mask, encode_mask, encode_png
+from pipelines.progress import silent
 from studio.app import Studio, build_studio
 from studio.errors import (
     Busy,
@@ -31,7 +32,9 @@ from studio.errors import (
     UnknownSession,
     UnknownTurn,
 )
+from studio.history.replay import Replay, Step
 from studio.history.turn import Outcome, Turn, TurnRequest
+from studio.session.computing import Computing
 from studio.session.session import Session
 from studio.session.view import Draft, JobState
 from studio.settings import Settings
@@ -168,6 +171,69 @@ def test_more_seeds_reuse_what_was_fitted_and_join_the_staged_ones(session: Sess
         session.accept(4)
     session.discard()
     assert session.view().staged == () and len(session.view().turns) == 1
+
+
+def test_a_turn_that_only_samples_otherwise_is_not_fitted_again(
+    studio: Studio, session: Session, engine: Any, upload: bytes
+) -> None:
+    """Whatever branch or session: the picture is the one it would be, for the price of sampling."""
+
+    def fitted(on: Session, **changes: Any) -> bytes | None:
+        on.jump(on.view().turns[0].id)
+        edited(on, **changes)
+        found: bytes | None = engine.requests[-1].fitted
+        return found
+
+    assert fitted(session, changes={"strength": 0.5}) is None
+    assert fitted(session, changes={"strength": 0.6, "paste_back": False, "residual": 3.0}) == b"layers 7"
+    assert fitted(session, candidates=3, changes={"alternate": False}) == b"layers 7"
+    assert fitted(studio.sessions.create(upload, "again.png"), changes={"strength": 0.9}) == b"layers 7"
+    for different in ({"subject": "a red dog"}, {"seed": 9}, {"changes": {"embed_steps": 2}}, {"scope": Scope.SUBJECT}):
+        assert fitted(session, **different) is None, different
+    edited(session)
+    assert engine.requests[-1].fitted is None, "on another turn's picture other layers are fitted"
+
+
+def test_layers_of_other_weights_or_that_are_gone_are_fitted_again(
+    studio: Studio, session: Session, engine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = edited(session, changes={"strength": 0.5})
+    for number, spoil in enumerate(
+        (
+            lambda: monkeypatch.setattr(engine, "weights", lambda model: "others"),
+            lambda: monkeypatch.undo(),
+            lambda: [path.write_bytes(b"") for path in (studio.store.folder / "fitted").iterdir()],
+            lambda: [path.unlink() for path in (studio.store.folder / "fitted").iterdir()],
+        )
+    ):
+        session.jump(session.view().turns[0].id)
+        spoil()
+        edited(session, changes={"strength": 0.6 + number / 100})
+        assert (engine.requests[-1].fitted is None) == (number != 1), "those of the first weights are there again"
+    assert session.view().turns[1].id == first
+
+
+def test_a_fresh_replay_fits_again_and_layers_of_float32_are_not_kept(
+    studio: Studio, session: Session, engine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edited(session)
+    record = studio.store.load(session.sid)
+    assert record is not None
+    computing = Computing(studio.services, Extent(48, 32))
+    asked = record.tree.here.request
+    assert asked is not None
+    again = Replay(record.tree.line(record.tree.current)[0], (Step(asked, record.tree.current),))
+    (made,) = computing.replay(record.tree, again, silent, fresh=True)
+    assert engine.requests[-1].fitted is None and made.id == record.tree.current
+
+    plain = engine.edit
+    monkeypatch.setattr(engine, "edit", lambda *given: replace(plain(*given), in_float32=True))
+    for strength in (0.5, 0.6):
+        session.jump(session.view().turns[0].id)
+        edited(session, seed=30, changes={"strength": strength})
+        assert engine.requests[-1].fitted is None
+    record = studio.store.load(session.sid)
+    assert record is not None and record.tree.here.outcome.fitted is None
 
 
 def test_a_run_again_takes_the_place_of_what_was_staged(session: Session) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -73,3 +74,20 @@ def test_the_sweep_takes_leftovers_at_once_and_orphans_after_a_day(tmp_path: Pat
     assert blobs.get(orphan) == b"orphan"
     assert blobs.sweep({used}, now=age + GRACE + 60) == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([f"{used}.png", "notes.txt"])
+
+
+def test_trimming_removes_what_was_used_longest_ago(tmp_path: Path, faulty: Any) -> None:
+    files = faulty()
+    blobs = Blobs(tmp_path, ".safetensors", files)
+    digests = [blobs.put(bytes([number]) * 10) for number in range(4)]
+    for age, digest in enumerate(digests):
+        os.utime(tmp_path / f"{digest}.safetensors", (age, age))
+    (tmp_path / "0123.part").write_bytes(b"half")
+    blobs.touch(digests[0])
+    assert blobs.trim(40) == 0
+    assert blobs.trim(29) == 2
+    assert [blobs.has(digest) for digest in digests] == [True, False, False, True]
+    assert (tmp_path / "0123.part").exists(), "one that is being written is not in the way"
+    assert blobs.trim(9) == 2, "nothing is kept that is larger than the room"
+    with pytest.raises(StorageError):
+        blobs.touch(digests[1])

@@ -193,6 +193,27 @@ def test_answers_are_forgotten_after_thirty_days_without_use_and_their_files_wit
     assert store.remembered("unused") is None and store.pictures.get(used) == b"used"
 
 
+def test_fitted_layers_are_found_by_their_key_until_others_need_the_room(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("studio.store.store.FITTED_ROOM", 25)
+    digests = {key: store.keep_fitted(key, key.encode() * 10) for key in "ab"}
+    for age, digest in enumerate(digests.values()):
+        os.utime(store.folder / "fitted" / f"{digest}.safetensors", (age, age))
+    found = store.fitted_before("a")
+    assert found is not None and (found.digest, found.data) == (digests["a"], b"a" * 10)
+    store.keep_fitted("c", b"c" * 10)
+    assert store.fitted_before("b") is None, "used longest ago"
+    assert store.fitted_before("a") is not None and store.fitted_before("c") is not None
+    assert store.fitted_before("never kept") is None
+    (store.folder / "fitted" / f"{digests['a']}.safetensors").write_bytes(b"aa")
+    assert store.fitted_before("a") is None, "what is damaged is fitted again"
+    assert store.keep_fitted("a", b"a" * 10) == digests["a"] and store.fitted_before("a") is not None
+    monkeypatch.setattr("studio.store.store.FITTED_ROOM", 15)
+    assert store.sweep() == 1, "a start makes room as well"
+    assert store.fitted_before("a") is not None
+
+
 def test_threads_remember_at_once(store: Store) -> None:
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(lambda i: store.remember(f"key {i % 5}", {"i": i % 5}), range(40)))

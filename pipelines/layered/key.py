@@ -1,0 +1,46 @@
+"""What the first two phases depend on, as a name: under the same name, the same layers would be fitted again.
+
+Sampling is the cheaper part by far, so who keeps fitted layers under their name has another strength, seam or seed for
+the price of phase 3. This file imports no torch: the studio looks stored layers up with it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, fields
+from typing import Any
+
+import numpy as np
+
+from pipelines.contract import EditRequest, LoraUse, Scope
+from pipelines.params import LayeredParams, Reach, knobs
+
+SAMPLING = frozenset({"seed", "candidates", "feather", "fitted", "fit_seed"})
+"""Fields of a request that have no say before sampling. Draws before it are made from `EditRequest.fitting_seed`."""
+
+
+def draws_reference(request: EditRequest) -> bool:
+    """Whether the model itself makes the picture that the background is learnt from, out of its text."""
+    spoken_of = request.scope is not Scope.SUBJECT and bool(request.background.strip())
+    return spoken_of and request.background_reference is None
+
+
+def fit_key(request: EditRequest, params: LayeredParams) -> str:
+    """64 hex digits over all that phases 1 and 2 depend on, but for the model's weights."""
+    reaching = {Reach.FIT, Reach.REFERENCE} if draws_reference(request) else {Reach.FIT}
+    asked = {f.name: _plain(getattr(request, f.name)) for f in fields(request) if f.name not in SAMPLING}
+    settings = {name: getattr(params, name) for name, (_, _, spec) in knobs(params).items() if spec.reach in reaching}
+    named = {"request": asked, "params": settings, "seed": request.fitting_seed}
+    return hashlib.sha256(json.dumps(named, sort_keys=True, allow_nan=False).encode()).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    """As JSON can have it: a text without the space around it, of a picture or mask its digest."""
+    if isinstance(value, np.ndarray):
+        return hashlib.sha256(f"{value.shape} {value.dtype}".encode() + value.tobytes()).hexdigest()
+    if isinstance(value, tuple):
+        return [_plain(each) for each in value]
+    if isinstance(value, LoraUse):
+        return asdict(value)
+    return value.strip() if isinstance(value, str) else value
