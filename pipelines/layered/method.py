@@ -48,9 +48,9 @@ def run(bundle: ModelBundle, request: EditRequest, params: LayeredParams, progre
     """The catalogue entry: a background reference where one is needed, then the three phases."""
     if compiles(bundle, request, params):
         bundle = replace(bundle, network=compiled())
-    work = params if request.fitted is None else replace(params, embed_steps=0, tuned=Tuned.NONE)
-    least = Room.HALF if request.fitted is None and params.tuned is not Tuned.UNET else Room.PARTS
-    room = room_for(bundle, frame_of(bundle, request).network, work, free_bytes(bundle.device), least)
+    # Layers that were fitted before are sampled in the room in which they would be fitted: the picture stays the same.
+    least = Room.PARTS if params.tuned is Tuned.UNET else Room.HALF
+    room = room_for(bundle, frame_of(bundle, request).network, params, free_bytes(bundle.device), least)
     with with_room(bundle, room) as bundle:
         return _edited(bundle, request, params, Stages(progress))
 

@@ -10,12 +10,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from pipelines.catalog import CATALOG
 from pipelines.contract import EditRequest, LoraUse, Picture, Scope
+from pipelines.diffusion.encode import frame_of
 from pipelines.layered import method
 from pipelines.layered.key import SAMPLING, fit_key
+from pipelines.layered.memory import memory_of, room_for
 from pipelines.models.bundle import ModelBundle
+from pipelines.models.room import Room
 from pipelines.params import LayeredParams, Reach, Start, Tuned, knobs
 
 Build = Callable[..., EditRequest]
@@ -54,6 +58,28 @@ def test_whatever_keeps_the_key_keeps_the_layers_and_the_picture(
         assert afresh.fitted == before.fitted
         assert np.array_equal(again.candidates[0].picture, afresh.candidates[0].picture)
         assert [report.name for report in again.stages] == ["guidance"]
+
+
+def test_where_memory_is_short_the_room_is_the_same_with_fitted_layers(
+    bundle: ModelBundle, request_for: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights that were rounded to fit a card are rounded for its other seeds too, though sampling alone needs less."""
+    fast, extent = replace(bundle, autocast=torch.bfloat16), frame_of(bundle, request_for()).network
+    half, parts = (memory_of(fast, extent, FEW, room) for room in (Room.HALF, Room.PARTS))
+    assert half.total < parts.total
+    loaded = memory_of(fast, extent, FEW, Room.PLENTY).weights
+    rooms: list[Room] = []
+
+    def watched(*asked: Any) -> Room:
+        rooms.append(room_for(*asked))
+        return rooms[-1]
+
+    monkeypatch.setattr(method, "free_bytes", lambda device: half.total - loaded)
+    monkeypatch.setattr(method, "room_for", watched)
+    before, afresh = method.run(fast, request_for(candidates=2), FEW), method.run(fast, request_for(seed=7), FEW)
+    again = method.run(fast, request_for(fitted=before.fitted), FEW)
+    assert rooms == [Room.HALF] * 3
+    assert np.array_equal(again.candidates[0].picture, afresh.candidates[0].picture)
 
 
 def test_only_settings_of_sampling_are_said_to_be_so() -> None:
