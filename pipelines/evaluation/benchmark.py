@@ -195,7 +195,8 @@ def _append(path: Path, line: str) -> None:
 def _mask(engine: Editor, case: Case, picture: Picture, setup: Setup) -> Mask:
     if setup.true_masks:
         return render(case.source).mask
-    return engine.segment(picture, MaskPrompts(clicks=(Click(case.click.x, case.click.y),))).mask
+    # As the page begins with the embedded segmenter: the edge follows the picture's.
+    return engine.segment(picture, MaskPrompts(clicks=(Click(case.click.x, case.click.y),), snap=True)).mask
 
 
 def _row(

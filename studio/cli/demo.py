@@ -68,7 +68,8 @@ def demo_session(
     with opened(options.settings_from(models, device, model, segmenter), None) as studio:
         session = studio.sessions.create_example(EXAMPLE)
         clicks = next(example.clicks for example in studio.sessions.examples() if example.id == EXAMPLE)
-        pointed = MaskPrompts(clicks=tuple(Click(x, y) for x, y in clicks))
+        snap = session.view().draft.prompts.snap
+        pointed = MaskPrompts(clicks=tuple(Click(x, y) for x, y in clicks), snap=snap)
         made, progress = [session.view().current], ProgressLine()
         for number, turn in enumerate(TURNS, 1):
             session.jump(made[turn.after])
