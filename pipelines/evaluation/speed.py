@@ -65,8 +65,8 @@ class Asked:
     """Of each stage of the peer; 0 leaves it out."""
     segmenter: str
     dry_run: bool
-    eager: bool
-    """Not compiled, also where a GPU could."""
+    compiled: bool
+    """The network as one graph, where a GPU can."""
 
 
 def settings_of(asked: Asked) -> LayeredParams:
@@ -79,7 +79,7 @@ def settings_of(asked: Asked) -> LayeredParams:
 
     return replace(
         params,
-        compiled=params.compiled and not asked.eager,
+        compiled=asked.compiled,
         embed_steps=scaled(params.embed_steps),
         tune_steps=scaled(params.tune_steps),
         steps=max(2, scaled(params.steps)),
@@ -330,7 +330,7 @@ def parsed(arguments: Sequence[str] | None) -> tuple[Asked, bool]:
     parser.add_argument("--peer-steps", type=int, default=10, help="steps of the peer's stages; 0 leaves it out")
     parser.add_argument("--segmenter", choices=["none", *SEGMENTERS], default="none", help="time a SAM as well")
     parser.add_argument("--dry-run", action="store_true", help="only count; needs neither weights nor a GPU")
-    parser.add_argument("--eager", action="store_true", help="do not compile the network")
+    parser.add_argument("--compiled", action="store_true", help="compile the network, on a GPU")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     asked = vars(parser.parse_args(arguments))
     as_json = asked.pop("json")

@@ -47,7 +47,7 @@ def test_a_preset_is_run_in_the_share_that_was_asked_for() -> None:
     assert (params.embed_steps, params.tune_steps, params.steps, params.tuned) == (3, 0, 8, Tuned.NONE)
     assert "fine-tune" not in speed.steps_by_stage(params)
     assert speed.settings_of(speed.parsed([])[0]) == LayeredParams()
-    assert not speed.settings_of(speed.parsed(["--eager"])[0]).compiled
+    assert speed.settings_of(speed.parsed(["--compiled"])[0]).compiled
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from pipelines.models.network import Network, compiled, eager
 from pipelines.params import LayeredParams, Tuned
 from pipelines.progress import Cancelled
 
-FEW = LayeredParams(steps=2, embed_steps=3, tune_steps=3, tune_rate=1e-3, tuned=Tuned.LORA, lora_rank=2)
+FEW = LayeredParams(steps=2, embed_steps=3, tune_steps=3, tune_rate=1e-3, tuned=Tuned.LORA, lora_rank=2, compiled=True)
 GRAPHS = 4
 """Of one edit: the background's picture, the embeddings, the fine-tune, and the guidance with the update attached."""
 TOLERANCE = 1e-5
