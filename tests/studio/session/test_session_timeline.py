@@ -310,6 +310,7 @@ def test_branches_have_names(session: Session, line: list[str]) -> None:
 
 
 def test_moving_stays_quick_while_a_replay_runs(session: Session, line: list[str], engine: Any) -> None:
+    threads = threading.active_count()
     session.edit(line[0])
     session.set_draft(replace(session.view().draft, subject="a slow dog"))
     engine.hold_at = ("guidance", 2)
@@ -322,7 +323,7 @@ def test_moving_stays_quick_while_a_replay_runs(session: Session, line: list[str
         session.swap(line[0], line[1])
     engine.hold.set()
     assert finished(session) is JobState.DONE
-    assert threading.active_count() < 20
+    assert threading.active_count() <= threads + 1, "40 moves leave no threads behind; masks are made by one"
 
 
 def test_several_turns_are_run_as_one(session: Session, engine: Any) -> None:
