@@ -128,6 +128,7 @@ class Engine:
         self._bundles.keep_only(model)
         with self._pointing:
             self._segmenters.keep_only()
+            self._finders.keep_only()
             self._embeddings.keep_only()
         with self._measuring:
             self._clips.keep_only()

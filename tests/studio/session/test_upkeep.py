@@ -80,3 +80,4 @@ def test_the_thread_makes_a_round_and_a_failure_does_not_end_it(
     running = Upkeep(studio.store, studio.sessions, 30, every=0.01)
     wait_until(lambda: len(rounds) > 3)
     running.close()
+    assert not failures, "both were met, and rounds went on"
