@@ -228,7 +228,8 @@ def measured_segmenter(name: str, device: torch.device) -> dict[str, Any]:
     model = SamSegmenter(build_sam(config).to(device).requires_grad_(False), name, config.labels)
     picture = request_of(Extent(config.image_size, config.image_size)).picture
     took = [seconds(lambda: model.embed(picture), device) for _ in range(3)]
-    embedding, click = model.embed(picture), MaskPrompts(clicks=(Click(500.0, 400.0),))
+    embedding, middle = model.embed(picture), config.image_size / 2
+    click = MaskPrompts(clicks=(Click(middle, middle),))
     clicks = [seconds(lambda: model.segment(embedding, click), device) for _ in range(1 + CLICKS)][1:]
     return {
         "name": name,
@@ -340,6 +341,8 @@ def parsed(arguments: Sequence[str] | None) -> tuple[Asked, bool]:
         parser.error(f"--size must be a multiple of 64, at least 64; got {asked['size']}")
     if not 0 < asked["steps_scale"] <= 1 or asked["repeats"] < 1 or asked["peer_steps"] < 0:
         parser.error("--steps-scale must be above 0 and at most 1, --repeats at least 1, --peer-steps at least 0")
+    if asked["dry_run"] and asked["segmenter"] != "none":
+        parser.error("--segmenter is timed, and --dry-run times nothing: leave out one of them")
     return Asked(**asked), as_json
 
 
