@@ -104,6 +104,13 @@ class LayeredParams(Params):
     strength: float = knob(
         1.0, "Share of the noise schedule that is run when starting from the composite", 0.02, 1.0, reach=Reach.SAMPLING
     )
+    hold_background: float = knob(
+        0.0,
+        "Share of the steps in which the background keeps to its reference while both parts change; 0 is off",
+        0.0,
+        1.0,
+        reach=Reach.SAMPLING,
+    )
     blend_latents: bool = knob(True, "Hold the kept part to the input at every sampling step", reach=Reach.SAMPLING)
     paste_back: bool = knob(
         True, "Copy the kept pixels back from the input, with a feathered seam", reach=Reach.SAMPLING

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
 
 from pipelines.contract import Candidate
-from pipelines.diffusion.denoise import Condition, denoise
+from pipelines.diffusion.denoise import Condition, Hold, denoise
 from pipelines.diffusion.encode import Canvas
 from pipelines.diffusion.guidance import Beside
 from pipelines.diffusion.stages import Previews, Stages
@@ -28,8 +28,8 @@ class Sampling:
     condition: Condition
     e_null: Texts
     guidance: float
-    hold: bool
-    """Hold what is outside the edited region at every step."""
+    hold: Callable[[Tensor], Hold | None] | None
+    """What is held during sampling, given the run's starting noise; as `Canvas.hold`."""
     paste_back: bool
     residual: float
     """Levels: smaller changes of the finished picture are undone."""
@@ -52,7 +52,7 @@ def sample_candidates(canvas: Canvas, stages: Stages, how: Sampling) -> tuple[Ca
                 how.e_null,
                 how.guidance,
                 after_step=lambda z_0: step(previews.of(z_0)),
-                hold=canvas.hold(eps) if how.hold else None,
+                hold=None if how.hold is None else how.hold(eps),
                 beside=how.beside,
             )
             candidates.append(canvas.candidate(seed, z, how.paste_back, how.residual))

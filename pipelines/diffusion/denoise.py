@@ -33,6 +33,8 @@ class Hold:
     """``(1, 1, h, w)`` in [0, 1]: 1 where the sampler is free, 0 where `z_ref` is kept."""
     noise: Tensor
     """The run's own starting noise: with DDIM's deterministic steps the kept part follows one path through it."""
+    share: float = 1.0
+    """Of the steps, from the first on, in which it holds."""
 
     def blend(self, schedule: Schedule, z: Tensor, t: int) -> Tensor:
         """`z` at noise level `t`, with the kept part put back."""
@@ -62,7 +64,7 @@ def denoise(
         eps = guided_noise(bundle, z, t, condition(i), e_null, guidance, beside)
         z_0 = schedule.estimate(z, eps, t)
         z = schedule.step(z, eps, t, t_next)
-        if hold is not None:
+        if hold is not None and steps - i < hold.share * steps:
             z = hold.blend(schedule, z, t_next)
         if i % READ_EVERY == 0:
             finite(z_0, "the sampler")

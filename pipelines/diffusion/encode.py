@@ -64,13 +64,17 @@ class Canvas:
             small=small,
             z_ref=bundle.encode(to_network(small)),
             region=region,
-            edited=(frame.latent_share(region) > 0).float().to(bundle.device),
+            edited=_cells(bundle, frame, region),
             prompts=Prompts(bundle),
         )
 
     def latent_of(self, picture: Picture) -> Tensor:
         """``(1, C, h, w)`` of a picture at the network's size; the input's own is not encoded again."""
         return self.z_ref if np.array_equal(picture, self.small) else self.bundle.encode(to_network(picture))
+
+    def cells(self, region: Mask) -> Tensor:
+        """``(1, 1, h, w)`` in {0, 1}: 1 where any pixel of a latent cell is in `region`, of the original's size."""
+        return _cells(self.bundle, self.frame, region)
 
     def hold(self, noise: Tensor) -> Hold | None:
         """What keeps the part outside the region during sampling; nothing when everything may change."""
@@ -85,3 +89,7 @@ class Canvas:
             picture = pasted_back(picture, request.picture, self.region, request.feather)
         picture = small_changes_undone(picture, request.picture, residual)
         return Candidate(seed, picture, outside_change(picture, request.picture, self.region))
+
+
+def _cells(bundle: ModelBundle, frame: Frame, region: Mask) -> Tensor:
+    return (frame.latent_share(region) > 0).float().to(bundle.device)

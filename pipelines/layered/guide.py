@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torch import Tensor
 
-from pipelines.contract import Candidate
+from pipelines.contract import Candidate, EditRequest, Scope
 from pipelines.diffusion.candidates import Sampling, sample_candidates
-from pipelines.diffusion.denoise import Condition, always
+from pipelines.diffusion.denoise import Condition, Hold, always
 from pipelines.diffusion.encode import Canvas
 from pipelines.diffusion.stages import Stages
+from pipelines.images import edited_region
 from pipelines.models.texts import Texts
-from pipelines.params import LayeredParams
+from pipelines.params import LayeredParams, Start
 
 
 def alternating(e_a: Texts, e_opt: Texts) -> Condition:
@@ -22,10 +25,36 @@ def alternating(e_a: Texts, e_opt: Texts) -> Condition:
     return lambda i: e_a if i % 2 == 0 else e_opt
 
 
+def uses_composite(request: EditRequest, params: LayeredParams) -> bool:
+    """Whether sampling begins with the object over its background, or holds to that."""
+    return params.start is Start.COMPOSITE or _holds_background(request, params)
+
+
+def _holds_background(request: EditRequest, params: LayeredParams) -> bool:
+    return request.scope is Scope.BOTH and params.hold_background > 0
+
+
+def holding(canvas: Canvas, composite: Tensor | None, params: LayeredParams) -> Callable[[Tensor], Hold | None] | None:
+    """What sampling holds. One part changes: the other part, to the input, at every step. Both do (ours): what is not
+    near the object, to the `composite`, for as long as it is settled where the object is and how large."""
+    request = canvas.request
+    if request.scope is not Scope.BOTH:
+        return canvas.hold if params.blend_latents else None
+    if not _holds_background(request, params):
+        return None
+    assert composite is not None
+    free = canvas.cells(edited_region(request.mask, Scope.SUBJECT, request.feather))
+    return lambda noise: Hold(composite, free, noise, params.hold_background)
+
+
 def guided_candidates(
-    canvas: Canvas, stages: Stages, e_a: Texts, e_opt: Texts, start: Tensor | None, params: LayeredParams
+    canvas: Canvas, stages: Stages, e_a: Texts, e_opt: Texts, composite: Tensor | None, params: LayeredParams
 ) -> tuple[Candidate, ...]:
-    """Sample the edit for each seed, from pure noise, or (ours) from the composite's latent `start`."""
+    """Sample the edit for each seed, from pure noise, or (ours) from the composite.
+
+    `composite` is the latent of the object over its background, ``(1, C, h, w)``, where `uses_composite` asks for it.
+    """
+    start = composite if params.start is Start.COMPOSITE else None
     how = Sampling(
         stage="guidance",
         timesteps=canvas.bundle.schedule.timesteps(params.steps, 1.0 if start is None else params.strength),
@@ -33,7 +62,7 @@ def guided_candidates(
         condition=alternating(e_a, e_opt) if params.alternate else always(e_opt),
         e_null=canvas.prompts[""],
         guidance=params.guidance,
-        hold=params.blend_latents,
+        hold=holding(canvas, composite, params),
         paste_back=params.paste_back,
         residual=params.residual,
     )

@@ -31,7 +31,7 @@ from pipelines.errors import BadRequest
 from pipelines.images import covering, from_network, mask_at, placed_subject
 from pipelines.layered.embed import blended, optimised_embeddings
 from pipelines.layered.finetune import tuned_weights
-from pipelines.layered.guide import guided_candidates
+from pipelines.layered.guide import guided_candidates, uses_composite
 from pipelines.layered.key import draws_reference
 from pipelines.layered.losses import Layers
 from pipelines.layered.memory import free_bytes, room_for
@@ -39,7 +39,7 @@ from pipelines.layered.state import Fitted
 from pipelines.models.bundle import ModelBundle
 from pipelines.models.network import compiled
 from pipelines.models.room import Room, with_room
-from pipelines.params import LayeredParams, Start, Tuned
+from pipelines.params import LayeredParams, Tuned
 from pipelines.progress import Progress, silent
 from pipelines.seeds import generator, normal_like
 
@@ -69,10 +69,11 @@ def _edited(bundle: ModelBundle, request: EditRequest, params: LayeredParams, st
         fitted = _fit(canvas, subject, _background_reference(canvas, params, stages), params, stages)
     e_opt = blended(fitted.e_a, fitted.e_b, object_share(request, params))
     e_object = fitted.e_a if request.subject.strip() else e_opt
-    composite = _composite(canvas, subject, fitted.reference)
-    start = canvas.latent_of(composite) if params.start is Start.COMPOSITE else None
+    composite = None
+    if uses_composite(request, params):
+        composite = canvas.latent_of(_composite(canvas, subject, fitted.reference))
     with fitted.applied(bundle):
-        candidates = guided_candidates(canvas, stages, e_object, e_opt, start, params)
+        candidates = guided_candidates(canvas, stages, e_object, e_opt, composite, params)
     return EditResult(
         candidates, stages.finished, background_reference=fitted.reference, fitted=request.fitted or fitted.to_bytes()
     )

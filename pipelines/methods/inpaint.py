@@ -39,7 +39,7 @@ def run(bundle: ModelBundle, request: EditRequest, params: InpaintParams, progre
         condition=always(texts[1:]),
         e_null=texts[:1],
         guidance=params.guidance,
-        hold=not shown,
+        hold=None if shown else canvas.hold,
         paste_back=params.paste_back,
         residual=params.residual,
         beside=kept_part(canvas) if shown else None,

@@ -32,7 +32,7 @@ def run(bundle: ModelBundle, request: EditRequest, params: InstructParams, progr
         condition=always(texts[1:]),
         e_null=texts[:1],
         guidance=params.guidance,
-        hold=False,
+        hold=None,
         paste_back=params.paste_back,
         residual=params.residual,
         # c_I: the network was trained on the autoencoder's own latents, before they are scaled

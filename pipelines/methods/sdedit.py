@@ -23,7 +23,7 @@ def run(bundle: ModelBundle, request: EditRequest, params: SDEditParams, progres
         condition=always(texts[1:]),
         e_null=texts[:1],
         guidance=params.guidance,
-        hold=False,
+        hold=None,
         paste_back=params.paste_back,
         residual=params.residual,
     )

@@ -310,7 +310,7 @@ def _unknown(unet: dict[str, Any], two_readers: bool) -> list[str]:
             f"its U-Net takes {unet.get('in_channels')} channels and gives {made}: {made} would be a plain model, "
             f"{2 * made + 1} one for inpainting, {2 * made} one for instructions"
         )
-    asked = {unet.get(name) for name in _BESIDE_TEXT} - {None}
+    asked = {unet.get(name) for name in _BESIDE_TEXT} - {None, "text"}  # "text" is the words again, taken together
     if asked != ({"text_time"} if two_readers else set()):
         wanted = ", ".join(sorted(map(str, asked))) or "nothing"
         faults.append(

@@ -85,7 +85,7 @@ def main(
     held_out = draw_scenes(64, HELD_OUT_SEED)
     vae = build_autoencoder(channels).to(where, memory_format=torch.channels_last)
 
-    def loss_of_batch(step: int) -> Tensor:
+    def loss_of_batch(step: int, done: float) -> Tensor:
         x = to_network(_crops(scenes, batch, rng), where)
         with fast_arithmetic(where):
             latents = vae.encode(x).latents

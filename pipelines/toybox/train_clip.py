@@ -159,7 +159,7 @@ def main(
     questions = nn.ModuleDict({name: nn.Linear(WIDTH, len(values)) for name, values in HEADS.items()}).to(where)
     patches = nn.Linear(WIDTH, len(SHOWN)).to(where)
 
-    def loss_of_batch(step: int) -> Tensor:
+    def loss_of_batch(step: int, done: float) -> Tensor:
         drawn = mixed_batch(examples, batch, rng)
         captions = [scene.caption(words, synonyms=0.35) for scene in drawn.scenes]
         with fast_arithmetic(where):

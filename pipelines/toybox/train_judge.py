@@ -107,7 +107,7 @@ def main(
     held_out = draw_scenes(96, HELD_OUT_SEED + 50_000, workers=workers)
     judge = Judge().to(where).to(memory_format=torch.channels_last)
 
-    def loss_of_batch(step: int) -> Tensor:
+    def loss_of_batch(step: int, done: float) -> Tensor:
         drawn = mixed_batch(examples, batch, rng)
         with fast_arithmetic(where):
             answers = judge(drawn.pictures.to(where, memory_format=torch.channels_last))

@@ -423,7 +423,7 @@ def main(
         sam.load_state_dict(load_sam(folder).sam.state_dict())
     sam = sam.to(where).train()
 
-    def loss_of_batch(step: int) -> Tensor:
+    def loss_of_batch(step: int, done: float) -> Tensor:
         rng = np.random.default_rng((seed, step))
         examples = [draw_example(scenes, rng) for _ in range(batch)]
         with fast_arithmetic(where):

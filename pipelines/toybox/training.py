@@ -89,16 +89,15 @@ class Ema:
 
 def train(
     modules: Sequence[nn.Module],
-    loss_of_batch: Callable[[int], Tensor],
+    loss_of_batch: Callable[[int, float], Tensor],
     schedule: Schedule,
     checkpoint: Path,
     on_checkpoint: Callable[[int], None] = lambda _step: None,
-    start_fraction: float = 0.0,
 ) -> tuple[int, float, float]:
     """Run AdamW until the time is over; returns (steps, seconds, smoothed loss) with the mean weights in place.
 
+    `loss_of_batch` is told the number of the step, from 0, and the share of the time that is over, 0 to 1.
     `on_checkpoint` is called every few minutes with the EMA weights swapped in: save and sample there.
-    `start_fraction` begins the cosine part-way, for a further round of training.
     """
     parameters = [p for m in modules for p in m.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(
@@ -132,12 +131,12 @@ def train(
         ema.swap()
 
     while (elapsed := before + time.monotonic() - started) < schedule.minutes * 60:
-        done = start_fraction + (1 - start_fraction) * elapsed / (schedule.minutes * 60)
+        done = elapsed / (schedule.minutes * 60)
         warm = min(1.0, (step + 1) / schedule.warmup_steps)
         rate = schedule.rate * warm * (0.03 + 0.97 * 0.5 * (1 + math.cos(math.pi * done)))
         for group in optimiser.param_groups:
             group["lr"] = rate
-        loss = loss_of_batch(step)
+        loss = loss_of_batch(step, done)
         optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)

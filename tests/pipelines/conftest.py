@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import string
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -156,7 +157,8 @@ def model_folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
 
 @pytest.fixture(scope="session")
 def load(model_folders: tuple[Path, ...]) -> Callable[[str], ModelBundle]:
-    return lambda name: load_bundle(find_model(name, model_folders), torch.device("cpu"))
+    """Loads one by name. In float32, so that values mean the same on processors that multiply bfloat16 as on others."""
+    return lambda name: replace(load_bundle(find_model(name, model_folders), torch.device("cpu")), autocast=None)
 
 
 @pytest.fixture(scope="session")

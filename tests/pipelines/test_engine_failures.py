@@ -37,7 +37,9 @@ ILLEGAL = (
 
 
 @pytest.fixture
-def engine(model_folders: tuple[Path, ...], tmp_path: Path) -> Engine:
+def engine(model_folders: tuple[Path, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
+    """Computes in float32 on any processor; `bfloat16` is for the tests of the other."""
+    monkeypatch.setattr("pipelines.models.loader.fast_dtype", lambda device: None)
     config = SamConfig(
         16, 1, 2, (0,), image_size=64, window_size=4, width=16, decoder_heads=2, decoder_mlp=32, score_width=16
     )

@@ -85,7 +85,15 @@ def test_where_memory_is_short_the_room_is_the_same_with_fitted_layers(
 def test_only_settings_of_sampling_are_said_to_be_so() -> None:
     by_reach = {reach: {name for name in KNOBS if KNOBS[name][2].reach is reach} for reach in Reach}
     assert by_reach[Reach.REFERENCE] == {"steps", "guidance"}
-    assert by_reach[Reach.SAMPLING] == {"alternate", "start", "strength", "blend_latents", "paste_back", "residual"}
+    assert by_reach[Reach.SAMPLING] == {
+        "alternate",
+        "start",
+        "strength",
+        "hold_background",
+        "blend_latents",
+        "paste_back",
+        "residual",
+    }
 
 
 @pytest.mark.parametrize(

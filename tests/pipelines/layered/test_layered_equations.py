@@ -12,9 +12,10 @@ from torch import Tensor
 
 from pipelines.catalog import CATALOG
 from pipelines.contract import EditRequest, Mask, Scope
-from pipelines.diffusion.denoise import denoise
+from pipelines.diffusion.denoise import Hold, denoise
 from pipelines.diffusion.encode import Canvas
 from pipelines.errors import BadRequest
+from pipelines.images import from_network, resized
 from pipelines.layered import method
 from pipelines.layered.embed import blended, literal_loss, optimised_embeddings
 from pipelines.layered.finetune import loss_weights, tuned_weights
@@ -196,6 +197,29 @@ def test_a_stored_state_gives_the_same_candidates_without_fitting_again(
     assert [report.name for report in again.stages] == ["guidance"]
     assert again.fitted == first.fitted
     assert np.array_equal(again.background_reference, first.background_reference)
+
+
+@pytest.mark.parametrize(("share", "held"), [(0.0, 0), (0.3, 2), (0.5, 2), (1.0, 4)])
+def test_the_background_keeps_to_its_reference_for_a_share_of_the_steps(
+    bundle: ModelBundle,
+    request_for: Callable[..., EditRequest],
+    monkeypatch: pytest.MonkeyPatch,
+    share: float,
+    held: int,
+) -> None:
+    blends: list[Hold] = []
+    blend = Hold.blend
+    monkeypatch.setattr(Hold, "blend", lambda self, *args: blends.append(self) or blend(self, *args))
+    params = replace(FEW, steps=4, hold_background=share, paste_back=False)
+    given = np.full((64, 64, 3), 200, np.uint8)
+    result = method.run(bundle, request_for(background_reference=given), params)
+    assert len(blends) == held
+    if share == 1.0:  # far from the object, the picture is the autoencoder's round trip of the reference
+        canvas = Canvas.of(bundle, request_for())
+        flat = np.full_like(canvas.small, 200)
+        expected = resized(from_network(bundle.decode(canvas.latent_of(flat))), canvas.frame.original)
+        corner = np.s_[-6:, :6]
+        assert np.abs(result.candidates[0].picture[corner].astype(int) - expected[corner]).max() <= 3
 
 
 def test_a_stored_state_of_something_else_is_refused(

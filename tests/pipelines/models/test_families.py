@@ -126,7 +126,7 @@ def clean(how: Sampling, canvas: Canvas, noise: Tensor) -> Tensor:
         how.e_null,
         how.guidance,
         lambda z_0: None,
-        hold=canvas.hold(noise) if how.hold else None,
+        hold=None if how.hold is None else how.hold(noise),
         beside=how.beside,
     )
 
