@@ -18,6 +18,8 @@ from diffusers import (
     StableDiffusionInpaintPipeline,
     StableDiffusionInstructPix2PixPipeline,
     StableDiffusionPipeline,
+    StableDiffusionXLInpaintPipeline,
+    StableDiffusionXLInstructPix2PixPipeline,
     StableDiffusionXLPipeline,
     UNet2DConditionModel,
 )
@@ -53,12 +55,16 @@ FAMILIES: dict[str, type[DiffusionPipeline]] = {
     "xl": StableDiffusionXLPipeline,
     "inpainting": StableDiffusionInpaintPipeline,
     "instruct": StableDiffusionInstructPix2PixPipeline,
+    "xl-inpainting": StableDiffusionXLInpaintPipeline,
+    "xl-instruct": StableDiffusionXLInstructPix2PixPipeline,
 }
 CHANNELS = {"inpainting": 2 * LATENT_CHANNELS + 1, "instruct": 2 * LATENT_CHANNELS}
+"""By the end of the family's name."""
 
 
 def write_tiny_model(folder: Path, vae: str = "tiny", prediction: str = "epsilon", family: str = "sd") -> None:
     """A whole diffusers folder: 32-pixel pictures, cells of 2 pixels, some 50 k parameters."""
+    is_xl = family.startswith("xl")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         tokenizer = _tokenizer(folder / "tokenizer")
@@ -66,7 +72,7 @@ def write_tiny_model(folder: Path, vae: str = "tiny", prediction: str = "epsilon
             vocab_size=len(tokenizer),
             hidden_size=WIDTH,
             intermediate_size=32,
-            num_hidden_layers=2 if family == "xl" else 1,
+            num_hidden_layers=2 if is_xl else 1,
             num_attention_heads=2,
             max_position_embeddings=TOKENS,
             bos_token_id=tokenizer.bos_token_id,
@@ -75,25 +81,23 @@ def write_tiny_model(folder: Path, vae: str = "tiny", prediction: str = "epsilon
             projection_dim=SUMMARY,
         )
         text_encoder, second = CLIPTextModel(words), {}
-        if family == "xl":
+        if is_xl:
             second = {
                 "tokenizer_2": _tokenizer(folder / "tokenizer_2"),
                 "text_encoder_2": CLIPTextModelWithProjection(words),
             }
-        beyond = {
-            "sd2": {"use_linear_projection": True},
-            "xl": {
-                "use_linear_projection": True,
+        beyond = {}
+        if is_xl:
+            beyond = {
                 "cross_attention_dim": 2 * WIDTH,
                 "transformer_layers_per_block": (1, 2),
                 "addition_embed_type": "text_time",
                 "addition_time_embed_dim": 8,
                 "projection_class_embeddings_input_dim": SUMMARY + 6 * 8,
-            },
-        }.get(family, {})
+            }
         unet = UNet2DConditionModel(
             sample_size=16,
-            in_channels=CHANNELS.get(family, LATENT_CHANNELS),
+            in_channels=CHANNELS.get(family.removeprefix("xl-"), LATENT_CHANNELS),
             out_channels=LATENT_CHANNELS,
             down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
             up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
@@ -101,6 +105,7 @@ def write_tiny_model(folder: Path, vae: str = "tiny", prediction: str = "epsilon
             layers_per_block=1,
             attention_head_dim=8,
             norm_num_groups=4,
+            use_linear_projection=is_xl or family == "sd2",
             **{"cross_attention_dim": WIDTH, **beyond},
         )
         autoencoder = (
@@ -138,7 +143,7 @@ def write_tiny_model(folder: Path, vae: str = "tiny", prediction: str = "epsilon
         tokenizer=tokenizer,
         unet=unet,
         scheduler=scheduler,
-        **(second if family == "xl" else unchecked),
+        **(second if is_xl else unchecked),
     ).save_pretrained(folder, safe_serialization=True)
 
 
@@ -150,7 +155,7 @@ def model_folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
     write_tiny_model(root / "tiny")
     write_tiny_model(root / "tiny-kl", vae="kl")
     write_tiny_model(root / "tiny-v", prediction="v_prediction", family="sd2")
-    for family in ("xl", "inpainting", "instruct"):
+    for family in ("xl", "inpainting", "instruct", "xl-inpainting", "xl-instruct"):
         write_tiny_model(root / f"tiny-{family}", family=family)
     return (root,)
 

@@ -28,6 +28,8 @@ EVERYWHERE = [
     *(("tiny-v", *way) for way in (("sdedit", None), ("layered", Tuned.UNET))),
     ("tiny-inpainting", "inpaint", None),
     ("tiny-instruct", "instruct", None),
+    ("tiny-xl-inpainting", "inpaint", None),
+    ("tiny-xl-instruct", "instruct", None),
 ]
 """Each method on every family that it serves."""
 
@@ -246,7 +248,7 @@ def test_unknown_names_and_settings_of_another_method_are_refused(
 ) -> None:
     with pytest.raises(UnknownMethod, match="layered"):
         engine.edit("tiny", "magic", request_for(), small_settings("sdedit"))
-    with pytest.raises(ModelError, match="found: tiny, tiny-inpainting, tiny-instruct, tiny-kl, tiny-v, tiny-xl"):
+    with pytest.raises(ModelError, match="found: tiny, tiny-inpainting, tiny-instruct, tiny-kl, tiny-v, tiny-xl, "):
         engine.edit("../tiny", "sdedit", request_for(), small_settings("sdedit"))
     with pytest.raises(BadParameter, match="takes SDEditParams; got InpaintParams"):
         engine.edit("tiny", "sdedit", request_for(), small_settings("inpaint"))

@@ -17,6 +17,8 @@ from diffusers import (
     StableDiffusionInpaintPipeline,
     StableDiffusionInstructPix2PixPipeline,
     StableDiffusionPipeline,
+    StableDiffusionXLInpaintPipeline,
+    StableDiffusionXLInstructPix2PixPipeline,
     StableDiffusionXLPipeline,
 )
 from PIL import Image
@@ -131,19 +133,29 @@ def clean(how: Sampling, canvas: Canvas, noise: Tensor) -> Tensor:
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("tiny-inpainting", StableDiffusionInpaintPipeline), ("tiny-xl-inpainting", StableDiffusionXLInpaintPipeline)],
+)
 def test_an_inpainting_model_is_shown_what_its_pipeline_shows(
-    exact: Callable[[str], ModelBundle], square: EditRequest, noise: Tensor, monkeypatch: pytest.MonkeyPatch
+    exact: Callable[[str], ModelBundle],
+    square: EditRequest,
+    noise: Tensor,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    kind: type[DiffusionPipeline],
 ) -> None:
-    bundle, params = exact("tiny-inpainting"), InpaintParams(steps=STEPS, guidance=GUIDANCE)
+    bundle, params = exact(name), InpaintParams(steps=STEPS, guidance=GUIDANCE)
     how, canvas = sampled(monkeypatch, inpaint, lambda: inpaint.run(bundle, square, params))
     expected = theirs(
         bundle,
-        StableDiffusionInpaintPipeline,
+        kind,
         noise,
         image=Image.fromarray(square.picture),
         mask_image=Image.fromarray(~square.mask),
         height=32,
         width=32,
+        strength=1.0,
     )
     assert torch.allclose(clean(how, canvas, noise), expected, atol=1e-4)
     assert not torch.allclose(
@@ -153,16 +165,30 @@ def test_an_inpainting_model_is_shown_what_its_pipeline_shows(
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("tiny-instruct", StableDiffusionInstructPix2PixPipeline),
+        ("tiny-xl-instruct", StableDiffusionXLInstructPix2PixPipeline),
+    ],
+)
 def test_instructions_are_followed_as_in_their_pipeline(
-    exact: Callable[[str], ModelBundle], square: EditRequest, noise: Tensor, monkeypatch: pytest.MonkeyPatch
+    exact: Callable[[str], ModelBundle],
+    square: EditRequest,
+    noise: Tensor,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    kind: type[DiffusionPipeline],
 ) -> None:
     """Eq. 3, with the picture's own latents."""
-    bundle = exact("tiny-instruct")
+    bundle = exact(name)
     params = InstructParams(steps=STEPS, guidance=GUIDANCE, picture_guidance=1.7)
     how, canvas = sampled(monkeypatch, instruct_pix2pix, lambda: instruct_pix2pix.run(bundle, square, params))
     shown = {"image": Image.fromarray(square.picture), "image_guidance_scale": 1.7}
-    expected = theirs(bundle, StableDiffusionInstructPix2PixPipeline, noise, **shown)
+    expected = theirs(bundle, kind, noise, **shown)
     assert torch.allclose(clean(how, canvas, noise), expected, atol=1e-4)
+    scaled = replace(how.beside, channels=canvas.z_ref)
+    assert not torch.allclose(clean(replace(how, beside=scaled), canvas, noise), expected, atol=1e-2)
 
 
 def test_an_instruction_joins_what_is_said(request_for: Callable[..., EditRequest]) -> None:
@@ -183,6 +209,8 @@ def test_what_a_model_is_for_is_read_from_its_configuration(model_folders: tuple
         "tiny-xl": "plain",
         "tiny-inpainting": "inpainting",
         "tiny-instruct": "instruct",
+        "tiny-xl-inpainting": "inpainting",
+        "tiny-xl-instruct": "instruct",
     }
     assert [m.name for m in serving(Backbone.INSTRUCT)] == ["instruct"]
     assert [m.name for m in serving(None)] == list(CATALOG)
@@ -197,7 +225,7 @@ def test_a_method_that_does_not_serve_the_model_names_what_would(
         engine.edit(model, method, request_for(), settings(method, Quality.DRAFT))
     methods, models = {
         "layered": ("choose inpaint,", "kind plain: tiny, tiny-kl, tiny-v, tiny-xl"),
-        "instruct": ("choose layered, sdedit, inpaint,", "kind instruct: tiny-instruct"),
+        "instruct": ("choose layered, sdedit, inpaint,", "kind instruct: tiny-instruct, tiny-xl-instruct"),
     }[method]
     assert methods in str(caught.value) and models in str(caught.value)
     alone = find_model(model, model_folders)

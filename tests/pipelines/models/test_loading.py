@@ -61,6 +61,8 @@ def test_every_kind_of_folder_is_found(model_folders: tuple[Path, ...], tmp_path
         "tiny-xl": "text-to-image",
         "tiny-inpainting": "text-to-image",
         "tiny-instruct": "text-to-image",
+        "tiny-xl-inpainting": "text-to-image",
+        "tiny-xl-instruct": "text-to-image",
         "points": "segmenter",
         "sam_vit_b_01ec64": "segmenter",
         "words": "clip",
