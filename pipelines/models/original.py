@@ -23,6 +23,12 @@ HEAD = 64
 
 Shapes = Mapping[str, tuple[int, ...]]
 
+EDM = {
+    "edm_vpred.sigma_max": "it predicts v over EDM's continuous noise levels, as CosXL does",
+    "edm_mean": "it was trained with EDM's noise on latents of its own mean and deviation, as Playground 2.5 was",
+}
+"""Keys by which a checkpoint says that it follows EDM (Karras et al. 2022), and what each means."""
+
 
 class Form(StrEnum):
     """The families, by the text encoder that is in the file."""
@@ -63,7 +69,7 @@ def is_original(header: Header) -> bool:
 
 
 def form_of(shapes: Shapes) -> Form:
-    """Raises `ModelError` for a file of no family we know, or one that lacks a whole part."""
+    """Raises `ModelError` for a file of no family we know, of other noise than theirs, or that lacks a whole part."""
     found = [form for form, readers in READERS.items() if all(_has(shapes, r.prefix) for r in readers)]
     if not found and _has(shapes, "conditioner.embedders.0.model."):
         raise ModelError("it is the refiner of Stable Diffusion XL, which only finishes what another model began")
@@ -73,6 +79,10 @@ def form_of(shapes: Shapes) -> Form:
         )
     if not _has(shapes, f"{VAE}decoder."):
         raise ModelError("it holds no autoencoder (first_stage_model); take the full checkpoint")
+    if edm := next((told for key, told in EDM.items() if key in shapes), None):
+        raise ModelError(
+            f"{edm}; what is sampled here is the noise schedule of Stable Diffusion; choose a model trained with that"
+        )
     return found[0]
 
 

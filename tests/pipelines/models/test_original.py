@@ -20,7 +20,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProject
 from pipelines.contract import Backbone, EditRequest
 from pipelines.engine import Engine
 from pipelines.errors import ModelError
-from pipelines.models.folders import check_parts, find_model, find_models
+from pipelines.models.folders import check_parts, fault_of, find_model, find_models
 from pipelines.models.loader import TOKENIZER, load_bundle
 from pipelines.models.original import Form, form_of, resolution_of, unet_config
 from pipelines.models.weights import Header
@@ -268,6 +268,20 @@ def test_files_that_cannot_be_used_say_why(tmp_path: Path) -> None:
     assert "its unet holds numbers that are not finite" in saved(lambda name: True, **nan)
     path.write_bytes(path.read_bytes()[:-1000])
     assert "is cut off" in reason(path)
+
+
+@pytest.mark.parametrize(
+    ("keys", "told"),
+    [
+        (("edm_vpred.sigma_min", "edm_vpred.sigma_max"), "predicts v over EDM's continuous noise levels, as CosXL"),
+        (("edm_mean", "edm_std"), "EDM's noise on latents of its own mean and deviation, as Playground 2.5"),
+    ],
+)
+def test_noise_of_another_kind_is_not_taken_for_plain_xl(tmp_path: Path, keys: tuple[str, ...], told: str) -> None:
+    path = write(tmp_path / "edm.safetensors", Form.XL, **{key: torch.ones(()) for key in keys}).path
+    assert told in reason(path)
+    card = find_models((tmp_path,))["edm"]
+    assert card.backbone is None and told in str(fault_of(card))
 
 
 def test_a_file_of_something_else_is_no_model(tmp_path: Path) -> None:
