@@ -9,6 +9,7 @@ let shelf = null, sure = null, waiting = 0;
 
 const list = h("div", { class: "p-shelf", role: "list" });
 const repo = h("input", { type: "text", placeholder: "owner/name", "aria-label": "The model's id on the hub", autocomplete: "off", spellcheck: "false", onkeydown: (event) => { if (event.key === "Enter") pull(); } });
+const file = h("input", { type: "text", placeholder: "one file of it: a checkpoint or LoRA", "aria-label": "One file of it, by its path there", autocomplete: "off", spellcheck: "false", onkeydown: (event) => { if (event.key === "Enter") pull(); } });
 const half = h("input", { type: "checkbox" });
 const fetchIt = h("button", { type: "button", class: "p-btn", text: "Pull", onclick: () => pull() });
 const path = h("input", { type: "text", placeholder: "a folder or checkpoint on this machine", "aria-label": "Path of a model on this machine", autocomplete: "off", spellcheck: "false", onkeydown: (event) => { if (event.key === "Enter") add(); } });
@@ -23,8 +24,8 @@ const sheet = h("dialog", { class: "p-sheet p-models", "aria-labelledby": "p-mod
   h("div", { class: "p-sheet-head" }, h("h2", { id: "p-models-title", text: "Models" }), h("button", { type: "button", class: "p-x", "aria-label": "Close", text: "×", onclick: () => sheet.close() })),
   h("div", { class: "p-sheet-body", tabindex: "-1", autofocus: true }, list, job, told,
     h("section", { class: "p-get" }, h("h3", { text: "From the hub" }),
-      h("div", { class: "p-get-line" }, repo, h("label", { title: "Half the download where the model offers it" }, half, h("span", { text: "16-bit copy" })), fetchIt),
-      h("p", { class: "p-hint p-told", text: "Only what is needed is fetched, and weights only as safetensors. An interrupted pull goes on where it stopped." })),
+      h("div", { class: "p-get-line" }, repo, file, h("label", { title: "Half the download where the model offers it" }, half, h("span", { text: "16-bit copy" })), fetchIt),
+      h("p", { class: "p-hint p-told", text: "Only what is needed is fetched, and weights only as safetensors. Name a file where the id is of several checkpoints or of LoRA files. An interrupted pull goes on where it stopped." })),
     h("section", { class: "p-get" }, h("h3", { text: "From this machine" }), h("div", { class: "p-get-line" }, path, addIt)), where));
 root.append(sheet);
 
@@ -43,7 +44,7 @@ function row(m) {
     h("span", { class: "p-shelf-acts" }, ...acts), m.fault ? h("p", { class: "p-fault", text: m.fault }) : null);
 }
 
-function pull() { if (repo.value.trim()) trigger("pull_model", { repo: repo.value.trim(), half: half.checked }); }
+function pull() { if (repo.value.trim()) trigger("pull_model", { repo: repo.value.trim(), file: file.value.trim(), half: half.checked }); }
 function add() { if (path.value.trim()) trigger("add_model", { path: path.value.trim() }); }
 
 function left(seconds) {
@@ -83,6 +84,6 @@ p.on(({ message }) => {
   if (!message.models) return;
   const did = shelf && shelf.told !== message.models.told ? message.models.told : "";
   shelf = message.models;
-  if (did) repo.value = path.value = "";
+  if (did) repo.value = file.value = path.value = "";
   draw();
 });

@@ -18,7 +18,7 @@ from typing import Any
 from pipelines.contract import Backbone
 from pipelines.errors import ModelError
 from pipelines.models.original import Form, form_of, is_original, resolution_of, unet_config
-from pipelines.models.weights import read_header, weight_files
+from pipelines.models.weights import Header, read_header, weight_files
 
 TEXT_TO_IMAGE = "text-to-image"
 SEGMENTER = "segmenter"
@@ -281,15 +281,19 @@ def check_parts(card: ModelCard) -> None:
 
 
 def _check_original(card: ModelCard) -> None:
-    try:
-        shapes = read_header(card.path).shapes
-        form = form_of(shapes)
-        faults = _unknown(unet_config(shapes, form), two_readers=form is Form.XL)
-        faults += [] if card.vae is None else [f"its other autoencoder: {fault}" for fault in _vae_faults(card.vae)]
-    except ModelError as error:
-        faults = [str(error)]
+    faults = original_faults(read_header(card.path))
+    faults += [] if card.vae is None else [f"its other autoencoder: {fault}" for fault in _vae_faults(card.vae)]
     if faults:
         raise ModelError(f"the checkpoint {card.path} cannot be used: {'; '.join(faults)}")
+
+
+def original_faults(header: Header) -> list[str]:
+    """Why a checkpoint in one file with this header cannot be used."""
+    try:
+        form = form_of(header.shapes)
+    except ModelError as error:
+        return [str(error)]
+    return _unknown(unet_config(header.shapes, form), two_readers=form is Form.XL)
 
 
 def _stranger(index: dict[str, Any]) -> list[str]:

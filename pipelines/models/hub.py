@@ -2,7 +2,8 @@
 
 The hub's own client finds the address, the token and the proxy; the bytes are received here, because its downloads
 begin again from nothing when the process was stopped. A file is continued where it broke off, must have the size and
-the hash that the hub lists for it, and the model appears under its name only when all of it is there.
+the hash that the hub lists for it, and the model appears under its name only when all of it is there. Of a repository
+with checkpoints in one file, or with LoRA files, one file is named and fetched in the same way.
 This file imports no torch.
 """
 
@@ -31,9 +32,12 @@ from huggingface_hub.errors import (
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # type: ignore[attr-defined]
 
 from pipelines.errors import ModelError, PullError
-from pipelines.models.folders import ModelCard, card_of, fault_of, is_plain_name
+from pipelines.models.folders import ModelCard, card_of, fault_of, is_plain_name, original_faults
+from pipelines.models.lora_files import find_loras, layers_of, lora_card
+from pipelines.models.original import is_original
 from pipelines.models.own import (
     FETCHING,
+    LORAS,
     MB,
     FileMark,
     ModelRecord,
@@ -42,7 +46,7 @@ from pipelines.models.own import (
     refuse_taken,
     save_record,
 )
-from pipelines.models.weights import PICKLES
+from pipelines.models.weights import LONGEST_HEADER, PICKLES, Header, read_start
 from pipelines.progress import Progress, silent
 
 PARTS = ("unet", "vae", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "scheduler")
@@ -52,6 +56,7 @@ WEIGHTS = ("diffusion_pytorch_model", "model")
 VARIANTS = (".fp16", ".bf16", ".non_ema", ".ema")
 """Marks of a second copy of the same weights."""
 SMALL = (".json", ".txt")
+SAFE = ".safetensors"
 RESERVE = 500 * MB
 """Bytes of the disk that a pull leaves free."""
 ATTEMPTS = 5
@@ -94,6 +99,7 @@ def pull(
     own: Path,
     folders: Sequence[Path] = (),
     *,
+    file: str = "",
     revision: str = "main",
     half: bool = False,
     progress: Progress = silent,
@@ -101,18 +107,42 @@ def pull(
 ) -> ModelCard:
     """Fetch the model `repo` (``owner/name``) into `own`, and give its card.
 
-    `revision` is a branch, tag or commit; what it stands for now is recorded. Raises `PullError` in words, and whatever
-    `progress` raises to stop: in both cases what was received stays, and the next pull goes on from there.
+    With `file` only the file of that path there, a checkpoint or a LoRA; `half` means nothing then. `revision` is a
+    branch, tag or commit; what it stands for now is recorded. Raises `PullError` in words, and whatever `progress`
+    raises to stop: in both cases what was received stays, and the next pull goes on from there.
     """
     name = repo.rpartition("/")[2]
-    refuse_taken(name, (*folders, own))
+    if not file:
+        refuse_taken(name, (*folders, own))
     with _said(repo, revision, endpoint):
         listing = _listing(repo, revision, endpoint)
-        files = wanted(listing, half)
-        staging = own / FETCHING / repo.replace("/", "--")
+        files = (named(listing, file),) if file else wanted(listing, half)
+        staging = own / FETCHING / (f"{repo}/{file}" if file else repo).replace("/", "--")
         with _alone(staging):
-            _fetch_all(listing, files, staging, progress, endpoint)
-            return _placed(listing, revision, files, staging, own / name)
+            staged = _staged(listing, files, staging, progress, endpoint)
+            if file:
+                place = _place_of(staged, files[0], own, folders)
+                staged.fetch(files[0])
+                return _placed(staged, revision, staged.place(files[0]), place)
+            _fetch_all(staged)
+            return _placed(staged, revision, staged.model, own / name)
+
+
+def named(listing: Listing, path: str) -> RemoteFile:
+    """The one file that was asked for; raises `PullError` where it is a pickle or is not there."""
+    there = sorted(file.path for file in listing.files if file.path.endswith(SAFE))
+    if path.endswith(PICKLES):
+        raise PullError(
+            f"{path} is a pickle, which could run any code and is never fetched; {listing.repo} has {_some(there)}"
+        )
+    if path not in there or not all(is_plain_name(part) for part in path.split("/")):
+        raise PullError(f"{listing.repo} has no safetensors file {path!r:.80}; it has {_some(there)}")
+    return next(file for file in listing.files if file.path == path)
+
+
+def _some(paths: Sequence[str]) -> str:
+    """The first few of many."""
+    return ", ".join((*paths[:5], *(["…"] if len(paths) > 5 else []))) or "none as .safetensors"
 
 
 def wanted(listing: Listing, half: bool = False) -> tuple[RemoteFile, ...]:
@@ -125,10 +155,9 @@ def wanted(listing: Listing, half: bool = False) -> tuple[RemoteFile, ...]:
     paths = {file.path: file for file in listing.files}
     is_diffusers = "model_index.json" in paths
     if not is_diffusers and "config.json" not in paths:
-        raise PullError(
-            f"{listing.repo} has neither model_index.json nor config.json at its top, so it is no model that this "
-            "studio can use; choose one in the diffusers folder form"
-        )
+        single = sorted(path for path in paths if path.endswith(SAFE))
+        todo = f"name one file of it: {_some(single)}" if single else "choose one in the diffusers folder form"
+        raise PullError(f"{listing.repo} has neither model_index.json nor config.json at its top; {todo}")
     chosen: list[RemoteFile] = []
     for place in ("", *PARTS) if is_diffusers else ("",):
         here = {p.rpartition("/")[2]: file for p, file in paths.items() if p.rpartition("/")[0] == place}
@@ -147,7 +176,7 @@ def wanted(listing: Listing, half: bool = False) -> tuple[RemoteFile, ...]:
 
 
 def _is_weights(name: str) -> bool:
-    return name.endswith(".safetensors") and name.startswith(tuple(f"{stem}{end}" for stem in WEIGHTS for end in ".-"))
+    return name.endswith(SAFE) and name.startswith(tuple(f"{stem}{end}" for stem in WEIGHTS for end in ".-"))
 
 
 def _one_copy(names: list[str], half: bool) -> list[str]:
@@ -180,49 +209,125 @@ def _listing(repo: str, revision: str, endpoint: str | None) -> Listing:
     return Listing(repo, info.sha, tuple(files))
 
 
-def _fetch_all(
-    listing: Listing, files: Sequence[RemoteFile], staging: Path, progress: Progress, endpoint: str | None
-) -> None:
-    """Every file, whole and checked, under ``staging/model``; the small ones first, for they may say it is no model."""
-    model, parts = staging / "model", staging / "parts"
-    parts.mkdir(parents=True, exist_ok=True)
-    _clear(model, {file.path for file in files})
-    told = counted(progress, "fetching, MB", sum(file.size for file in files))
-    missing = sum(file.size - _size(parts / file.key) for file in files if _size(model / file.path) != file.size)
-    _refuse_without_room(missing, staging)
-    for file in files:
-        if file.path.endswith(".safetensors") and card_of(model) is None:
-            raise PullError(
-                f"{listing.repo} is a model of a kind that this studio cannot use; its weights were not fetched"
-            )
-        place = model / file.path
+@dataclass(frozen=True)
+class _Staged:
+    """What is being fetched: its files, where they lie until all are there, and who hears how many bytes came."""
+
+    listing: Listing
+    files: tuple[RemoteFile, ...]
+    folder: Path
+    told: Callable[[int], None]
+    endpoint: str | None
+
+    @property
+    def model(self) -> Path:
+        return self.folder / "model"
+
+    def place(self, file: RemoteFile) -> Path:
+        return self.model / file.path
+
+    def part(self, file: RemoteFile) -> Path:
+        """Its bytes while some are missing."""
+        return self.folder / "parts" / file.key
+
+    def url(self, file: RemoteFile) -> str:
+        return hf_hub_url(self.listing.repo, file.path, revision=self.listing.commit, endpoint=self.endpoint)
+
+    def fetch(self, file: RemoteFile) -> None:
+        """The file, whole and checked, at its place."""
+        place, part = self.place(file), self.part(file)
         place.parent.mkdir(parents=True, exist_ok=True)
         if place.exists() and _fault(place, file) is None:
-            told(file.size)
-            continue
-        part = parts / file.key
-        told(_size(part))
-        url = hf_hub_url(listing.repo, file.path, revision=listing.commit, endpoint=endpoint)
-        _receive(url, part, file, told)
+            self.told(file.size)
+            return
+        self.told(_size(part))
+        _receive(self.url(file), part, file, self.told, file.size)
         if (fault := _fault(part, file)) is not None:
             part.unlink()
             raise PullError(
-                f"what the hub sent as {file.path} of {listing.repo} is not what it lists: {fault}. It was thrown "
-                "away; pull again, and if it comes back, do not use this model"
+                f"what the hub sent as {file.path} of {self.listing.repo} is not what it lists: {fault}. It was "
+                "thrown away; pull again, and if it comes back, do not use this model"
             )
         part.replace(place)
 
+    def header(self, file: RemoteFile) -> Header:
+        """What a file of weights says of itself; no more of it is fetched than that takes."""
+        start = self.place(file) if _size(self.place(file)) == file.size else self.part(file)
 
-def _receive(url: str, part: Path, file: RemoteFile, told: Callable[[int], None]) -> None:
-    """Receive what is missing of `part`; a broken connection is taken up again while it brings something."""
+        def begin(least: int) -> None:
+            _receive(self.url(file), start, file, lambda _: self.told(0), min(least, file.size))
+
+        begin(8)
+        with start.open("rb") as opened:
+            length = int.from_bytes(opened.read(8), "little")
+        if length <= LONGEST_HEADER:
+            begin(8 + length)
+        try:
+            return read_start(start, file.size, file.path)
+        except ModelError as error:
+            start.unlink()
+            raise PullError(f"{error}; it is of no use as it is in {self.listing.repo}") from None
+
+
+def _staged(
+    listing: Listing, files: tuple[RemoteFile, ...], folder: Path, progress: Progress, endpoint: str | None
+) -> _Staged:
+    """A place for `files`, with what came of them before; refused where the disk has no room for the rest."""
+    told = counted(progress, "fetching, MB", sum(file.size for file in files))
+    staged = _Staged(listing, files, folder, told, endpoint)
+    (folder / "parts").mkdir(parents=True, exist_ok=True)
+    _clear(staged.model, {file.path for file in files})
+    missing = [file for file in files if _size(staged.place(file)) != file.size]
+    _refuse_without_room(sum(file.size - _size(staged.part(file)) for file in missing), folder)
+    return staged
+
+
+def _fetch_all(staged: _Staged) -> None:
+    """Every file of a model; the small ones come first, for they may say that it is none."""
+    for file in staged.files:
+        if file.path.endswith(SAFE) and card_of(staged.model) is None:
+            raise PullError(
+                f"{staged.listing.repo} is a model of a kind that this studio cannot use; its weights were not fetched"
+            )
+        staged.fetch(file)
+
+
+def _place_of(staged: _Staged, file: RemoteFile, own: Path, folders: Sequence[Path]) -> Path:
+    """Where a single file belongs, by its header: with the models, or with the LoRA files.
+
+    Raises `PullError` for what is neither or cannot be used, and `ModelError` where the name is taken.
+    """
+    header, name, folders = staged.header(file), Path(file.path).name, (*folders, own)
+    called = Path(name).stem
+    if is_original(header):
+        if faults := original_faults(header):
+            raise PullError(f"{file.path} cannot be used: {'; '.join(faults)}. Its weights were not fetched")
+        refuse_taken(called, folders)
+        place, taken = own / name, None
+    else:
+        try:
+            layers_of(header.shapes, name)
+        except ModelError as error:
+            raise PullError(
+                f"{file.path} is no checkpoint of Stable Diffusion in the original form, and {error}. Its weights were "
+                "not fetched"
+            ) from None
+        place, taken = own / LORAS / name, find_loras(folders).get(called)
+    if taken is not None or place.exists():
+        raise ModelError(f"there is a file called {called!r} already, {taken or place}; remove that one first")
+    return place
+
+
+def _receive(url: str, part: Path, file: RemoteFile, told: Callable[[int], None], least: int) -> None:
+    """Receive what `part` lacks of `least` bytes; a broken connection is taken up again while it brings something."""
     idle = 0
-    while (have := _size(part)) < file.size or not part.exists():
+    while (have := _size(part)) < least or not part.exists():
         broken = "the hub sent no more"
         try:
-            _stream(url, part, file, told)
+            _stream(url, part, file, told, least)
         except httpx2.TransportError as error:
             broken = f"the connection was lost ({type(error).__name__})"
-        if _size(part) == file.size:
+        if _size(part) >= least:
             return
         told(0)  # a connection on which nothing comes can be cancelled too
         idle = 0 if _size(part) > have else idle + 1
@@ -234,8 +339,9 @@ def _receive(url: str, part: Path, file: RemoteFile, told: Callable[[int], None]
         time.sleep(RETRY_SECONDS * idle)
 
 
-def _stream(url: str, part: Path, file: RemoteFile, told: Callable[[int], None]) -> None:
-    """One request for the rest of a file. `told` hears how many bytes came; less than none where it starts anew."""
+def _stream(url: str, part: Path, file: RemoteFile, told: Callable[[int], None], least: int) -> None:
+    """One request for the rest of a file, left when `least` bytes of it are there. `told` hears how many bytes came;
+    less than none where it starts anew."""
     have = _size(part)
     headers = build_hf_headers() | {"Accept-Encoding": "identity"}
     if have:
@@ -257,6 +363,8 @@ def _stream(url: str, part: Path, file: RemoteFile, told: Callable[[int], None])
                     )
                 out.write(chunk)
                 told(len(chunk))
+                if least <= have < file.size:  # at the end it is still heard whether the hub sends too much
+                    break
             out.flush()
             os.fsync(out.fileno())
 
@@ -273,16 +381,21 @@ def _fault(path: Path, file: RemoteFile) -> str | None:
     return None if digest.hexdigest() == wanted_digest else f"its hash is {digest.hexdigest()[:12]}…"
 
 
-def _placed(listing: Listing, revision: str, files: Sequence[RemoteFile], staging: Path, place: Path) -> ModelCard:
+def _placed(staged: _Staged, revision: str, fetched: Path, place: Path) -> ModelCard:
     """Everything is there: record it and give it its name, which is one step of the file system."""
-    model, own = staging / "model", place.parent
+    listing, one = staged.listing, fetched.is_file()
     found = {
-        f.path: FileMark(f.size, f.sha256 or hashlib.sha256((model / f.path).read_bytes()).hexdigest()) for f in files
+        fetched.name if one else f.path: FileMark(
+            f.size, f.sha256 or hashlib.sha256(staged.place(f).read_bytes()).hexdigest()
+        )
+        for f in staged.files
     }
-    save_record(own, place.name, ModelRecord(listing.repo, found, revision, listing.commit))
-    model.rename(place)
-    shutil.rmtree(staging, ignore_errors=True)
-    card = card_of(place)
+    save_record(
+        place.parent, place.stem if one else place.name, ModelRecord(listing.repo, found, revision, listing.commit)
+    )
+    fetched.rename(place)
+    shutil.rmtree(staged.folder, ignore_errors=True)
+    card = lora_card(place) if place.parent.name == LORAS else card_of(place)
     if card is None or (fault := fault_of(card)) is not None:
         told = fault if card is not None else "its kind is unknown"
         raise ModelError(f"{listing.repo} was fetched to {place}, but cannot be used: {told}")

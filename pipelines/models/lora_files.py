@@ -17,11 +17,12 @@ from typing import Any
 
 from pipelines.contract import LoraUse
 from pipelines.errors import ModelError
-from pipelines.models.own import header_of, sha256_of
+from pipelines.models.folders import ModelCard
+from pipelines.models.own import LORAS, header_of, sha256_of
 from pipelines.models.weights import PICKLES
 
-FOLDER = "loras"
-"""Where LoRA files lie in a models folder."""
+LORA = "lora"
+"""The kind of a LoRA file's card."""
 SUFFIX = ".safetensors"
 
 _DOWN = r"\.lora_A(?:\.default)?\.weight|[._]lora\.down\.weight|\.lora_down\.weight|\.lora_linear_layer\.down\.weight"
@@ -68,7 +69,7 @@ def find_loras(folders: Iterable[Path]) -> dict[str, Path]:
     """
     found: dict[str, Path] = {}
     for folder in folders:
-        inside = sorted((folder / FOLDER).glob(f"*{SUFFIX}")) if (folder / FOLDER).is_dir() else []
+        inside = sorted((folder / LORAS).glob(f"*{SUFFIX}")) if (folder / LORAS).is_dir() else []
         beside = sorted(folder.glob(f"*{SUFFIX}")) if folder.is_dir() else []
         for path in (*inside, *beside):
             if path.stem not in found and (_kind_of(path, *_mark(path)) is None):
@@ -82,7 +83,7 @@ def find_lora(name: str, folders: Sequence[Path]) -> Path:
     if name in found:
         return found[name]
     for folder in folders:
-        for place in (folder / FOLDER, folder):
+        for place in (folder / LORAS, folder):
             if "/" in name or "\\" in name or not place.is_dir():
                 continue
             for path in sorted(place.glob("*")):
@@ -93,8 +94,15 @@ def find_lora(name: str, folders: Sequence[Path]) -> Path:
                     )
                 if path.name == name + SUFFIX:
                     raise ModelError(str(_kind_of(path, *_mark(path))))
-    places = ", ".join(str(folder / FOLDER) for folder in folders) or "no folder"
+    places = ", ".join(str(folder / LORAS) for folder in folders) or "no folder"
     raise ModelError(f"there is no LoRA called {name!r:.80} in {places}; found: {', '.join(sorted(found)) or 'none'}")
+
+
+def lora_card(path: Path) -> ModelCard:
+    """What a LoRA file is, as if it were a model; raises `ModelError` where it is none."""
+    header = header_of(path)
+    layers_of(header, path.name)
+    return ModelCard(path.stem, path.stem, path, LORA, family=family_of(header))
 
 
 def lora_use(name: str, scale: float, folders: Sequence[Path]) -> LoraUse:
@@ -109,7 +117,7 @@ def lora_path(use: LoraUse, folders: Sequence[Path]) -> Path:
     if (now := _sha256(path, *_mark(path))) != use.sha256:
         raise ModelError(
             f"the LoRA {use.name!r} is not the file that this turn was made with (SHA-256 {use.sha256[:12]}…, here "
-            f"{now[:12]}…); put that one into the folder {FOLDER}, or choose the LoRA anew"
+            f"{now[:12]}…); put that one into the folder {LORAS}, or choose the LoRA anew"
         )
     return path
 

@@ -1,6 +1,7 @@
 """The models folder of one's own: what was pulled or added, a record of its files, taking it out and verifying it.
 
-``OWN/NAME`` is a model: a folder or file that was fetched, or a link to one that lies elsewhere.
+``OWN/NAME`` is a model: a folder or file that was fetched, or a link to one that lies elsewhere. ``OWN/loras`` holds
+LoRA files in the same way.
 ``OWN/.records/NAME.json`` says where it came from, with the size and SHA-256 of every file. What is still being fetched
 lies under ``OWN/.fetching`` and is no model yet. Nothing here uses the network, and this file imports no torch.
 """
@@ -23,6 +24,8 @@ from pipelines.progress import Progress, silent
 
 RECORDS = ".records"
 FETCHING = ".fetching"
+LORAS = "loras"
+"""Where LoRA files lie in a models folder; those that were pulled have their own ``.records`` there."""
 CHUNK = 4 * 2**20
 """Bytes read at once."""
 MB = 10**6
@@ -125,10 +128,11 @@ def add(path: Path, own: Path, folders: Iterable[Path], progress: Progress = sil
 
 
 def remove(name: str, own: Path, folders: Iterable[Path]) -> None:
-    """Take a pulled or added model out. What was pulled is deleted; of what was added only the link goes."""
-    entry = _entry(name, own)
+    """Take out a pulled or added model, or a LoRA. What was pulled is deleted; of what was added only the link goes."""
+    other = find_models(folders).get(name)
+    entry = _entry(name, own) or (_entry(name, own / LORAS) if other is None else None)
     if entry is None:
-        if (other := find_models(folders).get(name)) is not None:
+        if other is not None:
             raise ModelError(
                 f"the model {name!r} was neither pulled nor added: it lies in {other.path.parent}. "
                 "Delete it there if you want it gone"
@@ -146,7 +150,7 @@ def remove(name: str, own: Path, folders: Iterable[Path]) -> None:
             shutil.rmtree(doomed, ignore_errors=True)
             entry.rename(doomed)
             shutil.rmtree(doomed)
-        (own / RECORDS / f"{name}.json").unlink(missing_ok=True)
+        (entry.parent / RECORDS / f"{name}.json").unlink(missing_ok=True)
     except OSError as error:
         raise ModelError(
             f"{entry} could not be removed ({error.strerror or error}); close what uses it, and try again"
@@ -160,7 +164,7 @@ def names(own: Path) -> list[str]:
 
 def _entry(name: str, own: Path) -> Path | None:
     """Where the model lies in `own`: a folder or link of that name, or a file with that stem."""
-    if not is_plain_name(name) or name.startswith(".") or not own.is_dir():
+    if not is_plain_name(name) or name.startswith(".") or name == LORAS or not own.is_dir():
         return None
     for path in sorted(own.iterdir()):
         if path.name == name or (path.stem == name and path.suffix in (".safetensors", ".pth")):

@@ -31,6 +31,14 @@ def read_header(path: Path) -> Header:
     """The header of `path`; raises `ModelError` when the file is damaged or cut off."""
     try:
         size = path.stat().st_size
+    except OSError as error:
+        raise ModelError(f"{path.name} cannot be read ({error.strerror})") from None
+    return read_start(path, size, path.name)
+
+
+def read_start(path: Path, size: int, name: str) -> Header:
+    """The same of a file called `name`, of whose `size` bytes `path` holds no less than the header."""
+    try:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
             if not 2 <= length <= min(size - 8, LONGEST_HEADER):
@@ -40,12 +48,12 @@ def read_header(path: Path) -> Header:
         shapes = {name: tuple(int(n) for n in entry["shape"]) for name, entry in told.items()}
         end = 8 + length + max((int(entry["data_offsets"][1]) for entry in told.values()), default=0)
     except OSError as error:
-        raise ModelError(f"{path.name} cannot be read ({error.strerror})") from None
+        raise ModelError(f"{name} cannot be read ({error.strerror})") from None
     except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
-        raise ModelError(f"{path.name} is not safetensors, or damaged ({error}); copy or download it again") from None
+        raise ModelError(f"{name} is not safetensors, or damaged ({error}); copy or download it again") from None
     if size != end:
         raise ModelError(
-            f"{path.name} is {'cut off' if size < end else 'longer than it says'}: its header promises {end:,} bytes, "
+            f"{name} is {'cut off' if size < end else 'longer than it says'}: its header promises {end:,} bytes, "
             f"there are {size:,}; copy or download it again"
         )
     return Header(shapes, {str(key): str(value) for key, value in notes.items()})

@@ -12,6 +12,7 @@ from pipelines.catalog import serving
 from pipelines.errors import ModelError
 from pipelines.models import own as shelf
 from pipelines.models.folders import ModelCard, fault_of, find_models
+from pipelines.models.lora_files import LORA
 from pipelines.models.own import Verified
 from studio.cli.options import Json, Models, settings_from
 from studio.cli.report import EXIT_DIFFERENT, ProgressLine, answer, say, table
@@ -41,6 +42,9 @@ def list_(models: Models = [], as_json: Json = False) -> None:  # noqa: B006
 @models.command()
 def pull(
     repo: Annotated[str, typer.Argument(help="The model's id on the hub, like OWNER/NAME.", metavar="ID")],
+    file: Annotated[
+        str, typer.Option(help="Only this file of it, a checkpoint or a LoRA, by its path there.", metavar="NAME")
+    ] = "",
     revision: Annotated[str, typer.Option(help="A branch, tag or commit of it.")] = "main",
     half: Annotated[
         bool, typer.Option("--half", help="Take the 16-bit copy of the weights where there is one.")
@@ -50,15 +54,20 @@ def pull(
     """Fetch a model from the hub; the one command that goes online.
 
     Only the files that are needed, and weights only as safetensors; one copy, in full precision where there is one.
+    Of a repository of checkpoints in one file, or of LoRA files, say which with --file.
     A pull that was interrupted goes on where it stopped.
     """
     from pipelines.models.hub import pull as fetch  # the client takes half a second, and no other command needs it
 
     settings = settings_from([])
     card = fetch(
-        repo, settings.own_models, settings.model_folders, revision=revision, half=half, progress=ProgressLine()
+        *(repo, settings.own_models, settings.model_folders),
+        file=file,
+        revision=revision,
+        half=half,
+        progress=ProgressLine(),
     )
-    record = shelf.record_of(settings.own_models, card.id)
+    record = shelf.record_of(card.path.parent, card.id)
     assert record is not None, "a pull ends with its record"
     size = sum(mark.size for mark in record.files.values())
     answer(
@@ -66,7 +75,7 @@ def pull(
         described(card, None) | {"commit": record.commit, "bytes": size},
         lambda: [
             f"{card.id} is here: {size / shelf.MB:.0f} MB of {repo} at {record.commit[:12]}; "
-            f"use it with --model {card.id}"
+            f"use it with {'--lora' if card.kind == LORA else '--model'} {card.id}"
         ],
     )
 
@@ -88,7 +97,7 @@ def add(
 def remove(
     id: Id, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False, as_json: Json = False
 ) -> None:
-    """Take out a model that was pulled (it is deleted) or added (only the link goes)."""
+    """Take out a model or LoRA that was pulled (it is deleted), or a model that was added (only the link goes)."""
     settings = settings_from([])
     if not yes:
         if not sys.stdin.isatty():

@@ -87,12 +87,14 @@ class Shelf:
         """Names of the LoRA files there are; a page on any address may know them."""
         return tuple(sorted(find_loras(self._settings.all_model_folders)))
 
-    def pull(self, repo: str, half: bool) -> None:
-        """Fetch a model from the hub."""
+    def pull(self, repo: str, half: bool, file: str = "") -> None:
+        """Fetch a model from the hub, or one `file` of it."""
         own, folders = self._settings.own_models, self._settings.model_folders
 
         def work(progress: Progress) -> ModelCard:
-            card: ModelCard = resolve(PULL)(repo, own, folders, half=half, progress=progress, endpoint=self._hub)
+            card: ModelCard = resolve(PULL)(
+                repo, own, folders, file=file, half=half, progress=progress, endpoint=self._hub
+            )
             return card
 
         self._start("pull", "fetching, MB", work, lambda card: f"{card.id} is here and can be chosen.")

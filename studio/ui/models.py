@@ -33,9 +33,8 @@ def bind(panel: Models, handlers: Handlers, shared: Shared, model: gr.Dropdown) 
 
     def pull(evt: gr.EventData) -> Fields:
         sent = evt._data
-        return model_handlers.shown(
-            handlers, lambda: shelf.pull(str(sent.get("repo") or "").strip(), sent.get("half") is True)
-        )
+        repo, file = (str(sent.get(name) or "").strip() for name in ("repo", "file"))
+        return model_handlers.shown(handlers, lambda: shelf.pull(repo, sent.get("half") is True, file))
 
     def add(evt: gr.EventData) -> Fields:
         return model_handlers.shown(handlers, lambda: shelf.add(str(evt._data.get("path") or "").strip()))

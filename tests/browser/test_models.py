@@ -30,7 +30,8 @@ def test_models_are_pulled_and_removed_and_loras_chosen(
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "uploads"))
     settings = Settings(data=tmp_path / "data", port=free_port(), warm_up=False)
     write(settings.own_models / "loras" / "pencil.safetensors", LORA)
-    with served(files_of(ASSETS / "models" / "toybox")) as hub:
+    ink = write(tmp_path / "x.safetensors", LORA).read_bytes()
+    with served(files_of(ASSETS / "models" / "toybox") | {"ink.safetensors": ink}) as hub:
         monkeypatch.setattr("studio.app.Shelf", lambda settings: Shelf(settings, hub.endpoint))
         hub.hang[UNET] = 1_000_000
         studio = build_studio(settings)
@@ -63,6 +64,12 @@ def test_models_are_pulled_and_removed_and_loras_chosen(
                 mine = dialog.locator("[data-model=tiny-model]")
                 expect(mine).to_contain_text(f"from {hub.repo}")
                 assert len(hub.sent(UNET)) == 2 and hub.sent(UNET)[1].startswith("bytes=")
+
+                dialog.get_by_label("The model's id on the hub").fill(hub.repo)
+                dialog.get_by_label("One file of it").fill("ink.safetensors")
+                dialog.get_by_role("button", name="Pull").click()
+                expect(dialog).to_contain_text("ink is here and can be chosen.")
+                expect(page.locator("[data-lora=ink]")).to_be_attached()
 
                 page.set_viewport_size({"width": PHONE[0], "height": PHONE[1]})
                 expect(mine).to_be_visible()

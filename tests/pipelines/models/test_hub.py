@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,12 +12,19 @@ import torch
 
 from pipelines.errors import ModelError, PullError
 from pipelines.models import hub as hub_module
+from pipelines.models.bundle import ModelBundle
 from pipelines.models.folders import find_model, find_models
 from pipelines.models.hub import Listing, RemoteFile, pull, wanted
 from pipelines.models.loader import load_bundle
-from pipelines.models.own import record_of, sha256_of, verify
+from pipelines.models.lora_files import LORA, find_lora, find_loras
+from pipelines.models.original import Form
+from pipelines.models.own import Verified, record_of, remove, sha256_of, verify
+from pipelines.models.own import names as names_in
 from pipelines.progress import Cancelled
+from tests.pipelines.models.loras import as_kohya, parts_of, update_for
+from tests.pipelines.models.loras import write as write_lora
 from tests.pipelines.models.small_hub import COMMIT, SmallHub, files_of, served
+from tests.pipelines.models.test_original import write as write_checkpoint
 
 UNET = "unet/diffusion_pytorch_model.safetensors"
 
@@ -314,3 +321,121 @@ def test_nothing_outside_the_model_is_taken() -> None:
 def test_a_segmenter_comes_from_the_top() -> None:
     sam = listed("config.json", "model.safetensors", "pytorch_model.bin", "tf_model.h5", "preprocessor_config.json")
     assert names(sam) == ["config.json", "preprocessor_config.json", "model.safetensors"]
+
+
+# ------------------------------------------------------------------------------------------------------ one file
+
+
+ONE, PENCIL = "old/one-file.safetensors", "pencil.safetensors"
+
+
+@pytest.fixture(scope="module")
+def single(tmp_path_factory: pytest.TempPathFactory, load: Callable[[str], ModelBundle]) -> dict[str, bytes]:
+    """A repository of a checkpoint in one file, a LoRA, and files that are neither."""
+    folder = tmp_path_factory.mktemp("single")
+    write_checkpoint(folder / "one-file.safetensors", Form.SD1)
+    write_checkpoint(folder / "edm.safetensors", Form.XL, **{"edm_vpred.sigma_max": torch.ones(())})
+    write_lora(folder / PENCIL, as_kohya(update_for(parts_of(load("tiny")))))
+    write_lora(folder / "plain.safetensors", {"conv_in.bias": torch.zeros(4)})
+    (folder / "style.ckpt").write_bytes(b"a pickle")
+    (folder / "odd.safetensors").write_bytes(b"PK\3\4" * 50_000)
+    files = files_of(folder)
+    return {ONE if name == "one-file.safetensors" else name: data for name, data in files.items()}
+
+
+@pytest.fixture
+def files_hub(single: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> Iterator[SmallHub]:
+    monkeypatch.setattr(hub_module, "RETRY_SECONDS", 0.0)
+    with served(dict(single)) as hub:
+        yield hub
+
+
+def test_a_checkpoint_in_one_file_is_pulled_and_runs(files_hub: SmallHub, own: Path, single: dict[str, bytes]) -> None:
+    card = pull(files_hub.repo, own, file=ONE, endpoint=files_hub.endpoint)
+    assert card == find_model("one-file", (own,)) and card.path == own / "one-file.safetensors"
+    assert card.path.read_bytes() == single[ONE]
+    load_bundle(card, torch.device("cpu"))
+    record = record_of(own, "one-file")
+    assert record is not None and (record.source, record.commit) == (files_hub.repo, COMMIT)
+    assert verify(card, own) == Verified(recorded=True, files=1)
+    assert left_in(own) == []
+    with pytest.raises(ModelError, match="called 'one-file' already"):
+        pull(files_hub.repo, own, file=ONE, endpoint=files_hub.endpoint)
+    remove("one-file", own, (own,))
+    assert find_models((own,)) == {} and names_in(own) == []
+
+
+def test_a_lora_is_pulled_to_where_loras_are_found(files_hub: SmallHub, own: Path, single: dict[str, bytes]) -> None:
+    card = pull(files_hub.repo, own, file=PENCIL, endpoint=files_hub.endpoint)
+    assert (card.id, card.kind) == ("pencil", LORA)
+    assert find_lora("pencil", (own,)) == card.path == own / "loras" / PENCIL
+    assert card.path.read_bytes() == single[PENCIL]
+    assert find_models((own,)) == {} and names_in(own) == []
+    with pytest.raises(ModelError, match=r"called 'pencil' already, .*pencil.safetensors; remove that one first"):
+        pull(files_hub.repo, own, file=PENCIL, endpoint=files_hub.endpoint)
+    with pytest.raises(ModelError, match="no model called 'loras'"):
+        remove("loras", own, (own,))
+    remove("pencil", own, (own,))
+    assert find_loras((own,)) == {}
+
+
+@pytest.mark.parametrize("percent", [1, 50, 99])
+@pytest.mark.parametrize("path", [ONE, PENCIL])
+def test_a_single_file_is_taken_up_where_it_broke(
+    files_hub: SmallHub, own: Path, single: dict[str, bytes], path: str, percent: int
+) -> None:
+    """By a connection that comes back at once, and by a later pull."""
+    at = max(1, len(single[path]) * percent // 100)
+    files_hub.cut[path] = [at] * 20
+    with pytest.raises(PullError, match=r"could not be fetched: the connection was lost"):
+        pull(files_hub.repo, own, file=path, endpoint=files_hub.endpoint)
+    assert find_models((own,)) == find_loras((own,)) == {}
+    kept = sum(part.stat().st_size for part in (own / ".fetching").rglob("parts/*"))
+    assert 0 < kept <= at
+    files_hub.asked.clear()
+    files_hub.cut[path] = [(at + len(single[path])) // 2]
+    card = pull(files_hub.repo, own, file=path, endpoint=files_hub.endpoint)
+    assert card.path.read_bytes() == single[path]
+    assert files_hub.sent(path)[0] == f"bytes={kept}-" and all(files_hub.sent(path))
+    assert left_in(own) == []
+
+
+@pytest.mark.parametrize("path", [ONE, PENCIL])
+def test_a_single_file_that_was_changed_is_found_out(
+    files_hub: SmallHub, own: Path, single: dict[str, bytes], path: str
+) -> None:
+    files_hub.instead[path] = flipped(single[path])
+    with pytest.raises(PullError, match="is not what it lists: its hash is"):
+        pull(files_hub.repo, own, file=path, endpoint=files_hub.endpoint)
+    assert find_models((own,)) == find_loras((own,)) == {} and left_in(own) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("style.ckpt", "style.ckpt is a pickle, which could run any code and is never fetched; someone/tiny-model has"),
+        ("ghost.safetensors", "no safetensors file 'ghost.safetensors'; it has edm.safetensors, odd.safetensors, old"),
+        ("../one-file.safetensors", "no safetensors file"),
+        ("edm.safetensors", "edm.safetensors cannot be used: it predicts v over EDM's continuous noise levels"),
+        ("plain.safetensors", "is no checkpoint .* and plain.safetensors is no LoRA.*'conv_in.bias'.*were not fetched"),
+        ("odd.safetensors", "odd.safetensors is not safetensors, or damaged .* it is in someone/tiny-model"),
+    ],
+)
+def test_a_single_file_of_no_use_is_refused_by_its_header(files_hub: SmallHub, own: Path, path: str, told: str) -> None:
+    with pytest.raises(PullError, match=told):
+        pull(files_hub.repo, own, file=path, endpoint=files_hub.endpoint)
+    assert find_models((own,)) == find_loras((own,)) == {}
+    kept = sum(part.stat().st_size for part in left_in(own))
+    assert kept < 200_000, "only the beginning was fetched"
+
+
+def test_a_repository_of_single_files_says_to_name_one(files_hub: SmallHub, own: Path) -> None:
+    with pytest.raises(PullError, match=f"nor config.json at its top; name one file of it: edm.safetensors, .*{ONE}"):
+        pull(files_hub.repo, own, endpoint=files_hub.endpoint)
+
+
+def test_a_single_file_needs_room_too(files_hub: SmallHub, own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub_module.shutil, "disk_usage", lambda _: SimpleNamespace(free=hub_module.RESERVE + 1000))
+    with pytest.raises(PullError, match="500 MB are to stay free"):
+        pull(files_hub.repo, own, file=ONE, endpoint=files_hub.endpoint)
+    assert files_hub.sent(ONE) == []

@@ -9,11 +9,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from pipelines.models.folders import find_models
 from pipelines.models.hub import pull
 from studio.cli import options
 from studio.settings import Settings
+from tests.pipelines.models.loras import write
 from tests.pipelines.models.small_hub import COMMIT, SmallHub, files_of, served
 from tests.studio.cli.conftest import Run
 from tests.studio.conftest import until
@@ -96,6 +98,25 @@ def test_a_pull_that_is_killed_goes_on_where_it_stopped(tiny: Path, data: Path) 
         hub.asked.clear()
         pull(hub.repo, data / "models", endpoint=hub.endpoint)
         assert hub.sent(UNET) == [f"bytes={half}-"]
+
+
+def test_a_lora_is_pulled_and_removed(data: Path, run: Run, tmp_path: Path) -> None:
+    lora = {"lora_unet_x.lora_down.weight": torch.zeros(1, 2), "lora_unet_x.lora_up.weight": torch.zeros(2, 1)}
+    with served({"styles/pencil.safetensors": write(tmp_path / "x.safetensors", lora).read_bytes()}) as hub:
+        pulled = subprocess.run(
+            command("pull", hub.repo, "--file", "styles/pencil.safetensors"),
+            env=environment(data, hub),
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+    assert pulled.returncode == 0, pulled.stderr
+    assert f"of {hub.repo} at {COMMIT[:12]}; use it with --lora pencil" in pulled.stdout
+    assert (data / "models" / "loras" / "pencil.safetensors").is_file()
+    listed = run("models", "list")
+    assert "pencil" not in listed.out + listed.err
+    assert run("models", "remove", "pencil", "--yes").code == 0
+    assert not (data / "models" / "loras" / "pencil.safetensors").exists()
 
 
 def test_a_folder_is_added(tiny: Path, data: Path, run: Run) -> None:

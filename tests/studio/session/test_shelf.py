@@ -116,8 +116,21 @@ def test_strangers_manage_nothing(settings: Settings, changes: dict[str, object]
     shelf.close()
 
 
+LORA = {"lora_unet_x.lora_down.weight": torch.zeros(1, 2), "lora_unet_x.lora_up.weight": torch.zeros(2, 1)}
+
+
+def test_a_lora_is_pulled_by_its_name(
+    shelf: Shelf, hub: SmallHub, tmp_path: Path, wait_until: Callable[..., None]
+) -> None:
+    hub.files["ink.safetensors"] = write(tmp_path / "x.safetensors", LORA).read_bytes()
+    shelf.pull(hub.repo, half=False, file="ink.safetensors")
+    view = over(shelf, wait_until)
+    assert view.told == "ink is here and can be chosen."
+    assert view.loras == ("ink",)
+    assert "ink" not in {model.id for model in view.models}
+
+
 def test_lora_files_are_listed(shelf: Shelf, settings: Settings) -> None:
-    lora = {"lora_unet_x.lora_down.weight": torch.zeros(1, 2), "lora_unet_x.lora_up.weight": torch.zeros(2, 1)}
-    write(settings.own_models / "loras" / "pencil.safetensors", lora)
+    write(settings.own_models / "loras" / "pencil.safetensors", LORA)
     (settings.own_models / "loras" / "other.safetensors").write_bytes(b"nothing")
     assert shelf.view().loras == ("pencil",)
