@@ -82,9 +82,14 @@ def _bytes(part: nn.Module) -> int:
 
 def _peaks(bundle: ModelBundle, extent: Extent, params: LayeredParams, room: Room) -> dict[str, int]:
     """The most that a step of each stage makes, counted once for each network and size."""
-    asked = (extent, params.tuned, params.timesteps_per_step, bool(params.embed_steps), bool(params.tune_steps))
+    samples = (params.timesteps_per_step, params.embed_mode, params.guidance == 1)
+    phases = (bool(params.embed_steps), bool(params.tune_steps), params.tuned, params.lora_rank)
     in_tiles = room is not Room.PLENTY
-    key = json.dumps([dict(bundle.unet.config), dict(bundle.vae.config), asked, in_tiles], default=str, sort_keys=True)
+    key = json.dumps(
+        [dict(bundle.unet.config), dict(bundle.vae.config), extent, samples, phases, in_tiles],
+        default=str,
+        sort_keys=True,
+    )
 
     def count() -> dict[str, int]:
         hollow = on_meta(bundle)

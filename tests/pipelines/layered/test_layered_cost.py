@@ -23,7 +23,7 @@ from pipelines.models.bundle import ModelBundle
 from pipelines.models.counting import META, Counted, counted, on_meta, peak_bytes
 from pipelines.models.random_models import random_bundle
 from pipelines.models.room import Room
-from pipelines.params import LayeredParams, Start, Tuned
+from pipelines.params import EmbedMode, LayeredParams, Start, Tuned
 from pipelines.seeds import generator
 
 FEW = LayeredParams(steps=2, embed_steps=2, tune_steps=2, tune_rate=1e-3, lora_rank=2)
@@ -218,6 +218,30 @@ def test_the_working_memory_is_what_a_real_step_holds(bundle: ModelBundle) -> No
     real = single_steps(replace(bundle, autocast=None), extent, params)
     for stage, work in single_steps(on_meta(bundle), extent, params).items():
         assert peak_bytes(work) == pytest.approx(peak_bytes(real[stage]), rel=0.25), stage
+
+
+def test_no_step_leaves_anything_to_the_next(bundle: ModelBundle) -> None:
+    """So the most that one step holds is the most that all of them do."""
+    for tuned in (Tuned.UNET, Tuned.LORA):
+        for stage, work in single_steps(on_meta(bundle), Extent(32, 32), replace(FEW, tuned=tuned)).items():
+            once = peak_bytes(work)
+            assert peak_bytes(lambda work=work: [work() for _ in range(3)]) <= once, (tuned, stage)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"embed_mode": EmbedMode.LITERAL}, {"lora_rank": 16}, {"guidance": 1.0, "embed_steps": 0}]
+)
+def test_memory_is_counted_for_the_very_settings(bundle: ModelBundle, changes: dict[str, object]) -> None:
+    """Whatever was counted before: a literal reading of Eq. 2 has one sample a step, not two."""
+    extent, tuned = Extent(32, 32), Tuned.LORA if "lora_rank" in changes else Tuned.NONE
+    usual = replace(FEW, tuned=tuned, embed_steps=int("embed_mode" in changes))
+    other = replace(usual, **changes)
+
+    def most(params: LayeredParams) -> int:
+        return max(peak_bytes(work) for work in single_steps(on_meta(bundle), extent, params).values())
+
+    assert memory_of(bundle, extent, usual).working == most(usual)
+    assert memory_of(bundle, extent, other).working == most(other) != most(usual)
 
 
 @pytest.mark.slow
