@@ -120,7 +120,7 @@ class Handlers:
 
     def methods(self, model: str) -> list[tuple[str, str]]:
         """Title and name of the methods that run on that model."""
-        card = find_models(self.studio.settings.model_folders).get(model)
+        card = find_models(self.studio.settings.all_model_folders).get(model)
         return [(m.title, m.name) for m in serving(card.backbone if card else None)]
 
     def opened(self, seat: Seat | None, path: object, name: object) -> tuple[Seat | None, Payload, Fields]:

@@ -164,6 +164,10 @@ def test_a_model_is_offered_the_methods_that_run_on_it(handlers: Handlers, seat:
     assert [name for _, name in fields[at]["choices"]] == list(CATALOG), "its configuration says nothing"
     (model_folder / "toybox" / "unet" / "config.json").write_text(json.dumps({"in_channels": 4}))
     assert "instruct" not in [name for _, name in handlers.methods("toybox")]
+    own = handlers.studio.settings.own_models
+    own.mkdir(parents=True, exist_ok=True)
+    other.rename(own / "pulled")
+    assert [name for _, name in handlers.methods("pulled")] == ["inpaint"], "one's own folder counts too"
 
 
 def test_another_model_keeps_what_was_set(handlers: Handlers, seat: Seat) -> None:
