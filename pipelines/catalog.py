@@ -31,6 +31,8 @@ class Method:
     stages: tuple[str, ...]
     """The stages it reports, in order."""
     paper: str
+    examples: tuple[str, str] = ("a blue dog", "in a forest")
+    """What its two texts may say: of the subject, and of the background."""
     serves: tuple[Backbone, ...] = (Backbone.PLAIN,)
     """The models it runs on."""
     fit_key: Callable[[EditRequest, Any], str] | None = None
@@ -82,6 +84,7 @@ CATALOG: dict[str, Method] = {
             needs_mask=False,
             stages=("denoise",),
             paper="Brooks et al., InstructPix2Pix: Learning to Follow Image Editing Instructions, 2023",
+            examples=("make the dog blue", "let it snow"),
             serves=(Backbone.INSTRUCT,),
         ),
     )

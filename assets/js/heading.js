@@ -6,15 +6,15 @@ const leave = h("button", { type: "button", class: "p-btn", text: "Leave as it w
 const changing = h("div", { class: "p-changing", role: "status" }, cost, leave);
 element.querySelector(".p-root").append(h("div", { class: "p-heading" }, title, from), changing);
 
-// A text that the turn will not use says so instead of asking for words.
-const EXAMPLES = { subject: "for example: a blue dog", background: "for example: in a forest" };
+// A text that the turn will not use says so; another one shows what its method takes.
 document.addEventListener("change", tellKept);
 function tellKept() {
-  const scope = document.querySelector("#scope input:checked");
-  for (const part of ["subject", "background"]) {
-    const box = document.querySelector(`#${part} textarea`);
-    if (box && scope) box.placeholder = scope.value === "both" || scope.value === part ? EXAMPLES[part] : "stays as it is";
-  }
+  const scope = document.querySelector("#scope input:checked"), { view, about } = p.state;
+  if (!scope || !view) return;
+  about.methods[view.draft.method].examples.forEach((example, k) => {
+    const part = ["subject", "background"][k], box = document.querySelector(`#${part} textarea`);
+    if (box) box.placeholder = scope.value === "both" || scope.value === part ? example : "stays as it is";
+  });
 }
 
 // Gradio gives each choice of a row its own name, so the arrow keys do not walk along it by themselves.

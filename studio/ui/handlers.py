@@ -90,7 +90,13 @@ class Handlers:
             for e in self.studio.sessions.examples()
         ]
         methods = {
-            name: {"title": m.title, "stages": m.stages, "needs_mask": m.needs_mask} for name, m in CATALOG.items()
+            name: {
+                "title": m.title,
+                "stages": m.stages,
+                "needs_mask": m.needs_mask,
+                "examples": [text.example(words) for words in m.examples],
+            }
+            for name, m in CATALOG.items()
         }
         settings = self.studio.settings
         return {
@@ -208,23 +214,24 @@ class Handlers:
         return self.answered(seat, lambda session: session.set_draft(self.draft(session.view().draft, values)))
 
     def retuned(self, seat: Seat | None, *values: Any) -> tuple[Payload, Fields]:
-        """Another method or quality: its settings start from its preset again."""
-        return self._chosen(seat, values, afresh=True)
+        """Another method or quality: its settings start from its preset. A choice left as it was is told as well."""
+        return self._chosen(seat, lambda before: self.draft(before, values), afresh=True)
 
-    def remodelled(self, seat: Seat | None, *values: Any) -> tuple[Payload, Fields]:
+    def remodelled(self, seat: Seat | None, model: object) -> tuple[Payload, Fields]:
         """Another model: where the method does not run on it, the first one that does takes its place."""
-        return self._chosen(seat, values, afresh=False)
+        return self._chosen(seat, lambda before: replace(before, model=str(model)), afresh=False)
 
-    def _chosen(self, seat: Seat | None, values: tuple[Any, ...], afresh: bool) -> tuple[Payload, Fields]:
+    def _chosen(self, seat: Seat | None, ask: Callable[[Draft], Draft], afresh: bool) -> tuple[Payload, Fields]:
         def act(session: Session) -> Draft:
             before = session.view().draft
-            asked = self.draft(before, values)
+            asked = ask(before)
             fitting = [name for _, name in self.methods(asked.model)]
             fits = asked.method in fitting
+            same = (asked.method, asked.quality) == (before.method, before.quality)
             now = replace(
                 asked,
                 method=asked.method if fits else fitting[0],
-                changes=asked.changes if fits and not afresh else {},
+                changes=asked.changes if fits and (same or not afresh) else {},
             )
             session.set_draft(now)
             return replace(now, method=before.method, quality=before.quality, model=before.model)

@@ -6,8 +6,6 @@ TITLE = "Palimpsest"
 
 SUBJECT = "Subject becomes"
 BACKGROUND = "Background becomes"
-SUBJECT_PLACEHOLDER = "for example: a blue dog"
-BACKGROUND_PLACEHOLDER = "for example: in a forest"
 CHANGE = "Change"
 SCOPES = [("Both", "both"), ("Subject", "subject"), ("Background", "background")]
 METHOD = "Method"
@@ -63,6 +61,11 @@ LABELS = {
 def label(name: str) -> str:
     """What a setting is called on the page."""
     return LABELS.get(name, name.replace("_", " ").capitalize())
+
+
+def example(words: str) -> str:
+    """What stands in an empty field."""
+    return f"for example: {words}"
 
 
 def quality(name: str, seconds: float | None) -> str:

@@ -69,11 +69,12 @@ class TurnPanel:
 def build(models: list[tuple[str, str]]) -> TurnPanel:
     """`models` are (title, id) of the text-to-image models there are."""
     draft = Draft()
+    subject_like, background_like = CATALOG[draft.method].examples
     with gr.Column(elem_id="side"):
         heading = drawn("heading", "heading")
         subject = gr.Textbox(
             label=text.SUBJECT,
-            placeholder=text.SUBJECT_PLACEHOLDER,
+            placeholder=text.example(subject_like),
             lines=2,
             max_lines=4,
             max_length=500,
@@ -81,7 +82,7 @@ def build(models: list[tuple[str, str]]) -> TurnPanel:
         )
         background = gr.Textbox(
             label=text.BACKGROUND,
-            placeholder=text.BACKGROUND_PLACEHOLDER,
+            placeholder=text.example(background_like),
             lines=2,
             max_lines=4,
             max_length=500,
@@ -147,15 +148,18 @@ def bind(panel: TurnPanel, handlers: Handlers, shared: Shared) -> None:
         payload, fields = handlers.retuned(seat, *values)
         return [payload, *fields]
 
-    def remodelled(seat: Seat | None, *values: Any) -> Fields:
-        payload, fields = handlers.remodelled(seat, *values)
+    def remodelled(seat: Seat | None, model: Any) -> Fields:
+        payload, fields = handlers.remodelled(seat, model)
         return [payload, *fields]
 
     seat, wire, everything = shared.seat, shared.wire, [shared.seat, *panel.values]
     panel.reference.put_reference(reference, [seat], [wire], **EVENT)
     panel.loras.put_loras(loras, [seat], [wire], trigger_mode="multiple", **EVENT)
-    for switch, chosen in ((panel.method, retuned), (panel.quality, retuned), (panel.model, remodelled)):
-        switch.input(chosen, everything, shared.restored, trigger_mode="always_last", **EVENT)
+    # Gradio sends a choice twice. By the second time the answer to the first may have taken the method that the page
+    # still shows off its choices, and Gradio refuses such a value: so the method is not sent with another model.
+    switches = ((panel.method, retuned, everything), (panel.quality, retuned, everything))
+    for switch, chosen, sent in (*switches, (panel.model, remodelled, [seat, panel.model])):
+        switch.input(chosen, sent, shared.restored, trigger_mode="always_last", **EVENT)
     own = (panel.method, panel.quality, panel.model, panel.filled)
     others: list[Any] = [field for field in panel.values if field not in own]
     # Gradio tells nothing of the first change to a text that it filled itself, so leaving the text counts too.

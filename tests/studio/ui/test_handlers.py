@@ -146,6 +146,9 @@ def test_only_what_differs_from_the_preset_is_stored(handlers: Handlers, seat: S
     values[strength] = 0.41
     handlers.drafted(seat, *values)
     assert handlers.studio.sessions.get(seat.sid or "").view().draft.changes == {"strength": 0.41}
+    payload, _ = handlers.retuned(seat, *values)
+    assert payload["view"]["draft"]["changes"] == {"strength": 0.41}, "the choice was looked at and left as it was"
+    values[PLAIN_FIELDS.index("quality")] = "exact"
     payload, fields = handlers.retuned(seat, *values)
     assert payload["view"]["draft"]["changes"] == {} and fields[1 + strength] != 0.41
 
@@ -155,11 +158,10 @@ def test_a_model_is_offered_the_methods_that_run_on_it(handlers: Handlers, seat:
     shutil.copytree(model_folder / "toybox", other)
     (other / "unet" / "config.json").write_text(json.dumps({"in_channels": 9, "out_channels": 4}))
     at = 1 + PLAIN_FIELDS.index("method")
-    values = panel(model="painter", method="layered")
-    payload, fields = handlers.remodelled(seat, *values)
+    payload, fields = handlers.remodelled(seat, "painter")
     assert payload["view"]["draft"]["method"] == "inpaint"
     assert fields[at] == gr.update(choices=[(CATALOG["inpaint"].title, "inpaint")], value="inpaint")
-    payload, fields = handlers.remodelled(seat, *panel(model="toybox", method="inpaint"))
+    payload, fields = handlers.remodelled(seat, "toybox")
     assert payload["view"]["draft"]["method"] == "inpaint", "a method that runs on both stays"
     assert [name for _, name in fields[at]["choices"]] == list(CATALOG), "its configuration says nothing"
     (model_folder / "toybox" / "unet" / "config.json").write_text(json.dumps({"in_channels": 4}))
@@ -173,7 +175,8 @@ def test_a_model_is_offered_the_methods_that_run_on_it(handlers: Handlers, seat:
 def test_another_model_keeps_what_was_set(handlers: Handlers, seat: Seat) -> None:
     values = panel(method="layered")
     values[len(PLAIN_FIELDS)] = 123
-    payload, _ = handlers.remodelled(seat, *values)
+    handlers.drafted(seat, *values)
+    payload, _ = handlers.remodelled(seat, "toybox")
     assert payload["view"]["draft"]["changes"] == {"embed_steps": 123}
 
 

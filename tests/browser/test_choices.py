@@ -1,0 +1,56 @@
+"""Another model brings other methods and other words, in a real page."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from studio.app import build_studio
+from studio.settings import Settings
+from studio.ui.app import open_page
+from tests.browser.conftest import free_port
+from tests.browser.desk import sat_down
+from tests.pipelines.conftest import write_tiny_model
+
+pytestmark = pytest.mark.browser
+
+
+def test_a_model_for_instructions_asks_for_instructions(
+    browser: Browser, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("uploads")))
+    settings = Settings(data=tmp_path_factory.mktemp("data"), port=free_port(), warm_up=False)
+    write_tiny_model(settings.own_models / "doer", family="instruct")
+    studio = build_studio(settings)
+    page_ = open_page(studio, settings)
+    try:
+        with sat_down(browser, page_.url) as desk:
+            page = desk.page
+            desk.open_example("Duck on the beach")
+            desk.chooses("scope", "Both")
+            subject, background = (page.locator(f"#{part} textarea") for part in ("subject", "background"))
+            method, model = page.locator("#method input"), page.locator("#model input")
+            expect(subject).to_have_attribute("placeholder", "for example: a blue dog")
+
+            page.locator("#advanced > button").click()
+            steps = page.get_by_label("Embedding steps")
+            steps.fill("123")
+            steps.blur()
+            page.wait_for_function("palimpsest.state.view.draft.changes.embed_steps === 123")
+            method.focus()
+            page.keyboard.press("Tab")
+            page.wait_for_timeout(500)
+            assert page.evaluate("palimpsest.state.view.draft.changes.embed_steps") == 123, "nothing was chosen"
+
+            model.click()
+            page.get_by_role("option", name="Doer").click()
+            expect(method).to_have_value("InstructPix2Pix (say what to do)")
+            expect(subject).to_have_attribute("placeholder", "for example: make the dog blue")
+            expect(background).to_have_attribute("placeholder", "for example: let it snow")
+            model.click()
+            page.get_by_role("option", name="Toybox").click()
+            expect(method).to_have_value("Layered")
+            expect(background).to_have_attribute("placeholder", "for example: in a forest")
+    finally:
+        page_.close()
+        studio.close()
