@@ -114,10 +114,17 @@ window.palimpsest = (() => {
   const tabs = "BroadcastChannel" in window ? new BroadcastChannel("palimpsest") : null;
   if (tabs) tabs.onmessage = ({ data }) => { if (state.view && data.sid === state.sid && data.rev > state.view.rev) set({ ahead: data }); };
 
+  // A modal dialog covers all that is outside it and takes its clicks, so while one is open the messages are in it.
+  const tray = h("div", { id: "p-toasts", role: "region", "aria-label": "Messages" });
+  function placeTray() {
+    const home = document.querySelector("dialog:modal") || studio();
+    if (tray.parentNode !== home) home.append(tray);
+  }
+  document.addEventListener("close", placeTray, true);
+
   /** A line for a moment. `action` is {text, does, sent}: a button that calls the action of that name. */
   function toast(text, tone = "bad", action = null) {
-    let tray = document.getElementById("p-toasts");
-    if (!tray) studio().append((tray = h("div", { id: "p-toasts", role: "region", "aria-label": "Messages" })));
+    placeTray();
     for (const old of tray.children) if (old.firstChild.textContent === text) old.remove();
     const close = h("button", { type: "button", class: "p-x", "aria-label": "Dismiss", text: "×", onclick: () => note.remove() });
     const note = h("div", { class: `p-toast p-${tone}`, role: tone === "bad" ? "alert" : "status" }, h("span", { text }),
