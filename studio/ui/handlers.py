@@ -116,13 +116,18 @@ class Handlers:
             return self.studio.engine.describe()
         return {name: title for title, name in self.models()}.get(model, model)
 
-    def models(self) -> list[tuple[str, str]]:
-        """Title and id of every model that a turn can be run on; the configured one even when its folder is not there,
-        so that running says what is wrong."""
+    def models(self, chosen: str = "") -> list[tuple[str, str]]:
+        """Title and id of every model that a turn can be run on; the configured one and the one that is `chosen` even
+        when its folder is not there, so that running says what is wrong."""
         cards = find_models(self.studio.settings.all_model_folders).values()
-        found = [(card.title, card.id) for card in cards if card.kind == TEXT_TO_IMAGE]
-        usual = self.studio.settings.model
-        return found if usual in (name for _, name in found) else [*found, (usual, usual)]
+        found = {card.id: card.title for card in cards if card.kind == TEXT_TO_IMAGE}
+        gone = {name: name for name in (self.studio.settings.model, chosen) if name and name not in found}
+        return [(title, name) for name, title in (found | gone).items()]
+
+    def chosen_model(self, seat: Seat | None) -> str:
+        """The model of the page's next turn; empty where it shows no session."""
+        session = self._found(seat)
+        return session.view().draft.model if session else ""
 
     def methods(self, model: str) -> list[tuple[str, str]]:
         """Title and name of the methods that run on that model."""
@@ -397,6 +402,7 @@ class Handlers:
             for name, value in values.items()
         ]
         if shown is None or shown.model != draft.model:
+            plain[PLAIN_FIELDS.index("model")] = gr.update(choices=self.models(draft.model), value=draft.model)
             plain[PLAIN_FIELDS.index("method")] = gr.update(choices=self.methods(draft.model), value=draft.method)
         again = {} if shown is not None and shown.quality == draft.quality else {"value": str(draft.quality)}
         plain[PLAIN_FIELDS.index("quality")] = gr.update(choices=qualities(view)) | again

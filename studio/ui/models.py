@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from studio.ui import model_handlers
-from studio.ui.handlers import Fields, Handlers
+from studio.ui.handlers import Fields, Handlers, Seat
 from studio.ui.panel import EVENT, Shared, drawn
 
 
@@ -28,31 +28,31 @@ def bind(panel: Models, handlers: Handlers, shared: Shared, model: gr.Dropdown) 
     """Attaches the handlers; `model` is the turn panel's choice, which a pull adds to."""
     shelf = handlers.studio.shelf
 
-    def see() -> Fields:
-        return model_handlers.shown(handlers)
+    def see(seat: Seat | None) -> Fields:
+        return model_handlers.shown(handlers, seat)
 
-    def pull(evt: gr.EventData) -> Fields:
+    def pull(seat: Seat | None, evt: gr.EventData) -> Fields:
         sent = evt._data
         repo, file = (str(sent.get(name) or "").strip() for name in ("repo", "file"))
-        return model_handlers.shown(handlers, lambda: shelf.pull(repo, sent.get("half") is True, file))
+        return model_handlers.shown(handlers, seat, lambda: shelf.pull(repo, sent.get("half") is True, file))
 
-    def add(evt: gr.EventData) -> Fields:
-        return model_handlers.shown(handlers, lambda: shelf.add(str(evt._data.get("path") or "").strip()))
+    def add(seat: Seat | None, evt: gr.EventData) -> Fields:
+        return model_handlers.shown(handlers, seat, lambda: shelf.add(str(evt._data.get("path") or "").strip()))
 
-    def verify(evt: gr.EventData) -> Fields:
-        return model_handlers.shown(handlers, lambda: shelf.verify(str(evt._data.get("id"))))
+    def verify(seat: Seat | None, evt: gr.EventData) -> Fields:
+        return model_handlers.shown(handlers, seat, lambda: shelf.verify(str(evt._data.get("id"))))
 
-    def remove(evt: gr.EventData) -> Fields:
-        return model_handlers.shown(handlers, lambda: shelf.remove(str(evt._data.get("id"))))
+    def remove(seat: Seat | None, evt: gr.EventData) -> Fields:
+        return model_handlers.shown(handlers, seat, lambda: shelf.remove(str(evt._data.get("id"))))
 
-    def stop() -> Fields:
-        return model_handlers.shown(handlers, shelf.cancel)
+    def stop(seat: Seat | None) -> Fields:
+        return model_handlers.shown(handlers, seat, shelf.cancel)
 
-    component, outputs = panel.shelf, [shared.wire, model]
+    component, seat, outputs = panel.shelf, [shared.seat], [shared.wire, model]
     often: dict[str, Any] = {"trigger_mode": "multiple", **EVENT}
-    component.see_models(see, [], outputs, **often)
-    component.pull_model(pull, [], outputs, **often)
-    component.add_model(add, [], outputs, **often)
-    component.verify_model(verify, [], outputs, **often)
-    component.remove_model(remove, [], outputs, **often)
-    component.stop_model(stop, [], outputs, **often)
+    component.see_models(see, seat, outputs, **often)
+    component.pull_model(pull, seat, outputs, **often)
+    component.add_model(add, seat, outputs, **often)
+    component.verify_model(verify, seat, outputs, **often)
+    component.remove_model(remove, seat, outputs, **often)
+    component.stop_model(stop, seat, outputs, **often)

@@ -47,6 +47,17 @@ def test_a_model_for_instructions_asks_for_instructions(
             expect(method).to_have_value("InstructPix2Pix (say what to do)")
             expect(subject).to_have_attribute("placeholder", "for example: make the dog blue")
             expect(background).to_have_attribute("placeholder", "for example: let it snow")
+
+            studio.shelf.remove("doer")
+            page.evaluate("palimpsest.actions.models()")
+            dialog = page.get_by_role("dialog", name="Models")
+            expect(dialog.locator("[data-model=toybox]")).to_be_visible()
+            expect(dialog.locator("[data-model=doer]")).to_have_count(0)
+            page.keyboard.press("Escape")
+            desk.says(background="let it rain")
+            page.wait_for_function("palimpsest.state.view.draft.background === 'let it rain'")
+            desk.says(background="")
+
             model.click()
             page.get_by_role("option", name="Toybox").click()
             expect(method).to_have_value("Layered")

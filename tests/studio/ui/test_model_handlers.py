@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import torch
 from studio.app import Studio, build_studio
 from studio.settings import Gallery, Settings
 from studio.ui import model_handlers
-from studio.ui.handlers import Handlers, Seat
+from studio.ui.handlers import PLAIN_FIELDS, Handlers, Seat
 from tests.pipelines.models.loras import write
 from tests.studio.conftest import StandInEngine
 
@@ -20,17 +21,32 @@ LORA = {"lora_unet_x.lora_down.weight": torch.zeros(1, 2), "lora_unet_x.lora_up.
 
 def test_the_dialog_shows_what_there_is_and_what_failed(studio: Studio) -> None:
     handlers = Handlers(studio)
-    payload, choices = model_handlers.shown(handlers)
+    payload, choices = model_handlers.shown(handlers, None)
     assert [model["id"] for model in payload["models"]["models"]] == ["toybox", "toybox-segmenter"]
     assert choices["choices"] == [("Toybox", "toybox")]
-    payload, _ = model_handlers.shown(handlers, lambda: studio.shelf.remove("toybox"))
+    payload, _ = model_handlers.shown(handlers, None, lambda: studio.shelf.remove("toybox"))
     assert "neither pulled nor added" in payload["notice"]["text"] and payload["models"]
+
+
+def test_a_model_that_is_gone_stays_a_choice_where_it_is_chosen(
+    studio: Studio, upload: bytes, model_folder: Path
+) -> None:
+    """And running says that it is gone."""
+    other = shutil.copytree(model_folder / "toybox", studio.settings.own_models / "mine")
+    handlers, seat = Handlers(studio), Seat(studio.sessions.create(upload, "x.png").sid, "tab")
+    handlers.remodelled(seat, "mine")
+    payload, choices = model_handlers.shown(handlers, seat, lambda: studio.shelf.remove("mine"))
+    assert not other.exists() and "mine" not in [model["id"] for model in payload["models"]["models"]]
+    assert ("mine", "mine") in choices["choices"]
+    _, fields = handlers.restored(Seat(seat.sid, "another"), lambda session: None)
+    assert ("mine", "mine") in fields[1 + PLAIN_FIELDS.index("model")]["choices"]
+    assert ("mine", "mine") not in handlers.models()
 
 
 def test_a_shared_studio_shows_strangers_nothing(settings: Settings, engine: StandInEngine) -> None:
     studio = build_studio(replace(settings, gallery=Gallery.OWN), engine)
     try:
-        payload, _ = model_handlers.shown(Handlers(studio), lambda: studio.shelf.remove("toybox"))
+        payload, _ = model_handlers.shown(Handlers(studio), None, lambda: studio.shelf.remove("toybox"))
         assert "models" not in payload and "studio's own machine" in payload["notice"]["text"]
         assert Handlers(studio).about()["manages_models"] is False
     finally:
