@@ -23,6 +23,11 @@ def always(e: Texts) -> Condition:
     return lambda _: e
 
 
+def is_early(i: int, steps: int, share: float) -> bool:
+    """Whether the step of loop index `i`, of `steps`, belongs to the first `share` of them."""
+    return steps - i < share * steps
+
+
 @dataclass(frozen=True)
 class Hold:
     """Keeps part of the latent to a known picture (Blended Latent Diffusion, Avrahami et al. 2023, Algorithm 1)."""
@@ -34,7 +39,7 @@ class Hold:
     noise: Tensor
     """The run's own starting noise: with DDIM's deterministic steps the kept part follows one path through it."""
     share: float = 1.0
-    """Of the steps, from the first on, in which it holds."""
+    """Of the steps, from the first on, in which it holds; see `is_early`."""
 
     def blend(self, schedule: Schedule, z: Tensor, t: int) -> Tensor:
         """`z` at noise level `t`, with the kept part put back."""
@@ -64,7 +69,7 @@ def denoise(
         eps = guided_noise(bundle, z, t, condition(i), e_null, guidance, beside)
         z_0 = schedule.estimate(z, eps, t)
         z = schedule.step(z, eps, t, t_next)
-        if hold is not None and steps - i < hold.share * steps:
+        if hold is not None and is_early(i, steps, hold.share):
             z = hold.blend(schedule, z, t_next)
         if i % READ_EVERY == 0:
             finite(z_0, "the sampler")

