@@ -133,6 +133,9 @@ class EditRequest:
     """An earlier `EditResult.fitted` under the same `Method.fit_key`: what was fitted then is not fitted again."""
     fit_seed: int | None = None
     """Seed of all draws before sampling; ``None`` for `seed`."""
+    warm: bytes | None = field(default=None, repr=False)
+    """The `EditResult.fitted` of the turn that made `picture`. Where the settings ask for it (`warm_start`), fitting
+    begins at what of it fits; all else begins cold."""
     loras: tuple[LoraUse, ...] = ()
     """Attached to the model by the engine for as long as the method runs."""
 

@@ -96,6 +96,9 @@ class LayeredParams(Params):
     normalize_by_area: bool = knob(False, "Average each loss over its own part instead of the whole picture")
     timesteps_per_step: int = knob(1, "Noise levels averaged in one optimisation step", 1, 64)
     early_stop: bool = knob(False, "End a phase once its loss on a fixed batch no longer changes")
+    warm_start: bool = knob(
+        False, "Begin each phase at what the turn before fitted; takes fewer steps only where phases stop early"
+    )
     compiled: bool = knob(False, "On a GPU, compile the network; the first edit of a size then waits for it")
     steps: int = knob(50, "Sampling steps of the iterative guidance (phase 3)", 1, 1000, "steps", Reach.REFERENCE)
     guidance: float = knob(7.5, "Classifier-free guidance scale", 0.0, 50.0, reach=Reach.REFERENCE)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -10,7 +10,7 @@ from torch import Tensor
 from pipelines.diffusion.fit import Settling, fit
 from pipelines.diffusion.stages import Step
 from pipelines.layered.losses import Draws, Layers, layer_losses
-from pipelines.models.adapters import lora, lora_state
+from pipelines.models.adapters import add_change, begin_lora, lora, lora_state, same_shapes
 from pipelines.models.bundle import ModelBundle, trainable
 from pipelines.models.texts import Texts
 from pipelines.params import LayeredParams, Tuned
@@ -39,11 +39,13 @@ def tuned_weights(
     seed: int,
     source: torch.Generator,
     after_step: Step,
+    begin: Mapping[str, Tensor] | None = None,
 ) -> dict[str, Tensor]:
     """Minimise Eq. 6 over the network's weights and return what changed; the network itself is left as it was.
 
     With `Tuned.UNET` that is ``W_fitted - W`` of every weight in bfloat16: half the size, and the same range as
-    float32, which differences of 1e-6 need. With `Tuned.LORA` it is the low-rank update.
+    float32, which differences of 1e-6 need. With `Tuned.LORA` it is the low-rank update. `begin` is what an earlier
+    call returned: where it is of the same shapes, the search begins there.
     """
     draws = Draws(source, params.timesteps_per_step, params.normalize_by_area)
     weighing = loss_weights(layers, params)
@@ -57,10 +59,13 @@ def tuned_weights(
 
     if params.tuned is Tuned.LORA:
         with lora(bundle.unet, params.lora_rank, seed) as parameters:
+            begin_lora(bundle.unet, begin or {})
             tune(parameters)
             return lora_state(bundle.unet)
     weights = dict(bundle.unet.named_parameters())
     with trainable(list(weights.values())) as pristine:
+        if begin and same_shapes(begin, weights):
+            add_change(weights, begin)
         tune(list(weights.values()))
         return {
             name: (w.detach() - kept).to(torch.bfloat16)

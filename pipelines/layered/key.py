@@ -29,9 +29,12 @@ def draws_reference(request: EditRequest) -> bool:
 def fit_key(request: EditRequest, params: LayeredParams) -> str:
     """64 hex digits over all that phases 1 and 2 depend on, but for the model's weights."""
     reaching = {Reach.FIT, Reach.REFERENCE} if draws_reference(request) else {Reach.FIT}
-    asked = {f.name: _plain(getattr(request, f.name)) for f in fields(request) if f.name not in SAMPLING}
+    asked = {f.name: _plain(getattr(request, f.name)) for f in fields(request) if f.name not in SAMPLING | {"warm"}}
     settings = {name: getattr(params, name) for name, (_, _, spec) in knobs(params).items() if spec.reach in reaching}
-    named = {"request": asked, "params": settings, "seed": request.fitting_seed}
+    del settings["warm_start"]  # it has a say only together with what there is to begin at
+    named: dict[str, Any] = {"request": asked, "params": settings, "seed": request.fitting_seed}
+    if params.warm_start and request.warm is not None:
+        named["warm"] = hashlib.sha256(request.warm).hexdigest()
     return hashlib.sha256(json.dumps(named, sort_keys=True, allow_nan=False).encode()).hexdigest()
 
 

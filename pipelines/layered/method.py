@@ -35,7 +35,8 @@ from pipelines.layered.guide import guided_candidates, uses_composite
 from pipelines.layered.key import draws_reference
 from pipelines.layered.losses import Layers
 from pipelines.layered.memory import free_bytes, room_for
-from pipelines.layered.state import Fitted
+from pipelines.layered.state import Fitted, Origin
+from pipelines.layered.warm import beginning
 from pipelines.models.bundle import ModelBundle
 from pipelines.models.network import compiled
 from pipelines.models.room import Room, with_room
@@ -161,19 +162,20 @@ def _layers(canvas: Canvas, subject: _SubjectLayer, reference: Picture | None) -
 def _fit(
     canvas: Canvas, subject: _SubjectLayer, reference: Picture | None, params: LayeredParams, stages: Stages
 ) -> Fitted:
-    """Phases 1 and 2. A phase without steps is skipped and reports nothing."""
+    """Phases 1 and 2, each begun where `beginning` says. A phase without steps is skipped and reports nothing."""
     bundle, request = canvas.bundle, canvas.request
     layers = _layers(canvas, subject, reference)
     e_a, e_b = canvas.prompts[request.subject.strip()], canvas.prompts[request.background.strip()]
+    begin = beginning(bundle, request, params, e_a, e_b)
     if params.embed_steps:
         with stages.stage("embeddings", params.embed_steps) as step:
             source = generator(request.fitting_seed, "embeddings")
-            e_a, e_b = optimised_embeddings(bundle, layers, e_a, e_b, params, source, step)
+            e_a, e_b = optimised_embeddings(bundle, layers, begin.e_a, begin.e_b, params, source, step)
     weights: dict[str, torch.Tensor] = {}
     if params.tuned is not Tuned.NONE and params.tune_steps:
         e_opt = blended(e_a, e_b, object_share(request, params))
         with stages.stage("fine-tune", params.tune_steps) as step:
             source = generator(request.fitting_seed, "fine-tune")
-            weights = tuned_weights(bundle, layers, e_opt, params, request.fitting_seed, source, step)
+            weights = tuned_weights(bundle, layers, e_opt, params, request.fitting_seed, source, step, begin.weights)
     tuned = params.tuned if weights else Tuned.NONE
-    return Fitted(e_a, e_b, subject.mask, tuned, weights, reference)
+    return Fitted(e_a, e_b, subject.mask, tuned, weights, reference, Origin.of(bundle, request))

@@ -72,6 +72,17 @@ def lora_state(unet: UNet2DConditionModel) -> dict[str, Tensor]:
     return {name: t.detach().clone() for name, t in get_peft_model_state_dict(unet, adapter_name=NAME).items()}
 
 
+def begin_lora(unet: UNet2DConditionModel, state: Mapping[str, Tensor]) -> None:
+    """Let the attached, fresh update begin at `state`, where that has its layers and rank; else it stays fresh."""
+    if same_shapes(state, get_peft_model_state_dict(unet, adapter_name=NAME)):
+        set_peft_model_state_dict(unet, dict(state), adapter_name=NAME)
+
+
+def same_shapes(state: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
+    """Whether both have tensors of the same names and shapes."""
+    return {name: t.shape for name, t in state.items()} == {name: t.shape for name, t in other.items()}
+
+
 @contextmanager
 def with_lora(unet: UNet2DConditionModel, state: Mapping[str, Tensor]) -> Iterator[None]:
     """The U-Net with a fitted update attached, for sampling."""
@@ -83,15 +94,20 @@ def with_lora(unet: UNet2DConditionModel, state: Mapping[str, Tensor]) -> Iterat
         yield
 
 
+@torch.no_grad()
+def add_change(weights: Mapping[str, Tensor], delta: Mapping[str, Tensor]) -> None:
+    """``W + delta`` of the named `weights`, in place."""
+    for name, change in delta.items():
+        weights[name].add_(change.to(weights[name]))
+
+
 @contextmanager
 def with_delta(unet: UNet2DConditionModel, delta: Mapping[str, Tensor]) -> Iterator[None]:
     """The U-Net with ``W + delta`` for the named weights, for sampling; restored by copying `W` back."""
     weights = dict(unet.named_parameters())
     pristine = {name: weights[name].detach().clone() for name in delta}
     try:
-        with torch.no_grad():
-            for name, change in delta.items():
-                weights[name].add_(change.to(weights[name]))
+        add_change(weights, delta)
         yield
     finally:
         with torch.no_grad():

@@ -53,6 +53,10 @@ class Texts:
         once, through the timestep's embedding, so no mask could keep one part's summary out of the other part."""
         return replace(self, tokens=self.tokens.detach().clone().requires_grad_())
 
+    def to(self, device: torch.device) -> Texts:
+        """The same on `device`."""
+        return Texts(self.tokens.to(device), None if self.pooled is None else self.pooled.to(device))
+
     def closed(self) -> Texts:
         """The same values, without gradients."""
         return replace(self, tokens=self.tokens.detach())

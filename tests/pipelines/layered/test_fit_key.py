@@ -47,7 +47,8 @@ def test_whatever_keeps_the_key_keeps_the_layers_and_the_picture(
     bundle: ModelBundle, request_for: Build, picture: Picture, name: str, drawn: bool
 ) -> None:
     """A setting that were wrongly said to reach only sampling would fail here."""
-    asked = request_for() if drawn else request_for(background_reference=picture[::-1].copy())
+    asked = request_for(warm=b"what the turn before fitted")
+    asked = asked if drawn else replace(asked, background_reference=picture[::-1].copy())
     params = replace(FEW, **{name: another(name)})
     reach = KNOBS[name][2].reach
     same = reach is Reach.SAMPLING or (reach is Reach.REFERENCE and not drawn)
