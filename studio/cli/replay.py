@@ -56,6 +56,9 @@ class Recorded:
     model: str
     weights_recorded: str
     weights_now: str
+    warm_recorded: str | None
+    """Digest of the layers at which its fit began."""
+    warm_now: str | None
     seconds_recorded: float
     seconds: float
 
@@ -175,6 +178,8 @@ def compared(engine: Computing, tree: Tree, turn: Turn, made: Turn, seconds: flo
         model=turn.request.model,
         weights_recorded=turn.request.weights,
         weights_now=made.request.weights,
+        warm_recorded=turn.request.warm,
+        warm_now=made.request.warm,
         seconds_recorded=round(turn.outcome.seconds, 3),
         seconds=round(seconds, 3),
     )
@@ -205,11 +210,17 @@ def counted(rows: Sequence[Recorded]) -> dict[str, Any]:
 
 
 def remarks(rows: Sequence[Recorded]) -> list[str]:
-    """What a person should know beside the answer: models whose weights are others than were recorded."""
+    """What a person should know beside the answer: models whose weights are others than were recorded, and turns that
+    could not begin where they did."""
+    lost = "began at what the turn before it had fitted, which is not here as it was; it began cold"
     others = {(r.model, r.weights_recorded, r.weights_now) for r in rows if r.weights_recorded != r.weights_now}
     return [
         f"the weights of {model!r} are not the recorded ones: {was[:SHOWN]!r} then, {now[:SHOWN]!r} now"
         for model, was, now in sorted(others)
+    ] + [
+        f"turn {row.number} of the branch {row.branch!r} {lost}"
+        for row in rows
+        if row.warm_recorded is not None and row.warm_now is None
     ]
 
 

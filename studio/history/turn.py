@@ -61,17 +61,19 @@ class TurnRequest:
     """LoRA files that were attached to the model."""
     subject_reference_mask: str | None = None
     """Digest of the mask of the subject reference's subject, of that picture's size; ``None``: all of it is."""
+    warm: str | None = None
+    """Digest of the parent's fitted layers, where the fit was given them to begin at; ``None``: it began cold."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "params", _plain(self.params))
         object.__setattr__(self, "prompts", _plain(self.prompts))
 
     def to_json(self) -> dict[str, Any]:
-        """What is not there is left out, so that turns from before there were two seeds, LoRAs or masks of references
-        keep their ids."""
+        """What is not there is left out, so that turns from before there were two seeds, LoRAs, masks of references or
+        warm starts keep their ids."""
         data = asdict(self)
         data["loras"] = list(data["loras"])
-        for name in ("fit_seed", "loras", "subject_reference_mask"):
+        for name in ("fit_seed", "loras", "subject_reference_mask", "warm"):
             if data[name] in (None, []):
                 del data[name]
         return data
@@ -80,6 +82,11 @@ class TurnRequest:
     def from_json(cls, data: Mapping[str, Any]) -> TurnRequest:
         loras = tuple(LoraUse(**use) for use in data.get("loras", ()))
         return cls(**{**data, "quality": Quality(data["quality"]), "scope": Scope(data["scope"]), "loras": loras})
+
+    @property
+    def begins_warm(self) -> bool:
+        """Whether its settings ask for a warm start; those from before there was one do not."""
+        return self.params.get("warm_start") is True
 
     def key(self, parent: str) -> str:
         """Names the computation itself: the same request on the same parent has the same key."""

@@ -4,6 +4,10 @@ What was computed once is remembered under a key that names the computation: a r
 picture, two orders of two turns. Asked again, by whatever session of the data folder, it costs nothing. Fitted layers
 are kept as well, under a key that leaves out whatever only sampling depends on: with other such settings, or the next
 seeds, only sampling runs.
+
+Where the settings ask for a warm start, what is fitted begins at the layers of the parent turn, and the request says
+at which. Layers go when there is no room; a turn whose parent's are gone begins cold, and its request says that. So a
+request always names what its picture was made from, and run again after its parent's layers are gone it is another one.
 """
 
 from __future__ import annotations
@@ -25,7 +29,7 @@ from pipelines.models.folders import SEGMENTER, find_model, phrase_finder
 from pipelines.params import Params
 from pipelines.progress import Progress
 from pipelines.requests import check_request
-from studio.history.replay import Replay
+from studio.history.replay import Replay, Step
 from studio.history.tree import Tree
 from studio.history.turn import Outcome, Turn, TurnRequest, tagged_hash
 from studio.session.selection import Selection
@@ -151,6 +155,8 @@ class Computing:
     ) -> tuple[Staged, ...]:
         """`asked` and the following seeds on the last turn of `line` (which begins at the original)."""
         weights = self._services.engine.weights(asked.model)
+        if asked.warm is None:
+            asked = self._begun(asked, line[-1], weights)
         requests = [_with_seed(asked, asked.seed + k, weights) for k in range(count)]
         known = [self.remembered(line[-1].id, request) for request in requests]
         if all(known):
@@ -158,11 +164,17 @@ class Computing:
         return self._run(line, asked, count, weights, progress)
 
     def remembered(self, parent: str, request: TurnRequest) -> Staged | None:
-        """What came of this request on this parent when it was computed; ``None`` when it was not, or is forgotten."""
-        found = self._services.store.remembered(request.key(parent))
-        if found is None or not self._services.store.pictures.has(found["picture"]):
-            return None
-        return Staged(parent, found["picture"], request, Outcome.from_json(found["outcome"]))
+        """What came of this request on this parent when it was computed; ``None`` when it was not, or is forgotten.
+
+        Of one whose layers to begin at are gone, also what came of it without them, as it would be computed now.
+        """
+        store = self._services.store
+        gone = request.warm is not None and not store.fitted.has(request.warm)
+        for asked in (request, replace(request, warm=None)) if gone else (request,):
+            found = store.remembered(asked.key(parent))
+            if found is not None and store.pictures.has(found["picture"]):
+                return Staged(parent, found["picture"], asked, Outcome.from_json(found["outcome"]))
+        return None
 
     def replay(
         self, tree: Tree, replay: Replay, progress: Progress, *, fresh: bool = False, done: OnTurn = lambda _: None
@@ -170,8 +182,10 @@ class Computing:
         """Run the steps one after another, each on the turn that the one before made.
 
         A step's clicks are tried again on the picture it now starts from, where that is another than they were made
-        on; a mask that was painted or uploaded stays, and so does one in whose place nothing is found. With `fresh`
-        everything is computed, remembered or not. `done` hears of each turn as it is finished.
+        on; a mask that was painted or uploaded stays, and so does one in whose place nothing is found. A turn that is
+        asked as it was on the parent it had begins at the same layers, where they are kept; any other one at those of
+        the turn it follows now. With `fresh` everything is computed, remembered or not. `done` hears of each turn as it
+        is finished.
         """
         line, made = [tree[id] for id in tree.line(replay.base)], []
         for number, step in enumerate(replay.steps, 1):
@@ -179,6 +193,8 @@ class Computing:
             request = self._pointed_again(step.request, seen_on, line[-1].picture)
             if not request.weights:  # newly asked: what was computed with the weights there are counts
                 request = replace(request, weights=self._services.engine.weights(request.model))
+            if not _same_again(tree, step, line[-1]):
+                request = self._begun(request, line[-1], request.weights)
             name = step_names(len(replay.steps))[number - 1]
             staged = None if fresh else self.remembered(line[-1].id, request)
             if staged is None:
@@ -199,6 +215,19 @@ class Computing:
         found = self.select(prompts, picture, seen_on)
         return replace(request, mask=found.mask) if found.area > 0 else request
 
+    def _begun(self, request: TurnRequest, parent: Turn, weights: str) -> TurnRequest:
+        """`request` with the layers that it begins at on `parent`: those that were fitted for it on the model of that
+        checksum, where the settings ask for them and they are kept."""
+        fitted, before = parent.outcome.fitted, parent.request
+        here = (
+            request.begins_warm
+            and before is not None
+            and (before.model, before.weights) == (request.model, weights)
+            and fitted is not None
+            and self._services.store.fitted.has(fitted)
+        )
+        return replace(request, warm=fitted if here else None)
+
     def _run(
         self,
         line: Sequence[Turn],
@@ -209,9 +238,13 @@ class Computing:
         *,
         fresh: bool = False,
     ) -> tuple[Staged, ...]:
-        """`weights` is the checksum of the model as it is now. With `fresh` nothing that was fitted is used again."""
+        """`weights` is the checksum of the model as it is now. With `fresh` nothing that was fitted for this is used
+        again; what it begins at is part of what is asked."""
         store, params = self._services.store, resolved_settings(asked.method, asked.quality, dict(asked.params))
-        request = self.edit_request(line[-1].picture, asked, count)
+        warm = None if asked.warm is None else store.fitted_layers(asked.warm)
+        if warm is None:
+            asked = replace(asked, warm=None)
+        request = replace(self.edit_request(line[-1].picture, asked, count), warm=None if warm is None else warm.data)
         fit = _fit_key(asked, request, params, weights)
         before = None if fit is None or fresh else store.fitted_before(fit)
         if before is not None:
@@ -285,6 +318,14 @@ class Computing:
 def _request(turn: Turn) -> TurnRequest:
     assert turn.request is not None, "the original was asked for by nobody"
     return turn.request
+
+
+def _same_again(tree: Tree, step: Step, parent: Turn) -> bool:
+    """Whether the step is a turn of `tree` as it was asked, on the parent that it has there."""
+    if step.source is None:
+        return False
+    turn = tree[step.source]
+    return turn.parent == parent.id and turn.request == step.request
 
 
 def _fit_key(asked: TurnRequest, request: EditRequest, params: Params, weights: str) -> str | None:

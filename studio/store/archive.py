@@ -565,6 +565,8 @@ def _check_request(request: TurnRequest, extent: Extent, number: str) -> None:
     texts = (request.subject, request.background, request.model, request.method, request.weights)
     if not all(DIGEST.fullmatch(use.sha256) and 0 < len(use.name) <= LONGEST_NAME for use in request.loras):
         raise BadArchive(f"{number} of the session file names a LoRA that cannot be one")
+    if request.warm is not None and not DIGEST.fullmatch(request.warm):
+        raise BadArchive(f"{number} of the session file begins at layers that cannot be any")
     if max(map(len, texts)) > LONGEST_TEXT:
         raise BadArchive(f"{number} of the session file has a text longer than {LONGEST_TEXT} characters")
     if request.seed < 0 or (request.fit_seed or 0) < 0 or not 0 <= request.feather <= 64:

@@ -355,14 +355,18 @@ class Store:
     def fitted_before(self, key: str) -> FittedLayers | None:
         """The layers kept under `key`; ``None`` where they are not there any more, or are damaged."""
         found = self.remembered(key)
-        if found is None or not self.fitted.has(found["fitted"]):
+        return None if found is None else self.fitted_layers(found["fitted"])
+
+    def fitted_layers(self, digest: str) -> FittedLayers | None:
+        """The layers of that digest; ``None`` where they are not there any more, or are damaged."""
+        if not self.fitted.has(digest):
             return None
         try:
-            data = self.fitted.get(found["fitted"])
+            data = self.fitted.get(digest)
         except DamagedFile:
             return None
-        self.fitted.touch(found["fitted"])
-        return FittedLayers(found["fitted"], data)
+        self.fitted.touch(digest)
+        return FittedLayers(digest, data)
 
     def summaries(
         self, search: str = "", trashed: bool = False, limit: int | None = None, offset: int = 0

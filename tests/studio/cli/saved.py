@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from pipelines.contract import Quality, Scope
 from studio.app import build_studio
@@ -39,9 +41,34 @@ def make(model: Path, photo: bytes, subject: bytes, data: Path, file: Path) -> N
         studio.close()
 
 
-def turn(session: Session, model: str, subject: str, background: str, scope: Scope) -> str:
+def make_warm(model: Path, photo: bytes, subject: bytes, data: Path, file: Path) -> None:
+    """Write a session of two turns by the layered method, the second of which began at what the first one fitted."""
+    few = {"embed_steps": 2, "tuned": "lora", "tune_steps": 2, "tune_rate": 1e-3, "steps": 2, "warm_start": True}
+    studio = build_studio(Settings(data=data, model_folders=(model.parent, ASSETS / "models"), warm_up=False))
+    try:
+        session = studio.sessions.create(photo, "dog.png")
+        session.upload_mask(subject)
+        for text in ("a red dog", "a blue dog"):
+            turn(session, model.name, text, "", Scope.SUBJECT, "layered", few)
+        record = studio.store.load(session.sid)
+        assert record is not None
+        with file.open("wb") as target:
+            write_archive(record, studio.pictures, target)
+    finally:
+        studio.close()
+
+
+def turn(
+    session: Session,
+    model: str,
+    subject: str,
+    background: str,
+    scope: Scope,
+    method: str = "inpaint",
+    changes: Mapping[str, Any] = MappingProxyType({"steps": 2}),
+) -> str:
     said = replace(session.view().draft, subject=subject, background=background, scope=scope, model=model)
-    session.set_draft(replace(said, method="inpaint", quality=Quality.DRAFT, changes={"steps": 2}))
+    session.set_draft(replace(said, method=method, quality=Quality.DRAFT, changes=dict(changes)))
     session.start()
     view = session.view()
     while view.job is not None and view.job.state in (JobState.QUEUED, JobState.RUNNING):

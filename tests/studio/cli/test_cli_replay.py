@@ -12,7 +12,7 @@ from pipelines.pictures import encode_png
 from studio.history.turn import Turn, TurnRequest
 from studio.store.blobs import Blobs
 from tests.studio.cli import saved
-from tests.studio.cli.conftest import Run
+from tests.studio.cli.conftest import Run, photo_png, subject_png
 
 OTHER = "0" * 64
 
@@ -31,6 +31,10 @@ def grey(turn: Turn, request: TurnRequest, pictures: Blobs) -> tuple[TurnRequest
 
 def other_weights(turn: Turn, request: TurnRequest, pictures: Blobs) -> tuple[TurnRequest, str]:
     return replace(request, weights=OTHER), turn.picture
+
+
+def other_layers(turn: Turn, request: TurnRequest, pictures: Blobs) -> tuple[TurnRequest, str]:
+    return (request if request.warm is None else replace(request, warm=OTHER)), turn.picture
 
 
 def test_every_turn_comes_out_as_it_was_recorded(run: Run, asked: list[object], session_file: Path) -> None:
@@ -78,6 +82,25 @@ def test_other_weights_are_named(run: Run, asked: list[object], session_file: Pa
     assert ran.code == 0, "the weights were recorded wrongly, the pictures are right all the same"
     assert "the weights of 'tiny' are not the recorded ones: '000000000000' then" in ran.err
     assert {turn["weights_recorded"] for turn in ran.json["turns"]} == {OTHER}
+
+
+def test_a_turn_that_began_at_the_layers_before_it_begins_there_again(
+    run: Run, asked: list[object], tiny: Path, tmp_path: Path
+) -> None:
+    """Layers do not travel: those of the turn before are fitted again first. Where they come out as others, the turn
+    begins cold, and that is said."""
+    file = tmp_path / "warm.palimpsest"
+    saved.make_warm(tiny, photo_png(), subject_png(), tmp_path / "data", file)
+    for how in (["--check"], ["--out", tmp_path / "again.palimpsest"]):
+        ran = run("replay", file, *how, *asked)
+        assert (ran.code, ran.json["identical"], "began cold" in ran.err) == (0, 2, False), ran.err
+        first, second = ran.json["turns"]
+        assert first["warm_recorded"] is first["warm_now"] is None
+        assert second["warm_recorded"] == second["warm_now"] != None  # noqa: E711  a digest
+    ran = run("replay", saved.changed(file, tmp_path / "pictures", other_layers), "--check", *asked)
+    assert (ran.code, ran.json["different"]) == (1, 1)
+    assert "turn 2 of the branch 'main' began at what the turn before it had fitted, which is not here" in ran.err
+    assert (ran.json["turns"][1]["warm_recorded"], ran.json["turns"][1]["warm_now"]) == (OTHER, None)
 
 
 def test_a_model_that_is_not_there_is_named_before_anything_runs(run: Run, session_file: Path) -> None:

@@ -64,6 +64,7 @@ CHANGES = {
     "subject_reference_mask": "m",
     "fit_seed": 9,
     "loras": (LoraUse("pencil", "b" * 64, 0.5),),
+    "warm": "w",
 }
 
 
@@ -80,11 +81,18 @@ def test_values_read_back_as_they_were() -> None:
 
 
 def test_what_is_not_there_is_not_in_the_text_and_loras_read_back() -> None:
-    assert {"fit_seed", "loras", "subject_reference_mask"} & set(REQUEST.to_json()) == set()
-    drawn = replace(REQUEST, loras=(LoraUse("pencil", "b" * 64, 0.5), LoraUse("ink", "c" * 64)))
+    assert {"fit_seed", "loras", "subject_reference_mask", "warm"} & set(REQUEST.to_json()) == set()
+    drawn = replace(REQUEST, loras=(LoraUse("pencil", "b" * 64, 0.5), LoraUse("ink", "c" * 64)), warm="d" * 64)
     text = canonical_json(drawn.to_json())
     assert f'"loras":[{{"name":"pencil","scale":0.5,"sha256":"{"b" * 64}"}}' in text
     assert TurnRequest.from_json(json.loads(text)) == drawn
+
+
+def test_only_settings_that_say_so_ask_for_a_warm_start() -> None:
+    """Turns from before there was one have no such setting."""
+    assert not REQUEST.begins_warm
+    assert replace(REQUEST, params={"warm_start": True}).begins_warm
+    assert not replace(REQUEST, params={"warm_start": False}).begins_warm
 
 
 def test_an_outcome_from_before_drift_was_measured_reads_back() -> None:

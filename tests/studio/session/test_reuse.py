@@ -43,9 +43,9 @@ def opened(data: Path, engine: Engine) -> Iterator[Session]:
     studio.close()
 
 
-def made(session: Session, more: bool = False, **changes: Any) -> Turn:
-    """Run on the original and keep the newest candidate."""
-    session.jump(session.view().turns[0].id)
+def made(session: Session, more: bool = False, on: str | None = None, **changes: Any) -> Turn:
+    """Run on the original, or the turn `on`, and keep the newest candidate."""
+    session.jump(session.view().turns[0].id if on is None else on)
     values = {"subject": "a blue dog", "background": "in a forest", "changes": {**STEPS, **changes}}
     session.set_draft(replace(session.view().draft, **values))
     session.set_prompts(BRUSH)
@@ -82,3 +82,18 @@ def test_a_turn_from_layers_that_were_fitted_before_is_the_same_turn(tmp_path: P
         )
         assert [stage.name for stage in again.outcome.stages] == ["guidance"]
     assert len({turn.picture for turn in reused}) == len(wanted), "each setting made another picture"
+
+
+def test_a_warm_turn_is_the_same_in_another_studio_and_not_the_cold_one(tmp_path: Path, engine: Engine) -> None:
+    def two(data: Path, warm: bool) -> tuple[Turn, Turn]:
+        with opened(data, engine) as session:
+            first = made(session, warm_start=warm)
+            return first, made(session, on=first.id, warm_start=warm)
+
+    (first, second), (_, again), (_, cold) = (
+        two(tmp_path / str(n), warm) for n, warm in enumerate((True, True, False))
+    )
+    assert first.request is not None and second.request is not None and cold.request is not None
+    assert (first.request.warm, second.request.warm) == (None, first.outcome.fitted)
+    assert (second.id, second.outcome.fitted) == (again.id, again.outcome.fitted)
+    assert cold.outcome.fitted != second.outcome.fitted and cold.request.warm is None

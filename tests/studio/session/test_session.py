@@ -236,6 +236,136 @@ def test_a_fresh_replay_fits_again_and_layers_of_float32_are_not_kept(
     assert record is not None and record.tree.here.outcome.fitted is None
 
 
+# Warm starts
+
+
+WARM = {"changes": {"warm_start": True}}
+
+
+def asked_of(studio: Studio, session: Session, id: str) -> TurnRequest:
+    record = studio.store.load(session.sid)
+    assert record is not None
+    request = record.tree[id].request
+    assert request is not None
+    return request
+
+
+def layers_of(studio: Studio, session: Session, id: str) -> str | None:
+    record = studio.store.load(session.sid)
+    assert record is not None
+    return record.tree[id].outcome.fitted
+
+
+def test_a_warm_turn_begins_at_the_layers_of_its_own_parent_and_says_so(
+    studio: Studio, session: Session, engine: Any
+) -> None:
+    first = edited(session, seed=1, **WARM)
+    assert engine.requests[-1].warm is None and asked_of(studio, session, first).warm is None, "nothing is before it"
+    second = edited(session, seed=2, **WARM)
+    assert engine.requests[-1].warm == b"layers 1"
+    assert asked_of(studio, session, second).warm == layers_of(studio, session, first) is not None
+    session.jump(first)
+    other = edited(session, seed=3, subject="a red dog", **WARM)
+    assert engine.requests[-1].warm == b"layers 1", "a branch does not see what another one fitted"
+    edited(session, seed=4, **WARM)
+    assert engine.requests[-1].warm == b"layers 3"
+    session.jump(other)
+    cold = edited(session, seed=5, changes={})
+    assert engine.requests[-1].warm is None and asked_of(studio, session, cold).warm is None, "it was not asked for"
+    session.jump(other)
+    sampled = edited(session, seed=6, method="sdedit", changes={})
+    edited(session, seed=7, method="layered", **WARM)
+    assert engine.requests[-1].warm is layers_of(studio, session, sampled) is None, "that method fits nothing"
+
+
+def test_more_seeds_of_a_warm_turn_begin_at_the_same_layers(session: Session, engine: Any, studio: Studio) -> None:
+    edited(session, seed=1, **WARM)
+    prepare(session, seed=2, **WARM)
+    session.start()
+    assert ended(session) is JobState.DONE
+    session.more_seeds()
+    assert ended(session) is JobState.DONE
+    assert [(r.warm, r.fitted) for r in engine.requests[1:]] == [(b"layers 1", None), (b"layers 1", b"layers 2")]
+
+
+@pytest.mark.parametrize("spoil", [lambda path: path.unlink(), lambda path: path.write_bytes(b"")], ids=["gone", "cut"])
+def test_a_turn_whose_parents_layers_are_gone_begins_cold_and_says_so(
+    studio: Studio, session: Session, engine: Any, spoil: Callable[[Any], Any]
+) -> None:
+    edited(session, seed=1, **WARM)
+    for path in (studio.store.folder / "fitted").iterdir():
+        spoil(path)
+    second = edited(session, seed=2, **WARM)
+    assert engine.requests[-1].warm is None and asked_of(studio, session, second).warm is None
+
+
+def test_layers_of_other_weights_or_another_model_are_not_begun_at(
+    session: Session, engine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edited(session, seed=1, **WARM)
+    monkeypatch.setattr(engine, "weights", lambda model: "others")
+    edited(session, seed=2, **WARM)
+    assert engine.requests[-1].warm is None
+
+
+def test_a_warm_turn_run_again(studio: Studio, session: Session, engine: Any) -> None:
+    """As it was on its own parent, it begins where it did; on another one, at the layers of that; and where they are
+    gone it begins cold, is another turn, and says why."""
+    first, second = edited(session, seed=1, **WARM), edited(session, seed=2, **WARM)
+    session.jump(first)
+    aside = edited(session, seed=3, subject="a red dog", **WARM)
+    record = studio.store.load(session.sid)
+    assert record is not None
+    tree, computing = record.tree, Computing(studio.services, Extent(48, 32))
+    asked = asked_of(studio, session, second)
+
+    def again(base: str, fresh: bool = True) -> Turn:
+        (made,) = computing.replay(tree, Replay(base, (Step(asked, second),)), silent, fresh=fresh)
+        return made
+
+    assert again(first).id == second and engine.requests[-1].warm == b"layers 1"
+    moved = again(aside)
+    assert engine.requests[-1].warm == b"layers 3"
+    assert moved.request is not None and moved.request.warm == layers_of(studio, session, aside)
+    original = again(tree.line(first)[0])
+    assert engine.requests[-1].warm is None and original.request is not None and original.request.warm is None
+
+    (studio.store.folder / "fitted" / f"{asked.warm}.safetensors").unlink()
+    count = len(engine.requests)
+    assert again(first, fresh=False).id == second and len(engine.requests) == count, "what came of it is remembered"
+    cold = again(first)
+    assert engine.requests[-1].warm is None
+    assert cold.id != second and cold.request == replace(asked, warm=None)
+    count = len(engine.requests)
+    studio.store.remember(asked.key(first), {"picture": "0" * 64, "outcome": {}})  # as if it were forgotten
+    assert again(first, fresh=False).id == cold.id and len(engine.requests) == count, "and so is what came of it cold"
+
+
+def test_a_turn_that_began_cold_begins_cold_again(studio: Studio, session: Session, engine: Any) -> None:
+    """Though by now there are layers that it could begin at."""
+    first = edited(session, seed=1, **WARM)
+    kept = studio.store.folder / "fitted" / f"{layers_of(studio, session, first)}.safetensors"
+    data = kept.read_bytes()
+    kept.unlink()
+    second = edited(session, seed=2, **WARM)
+    kept.write_bytes(data)
+    record = studio.store.load(session.sid)
+    assert record is not None
+    again = Replay(first, (Step(asked_of(studio, session, second), second),))
+    (made,) = Computing(studio.services, Extent(48, 32)).replay(record.tree, again, silent, fresh=True)
+    assert engine.requests[-1].warm is None and made.id == second
+
+
+def test_turns_that_follow_a_changed_one_begin_at_what_that_fitted(session: Session, engine: Any) -> None:
+    first = edited(session, seed=1, **WARM)
+    edited(session, seed=2, **WARM)
+    session.edit(first)
+    prepare(session, seed=5, subject="a red dog", **WARM)
+    session.start()
+    assert ended(session) is JobState.DONE
+    assert [request.warm for request in engine.requests[-2:]] == [None, b"layers 5"]
+
+
 def test_a_run_again_takes_the_place_of_what_was_staged(session: Session) -> None:
     prepare(session)
     for seed in (7, 20):

@@ -110,7 +110,7 @@ def record(pictures: Blobs) -> Record:
     tree = Tree.planted(maker.original())
     tree = tree.append(maker.after(tree.current))
     fork = tree.current
-    tree = tree.append(maker.after(fork, seed=4, fit_seed=3, mask=None, prompts={}))
+    tree = tree.append(maker.after(fork, seed=4, fit_seed=3, mask=None, prompts={}, warm="d" * 64))
     subject = {"subject_reference": maker.reference, "subject_reference_mask": maker.cut}
     tree = tree.append(maker.after(tree.current, **subject, loras=(LoraUse("ink", "c" * 64),)))
     tree = tree.jump(fork).append(maker.after(fork)).branch_here("try another")
@@ -395,6 +395,8 @@ WRONG: list[tuple[str, Callable[[dict[str, Any]], Any], str]] = [
         forged(1, request__loras=[{"name": "a", "sha256": "../x", "scale": 1.0}]),
         "cannot be one",
     ),
+    ("layers that lead out", forged(1, request__warm="../../studio"), "layers that cannot be any"),
+    ("layers of a kind", forged(1, request__warm=7), "request.warm"),
     ("seconds below zero", turn(1, outcome__seconds=-1.0), "cannot be counted"),
     ("counts of a kind", turn(1, outcome__outside_kept=1.5), "outside_kept"),
     ("stages of a kind", turn(1, outcome__stages=[{"name": "a"}]), "stages[0] needs"),
