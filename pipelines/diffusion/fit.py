@@ -35,9 +35,13 @@ class Settling:
     """Evaluations that must be alike."""
     share: float = 0.15
     """Largest variance of the window, as a share of the variance of all evaluations."""
+    cold: float | None = None
+    """The loss where the fit would have begun, had it not begun at what an earlier one found (ours). It counts as the
+    first evaluation: little is measured by the whole way, and that one began near its end."""
 
     def reached(self, losses: Sequence[float]) -> bool:
         """Whether these evaluations, in order, say that the fit has settled."""
+        losses = losses if self.cold is None else [self.cold, *losses]
         if len(losses) <= self.window:
             return False
         return statistics.pvariance(losses[-self.window :]) <= self.share * statistics.pvariance(losses)

@@ -41,28 +41,35 @@ def optimised_embeddings(
     params: LayeredParams,
     source: torch.Generator,
     after_step: Step,
+    begin: tuple[Texts, Texts] | None = None,
 ) -> tuple[Texts, Texts]:
     """Eq. 2: ``[e_a, e_b] = argmin E || M (eps - f(x_t, t, [e_a, e_b])) ||^2`` with the network frozen.
 
     `e_a` (object) and `e_b` (background) are one text each; returns both with their tokens fitted. Read as *layered*,
-    each text is fitted under its own part of the mask; read literally, both together under the object's.
+    each text is fitted under its own part of the mask; read literally, both together under the object's. The search
+    begins at `begin` (ours), or at the texts themselves.
     """
     assert not any(p.requires_grad for p in bundle.unet.parameters()), "phase 1 keeps the network frozen"
     draws = Draws(source, params.timesteps_per_step, params.normalize_by_area)
-    e_a, e_b = e_a.open(), e_b.open()
+    a, b = (e.open() for e in begin or (e_a, e_b))
 
-    def loss(draws: Draws) -> Tensor:
-        return embedding_loss(bundle, layers, e_a, e_b, draws, params.embed_mode)
+    def loss(a: Texts, b: Texts, draws: Draws) -> Tensor:
+        return embedding_loss(bundle, layers, a, b, draws, params.embed_mode)
 
+    settling = None
+    if params.early_stop:
+        settled = torch.no_grad()(loss)
+        cold = None if begin is None else settled(e_a, e_b, draws.fixed).item()
+        settling = Settling(lambda: settled(a, b, draws.fixed), cold=cold)
     fit(
-        [e_a.tokens, e_b.tokens],
-        lambda _: loss(draws),
+        [a.tokens, b.tokens],
+        lambda _: loss(a, b, draws),
         params.embed_steps,
         params.embed_rate,
         after_step,
-        Settling(torch.no_grad()(lambda: loss(draws.fixed))) if params.early_stop else None,
+        settling,
     )
-    return e_a.closed(), e_b.closed()
+    return a.closed(), b.closed()
 
 
 def blended(e_a: Texts, e_b: Texts, alpha: float) -> Texts:

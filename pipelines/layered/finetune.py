@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -10,7 +11,7 @@ from torch import Tensor
 from pipelines.diffusion.fit import Settling, fit
 from pipelines.diffusion.stages import Step
 from pipelines.layered.losses import Draws, Layers, layer_losses
-from pipelines.models.adapters import add_change, begin_lora, lora, lora_state, same_shapes
+from pipelines.models.adapters import add_change, lora, lora_state, same_shapes, set_lora
 from pipelines.models.bundle import ModelBundle, trainable
 from pipelines.models.texts import Texts
 from pipelines.params import LayeredParams, Tuned
@@ -53,20 +54,29 @@ def tuned_weights(
     def loss(draws: Draws) -> Tensor:
         return tuning_loss(bundle, layers, e_opt, draws, weighing)
 
-    def tune(parameters: Sequence[Tensor]) -> None:
-        settling = Settling(torch.no_grad()(lambda: loss(draws.fixed))) if params.early_stop else None
+    @torch.no_grad()
+    def settled() -> Tensor:
+        return loss(draws.fixed)
+
+    def tune(parameters: Sequence[Tensor], cold: float | None) -> None:
+        settling = Settling(settled, cold=cold) if params.early_stop else None
         fit(parameters, lambda _: loss(draws), params.tune_steps, params.tune_rate, after_step, settling)
+
+    def begun(state: Mapping[str, Tensor], put: Callable[[Mapping[str, Tensor]], None]) -> float | None:
+        """Let the network, which is as it would be cold, begin at `begin` where that fits; the loss it had cold."""
+        if not begin or not same_shapes(begin, state):
+            return None
+        cold = settled().item() if params.early_stop else None
+        put(begin)
+        return cold
 
     if params.tuned is Tuned.LORA:
         with lora(bundle.unet, params.lora_rank, seed) as parameters:
-            begin_lora(bundle.unet, begin or {})
-            tune(parameters)
+            tune(parameters, begun(lora_state(bundle.unet), partial(set_lora, bundle.unet)))
             return lora_state(bundle.unet)
     weights = dict(bundle.unet.named_parameters())
     with trainable(list(weights.values())) as pristine:
-        if begin and same_shapes(begin, weights):
-            add_change(weights, begin)
-        tune(list(weights.values()))
+        tune(list(weights.values()), begun(weights, partial(add_change, weights)))
         return {
             name: (w.detach() - kept).to(torch.bfloat16)
             for (name, w), kept in zip(weights.items(), pristine, strict=True)

@@ -170,7 +170,7 @@ def _fit(
     if params.embed_steps:
         with stages.stage("embeddings", params.embed_steps) as step:
             source = generator(request.fitting_seed, "embeddings")
-            e_a, e_b = optimised_embeddings(bundle, layers, begin.e_a, begin.e_b, params, source, step)
+            e_a, e_b = optimised_embeddings(bundle, layers, e_a, e_b, params, source, step, begin.texts)
     weights: dict[str, torch.Tensor] = {}
     if params.tuned is not Tuned.NONE and params.tune_steps:
         e_opt = blended(e_a, e_b, object_share(request, params))

@@ -22,31 +22,31 @@ from pipelines.params import LayeredParams
 
 @dataclass(frozen=True, eq=False)
 class Beginning:
-    """Where each phase begins."""
+    """Where each phase begins, where that is not where it would begin cold."""
 
-    e_a: Texts
-    e_b: Texts
-    weights: Mapping[str, Tensor]
-    """A change of the weights of the kind that phase 2 fits, of whatever shapes; empty for none."""
+    texts: tuple[Texts, Texts] | None = None
+    """The object's and the background's; one of them may be the text itself."""
+    weights: Mapping[str, Tensor] | None = None
+    """A change of the weights, of whatever kind and shapes: phase 2 sees whether it fits."""
 
 
 def beginning(bundle: ModelBundle, request: EditRequest, params: LayeredParams, e_a: Texts, e_b: Texts) -> Beginning:
-    """Of the parent's layers, the embedding of each text that is the same as the parent's, and a change of the weights
-    of the same kind; `e_a` and `e_b`, the texts themselves, and no change where there is none."""
-    cold = Beginning(e_a, e_b, {})
+    """Of the parent's layers, the embedding of each text that is the same as the parent's, and the change of the
+    weights. `e_a` and `e_b` are the texts themselves."""
     if not params.warm_start or request.warm is None:
-        return cold
+        return Beginning()
     try:
         parent = Fitted.read(request.warm, bundle)
     except BadRequest:
-        return cold
+        return Beginning()
     was, now = parent.origin, Origin.of(bundle, request)
     if was is None or was.model != now.model:
-        return cold
+        return Beginning()
+    a = _continued(e_a, parent.e_a) if was.subject == now.subject else e_a
+    b = _continued(e_b, parent.e_b) if was.background == now.background else e_b
     return Beginning(
-        e_a=_continued(e_a, parent.e_a) if was.subject == now.subject else e_a,
-        e_b=_continued(e_b, parent.e_b) if was.background == now.background else e_b,
-        weights=parent.weights if parent.tuned is params.tuned and _whole(*parent.weights.values()) else {},
+        texts=None if a is e_a and b is e_b else (a, b),
+        weights=parent.weights if _whole(*parent.weights.values()) else None,
     )
 
 

@@ -72,10 +72,9 @@ def lora_state(unet: UNet2DConditionModel) -> dict[str, Tensor]:
     return {name: t.detach().clone() for name, t in get_peft_model_state_dict(unet, adapter_name=NAME).items()}
 
 
-def begin_lora(unet: UNet2DConditionModel, state: Mapping[str, Tensor]) -> None:
-    """Let the attached, fresh update begin at `state`, where that has its layers and rank; else it stays fresh."""
-    if same_shapes(state, get_peft_model_state_dict(unet, adapter_name=NAME)):
-        set_peft_model_state_dict(unet, dict(state), adapter_name=NAME)
+def set_lora(unet: UNet2DConditionModel, state: Mapping[str, Tensor]) -> None:
+    """The attached update becomes `state`, which has its names and shapes."""
+    set_peft_model_state_dict(unet, dict(state), adapter_name=NAME)
 
 
 def same_shapes(state: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
@@ -88,7 +87,7 @@ def with_lora(unet: UNet2DConditionModel, state: Mapping[str, Tensor]) -> Iterat
     """The U-Net with a fitted update attached, for sampling."""
     rank = next(t.shape[0] for name, t in state.items() if "lora_A" in name)
     with lora(unet, rank, seed=0) as parameters:
-        set_peft_model_state_dict(unet, dict(state), adapter_name=NAME)
+        set_lora(unet, state)
         for p in parameters:
             p.requires_grad_(False)
         yield

@@ -98,6 +98,22 @@ def test_settling_compares_the_last_values_with_all(name: str) -> None:
     assert Settling(lambda: torch.zeros(())).reached(losses) is expected
 
 
+@pytest.mark.parametrize(
+    ("cold", "losses", "expected"),
+    [
+        (9.0, [1.2, 1.1, 1.0, 1.0], True),
+        (None, [1.2, 1.1, 1.0, 1.0], False),
+        (None, [1.2, 1.1, 1.0, 1.0, 0.9], False),
+        (9.0, [1.1, 1.0, 1.0], False),
+        (5.0, [4.0, 3.0, 2.0, 1.0], False),
+    ],
+)
+def test_what_an_earlier_fit_spared_counts_as_way_that_was_gone(
+    cold: float | None, losses: list[float], expected: bool
+) -> None:
+    assert Settling(lambda: torch.zeros(()), cold=cold).reached(losses) is expected
+
+
 def test_a_fit_that_settles_ends_early_and_close_to_the_minimum() -> None:
     p = torch.zeros(4, requires_grad=True)
     taken = fit([p], parabola(p), 2000, 0.1, nothing, Settling(torch.no_grad()(lambda: (p - 3).square().sum())))

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from pipelines.contract import EditRequest, EditResult, Mask, Picture, Scope
-from pipelines.layered import method
+from pipelines.diffusion.fit import Settling
+from pipelines.layered import embed, finetune, method
 from pipelines.layered.key import fit_key
 from pipelines.models.bundle import ModelBundle
 from pipelines.params import LayeredParams, Tuned
@@ -214,6 +215,44 @@ def test_a_phase_without_steps_takes_nothing_over(bundle: ModelBundle, second: B
     asked = second()
     after = stored(method.run(bundle, asked, replace(FAR, embed_steps=0, tune_steps=0)))
     assert torch.equal(after["e_a"], bundle.embed_texts(["a blue dog"]).tokens) and not weights(after)
+
+
+@pytest.mark.parametrize("tuned", KINDS)
+def test_stopping_early_measures_by_the_whole_way_from_a_cold_beginning(
+    bundle: ModelBundle, request_for: Build, second: Build, monkeypatch: pytest.MonkeyPatch, tuned: Tuned
+) -> None:
+    """What the fit is told of the way it was spared is the loss with which it begins cold, in each phase."""
+    made: list[tuple[float | None, float]] = []
+
+    def settling(loss: Callable[[], Tensor], cold: float | None = None) -> Settling:
+        made.append((cold, loss().item()))
+        return Settling(loss, cold=cold)
+
+    for phase in (embed, finetune):
+        monkeypatch.setattr(phase, "Settling", settling)
+    params = replace(FAR, tuned=tuned, early_stop=True, tune_rate=2e-3)
+    for embed_steps in (3, 0):  # without phase 1, phase 2 tells the same texts, warm or cold
+        some = replace(params, embed_steps=embed_steps)
+        before = method.run(bundle, request_for(), some).fitted
+        made.clear()
+        for warm in (None, before):
+            method.run(bundle, second(warm=warm), some)
+        phases = len(made) // 2
+        assert [cold for cold, _ in made[:phases]] == [None] * phases
+        (_, began), (cold, begins) = made[0], made[phases]
+        assert cold == began != begins
+
+
+def test_stopping_early_takes_fewer_steps_from_where_the_parent_stopped(
+    bundle: ModelBundle, request_for: Build
+) -> None:
+    """The same edit once more, so that there is hardly any way left."""
+    params = LayeredParams(embed_steps=300, embed_rate=0.03, tuned=Tuned.NONE, steps=2, early_stop=True)
+    asked = request_for(background_reference=request_for().picture[::-1].copy())
+    first = method.run(bundle, asked, params)
+    again = method.run(bundle, replace(asked, warm=first.fitted), replace(params, warm_start=True))
+    steps = [next(s.steps for s in result.stages if s.name == "embeddings") for result in (first, again)]
+    assert steps[1] < steps[0] < 300, steps
 
 
 def test_without_the_setting_nothing_is_taken_over(bundle: ModelBundle, second: Build) -> None:
