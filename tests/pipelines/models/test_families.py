@@ -247,6 +247,6 @@ def test_xl_stores_its_summaries_with_the_fitted_layer(
     with pytest.raises(BadRequest, match="another model or mask"):
         layered.run(load("tiny"), request_for(fitted=first.fitted), params)
     plain = layered.run(load("tiny"), request_for(), params).fitted
-    assert set(safetensors.torch.load(plain)) == {"e_a", "e_b", "mask", "reference"}, "as it was before XL"
+    assert set(safetensors.torch.load(plain)) == {"e_a", "e_b", "mask", "reference", "origin"}, "no summaries"
     with pytest.raises(BadRequest, match="another model or mask"):
         layered.run(bundle, request_for(fitted=plain), params)
