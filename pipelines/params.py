@@ -107,6 +107,9 @@ class LayeredParams(Params):
     strength: float = knob(
         1.0, "Share of the noise schedule that is run when starting from the composite", 0.02, 1.0, reach=Reach.SAMPLING
     )
+    strength_of_both: float = knob(
+        0.0, "The same, for a turn that changes both parts; 0 takes the strength above", 0.0, 1.0, reach=Reach.SAMPLING
+    )
     hold_background: float = knob(
         0.0,
         "Share of the steps in which the background keeps to its reference while both parts change; 0 is off",

@@ -36,6 +36,15 @@ def told(request: EditRequest, params: LayeredParams, steps: int, e_a: Texts, e_
     return lambda i: e_a if is_early(i, steps, share) else rule(i)
 
 
+def strength_of(request: EditRequest, params: LayeredParams) -> float:
+    """The share of the noise schedule that is run from the composite.
+
+    What a subject is drawn as comes out of much noise; its size and pose, which a turn of both parts has to keep
+    without a picture around it that would hold them, come through only little.
+    """
+    return params.strength_of_both or params.strength if request.scope is Scope.BOTH else params.strength
+
+
 def uses_composite(request: EditRequest, params: LayeredParams) -> bool:
     """Whether sampling begins with the object over its background, or holds to that."""
     return params.start is Start.COMPOSITE or _holds_background(request, params)
@@ -66,7 +75,9 @@ def guided_candidates(
     `composite` is the latent of the object over its background, ``(1, C, h, w)``, where `uses_composite` asks for it.
     """
     start = composite if params.start is Start.COMPOSITE else None
-    timesteps = canvas.bundle.schedule.timesteps(params.steps, 1.0 if start is None else params.strength)
+    timesteps = canvas.bundle.schedule.timesteps(
+        params.steps, 1.0 if start is None else strength_of(canvas.request, params)
+    )
     how = Sampling(
         stage="guidance",
         timesteps=timesteps,

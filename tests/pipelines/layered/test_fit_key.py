@@ -91,6 +91,7 @@ def test_only_settings_of_sampling_are_said_to_be_so() -> None:
         "start",
         "strength",
         "hold_background",
+        "strength_of_both",
         "blend_latents",
         "paste_back",
         "residual",

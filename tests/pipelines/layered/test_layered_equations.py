@@ -19,7 +19,7 @@ from pipelines.images import from_network, resized
 from pipelines.layered import method
 from pipelines.layered.embed import blended, literal_loss, optimised_embeddings
 from pipelines.layered.finetune import loss_weights, tuned_weights
-from pipelines.layered.guide import alternating, told
+from pipelines.layered.guide import alternating, strength_of, told
 from pipelines.layered.losses import Draws, Layers, layer_losses, masked_loss
 from pipelines.layered.state import Fitted
 from pipelines.models.bundle import ModelBundle
@@ -195,6 +195,15 @@ def test_only_the_objects_text_is_followed_while_the_background_is_held(
     e_a, e_opt = Texts(torch.zeros(1, 2, 4)), Texts(torch.ones(1, 2, 4))
     rule = told(request_for(scope=scope), LayeredParams(hold_background=share), 6, e_a, e_opt)
     assert "".join("A" if rule(i) is e_a else "B" for i in range(6, 0, -1)) == expected
+
+
+@pytest.mark.parametrize(
+    ("scope", "of_both", "expected"), [(Scope.BOTH, 0.0, 0.6), (Scope.BOTH, 0.4, 0.4), (Scope.SUBJECT, 0.4, 0.6)]
+)
+def test_a_turn_of_both_parts_may_begin_at_less_noise(
+    request_for: Callable[..., EditRequest], scope: Scope, of_both: float, expected: float
+) -> None:
+    assert strength_of(request_for(scope=scope), LayeredParams(strength=0.6, strength_of_both=of_both)) == expected
 
 
 # ------------------------------------------------------------------------------------------- the three in their order
