@@ -1,7 +1,7 @@
-// The models dialog: the list, a model from the hub or from a folder, and what is being done with one.
+// The models dialog: the list of models and LoRA files, a model from the hub or from a folder, and what is being done with one.
 const p = window.palimpsest, { h, actions } = p;
 const root = element.querySelector(".p-root");
-const KINDS = { "text-to-image": "edits pictures", segmenter: "answers clicks", clip: "measures likeness", judge: "judges the Toybox" };
+const KINDS = { "text-to-image": "edits pictures", segmenter: "answers clicks", clip: "measures likeness", judge: "judges the Toybox", lora: "LoRA" };
 const DOES = { pull: "Fetching", add: "Reading", verify: "Verifying" };
 const AGAIN = 500; // milliseconds between two looks at a job
 
@@ -31,16 +31,24 @@ root.append(sheet);
 
 const small = (text, label, fire, danger) => h("button", { type: "button", class: `p-tool${danger ? " p-danger" : ""}`, text, "aria-label": label, onclick: fire });
 
+/** Bytes in a unit that leaves few digits. */
+function amount(bytes) {
+  const [unit, per] = bytes < 1e6 ? ["KB", 1e3] : bytes < 1e9 ? ["MB", 1e6] : ["GB", 1e9], n = bytes / per;
+  return `${n < 10 ? Math.max(0.1, n).toFixed(1) : Math.round(n)} ${unit}`;
+}
+
 function row(m) {
-  const asked = sure === m.id;
-  const acts = [small("Verify", `Verify ${m.title}`, () => trigger("verify_model", { id: m.id }))];
-  if (m.source) acts.push(small(asked ? "Really remove?" : "Remove", `${asked ? "Really remove" : "Remove"} ${m.title}`, () => {
-    sure = asked ? null : m.id;
-    if (asked) trigger("remove_model", { id: m.id });
+  const lora = m.kind === "lora", key = lora ? `loras/${m.id}` : m.id; // a LoRA may be called as a model is
+  const asked = sure === key, called = lora ? `the LoRA ${m.title}` : m.title;
+  const acts = [small("Verify", `Verify ${called}`, () => trigger("verify_model", { id: m.id, lora }))];
+  if (m.source) acts.push(small(asked ? "Really remove?" : "Remove", `${asked ? "Really remove" : "Remove"} ${called}`, () => {
+    sure = asked ? null : key;
+    if (asked) trigger("remove_model", { id: m.id, lora });
     else draw();
   }, true));
-  const about = [KINDS[m.kind] || m.kind, m.source && m.source !== m.id ? `from ${m.source}` : ""].filter(Boolean).join(" · ");
-  return h("div", { class: "p-shelf-row", role: "listitem", "data-model": m.id }, h("span", { class: "p-shelf-name" }, h("b", { text: m.title }), h("span", { class: "p-hint", text: about })),
+  const from = m.source && m.source !== m.id ? `from ${m.source}${m.commit ? ` at ${m.commit.slice(0, 7)}` : ""}` : "";
+  const about = [(KINDS[m.kind] || m.kind) + (lora && m.family ? ` for ${m.family}` : ""), m.size ? amount(m.size) : "", from].filter(Boolean).join(" · ");
+  return h("div", { class: "p-shelf-row", role: "listitem", "data-model": key }, h("span", { class: "p-shelf-name" }, h("b", { text: m.title }), h("span", { class: "p-hint", text: about, title: m.commit ? `commit ${m.commit}` : null })),
     h("span", { class: "p-shelf-acts" }, ...acts), m.fault ? h("p", { class: "p-fault", text: m.fault }) : null);
 }
 

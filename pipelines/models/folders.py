@@ -23,6 +23,8 @@ from pipelines.models.weights import Header, read_header, weight_files
 TEXT_TO_IMAGE = "text-to-image"
 SEGMENTER = "segmenter"
 CLIP = "clip"
+LORA = "lora"
+"""The kind of a LoRA file's card, which `lora_files` makes: it is no model, but is listed and kept as one."""
 COARSE = 512
 """Pixels a side up to which a segmenter's picture is a small one."""
 PHRASE_FINDER = "phrase-finder"
@@ -60,7 +62,7 @@ class ModelCard:
     title: str
     path: Path
     kind: str
-    """One of `KINDS`."""
+    """One of `KINDS`, or `LORA`."""
     resolution: int = 0
     """Longer side of the pictures it was made for, in pixels; 0 where that means nothing."""
     notes: str = ""

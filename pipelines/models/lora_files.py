@@ -17,12 +17,10 @@ from typing import Any
 
 from pipelines.contract import LoraUse
 from pipelines.errors import ModelError
-from pipelines.models.folders import ModelCard
+from pipelines.models.folders import LORA, ModelCard
 from pipelines.models.own import LORAS, header_of, sha256_of
 from pipelines.models.weights import PICKLES
 
-LORA = "lora"
-"""The kind of a LoRA file's card."""
 SUFFIX = ".safetensors"
 
 _DOWN = r"\.lora_A(?:\.default)?\.weight|[._]lora\.down\.weight|\.lora_down\.weight|\.lora_linear_layer\.down\.weight"
@@ -67,14 +65,23 @@ def find_loras(folders: Iterable[Path]) -> dict[str, Path]:
 
     Of two with one name the first is taken. A file that is none is left out here: asking for it by name says why.
     """
-    found: dict[str, Path] = {}
+    return {card.id: card.path for card, fault in lora_cards(folders) if fault is None}
+
+
+def lora_cards(folders: Iterable[Path]) -> list[tuple[ModelCard, str | None]]:
+    """The card of every LoRA file, and why it cannot be used.
+
+    What lies in a ``loras`` and cannot be read is told of, unless there is a LoRA of that name; beside models it may
+    be anything, and is left out.
+    """
+    found: dict[str, tuple[ModelCard, str | None]] = {}
     for folder in folders:
-        inside = sorted((folder / LORAS).glob(f"*{SUFFIX}")) if (folder / LORAS).is_dir() else []
-        beside = sorted(folder.glob(f"*{SUFFIX}")) if folder.is_dir() else []
-        for path in (*inside, *beside):
-            if path.stem not in found and (_kind_of(path, *_mark(path)) is None):
-                found[path.stem] = path
-    return found
+        for place in (folder / LORAS, folder):
+            for path in sorted(place.glob(f"*{SUFFIX}")):
+                known, (card, fault) = found.get(path.stem), _told(path)
+                if (known is None or known[1] is not None) and (fault is None or place != folder):
+                    found[path.stem] = card, fault
+    return list(found.values())
 
 
 def find_lora(name: str, folders: Sequence[Path]) -> Path:
@@ -93,7 +100,7 @@ def find_lora(name: str, folders: Sequence[Path]) -> Path:
                         "look for it as .safetensors"
                     )
                 if path.name == name + SUFFIX:
-                    raise ModelError(str(_kind_of(path, *_mark(path))))
+                    raise ModelError(str(_told(path)[1]))
     places = ", ".join(str(folder / LORAS) for folder in folders) or "no folder"
     raise ModelError(f"there is no LoRA called {name!r:.80} in {places}; found: {', '.join(sorted(found)) or 'none'}")
 
@@ -178,11 +185,17 @@ def _sha256(path: Path, size: int, changed: int) -> str:  # noqa: ARG001  they a
     return sha256_of(path)
 
 
-@lru_cache(256)
-def _kind_of(path: Path, size: int, changed: int) -> str | None:  # noqa: ARG001
-    """Why the file is no LoRA that can be read, or ``None``."""
+def _told(path: Path) -> tuple[ModelCard, str | None]:
+    """The file's card, and why it is no LoRA that can be read, if so."""
     try:
-        layers_of(header_of(path), path.name)
+        return _read(path, *_mark(path))
+    except OSError as error:  # it was taken away meanwhile, or is a link that leads nowhere
+        return ModelCard(path.stem, path.stem, path, LORA), f"{path.name} cannot be read ({error.strerror or error})"
+
+
+@lru_cache(256)
+def _read(path: Path, size: int, changed: int) -> tuple[ModelCard, str | None]:  # noqa: ARG001
+    try:
+        return lora_card(path), None
     except ModelError as error:
-        return str(error)
-    return None
+        return ModelCard(path.stem, path.stem, path, LORA), str(error)

@@ -1,7 +1,7 @@
 """The models folder of one's own: what was pulled or added, a record of its files, taking it out and verifying it.
 
 ``OWN/NAME`` is a model: a folder or file that was fetched, or a link to one that lies elsewhere. ``OWN/loras`` holds
-LoRA files in the same way.
+LoRA files in the same way, with records of their own.
 ``OWN/.records/NAME.json`` says where it came from, with the size and SHA-256 of every file. What is still being fetched
 lies under ``OWN/.fetching`` and is no model yet. Nothing here uses the network, and this file imports no torch.
 """
@@ -14,12 +14,13 @@ import os
 import shutil
 import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pipelines.errors import ModelError
-from pipelines.models.folders import ModelCard, card_of, find_models, is_plain_name, read_json
+from pipelines.models.folders import LORA, ModelCard, card_of, find_models, is_plain_name, read_json
 from pipelines.progress import Progress, silent
 
 RECORDS = ".records"
@@ -69,6 +70,17 @@ class Verified:
     """True where there was a record to compare with; without one only the form of the weights can be checked."""
     files: int
     faults: tuple[str, ...] = field(default=())
+
+
+def place_of(card: ModelCard, own: Path) -> Path:
+    """Where in one's own folder such a thing lies, with its record."""
+    return own / LORAS if card.kind == LORA else own
+
+
+def record_for(card: ModelCard, own: Path) -> ModelRecord | None:
+    """The record of this model or LoRA, not of another one that has its name; raises as `record_of`."""
+    place = place_of(card, own)
+    return record_of(place, card.id) if card.path.parent == place else None
 
 
 def record_of(own: Path, name: str) -> ModelRecord | None:
@@ -127,34 +139,48 @@ def add(path: Path, own: Path, folders: Iterable[Path], progress: Progress = sil
     return card
 
 
-def remove(name: str, own: Path, folders: Iterable[Path]) -> None:
-    """Take out a pulled or added model, or a LoRA. What was pulled is deleted; of what was added only the link goes."""
-    other = find_models(folders).get(name)
-    entry = _entry(name, own) or (_entry(name, own / LORAS) if other is None else None)
-    if entry is None:
+def remove(name: str, own: Path, folders: Iterable[Path], lora: bool | None = None) -> None:
+    """Take out a pulled or added model, or a LoRA. What was pulled is deleted; of what was added only the link goes.
+
+    `lora` says which of the two is meant; without it a LoRA only where no model has the name.
+    """
+    other = None if lora else find_models(folders).get(name)
+    places = [own / LORAS] if lora else [own]
+    if lora is None and other is None:
+        places.append(own / LORAS)
+    place = next((place for place in places if entry_of(name, place) or name in names(place)), None)
+    if place is None:
         if other is not None:
             raise ModelError(
                 f"the model {name!r} was neither pulled nor added: it lies in {other.path.parent}. "
                 "Delete it there if you want it gone"
             )
+        there = sorted(name for place in places for name in names(place))
         raise ModelError(
-            f"there is no model called {name!r} in {own}; pulled or added were: {', '.join(names(own)) or 'none'}"
+            f"there is no {'LoRA' if lora else 'model'} called {name!r} in {places[0]}; "
+            f"pulled or added were: {', '.join(there) or 'none'}"
         )
+    entry = entry_of(name, place)
     try:
-        if entry.is_symlink() or entry.is_file():
-            entry.unlink()
-        else:
-            # Gone from the list at once: what is half deleted must not look like a damaged model.
-            doomed = own / FETCHING / f"{entry.name}.removed"
-            doomed.parent.mkdir(exist_ok=True)
-            shutil.rmtree(doomed, ignore_errors=True)
-            entry.rename(doomed)
-            shutil.rmtree(doomed)
-        (entry.parent / RECORDS / f"{name}.json").unlink(missing_ok=True)
+        if entry is not None:
+            _discard(entry, own)
+        (place / RECORDS / f"{name}.json").unlink(missing_ok=True)
     except OSError as error:
         raise ModelError(
-            f"{entry} could not be removed ({error.strerror or error}); close what uses it, and try again"
+            f"{entry or name} could not be removed ({error.strerror or error}); close what uses it, and try again"
         ) from None
+
+
+def _discard(entry: Path, own: Path) -> None:
+    if entry.is_symlink() or entry.is_file():
+        entry.unlink()
+        return
+    # Gone from the list at once: what is half deleted must not look like a damaged model.
+    doomed = own / FETCHING / f"{entry.name}.removed"
+    doomed.parent.mkdir(exist_ok=True)
+    shutil.rmtree(doomed, ignore_errors=True)
+    entry.rename(doomed)
+    shutil.rmtree(doomed)
 
 
 def names(own: Path) -> list[str]:
@@ -162,22 +188,23 @@ def names(own: Path) -> list[str]:
     return sorted(path.stem for path in (own / RECORDS).glob("*.json")) if (own / RECORDS).is_dir() else []
 
 
-def _entry(name: str, own: Path) -> Path | None:
-    """Where the model lies in `own`: a folder or link of that name, or a file with that stem."""
-    if not is_plain_name(name) or name.startswith(".") or name == LORAS or not own.is_dir():
+def entry_of(name: str, own: Path) -> Path | None:
+    """Where a model lies in its place, `own`: a folder or link of that name, or a file with that stem."""
+    if not is_plain_name(name) or name.startswith(".") or not own.is_dir():
         return None
     for path in sorted(own.iterdir()):
-        if path.name == name or (path.stem == name and path.suffix in (".safetensors", ".pth")):
+        named = path.name == name and name != LORAS
+        if named or (path.stem == name and path.suffix in (".safetensors", ".pth")):
             return path
     return None
 
 
 def verify(card: ModelCard, own: Path, progress: Progress = silent) -> Verified:
-    """Read every byte of a model again and compare with its record; what is wrong is named, nothing is changed.
+    """Read every byte of a model or LoRA again and compare with its record; what is wrong is named, nothing is changed.
 
     Without a record every ``.safetensors`` must be whole: as long as its own header says.
     """
-    record = record_of(own, card.id)
+    record = record_for(card, own)
     if record is None:
         weights = [path for path in _files(card.path) if path.suffix == ".safetensors"]
         faults = [fault for path in weights if (fault := cut_short(path)) is not None]
@@ -207,6 +234,15 @@ def marks(model: Path, progress: Progress = silent) -> dict[str, FileMark]:
         )
         for path in files
     }
+
+
+def size_of(model: Path) -> int:
+    """Bytes of all its files; one that is taken away meanwhile counts nothing."""
+    sizes = []
+    for path in _files(model):
+        with suppress(OSError):
+            sizes.append(path.stat().st_size)
+    return sum(sizes)
 
 
 def sha256_of(path: Path, told: Callable[[int], None] = lambda _: None) -> str:

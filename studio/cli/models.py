@@ -11,23 +11,23 @@ import typer
 from pipelines.catalog import serving
 from pipelines.errors import ModelError
 from pipelines.models import own as shelf
-from pipelines.models.folders import ModelCard, fault_of, find_models
-from pipelines.models.lora_files import LORA
-from pipelines.models.own import Verified
+from pipelines.models.folders import ModelCard, fault_of
+from pipelines.models.own import MB, Verified
+from pipelines.models.stock import Item, item_of, stock
 from studio.cli.options import Json, Models, settings_from
 from studio.cli.report import EXIT_DIFFERENT, ProgressLine, answer, say, table
 from studio.settings import Settings
 
-models = typer.Typer(name="models", help="List the models; pull, add, verify and remove one.")
+models = typer.Typer(name="models", help="List models and LoRAs; pull, add, verify and remove.")
 
 Id = Annotated[str, typer.Argument(help="The model's name, from `models`.", metavar="ID")]
 
 
 @models.callback(invoke_without_command=True)
 def listing(context: typer.Context, models: Models = [], as_json: Json = False) -> None:  # noqa: B006  typer copies it
-    """List the models; pull, add, verify and remove one.
+    """List models and LoRAs; pull, add, verify and remove.
 
-    Shows what each is for, where it is, and why it cannot be used if it cannot.
+    Shows what each is for, where it is and came from, and why it cannot be used if it cannot.
     """
     if context.invoked_subcommand is None:
         show(settings_from(models), as_json)
@@ -35,7 +35,7 @@ def listing(context: typer.Context, models: Models = [], as_json: Json = False) 
 
 @models.command("list")
 def list_(models: Models = [], as_json: Json = False) -> None:  # noqa: B006
-    """List the models, as without a word."""
+    """List the models and LoRA files, as without a word."""
     show(settings_from(models), as_json)
 
 
@@ -67,17 +67,13 @@ def pull(
         half=half,
         progress=ProgressLine(),
     )
-    record = shelf.record_of(card.path.parent, card.id)
-    assert record is not None, "a pull ends with its record"
-    size = sum(mark.size for mark in record.files.values())
-    answer(
-        as_json,
-        described(card, None) | {"commit": record.commit, "bytes": size},
-        lambda: [
-            f"{card.id} is here: {size / shelf.MB:.0f} MB of {repo} at {record.commit[:12]}; "
-            f"use it with {'--lora' if card.kind == LORA else '--model'} {card.id}"
-        ],
+    item = item_of(card, None, settings.own_models)
+    assert item.record is not None, "a pull ends with its record"
+    line = (
+        f"{card.id} is here: {item.size / MB:.0f} MB of {repo} at {item.record.commit[:12]}; "
+        f"use it with {'--lora' if item.is_lora else '--model'} {card.id}"
     )
+    answer(as_json, described(item), lambda: [line])
 
 
 @models.command()
@@ -88,22 +84,25 @@ def add(
     """Take in a model that lies elsewhere on this machine, by a link."""
     settings = settings_from([])
     card = shelf.add(path, settings.own_models, settings.model_folders, ProgressLine())
-    fault = fault_of(card)
-    line = f"{card.id} is in the list, and stays where it is" + (f"; but {fault}" if fault else "")
-    answer(as_json, described(card, fault), lambda: [line])
+    item = item_of(card, fault_of(card), settings.own_models)
+    line = f"{card.id} is in the list, and stays where it is" + (f"; but {item.fault}" if item.fault else "")
+    answer(as_json, described(item), lambda: [line])
 
 
 @models.command()
 def remove(
-    id: Id, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False, as_json: Json = False
+    id: Id,
+    lora: Annotated[bool, typer.Option("--lora", help="The LoRA of that name, where a model has it too.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Take out a model or LoRA that was pulled (it is deleted), or a model that was added (only the link goes)."""
     settings = settings_from([])
     if not yes:
         if not sys.stdin.isatty():
             raise ModelError(f"removing {id!r} cannot be undone; say --yes")
-        typer.confirm(f"Remove the model {id}?", abort=True, err=True)
-    shelf.remove(id, settings.own_models, settings.model_folders)
+        typer.confirm(f"Remove {'the LoRA ' if lora else ''}{id}?", abort=True, err=True)
+    shelf.remove(id, settings.own_models, settings.model_folders, lora=lora or None)
     answer(as_json, {"removed": id}, lambda: [f"{id} is removed"])
 
 
@@ -113,25 +112,26 @@ def verify(
     models: Models = [],  # noqa: B006
     as_json: Json = False,
 ) -> None:
-    """Read every byte again, and compare with what was recorded when the model was pulled or added.
+    """Read every byte again, and compare with what was recorded when the model or LoRA was pulled or added.
 
     Ends with exit code 1 where something is wrong.
     """
     settings = settings_from(models)
-    found = find_models(settings.all_model_folders)
-    if id and id not in found:
-        raise ModelError(f"there is no model called {id!r}; found: {', '.join(sorted(found)) or 'none'}")
-    cards = [found[id]] if id else list(found.values())
-    verified = {card.id: shelf.verify(card, settings.own_models, ProgressLine()) for card in cards}
+    items = stock(settings.all_model_folders, settings.own_models)
+    chosen = [item for item in items if id in ("", item.card.id)]
+    if not chosen:
+        found = ", ".join(sorted({item.card.id for item in items})) or "none"
+        raise ModelError(f"there is no model or LoRA called {id!r}; found: {found}")
+    verified = [(item.card, shelf.verify(item.card, settings.own_models, ProgressLine())) for item in chosen]
     answer(
         as_json,
         [
-            {"id": name, "recorded": v.recorded, "files": v.files, "faults": list(v.faults)}
-            for name, v in verified.items()
+            {"id": card.id, "kind": card.kind, "recorded": v.recorded, "files": v.files, "faults": list(v.faults)}
+            for card, v in verified
         ],
-        lambda: [line for name, v in verified.items() for line in verified_lines(name, v)],
+        lambda: [line for card, v in verified for line in verified_lines(card.id, v)],
     )
-    if any(v.faults for v in verified.values()):
+    if any(v.faults for _, v in verified):
         raise typer.Exit(EXIT_DIFFERENT)
 
 
@@ -146,25 +146,30 @@ def verified_lines(name: str, found: Verified) -> list[str]:
 def show(settings: Settings, as_json: bool) -> None:
     """The list, as words or JSON."""
     folders = settings.all_model_folders
-    cards = sorted(find_models(folders).values(), key=lambda card: (card.kind, card.id))
-    faults = {card.id: fault_of(card) for card in cards}
-    lost = [name for name in shelf.names(settings.own_models) if name not in faults]
+    items = stock(folders, settings.own_models)
+    here = [item for item in items if not item.lost]
 
     def lines() -> list[str]:
-        head = ("MODEL", "KIND", "PIXELS", "USABLE", "METHODS", "TITLE", "FOLDER")
-        rows = [
-            (
-                *(c.id, c.kind, str(c.resolution or "-"), "no" if faults[c.id] else "yes"),
-                *(", ".join(methods_of(c)) or "-", c.title, str(c.path)),
-            )
-            for c in cards
-        ]
+        head = ("NAME", "KIND", "PIXELS", "SIZE", "USABLE", "METHODS", "TITLE", "FROM", "FOLDER")
+        faults = [f"\n{item.fault}" for item in here if item.fault]
         looked = ["", "Looked in: " + ", ".join(str(folder) for folder in folders)]
-        return table([head, *rows]) + [f"\n{fault}" for fault in faults.values() if fault] + looked
+        return table([head, *(row(item) for item in here)]) + faults + looked
 
-    for name in lost:
-        say(f"{name} was pulled or added, but its files are gone; `models remove {name}` forgets it")
-    answer(as_json, [described(card, faults[card.id]) for card in cards], lines)
+    for item in items:
+        if item.lost:
+            id, option = item.card.id, " --lora" if item.is_lora else ""
+            say(f"{id} was pulled or added, but its files are gone; `models remove {id}{option}` forgets it")
+    answer(as_json, [described(item) for item in here], lines)
+
+
+def row(item: Item) -> tuple[str, ...]:
+    """One line of the list."""
+    card, record = item.card, item.record
+    origin = "-" if record is None else record.source + (f" at {record.commit[:12]}" if record.commit else "")
+    return (
+        *(card.id, card.kind or "-", str(card.resolution or "-"), f"{item.size / MB:.1f} MB"),
+        *("no" if item.fault else "yes", ", ".join(methods_of(card)) or "-", card.title, origin, str(card.path)),
+    )
 
 
 def methods_of(card: ModelCard) -> list[str]:
@@ -172,8 +177,9 @@ def methods_of(card: ModelCard) -> list[str]:
     return [m.name for m in serving(card.backbone)] if card.backbone else []
 
 
-def described(card: ModelCard, fault: str | None) -> dict[str, object]:
-    """One model for a program."""
+def described(item: Item) -> dict[str, object]:
+    """One model or LoRA for a program."""
+    card, record = item.card, item.record
     return {
         "id": card.id,
         "title": card.title,
@@ -182,7 +188,10 @@ def described(card: ModelCard, fault: str | None) -> dict[str, object]:
         "methods": methods_of(card),
         "resolution": card.resolution,
         "path": str(card.path),
-        "usable": fault is None,
-        "fault": fault,
+        "bytes": item.size,
+        "source": record.source if record else "",
+        "commit": record.commit if record else "",
+        "usable": item.fault is None,
+        "fault": item.fault,
         "notes": card.notes,
     }

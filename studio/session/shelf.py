@@ -1,7 +1,7 @@
-"""The models of this machine as the page manages them: listed, and pulled, added, verified and removed by jobs.
+"""The models and LoRA files of this machine as the page manages them: listed, pulled, added, verified and removed.
 
-These jobs have a queue of their own, for they do not need the device: a turn runs while a model is fetched. One at a
-time. Only a page that nobody but this machine can reach may do any of it.
+What takes long is a job. These have a queue of their own, for they do not need the device: a turn runs while a model is
+fetched. One at a time. Only a page that nobody but this machine can reach may do any of it.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from typing import TypeVar
 
 from pipelines.errors import ModelError
 from pipelines.models import own as shelf
-from pipelines.models.folders import TEXT_TO_IMAGE, ModelCard, fault_of, find_models
+from pipelines.models.folders import ModelCard
 from pipelines.models.lora_files import find_loras
 from pipelines.models.own import Verified
+from pipelines.models.stock import Item, stock
 from pipelines.progress import Progress
 from studio.errors import Busy, OnlyHere
 from studio.jobs.job import Job
@@ -34,15 +35,21 @@ OWNER = "models"
 
 @dataclass(frozen=True)
 class ModelView:
-    """One row of the list."""
+    """One row of the list. A LoRA, whose kind says so, may have the id of a model."""
 
     id: str
     title: str
     kind: str
+    family: str
+    """What it was made for, in words."""
+    size: int
+    """Bytes."""
     fault: str | None
     """Why it cannot be used."""
     source: str
     """Where it came from, for what was pulled or added; only that can be removed."""
+    commit: str
+    """The hub's commit that it was pulled at."""
 
 
 @dataclass(frozen=True)
@@ -72,15 +79,12 @@ class Shelf:
     def view(self) -> ShelfView:
         """As it is now; raises `OnlyHere`."""
         self._refuse_strangers()
-        own, folders = self._settings.own_models, self._settings.all_model_folders
-        found = find_models(folders)
-        rows = [self._row(card) for card in sorted(found.values(), key=_order)]
-        lost = [name for name in shelf.names(own) if name not in found]
-        rows += [ModelView(name, name, "", "its files are gone; remove it here", name) for name in lost]
+        own = self._settings.own_models
+        rows = tuple(_row(item) for item in self._stock())
         with self._lock:
             job = None if self._job is None else self._runner.job(self._job.id)
             return ShelfView(
-                tuple(rows), self.loras(), str(own), None if job is None else job_view(job, self._runner), self._told
+                rows, self.loras(), str(own), None if job is None else job_view(job, self._runner), self._told
             )
 
     def loras(self) -> tuple[str, ...]:
@@ -109,11 +113,13 @@ class Shelf:
             lambda card: f"{card.id} is in the list; its files stay where they are.",
         )
 
-    def verify(self, id: str) -> None:
-        """Read every byte of a model again."""
-        card = find_models(self._settings.all_model_folders).get(id)
+    def verify(self, id: str, lora: bool = False) -> None:
+        """Read every byte of a model, or LoRA, again."""
+        card = next((i.card for i in self._stock() if i.card.id == id and i.is_lora == lora), None)
         if card is None:
-            raise ModelError(f"there is no model called {id!r:.80} any more; look at the list again")
+            raise ModelError(
+                f"there is no {'LoRA' if lora else 'model'} called {id!r:.80} any more; look at the list again"
+            )
         self._start(
             "verify",
             "verifying, MB",
@@ -121,10 +127,10 @@ class Shelf:
             lambda found: _in_words(id, found),
         )
 
-    def remove(self, id: str) -> None:
-        """Take out what was pulled or added."""
+    def remove(self, id: str, lora: bool = False) -> None:
+        """Take out a model, or LoRA, that was pulled or added. A turn in preparation may name it all the same."""
         self._refuse_strangers()
-        shelf.remove(id, self._settings.own_models, self._settings.model_folders)
+        shelf.remove(id, self._settings.own_models, self._settings.model_folders, lora)
         with self._lock:
             self._told = f"{id} is removed."
 
@@ -160,20 +166,22 @@ class Shelf:
         if not self._settings.manages_models:
             raise OnlyHere("models are managed on the studio's own machine: `launch.py models` there")
 
-    def _row(self, card: ModelCard) -> ModelView:
-        own = self._settings.own_models
-        if card.path.parent != own:
-            return ModelView(card.id, card.title, card.kind, fault_of(card), "")
-        try:
-            record = shelf.record_of(own, card.id)
-        except ModelError as error:
-            return ModelView(card.id, card.title, card.kind, str(error), card.id)
-        return ModelView(card.id, card.title, card.kind, fault_of(card), card.id if record is None else record.source)
+    def _stock(self) -> list[Item]:
+        return stock(self._settings.all_model_folders, self._settings.own_models)
 
 
-def _order(card: ModelCard) -> tuple[bool, str, str]:
-    """What edits pictures comes first."""
-    return card.kind != TEXT_TO_IMAGE, card.kind, card.id
+def _row(item: Item) -> ModelView:
+    card, record = item.card, item.record
+    return ModelView(
+        id=card.id,
+        title=card.title,
+        kind=card.kind,
+        family=card.family,
+        size=item.size,
+        fault=item.fault,
+        source=(record.source if record else card.id) if item.removable else "",
+        commit=record.commit if record else "",
+    )
 
 
 def _in_words(id: str, found: Verified) -> str:

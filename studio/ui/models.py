@@ -1,4 +1,4 @@
-"""The models dialog: what there is and why some cannot be used; pull, add, verify, remove."""
+"""The models dialog: models and LoRA files, and why some cannot be used; pull, add, verify, remove."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ def bind(panel: Models, handlers: Handlers, shared: Shared, model: gr.Dropdown) 
         return model_handlers.shown(handlers, seat, lambda: shelf.add(str(evt._data.get("path") or "").strip()))
 
     def verify(seat: Seat | None, evt: gr.EventData) -> Fields:
-        return model_handlers.shown(handlers, seat, lambda: shelf.verify(str(evt._data.get("id"))))
+        return model_handlers.shown(handlers, seat, lambda: shelf.verify(*_asked(evt)))
 
     def remove(seat: Seat | None, evt: gr.EventData) -> Fields:
-        return model_handlers.shown(handlers, seat, lambda: shelf.remove(str(evt._data.get("id"))))
+        return model_handlers.shown(handlers, seat, lambda: shelf.remove(*_asked(evt)))
 
     def stop(seat: Seat | None) -> Fields:
         return model_handlers.shown(handlers, seat, shelf.cancel)
@@ -56,3 +56,8 @@ def bind(panel: Models, handlers: Handlers, shared: Shared, model: gr.Dropdown) 
     component.verify_model(verify, seat, outputs, **often)
     component.remove_model(remove, seat, outputs, **often)
     component.stop_model(stop, seat, outputs, **often)
+
+
+def _asked(evt: gr.EventData) -> tuple[str, bool]:
+    """Of which row an event speaks: its id, and whether it is a LoRA's."""
+    return str(evt._data.get("id")), evt._data.get("lora") is True

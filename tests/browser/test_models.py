@@ -1,4 +1,4 @@
-"""The models dialog in a browser: a pull that is followed and cancelled, and the LoRA files of a turn."""
+"""The models dialog in a browser: a pull that is followed and cancelled, LoRA files as rows and as a turn's choice."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from studio.ui.app import open_page
 from tests.browser.conftest import free_port
 from tests.browser.desk import PHONE, sat_down
 from tests.pipelines.models.loras import write
-from tests.pipelines.models.small_hub import files_of, served
+from tests.pipelines.models.small_hub import COMMIT, files_of, served
 
 pytestmark = pytest.mark.browser
 
@@ -50,7 +50,7 @@ def test_models_are_pulled_and_removed_and_loras_chosen(
 
                 page.locator(".p-loras").get_by_role("button", name="Models").click()
                 dialog = page.get_by_role("dialog", name="Models")
-                expect(dialog.locator(".p-shelf-row")).to_have_count(4)
+                expect(dialog.locator(".p-shelf-row")).to_have_count(5)
                 dialog.get_by_label("The model's id on the hub").fill(hub.repo)
                 dialog.get_by_role("button", name="Pull").click()
                 expect(dialog.locator(".p-models-job")).to_contain_text(re.compile(r"Fetching: [1-9]\d* of \d+ MB"))
@@ -70,15 +70,34 @@ def test_models_are_pulled_and_removed_and_loras_chosen(
                 dialog.get_by_role("button", name="Pull").click()
                 expect(dialog).to_contain_text("ink is here and can be chosen.")
                 expect(page.locator("[data-lora=ink]")).to_be_attached()
+                pulled = dialog.locator("[data-model='loras/ink']")
+                expect(pulled).to_contain_text(
+                    f"LoRA for a model that its layers do not tell · 0.2 KB · from {hub.repo}"
+                )
+                expect(pulled).to_contain_text(f"at {COMMIT[:7]}")
+                pulled.get_by_role("button", name="Verify").click()
+                expect(dialog).to_contain_text("ink: 1 file as recorded.")
 
                 page.set_viewport_size({"width": PHONE[0], "height": PHONE[1]})
                 expect(mine).to_be_visible()
                 mine.get_by_role("button", name="Remove").click()
                 mine.get_by_role("button", name="Really remove").click()
                 expect(dialog).to_contain_text("tiny-model is removed.")
-                expect(dialog.locator(".p-shelf-row")).to_have_count(4)
+                expect(dialog.locator(".p-shelf-row")).to_have_count(6)
+                loras = dialog.locator("[data-model='loras/pencil']")
+                loras.get_by_role("button", name="Remove the LoRA pencil").click()
+                loras.get_by_role("button", name="Really remove the LoRA pencil").click()
+                expect(dialog).to_contain_text("pencil is removed.")
+                expect(dialog.locator(".p-shelf-row")).to_have_count(5)
                 page.keyboard.press("Escape")
                 expect(dialog).to_be_hidden()
+
+                expect(pencil).to_contain_text("pencil (not here)")
+                expect(pencil.get_by_role("checkbox")).to_be_checked()
+                page.wait_for_function("palimpsest.state.view.draft.loras.pencil === 0.4")
+                pencil.get_by_role("checkbox").uncheck()
+                expect(pencil).not_to_be_attached()
+                assert page.evaluate("palimpsest.state.view.draft.loras") == {}
         finally:
             page_.close()
             studio.close()

@@ -13,10 +13,10 @@ import torch
 from pipelines.errors import ModelError, PullError
 from pipelines.models import hub as hub_module
 from pipelines.models.bundle import ModelBundle
-from pipelines.models.folders import find_model, find_models
+from pipelines.models.folders import LORA, find_model, find_models
 from pipelines.models.hub import Listing, RemoteFile, pull, wanted
 from pipelines.models.loader import load_bundle
-from pipelines.models.lora_files import LORA, find_lora, find_loras
+from pipelines.models.lora_files import find_lora, find_loras
 from pipelines.models.original import Form
 from pipelines.models.own import Verified, record_of, remove, sha256_of, verify
 from pipelines.models.own import names as names_in
@@ -373,10 +373,16 @@ def test_a_lora_is_pulled_to_where_loras_are_found(files_hub: SmallHub, own: Pat
     assert find_models((own,)) == {} and names_in(own) == []
     with pytest.raises(ModelError, match=r"called 'pencil' already, .*pencil.safetensors; remove that one first"):
         pull(files_hub.repo, own, file=PENCIL, endpoint=files_hub.endpoint)
+    record = record_of(own / "loras", "pencil")
+    assert record is not None and (record.source, record.commit) == (files_hub.repo, COMMIT)
+    assert verify(card, own) == Verified(recorded=True, files=1)
+    card.path.write_bytes(flipped(single[PENCIL]))
+    (fault,) = verify(card, own).faults
+    assert fault.startswith("pencil.safetensors has changed: its SHA-256 is")
     with pytest.raises(ModelError, match="no model called 'loras'"):
         remove("loras", own, (own,))
     remove("pencil", own, (own,))
-    assert find_loras((own,)) == {}
+    assert find_loras((own,)) == {} and names_in(own / "loras") == []
 
 
 @pytest.mark.parametrize("percent", [1, 50, 99])

@@ -22,6 +22,7 @@ from tests.studio.conftest import until
 
 ROOT = Path(__file__).resolve().parents[3]
 UNET = "unet/diffusion_pytorch_model.safetensors"
+LORA = {"lora_unet_x.lora_down.weight": torch.zeros(1, 2), "lora_unet_x.lora_up.weight": torch.zeros(2, 1)}
 
 
 @pytest.fixture
@@ -100,9 +101,8 @@ def test_a_pull_that_is_killed_goes_on_where_it_stopped(tiny: Path, data: Path) 
         assert hub.sent(UNET) == [f"bytes={half}-"]
 
 
-def test_a_lora_is_pulled_and_removed(data: Path, run: Run, tmp_path: Path) -> None:
-    lora = {"lora_unet_x.lora_down.weight": torch.zeros(1, 2), "lora_unet_x.lora_up.weight": torch.zeros(2, 1)}
-    with served({"styles/pencil.safetensors": write(tmp_path / "x.safetensors", lora).read_bytes()}) as hub:
+def test_a_lora_is_pulled_listed_verified_and_removed(data: Path, run: Run, tmp_path: Path) -> None:
+    with served({"styles/pencil.safetensors": write(tmp_path / "x.safetensors", LORA).read_bytes()}) as hub:
         pulled = subprocess.run(
             command("pull", hub.repo, "--file", "styles/pencil.safetensors"),
             env=environment(data, hub),
@@ -112,11 +112,51 @@ def test_a_lora_is_pulled_and_removed(data: Path, run: Run, tmp_path: Path) -> N
         )
     assert pulled.returncode == 0, pulled.stderr
     assert f"of {hub.repo} at {COMMIT[:12]}; use it with --lora pencil" in pulled.stdout
-    assert (data / "models" / "loras" / "pencil.safetensors").is_file()
-    listed = run("models", "list")
-    assert "pencil" not in listed.out + listed.err
+    file = data / "models" / "loras" / "pencil.safetensors"
+    (found,) = [model for model in run("models", "list", "--json").json if model["id"] == "pencil"]
+    assert found | {"family": "", "notes": ""} == {
+        "id": "pencil",
+        "title": "pencil",
+        "kind": "lora",
+        "family": "",
+        "methods": [],
+        "resolution": 0,
+        "path": str(file),
+        "bytes": file.stat().st_size,
+        "source": hub.repo,
+        "commit": COMMIT,
+        "usable": True,
+        "fault": None,
+        "notes": "",
+    }
+    (line,) = [line for line in run("models", "list").out.splitlines() if line.startswith("pencil ")]
+    assert line.split()[1] == "lora" and f"{hub.repo} at {COMMIT[:12]}" in line and line.endswith(str(file))
+    assert run("models", "verify", "pencil").out.strip() == "pencil: 1 file as recorded"
+    file.write_bytes(file.read_bytes()[:-1])
+    wrong = run("models", "verify")
+    assert wrong.code == 1 and "pencil: pencil.safetensors has" in wrong.out
+    assert "is no safetensors file" not in wrong.out and "but its header speaks of" in run("models", "list").out
     assert run("models", "remove", "pencil", "--yes").code == 0
-    assert not (data / "models" / "loras" / "pencil.safetensors").exists()
+    assert not file.exists() and "pencil" not in run("models", "list").out
+
+
+def test_a_lora_with_a_models_name_is_removed_by_its_kind(data: Path, run: Run) -> None:
+    lora = write(data / "models" / "loras" / "toybox.safetensors", LORA)
+    assert [v["kind"] for v in run("models", "verify", "toybox", "--json").json] == ["text-to-image", "lora"]
+    refused = run("models", "remove", "toybox", "--yes")
+    assert refused.code == 2 and "neither pulled nor added" in refused.err and lora.is_file()
+    assert run("models", "remove", "toybox", "--lora", "--yes").code == 0
+    assert not lora.exists()
+
+
+def test_what_was_deleted_by_hand_is_told_and_forgotten(tiny: Path, data: Path, run: Run) -> None:
+    run("models", "add", tiny)
+    (data / "models" / "tiny").unlink()
+    assert "`models remove tiny` forgets it" in run("models", "list").err
+    gone = run("models", "verify", "tiny")
+    assert gone.code == 1 and f"tiny: {UNET} cannot be read" in gone.out
+    assert run("models", "remove", "tiny", "--yes").code == 0
+    assert "forgets it" not in run("models", "list").err
 
 
 def test_a_folder_is_added(tiny: Path, data: Path, run: Run) -> None:

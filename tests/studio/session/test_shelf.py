@@ -16,7 +16,7 @@ from studio.jobs.job import JobState
 from studio.session.shelf import Shelf, ShelfView
 from studio.settings import Gallery, Settings
 from tests.pipelines.models.loras import write
-from tests.pipelines.models.small_hub import SmallHub, files_of, served
+from tests.pipelines.models.small_hub import COMMIT, SmallHub, files_of, served
 
 VAE = "vae/model.safetensors"
 
@@ -59,8 +59,11 @@ def test_a_model_is_pulled_verified_and_removed(
         "id": "tiny-model",
         "title": "Toybox",
         "kind": "text-to-image",
+        "family": "",
+        "size": sum(len(data) for data in hub.files.values()),
         "fault": None,
         "source": hub.repo,
+        "commit": COMMIT,
     }
     shelf.verify("tiny-model")
     assert "files as recorded" in over(shelf, wait_until).told
@@ -119,18 +122,66 @@ def test_strangers_manage_nothing(settings: Settings, changes: dict[str, object]
 LORA = {"lora_unet_x.lora_down.weight": torch.zeros(1, 2), "lora_unet_x.lora_up.weight": torch.zeros(2, 1)}
 
 
-def test_a_lora_is_pulled_by_its_name(
-    shelf: Shelf, hub: SmallHub, tmp_path: Path, wait_until: Callable[..., None]
+def test_a_lora_is_pulled_verified_and_removed(
+    shelf: Shelf, settings: Settings, hub: SmallHub, tmp_path: Path, wait_until: Callable[..., None]
 ) -> None:
     hub.files["ink.safetensors"] = write(tmp_path / "x.safetensors", LORA).read_bytes()
     shelf.pull(hub.repo, half=False, file="ink.safetensors")
     view = over(shelf, wait_until)
     assert view.told == "ink is here and can be chosen."
     assert view.loras == ("ink",)
-    assert "ink" not in {model.id for model in view.models}
+    assert row(view, "ink") == {
+        "id": "ink",
+        "title": "ink",
+        "kind": "lora",
+        "family": "a model that its layers do not tell",
+        "size": len(hub.files["ink.safetensors"]),
+        "fault": None,
+        "source": hub.repo,
+        "commit": COMMIT,
+    }
+    with pytest.raises(ModelError, match="no model called 'ink' any more"):
+        shelf.verify("ink")
+    shelf.verify("ink", lora=True)
+    assert over(shelf, wait_until).told == "ink: 1 file as recorded."
+    file = settings.own_models / "loras" / "ink.safetensors"
+    file.write_bytes(file.read_bytes()[:-1] + b"?")
+    shelf.verify("ink", lora=True)
+    failed = over(shelf, wait_until).job
+    assert failed is not None and failed.error is not None and "ink.safetensors has changed" in failed.error
+    shelf.remove("ink", lora=True)
+    assert shelf.view().loras == () and "ink" not in {model.id for model in shelf.view().models}
+    assert list(file.parent.rglob("*.*")) == [file.parent / ".records"]
 
 
-def test_lora_files_are_listed(shelf: Shelf, settings: Settings) -> None:
+def test_lora_files_are_listed(shelf: Shelf, settings: Settings, model_folder: Path) -> None:
+    """After what edits pictures. Only the studio's own are removed, and one of no use says why."""
     write(settings.own_models / "loras" / "pencil.safetensors", LORA)
+    write(model_folder / "loras" / "theirs.safetensors", LORA)
     (settings.own_models / "loras" / "other.safetensors").write_bytes(b"nothing")
-    assert shelf.view().loras == ("pencil",)
+    view = shelf.view()
+    assert view.loras == ("pencil", "theirs")
+    assert [(model.id, model.kind, model.source) for model in view.models] == [
+        ("toybox", "text-to-image", ""),
+        ("other", "lora", "other"),
+        ("pencil", "lora", "pencil"),
+        ("theirs", "lora", ""),
+        ("toybox-segmenter", "segmenter", ""),
+    ]
+    assert "is no safetensors file" in str(row(view, "other")["fault"])
+    shelf.remove("other", lora=True)
+    with pytest.raises(ModelError, match="no LoRA called 'theirs'"):
+        shelf.remove("theirs", lora=True)
+    assert (model_folder / "loras" / "theirs.safetensors").is_file()
+
+
+def test_a_lora_with_a_models_name_is_another_row(shelf: Shelf, settings: Settings, model_folder: Path) -> None:
+    write(settings.own_models / "loras" / "toybox.safetensors", LORA)
+    assert [model.kind for model in shelf.view().models if model.id == "toybox"] == ["text-to-image", "lora"]
+    with pytest.raises(ModelError, match="neither pulled nor added"):
+        shelf.remove("toybox")
+    shelf.remove("toybox", lora=True)
+    assert [model.kind for model in shelf.view().models if model.id == "toybox"] == ["text-to-image"]
+    with pytest.raises(ModelError, match="no LoRA called 'toybox'"):
+        shelf.remove("toybox", lora=True)
+    assert (model_folder / "toybox" / "model_index.json").is_file()

@@ -15,6 +15,7 @@ from studio.ui import model_handlers
 from studio.ui.handlers import PLAIN_FIELDS, Handlers, Seat
 from tests.pipelines.models.loras import write
 from tests.studio.conftest import StandInEngine
+from tests.studio.ui.test_handlers import panel
 
 LORA = {"lora_unet_x.lora_down.weight": torch.zeros(1, 2), "lora_unet_x.lora_up.weight": torch.zeros(2, 1)}
 
@@ -41,6 +42,21 @@ def test_a_model_that_is_gone_stays_a_choice_where_it_is_chosen(
     _, fields = handlers.restored(Seat(seat.sid, "another"), lambda session: None)
     assert ("mine", "mine") in fields[1 + PLAIN_FIELDS.index("model")]["choices"]
     assert ("mine", "mine") not in handlers.models()
+
+
+def test_a_lora_that_is_gone_stays_in_the_turn_that_names_it(studio: Studio, upload: bytes) -> None:
+    """Running says that it is gone, and the page can take it out."""
+    lora = write(studio.settings.own_models / "loras" / "pencil.safetensors", LORA)
+    handlers, seat = Handlers(studio), Seat(studio.sessions.create(upload, "x.png").sid, "tab")
+    model_handlers.put_loras(handlers, seat, {"loras": {"pencil": 0.5}})
+    payload, _ = model_handlers.shown(handlers, seat, lambda: studio.shelf.remove("pencil", lora=True))
+    assert not lora.exists() and "notice" not in payload
+    assert payload["models"]["loras"] == () and "lora" not in [row["kind"] for row in payload["models"]["models"]]
+    shown = handlers.run(seat, *panel(method="sdedit"))
+    assert "there is no LoRA called 'pencil'" in shown["notice"]["text"]
+    assert shown["view"]["draft"]["loras"] == {"pencil": 0.5} and shown["view"]["job"] is None
+    assert model_handlers.put_loras(handlers, seat, {"loras": {}})["view"]["draft"]["loras"] == {}
+    assert "notice" not in handlers.run(seat, *panel(method="sdedit"))
 
 
 def test_a_shared_studio_shows_strangers_nothing(settings: Settings, engine: StandInEngine) -> None:
