@@ -39,12 +39,10 @@ class Schedule:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Schedule:
-        """Read any Stable Diffusion ``scheduler_config.json``: the noise it was trained with, sampled by DDIM."""
-        if "beta_schedule" not in config:
-            raise ModelError(
-                f"the scheduler {config.get('_class_name')} says nothing of beta_schedule, so the model was not "
-                "trained as Stable Diffusion 1.x, 2.x and XL are, and cannot be sampled"
-            )
+        """Read any Stable Diffusion ``scheduler_config.json``: the noise it was trained with, sampled by DDIM.
+
+        That it says which noise that is, `check_parts` has seen to.
+        """
         scheduler = DDIMScheduler.from_config({**config, "_class_name": "DDIMScheduler"})
         prediction = scheduler.config.prediction_type
         if prediction not in ("epsilon", "v_prediction", "sample"):

@@ -269,8 +269,7 @@ def check_parts(card: ModelCard) -> None:
         faults = [
             fault for part, classes in parts_of(index).items() for fault in _faults(card.path, index, part, classes)
         ]
-        if not (card.path / "scheduler" / "scheduler_config.json").is_file():
-            faults.append("scheduler/scheduler_config.json is missing")
+        faults += _noise_faults(card.path / "scheduler" / "scheduler_config.json")
         if unet := _config(card.path, "unet"):
             faults += _unknown(unet, two_readers=parts_of(index) != PARTS)
         if card.vae is not None:
@@ -296,6 +295,19 @@ def original_faults(header: Header) -> list[str]:
     except ModelError as error:
         return [str(error)]
     return _unknown(unet_config(header.shapes, form), two_readers=form is Form.XL)
+
+
+def _noise_faults(file: Path) -> list[str]:
+    """What this ``scheduler_config.json`` lacks; EDM's (CosXL, Playground 2.5) have continuous levels and no betas."""
+    if not file.is_file():
+        return ["scheduler/scheduler_config.json is missing"]
+    config = read_json(file)
+    if "beta_schedule" in config:
+        return []
+    return [
+        f"the scheduler {config.get('_class_name')} says nothing of beta_schedule, so the model was not trained with "
+        "the noise of Stable Diffusion 1.x, 2.x and XL, which is what is sampled here"
+    ]
 
 
 def _stranger(index: dict[str, Any]) -> list[str]:

@@ -20,7 +20,7 @@ from pipelines.images import from_network, to_network
 from pipelines.models.adapters import lora, lora_state, with_delta, with_lora
 from pipelines.models.bundle import ModelBundle, trainable
 from pipelines.models.cache import Cache
-from pipelines.models.folders import check_parts, find_model, find_models
+from pipelines.models.folders import check_parts, fault_of, find_model, find_models
 from pipelines.models.loader import device_named, load_bundle
 from pipelines.models.texts import Texts
 
@@ -247,6 +247,13 @@ def test_a_configuration_of_no_family_we_know_is_refused(copied: Path, part: str
     config = json.loads(path.read_text()) | changes
     path.write_text(json.dumps({key: value for key, value in config.items() if value is not None}))
     assert message in reason(copied)
+
+
+def test_a_folder_with_the_noise_of_edm_is_said_to_be_unusable_before_it_is_loaded(copied: Path) -> None:
+    config = {"_class_name": "EDMEulerScheduler", "sigma_min": 0.002, "sigma_max": 80.0, "prediction_type": "epsilon"}
+    (copied / "scheduler" / "scheduler_config.json").write_text(json.dumps(config))
+    fault = fault_of(find_model("spoilt", (copied.parent,)))
+    assert fault is not None and "the scheduler EDMEulerScheduler says nothing of beta_schedule" in fault
 
 
 def test_another_autoencoder_takes_the_place_of_the_models_own(copied: Path, model_folders: tuple[Path, ...]) -> None:
