@@ -24,6 +24,7 @@ from studio.settings import Settings, default_model_folders
 from tests.pipelines.conftest import write_tiny_model
 
 STEPS = {"embed_steps": 2, "tune_steps": 2, "tune_rate": 1e-3, "steps": 3, "start": "composite", "tuned": "lora"}
+STEPS |= {"strength_of_both": 0.0}  # so that `strength` has a say in these turns of both parts
 BRUSH = MaskPrompts(strokes=(Stroke((Point(16.0, 16.0), Point(26.0, 16.0)), 5.0),))
 PICTURE = encode_png(np.random.default_rng(0).integers(0, 256, (32, 40, 3), dtype=np.uint8))
 
