@@ -131,7 +131,7 @@ def model_folder(tmp_path: Path) -> Path:
         name = "model" if part == "text_encoder" else "diffusion_pytorch_model"
         (folder / part / f"{name}.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
     (folder / "scheduler").mkdir()
-    (folder / "scheduler" / "scheduler_config.json").write_text("{}")
+    (folder / "scheduler" / "scheduler_config.json").write_text(json.dumps({"beta_schedule": "scaled_linear"}))
     (folder / "model_index.json").write_text(json.dumps({name: ["diffusers", cls] for name, cls in parts.items()}))
     (folder / "card.json").write_text(json.dumps({"title": "Toybox", "notes": "Draws toys only."}))
     segmenter = tmp_path / "models" / "toybox-segmenter"
