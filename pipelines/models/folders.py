@@ -17,7 +17,7 @@ from typing import Any
 
 from pipelines.contract import Backbone
 from pipelines.errors import ModelError
-from pipelines.models.original import Form, form_of, is_original, resolution_of, unet_config
+from pipelines.models.original import EDM, OUR_NOISE, Form, form_of, is_original, resolution_of, unet_config
 from pipelines.models.weights import Header, read_header, weight_files
 
 TEXT_TO_IMAGE = "text-to-image"
@@ -269,9 +269,7 @@ def check_parts(card: ModelCard) -> None:
         faults = [
             fault for part, classes in parts_of(index).items() for fault in _faults(card.path, index, part, classes)
         ]
-        faults += _noise_faults(card.path / "scheduler" / "scheduler_config.json")
-        if unet := _config(card.path, "unet"):
-            faults += _unknown(unet, two_readers=parts_of(index) != PARTS)
+        faults += _family_faults(card.path, index)
         if card.vae is not None:
             faults += [f"its other autoencoder {card.vae.name}: {fault}" for fault in _vae_faults(card.vae)]
     if faults:
@@ -297,17 +295,33 @@ def original_faults(header: Header) -> list[str]:
     return _unknown(unet_config(header.shapes, form), two_readers=form is Form.XL)
 
 
-def _noise_faults(file: Path) -> list[str]:
-    """What this ``scheduler_config.json`` lacks; EDM's (CosXL, Playground 2.5) have continuous levels and no betas."""
+def family_faults(folder: Path) -> list[str]:
+    """Why a diffusers folder cannot be used whatever its weights are: its configurations are of no family we know."""
+    index = read_json(folder / "model_index.json")
+    return _stranger(index) or _family_faults(folder, index)
+
+
+def _family_faults(folder: Path, index: dict[str, Any]) -> list[str]:
+    unet = _config(folder, "unet")
+    return _noise_faults(folder) + (_unknown(unet, two_readers=parts_of(index) != PARTS) if unet else [])
+
+
+def _noise_faults(folder: Path) -> list[str]:
+    """In what the noise that a folder's model was trained with is not Stable Diffusion's."""
+    file = folder / "scheduler" / "scheduler_config.json"
     if not file.is_file():
         return ["scheduler/scheduler_config.json is missing"]
     config = read_json(file)
-    if "beta_schedule" in config:
-        return []
-    return [
-        f"the scheduler {config.get('_class_name')} says nothing of beta_schedule, so the model was not trained with "
-        "the noise of Stable Diffusion 1.x, 2.x and XL, which is what is sampled here"
-    ]
+    name, predicts_v = str(config.get("_class_name")), config.get("prediction_type") == "v_prediction"
+    if _config(folder, "vae").get("latents_mean") is not None:
+        return [f"{EDM['edm_mean']}; {OUR_NOISE}"]
+    if predicts_v and config.get("timestep_type") == "continuous":
+        return [f"{EDM['edm_vpred.sigma_max']}; {OUR_NOISE}"]
+    if name.startswith("EDM") or config.get("sigma_data") is not None:
+        return [f"its scheduler is {name}, of EDM's continuous noise levels; {OUR_NOISE}"]
+    if "beta_schedule" not in config:
+        return [f"its scheduler, {name}, says nothing of beta_schedule; {OUR_NOISE}"]
+    return []
 
 
 def _stranger(index: dict[str, Any]) -> list[str]:

@@ -32,7 +32,15 @@ from huggingface_hub.errors import (
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # type: ignore[attr-defined]
 
 from pipelines.errors import ModelError, PullError
-from pipelines.models.folders import ModelCard, card_of, fault_of, is_plain_name, original_faults
+from pipelines.models.folders import (
+    TEXT_TO_IMAGE,
+    ModelCard,
+    card_of,
+    family_faults,
+    fault_of,
+    is_plain_name,
+    original_faults,
+)
 from pipelines.models.lora_files import find_loras, layers_of, lora_card
 from pipelines.models.original import is_original
 from pipelines.models.own import (
@@ -283,12 +291,16 @@ def _staged(
 
 
 def _fetch_all(staged: _Staged) -> None:
-    """Every file of a model; the small ones come first, for they may say that it is none."""
-    for file in staged.files:
-        if file.path.endswith(SAFE) and card_of(staged.model) is None:
-            raise PullError(
-                f"{staged.listing.repo} is a model of a kind that this studio cannot use; its weights were not fetched"
-            )
+    """Every file of a model; the small ones come first, for they may say that it is of no use."""
+    small = [file for file in staged.files if file.path.endswith(SMALL)]
+    for file in small:
+        staged.fetch(file)
+    repo, card = staged.listing.repo, card_of(staged.model)
+    if card is None:
+        raise PullError(f"{repo} is a model of a kind that this studio cannot use; its weights were not fetched")
+    if card.kind == TEXT_TO_IMAGE and (faults := family_faults(staged.model)):
+        raise PullError(f"{repo} cannot be used: {'; '.join(faults)}. Its weights were not fetched")
+    for file in staged.files[len(small) :]:
         staged.fetch(file)
 
 

@@ -28,6 +28,8 @@ EDM = {
     "edm_mean": "it was trained with EDM's noise on latents of its own mean and deviation, as Playground 2.5 was",
 }
 """Keys by which a checkpoint says that it follows EDM (Karras et al. 2022), and what each means."""
+OUR_NOISE = "what is sampled here is the noise schedule of Stable Diffusion; choose a model trained with that"
+"""What follows the reason why a model of other noise cannot be used."""
 
 
 class Form(StrEnum):
@@ -80,9 +82,7 @@ def form_of(shapes: Shapes) -> Form:
     if not _has(shapes, f"{VAE}decoder."):
         raise ModelError("it holds no autoencoder (first_stage_model); take the full checkpoint")
     if edm := next((told for key, told in EDM.items() if key in shapes), None):
-        raise ModelError(
-            f"{edm}; what is sampled here is the noise schedule of Stable Diffusion; choose a model trained with that"
-        )
+        raise ModelError(f"{edm}; {OUR_NOISE}")
     return found[0]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -212,6 +213,15 @@ def test_offline_mode_is_kept(hub: SmallHub, own: Path, monkeypatch: pytest.Monk
     with pytest.raises(PullError, match="HF_HUB_OFFLINE is set"):
         pull(hub.repo, own, endpoint=hub.endpoint)
     assert hub.asked == []
+
+
+def test_a_model_of_other_noise_is_refused_before_its_weights_are_fetched(hub: SmallHub, own: Path) -> None:
+    scheduler = {"_class_name": "EDMDPMSolverMultistepScheduler", "sigma_data": 0.5, "sigma_max": 80.0}
+    hub.files = hub.files | {"scheduler/scheduler_config.json": json.dumps(scheduler).encode()}
+    with pytest.raises(PullError, match=r"is EDMDPMSolverMultistepScheduler, of EDM's .* weights were not fetched"):
+        pull(hub.repo, own, endpoint=hub.endpoint)
+    assert find_models((own,)) == {}
+    assert not [path for path in hub.asked if ".safetensors" in path]
 
 
 def test_only_pickles_and_no_model_at_all(hub: SmallHub, own: Path) -> None:

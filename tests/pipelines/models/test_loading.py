@@ -236,7 +236,7 @@ def test_weights_in_several_files_are_one_part(copied: Path) -> None:
         ("unet", {"in_channels": 7}, "takes 7 channels and gives 4: 4 would be a plain model, 9 one for inpainting"),
         ("unet", {"addition_embed_type": "text_time"}, "its U-Net wants text_time beside the words of one encoder"),
         ("unet", {"num_class_embeds": 1000}, "its U-Net wants 1000 beside"),
-        ("scheduler", {"beta_schedule": None}, "says nothing of beta_schedule"),
+        ("scheduler", {"beta_schedule": None}, "says nothing of beta_schedule; what is sampled here is the noise"),
         ("scheduler", {"prediction_type": "flow"}, "prediction_type 'flow'"),
         ("vae", {"latent_channels": 8}, "vae: "),
         ("text_encoder", {"hidden_size": 32}, "text_encoder: "),
@@ -249,11 +249,48 @@ def test_a_configuration_of_no_family_we_know_is_refused(copied: Path, part: str
     assert message in reason(copied)
 
 
-def test_a_folder_with_the_noise_of_edm_is_said_to_be_unusable_before_it_is_loaded(copied: Path) -> None:
-    config = {"_class_name": "EDMEulerScheduler", "sigma_min": 0.002, "sigma_max": 80.0, "prediction_type": "epsilon"}
-    (copied / "scheduler" / "scheduler_config.json").write_text(json.dumps(config))
-    fault = fault_of(find_model("spoilt", (copied.parent,)))
-    assert fault is not None and "the scheduler EDMEulerScheduler says nothing of beta_schedule" in fault
+SIGMAS = {"sigma_data": 0.5, "sigma_max": 80.0, "sigma_min": 0.002, "prediction_type": "epsilon"}
+EULER = {"_class_name": "EulerDiscreteScheduler", "beta_schedule": "scaled_linear", "beta_start": 0.00085}
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "message"),
+    [
+        ({"_class_name": "EDMEulerScheduler"}, "its scheduler is EDMEulerScheduler, of EDM's continuous noise levels"),
+        ({"_class_name": "EDMDPMSolverMultistepScheduler"} | SIGMAS, "is EDMDPMSolverMultistepScheduler, of EDM's"),
+        ({"_class_name": "SomeScheduler"} | SIGMAS, "its scheduler is SomeScheduler, of EDM's continuous"),
+        (
+            EULER | {"timestep_type": "continuous", "prediction_type": "v_prediction", "sigma_max": 120.0},
+            "it predicts v over EDM's continuous noise levels, as CosXL does",
+        ),
+        (EULER | {"timestep_type": "continuous", "prediction_type": "epsilon"}, None),
+        (EULER | {"timestep_type": "discrete", "sigma_data": None, "sigma_max": None}, None),
+    ],
+)
+def test_a_folder_with_edms_noise_is_told_before_it_is_loaded(
+    copied: Path, scheduler: dict, message: str | None
+) -> None:
+    (copied / "scheduler" / "scheduler_config.json").write_text(json.dumps(scheduler))
+    card = find_model("spoilt", (copied.parent,))
+    fault = fault_of(card)
+    if message is None:
+        assert fault is None
+        return
+    assert fault is not None and message in fault and "choose a model trained with that" in fault
+    with pytest.raises(ModelError, match="cannot be used"):
+        check_parts(card)
+    shutil.rmtree(copied / "unet")  # whatever else is wrong, the reason is among what is told
+    assert message in reason(copied)
+
+
+def test_a_folder_with_latents_of_its_own_mean_is_told_before_it_is_loaded(copied: Path) -> None:
+    config = json.loads((copied / "vae" / "config.json").read_text())
+    (copied / "vae" / "config.json").write_text(
+        json.dumps(config | {"latents_mean": [0.1] * 4, "latents_std": [1.0] * 4})
+    )
+    assert "EDM's noise on latents of its own mean and deviation, as Playground 2.5 was" in str(
+        fault_of(find_model("spoilt", (copied.parent,)))
+    )
 
 
 def test_another_autoencoder_takes_the_place_of_the_models_own(copied: Path, model_folders: tuple[Path, ...]) -> None:
