@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -126,3 +126,11 @@ def preset(name: str, quality: Quality) -> dict[str, Any]:
 def settings(name: str, quality: Quality, changes: dict[str, Any] | None = None) -> Params:
     """The preset with `changes` over it, checked."""
     return checked(method(name).params, {**preset(name, quality), **(changes or {})})
+
+
+def recorded(name: str, values: Mapping[str, Any]) -> Params:
+    """The settings of a turn that is on record, checked. Of the presets it takes nothing, as they change.
+
+    A setting that came later is not among `values`: at its default a method does what it did before there was one.
+    """
+    return checked(method(name).params, values)

@@ -21,7 +21,7 @@ import numpy as np
 
 from pipelines import pictures as codec
 from pipelines.catalog import method as find_method
-from pipelines.catalog import settings as resolved_settings
+from pipelines.catalog import recorded
 from pipelines.contract import Candidate, EditRequest, EditResult, Extent, Mask, Picture
 from pipelines.evaluation.consistency import Consistency, Edited
 from pipelines.masks.prompts import MaskPrompts, central_click
@@ -240,7 +240,7 @@ class Computing:
     ) -> tuple[Staged, ...]:
         """`weights` is the checksum of the model as it is now. With `fresh` nothing that was fitted for this is used
         again; what it begins at is part of what is asked."""
-        store, params = self._services.store, resolved_settings(asked.method, asked.quality, dict(asked.params))
+        store, params = self._services.store, recorded(asked.method, asked.params)
         warm = None if asked.warm is None else store.fitted_layers(asked.warm)
         if warm is None:
             asked = replace(asked, warm=None)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
 from typing import Any
 
-from pipelines.catalog import settings
+from pipelines.catalog import recorded, settings
 from pipelines.contract import Quality, Scope
 from pipelines.evaluation.drift import Drift
 from studio.history.replay import stale
@@ -127,8 +127,8 @@ def used_up(draft: Draft) -> Draft:
 
 def draft_of(asked: TurnRequest, before: Draft) -> Draft:
     """What stands in the panel to ask for `asked` again."""
-    preset = asdict(settings(asked.method, asked.quality, {}))
-    changes = {name: value for name, value in asked.params.items() if preset.get(name, value) != value}
+    usual, was = asdict(settings(asked.method, asked.quality)), asdict(recorded(asked.method, asked.params))
+    changes = {name: value for name, value in was.items() if usual[name] != value}
     return replace(
         before,
         subject=asked.subject,

@@ -12,12 +12,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipelines.catalog import preset
 from pipelines.contract import Point
 from pipelines.engine import Engine
 from pipelines.masks.prompts import MaskPrompts, Stroke
 from pipelines.pictures import encode_png
+from pipelines.progress import silent
 from studio.app import build_studio
 from studio.history.turn import Turn
+from studio.session.present import draft_of
 from studio.session.session import Session
 from studio.session.view import JobState
 from studio.settings import Settings, default_model_folders
@@ -98,3 +101,18 @@ def test_a_warm_turn_is_the_same_in_another_studio_and_not_the_cold_one(tmp_path
     assert (first.request.warm, second.request.warm) == (None, first.outcome.fitted)
     assert (second.id, second.outcome.fitted) == (again.id, again.outcome.fitted)
     assert cold.outcome.fitted != second.outcome.fitted and cold.request.warm is None
+
+
+def test_a_turn_from_before_a_setting_is_run_again_without_it(tmp_path: Path, engine: Engine) -> None:
+    """Whatever the preset says of that setting by now."""
+    later = {"strength_of_both": 0.0, "hold_background": 0.0}
+    with opened(tmp_path / "data", engine) as session:
+        turn = made(session, **later)
+        assert turn.request is not None and all(preset("layered", turn.request.quality)[name] for name in later)
+        params = {name: value for name, value in turn.request.params.items() if name not in later}
+        before, root = replace(turn.request, params=params), session._record.tree[turn.parent or ""]
+        (again,) = session._computing.candidates([root], before, 1, silent)
+        assert again.request.params == params and again.picture == turn.picture
+        draft = session.view().draft
+        assert draft_of(before, draft).changes == draft_of(turn.request, draft).changes
+        assert later.items() <= draft_of(before, draft).changes.items(), "the panel asks for the same again"
