@@ -105,10 +105,18 @@ class LayeredParams(Params):
     alternate: bool = knob(True, "Alternate between the subject's text and the blend (Eq. 8)", reach=Reach.SAMPLING)
     start: Start = knob(Start.NOISE, "Start from pure noise, or from the noised composite", reach=Reach.SAMPLING)
     strength: float = knob(
-        1.0, "Share of the noise schedule that is run when starting from the composite", 0.02, 1.0, reach=Reach.SAMPLING
+        1.0,
+        "Share of the noise schedule that is run when starting from the composite; of both parts, see the next",
+        0.02,
+        1.0,
+        reach=Reach.SAMPLING,
     )
     strength_of_both: float = knob(
-        0.0, "The same, for a turn that changes both parts; 0 takes the strength above", 0.0, 1.0, reach=Reach.SAMPLING
+        0.0,
+        "The strength of a turn that changes both parts, in the place of the one above; 0 takes that",
+        0.0,
+        1.0,
+        reach=Reach.SAMPLING,
     )
     hold_background: float = knob(
         0.0,
