@@ -31,6 +31,8 @@ class Method:
     stages: tuple[str, ...]
     """The stages it reports, in order."""
     paper: str
+    labels: tuple[str, str] = ("Subject becomes", "Background becomes")
+    """What its two texts are called."""
     examples: tuple[str, str] = ("a blue dog", "in a forest")
     """What its two texts may say: of the subject, and of the background."""
     serves: tuple[Backbone, ...] = (Backbone.PLAIN,)
@@ -84,6 +86,7 @@ CATALOG: dict[str, Method] = {
             needs_mask=False,
             stages=("denoise",),
             paper="Brooks et al., InstructPix2Pix: Learning to Follow Image Editing Instructions, 2023",
+            labels=("What to do with the subject", "What to do with the background"),
             examples=("make the dog blue", "let it snow"),
             serves=(Backbone.INSTRUCT,),
         ),

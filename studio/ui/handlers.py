@@ -401,6 +401,10 @@ class Handlers:
             gr.skip() if shown is not None and getattr(shown, name) == value else value
             for name, value in values.items()
         ]
+        if shown is None or shown.method != draft.method:
+            for part, words in zip(("subject", "background"), CATALOG[draft.method].labels, strict=True):
+                kept = {} if shown is not None and getattr(shown, part) == values[part] else {"value": values[part]}
+                plain[PLAIN_FIELDS.index(part)] = gr.update(label=words) | kept
         if shown is None or shown.model != draft.model:
             plain[PLAIN_FIELDS.index("model")] = gr.update(choices=self.models(draft.model), value=draft.model)
             plain[PLAIN_FIELDS.index("method")] = gr.update(choices=self.methods(draft.model), value=draft.method)

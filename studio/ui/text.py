@@ -4,8 +4,6 @@ from __future__ import annotations
 
 TITLE = "Palimpsest"
 
-SUBJECT = "Subject becomes"
-BACKGROUND = "Background becomes"
 CHANGE = "Change"
 SCOPES = [("Both", "both"), ("Subject", "subject"), ("Background", "background")]
 METHOD = "Method"

@@ -69,11 +69,12 @@ class TurnPanel:
 def build(models: list[tuple[str, str]]) -> TurnPanel:
     """`models` are (title, id) of the text-to-image models there are."""
     draft = Draft()
+    subject_said, background_said = CATALOG[draft.method].labels
     subject_like, background_like = CATALOG[draft.method].examples
     with gr.Column(elem_id="side"):
         heading = drawn("heading", "heading")
         subject = gr.Textbox(
-            label=text.SUBJECT,
+            label=subject_said,
             placeholder=text.example(subject_like),
             lines=2,
             max_lines=4,
@@ -81,7 +82,7 @@ def build(models: list[tuple[str, str]]) -> TurnPanel:
             elem_id="subject",
         )
         background = gr.Textbox(
-            label=text.BACKGROUND,
+            label=background_said,
             placeholder=text.example(background_like),
             lines=2,
             max_lines=4,

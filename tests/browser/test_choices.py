@@ -31,6 +31,7 @@ def test_a_model_for_instructions_asks_for_instructions(
             subject, background = (page.locator(f"#{part} textarea") for part in ("subject", "background"))
             method, model = page.locator("#method input"), page.locator("#model input")
             expect(subject).to_have_attribute("placeholder", "for example: a blue dog")
+            expect(page.get_by_label("Subject becomes")).to_be_visible()
 
             page.locator("#advanced > button").click()
             steps = page.get_by_label("Embedding steps")
@@ -42,11 +43,16 @@ def test_a_model_for_instructions_asks_for_instructions(
             page.wait_for_timeout(500)
             assert page.evaluate("palimpsest.state.view.draft.changes.embed_steps") == 123, "nothing was chosen"
 
+            desk.says(subject="paint it red")
             model.click()
             page.get_by_role("option", name="Doer").click()
             expect(method).to_have_value("InstructPix2Pix (say what to do)")
             expect(subject).to_have_attribute("placeholder", "for example: make the dog blue")
             expect(background).to_have_attribute("placeholder", "for example: let it snow")
+            for words in ("What to do with the subject", "What to do with the background"):
+                expect(page.get_by_label(words)).to_be_visible()
+            expect(page.get_by_text("becomes")).to_have_count(0)
+            expect(subject).to_have_value("paint it red")
 
             studio.shelf.remove("doer")
             page.evaluate("palimpsest.actions.models()")
@@ -62,6 +68,7 @@ def test_a_model_for_instructions_asks_for_instructions(
             page.get_by_role("option", name="Toybox").click()
             expect(method).to_have_value("Layered")
             expect(background).to_have_attribute("placeholder", "for example: in a forest")
+            expect(page.get_by_label("Background becomes")).to_be_visible()
     finally:
         page_.close()
         studio.close()

@@ -172,6 +172,23 @@ def test_a_model_is_offered_the_methods_that_run_on_it(handlers: Handlers, seat:
     assert [name for _, name in handlers.methods("pulled")] == ["inpaint"], "one's own folder counts too"
 
 
+def test_the_two_texts_are_called_what_the_method_takes(handlers: Handlers, seat: Seat) -> None:
+    """Nothing is sent of them where the method stays, nor are the words that a person is typing."""
+    subject, background = (1 + PLAIN_FIELDS.index(part) for part in ("subject", "background"))
+    handlers.drafted(seat, *panel(method="layered", subject="a blue dog"))
+    _, fields = handlers.retuned(seat, *panel(method="instruct", subject="a blue dog"))
+    assert fields[subject] == gr.update(label="What to do with the subject")
+    assert fields[background] == gr.update(label="What to do with the background")
+    _, fields = handlers.retuned(seat, *panel(method="instruct", subject="a blue dog", quality="exact"))
+    assert fields[subject] == fields[background] == gr.skip()
+    _, _, fields = handlers.boot({"sid": seat.sid}, asking())
+    assert fields[subject] == gr.update(label="What to do with the subject", value="a blue dog")
+    _, fields = handlers.retuned(seat, *panel(method="sdedit", subject="a blue dog"))
+    assert fields[subject] == gr.update(label="Subject becomes")
+    for method in CATALOG.values():
+        assert len(set(method.labels)) == 2 and all(method.labels), "a designer can tell them apart"
+
+
 def test_another_model_keeps_what_was_set(handlers: Handlers, seat: Seat) -> None:
     values = panel(method="layered")
     values[len(PLAIN_FIELDS)] = 123

@@ -72,7 +72,7 @@ def test_an_earlier_turn_is_changed_and_the_later_ones_follow(
     view = finished(handlers, seat)
     assert view["editing"] is None and len(view["turns"]) == 6 and len(view["branches"]) == 2
     _, fields = does.arrived(seat)
-    assert fields[1 + PLAIN_FIELDS.index("background")] == "", "the words are used up"
+    assert fields[1 + PLAIN_FIELDS.index("background")]["value"] == "", "the words are used up"
 
 
 def test_leaving_a_turn_as_it_was_goes_back_to_it(handlers: Handlers, does: TimelineHandlers, seat: Seat) -> None:
