@@ -2,7 +2,7 @@
 const p = window.palimpsest, { h, actions } = p;
 const root = element.querySelector(".p-root");
 const DOING = {
-  reference: "Drawing the background", embeddings: "Fitting the texts", "fine-tune": "Fine-tuning the layers",
+  reference: "Drawing reference", embeddings: "Fitting the texts", "fine-tune": "Fine-tuning the layers",
   guidance: "Guiding the picture", denoise: "Denoising", reading: "Reading the sentence",
 };
 const SHORT = { embeddings: "texts" };

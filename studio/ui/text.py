@@ -67,9 +67,12 @@ def example(words: str) -> str:
 
 
 def quality(name: str, seconds: float | None) -> str:
-    """``Draft 3 s`` once a turn of that quality has been measured here, ``Draft`` before."""
+    """``Draft 3 s`` once a turn of that quality has been measured here, ``Draft`` before. As while a turn runs, what
+    takes longer than a minute and a half is told in minutes: there is no room for more."""
     if seconds is None:
         return QUALITIES[name]
+    if seconds >= 90:
+        return f"{QUALITIES[name]} {seconds / 60:.0f} min"
     return f"{QUALITIES[name]} {seconds:.0f} s" if seconds >= 1 else f"{QUALITIES[name]} {seconds:.1f} s"
 
 

@@ -11,8 +11,8 @@ from PIL import Image
 from pixelmatch.contrib.PIL import pixelmatch
 from playwright.sync_api import Browser
 
-from tests.browser.desk import Box
-from tests.browser.screenshots import BASELINES, major, screens
+from tests.browser.desk import Box, sat_down
+from tests.browser.screenshots import BASELINES, PROGRESS, major, screens
 
 pytestmark = pytest.mark.browser
 
@@ -36,6 +36,26 @@ def test_every_screen_looks_as_it_did(browser: Browser, url: str, failures: Path
             then.save(failures / f"{name}-then.png")
             wrong.append(f"{name}: {complaint}")
     assert not wrong, f"{wrong}; see {failures}"
+
+
+WORDY = PROGRESS.replace("'guidance', step: 11", "'reference', step: 50").replace("seconds_left: 6", "seconds_left: 88")
+TAKEN = """() => document.querySelectorAll('#quality label > span').forEach(
+  (label, i) => { label.textContent = ['Draft 6 s', 'Standard 38 s', 'Exact 15 min'][i] })"""
+CLIPPED = """() => ['.p-progress', '.p-progress-head b', '.p-bars', '#quality label'].filter(
+  (part) => [...document.querySelectorAll(part)].some((e) => e.scrollWidth > e.clientWidth))"""
+PAST_ITS_BOX = """() => { const right = (part) => document.querySelector(part).getBoundingClientRect().right;
+  return right('.p-progress-head .p-hint') > right('.p-progress') || right('.p-progress') > right('.p-cancel')
+    || right('#quality label:last-of-type') > right('#quality .wrap:has(label)') }"""
+
+
+def test_long_words_and_figures_have_room(browser: Browser, url: str) -> None:
+    with sat_down(browser, url) as desk:
+        desk.open_example("Duck on the beach")
+        desk.page.evaluate(WORDY)
+        desk.page.evaluate(TAKEN)
+        assert desk.page.locator(".p-progress-head").inner_text().split("\n")[-1].endswith("50 / 30 · 88 s left")
+        assert desk.page.evaluate(CLIPPED) == []
+        assert not desk.page.evaluate(PAST_ITS_BOX)
 
 
 def unlike(now: Image.Image, then: Image.Image, made: list[Box]) -> str:
