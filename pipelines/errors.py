@@ -31,7 +31,14 @@ class BadPicture(PipelineError):
 
 
 class BadParameter(PipelineError):
-    """A setting is of the wrong type or outside its range."""
+    """A setting is of the wrong type or outside its range.
+
+    Its message begins with the name of `setting`, where it is about a single one: the page calls it something else.
+    """
+
+    def __init__(self, message: str, setting: str = "") -> None:
+        super().__init__(message)
+        self.setting = setting
 
 
 class UnknownMethod(PipelineError):

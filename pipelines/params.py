@@ -183,19 +183,19 @@ def knobs(params: type[Params] | Params) -> dict[str, tuple[type, Any, Knob]]:
 def _coerced(name: str, value: Any, wanted: type, spec: Knob) -> Any:
     if issubclass(wanted, StrEnum):
         if value not in list(wanted):
-            raise BadParameter(f"{name} must be one of {', '.join(wanted)}; got {value!r}")
+            raise BadParameter(f"{name} must be one of {', '.join(wanted)}; got {value!r}", name)
         return wanted(value)
     if wanted is bool:
         if not isinstance(value, bool):
-            raise BadParameter(f"{name} must be true or false; got {value!r}")
+            raise BadParameter(f"{name} must be true or false; got {value!r}", name)
         return value
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise BadParameter(f"{name} must be a number; got {value!r}")
+        raise BadParameter(f"{name} must be a number; got {value!r}", name)
     if not math.isfinite(value) or (wanted is int and value != int(value)):
-        raise BadParameter(f"{name} must be a finite {'whole ' if wanted is int else ''}number; got {value!r}")
+        raise BadParameter(f"{name} must be a finite {'whole ' if wanted is int else ''}number; got {value!r}", name)
     if spec.low is not None and spec.high is not None and not spec.low <= value <= spec.high:
         unit = f" {spec.unit}" if spec.unit else ""
-        raise BadParameter(f"{name} must be between {spec.low:g} and {spec.high:g}{unit}; got {value!r}")
+        raise BadParameter(f"{name} must be between {spec.low:g} and {spec.high:g}{unit}; got {value!r}", name)
     return int(value) if wanted is int else float(value)
 
 

@@ -274,10 +274,8 @@ def header_of(path: Path) -> dict[str, Any]:
             header = json.loads(file.read(length))
         ends = [value["data_offsets"][1] for name, value in header.items() if name != "__metadata__"]
         whole = 8 + length + max(ends, default=0)
-    except (OSError, ValueError, struct.error, TypeError, KeyError, IndexError, AttributeError) as error:
-        raise ModelError(
-            f"{path.name} is no safetensors file, or only its beginning ({type(error).__name__}); fetch it again"
-        ) from None
+    except (OSError, ValueError, struct.error, TypeError, KeyError, IndexError, AttributeError):
+        raise ModelError(f"{path.name} is no safetensors file, or only its beginning; fetch it again") from None
     if (size := path.stat().st_size) != whole:
         raise ModelError(f"{path.name} has {size} bytes, but its header speaks of {whole}; fetch it again")
     return {name: value for name, value in header.items() if name != "__metadata__"}

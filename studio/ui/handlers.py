@@ -364,7 +364,7 @@ class Handlers:
         try:
             work()
         except (UserError, PipelineError) as error:
-            return notice(str(error))
+            return notice(text.fault(error))
         except Exception:
             code = secrets.token_hex(3)
             log.exception("bug %s in a handler of the page", code)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pipelines.errors import BadParameter, PipelineError
+from studio.errors import UserError
+
 TITLE = "Palimpsest"
 
 CHANGE = "Change"
@@ -59,6 +62,14 @@ LABELS = {
 def label(name: str) -> str:
     """What a setting is called on the page."""
     return LABELS.get(name, name.replace("_", " ").capitalize())
+
+
+def fault(error: UserError | PipelineError) -> str:
+    """What the page says of a refusal; a setting is called what its field is called."""
+    message = str(error)
+    if isinstance(error, BadParameter) and error.setting:
+        return label(error.setting) + message.removeprefix(error.setting)
+    return message
 
 
 def example(words: str) -> str:

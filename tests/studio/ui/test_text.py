@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from pipelines.errors import BadParameter, BadRequest
+from pipelines.params import LayeredParams, checked
 from studio.ui import text
 
 
@@ -19,3 +21,11 @@ from studio.ui import text
 )
 def test_a_quality_tells_what_it_took_once_that_is_known(seconds: float | None, told: str) -> None:
     assert text.quality("standard", seconds) == told
+
+
+def test_a_refused_setting_is_called_what_its_field_is_called() -> None:
+    with pytest.raises(BadParameter) as refused:
+        checked(LayeredParams, {"strength_of_both": 2})
+    assert text.fault(refused.value) == "Strength of both must be between 0 and 1; got 2"
+    assert text.fault(BadParameter("unknown setting turbo")) == "unknown setting turbo"
+    assert text.fault(BadRequest("nothing is selected")) == "nothing is selected"
