@@ -38,7 +38,9 @@ def test_every_screen_looks_as_it_did(browser: Browser, url: str, failures: Path
     assert not wrong, f"{wrong}; see {failures}"
 
 
-WORDY = PROGRESS.replace("'guidance', step: 11", "'reference', step: 50").replace("seconds_left: 6", "seconds_left: 88")
+WORDY = PROGRESS.replace(
+    "'guidance', step: 11, total: 30, seconds_left: 6", "'reference', step: 50, total: 50, seconds_left: 88"
+)
 TAKEN = """() => document.querySelectorAll('#quality label > span').forEach(
   (label, i) => { label.textContent = ['Draft 6 s', 'Standard 38 s', 'Exact 15 min'][i] })"""
 CLIPPED = """() => ['.p-progress', '.p-progress-head b', '.p-bars', '#quality label'].filter(
@@ -53,7 +55,7 @@ def test_long_words_and_figures_have_room(browser: Browser, url: str) -> None:
         desk.open_example("Duck on the beach")
         desk.page.evaluate(WORDY)
         desk.page.evaluate(TAKEN)
-        assert desk.page.locator(".p-progress-head").inner_text().split("\n")[-1].endswith("50 / 30 · 88 s left")
+        assert desk.page.locator(".p-progress-head").inner_text().split("\n")[-1].endswith("50 / 50 · 88 s left")
         assert desk.page.evaluate(CLIPPED) == []
         assert not desk.page.evaluate(PAST_ITS_BOX)
 

@@ -136,6 +136,14 @@ def test_a_refused_run_starts_nothing(handlers: Handlers, seat: Seat) -> None:
     assert "click the subject" in payload["notice"]["text"] and payload["view"]["job"] is None
 
 
+def test_a_run_with_a_setting_out_of_range_says_so_in_the_panels_words(handlers: Handlers, seat: Seat) -> None:
+    values = panel(method="layered")
+    values[len(PLAIN_FIELDS)] = 5000  # the first setting of the first method
+    payload = handlers.run(seat, *values)
+    assert payload["notice"]["text"].startswith("Embedding steps must be between 0 and 2000 steps; got 5000")
+    assert payload["view"]["job"] is None
+
+
 def test_only_what_differs_from_the_preset_is_stored(handlers: Handlers, seat: Seat) -> None:
     values = panel(method="sdedit")
     strength = (
