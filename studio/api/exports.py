@@ -23,7 +23,7 @@ from studio.app import Studio
 from studio.exports.layers import openraster, psd, turn_layers
 from studio.exports.pictures import PictureFormat, export_picture, recipe
 from studio.exports.strip import StripFormat, animated_strip
-from studio.store.archive import write_archive
+from studio.store.archive.session_file import write_archive
 from studio.store.blobs import Blobs
 from studio.store.store import Record
 

@@ -16,7 +16,7 @@ from studio.errors import UnknownBranch, UnknownTurn
 from studio.history.tree import Tree
 from studio.session.computing import Computing
 from studio.settings import Settings
-from studio.store.archive import write_archive
+from studio.store.archive.session_file import write_archive
 from studio.store.blobs import Blobs
 from studio.store.store import Record
 

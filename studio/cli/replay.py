@@ -23,7 +23,7 @@ from studio.history.replay import Replay, Step
 from studio.history.tree import Tree
 from studio.history.turn import Turn, TurnRequest
 from studio.session.computing import HUNDRED, Computing, within
-from studio.store.archive import read_archive
+from studio.store.archive.session_file import read_archive
 
 SHOWN = 12
 """Digits of a checksum that a person is shown."""

@@ -19,7 +19,7 @@ from studio.cli.report import answer, say, table, write
 from studio.errors import UnknownSession
 from studio.session.sessions import SessionSummary
 from studio.settings import Settings
-from studio.store.archive import read_archive
+from studio.store.archive.session_file import read_archive
 from studio.store.blobs import Blobs
 from studio.store.files import Files
 from studio.store.store import Record

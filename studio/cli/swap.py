@@ -16,7 +16,7 @@ from studio.cli.report import ProgressLine, answer, say, table, write
 from studio.errors import StorageError
 from studio.session import order_swap
 from studio.session.order_swap import Swap
-from studio.store.archive import read_archive
+from studio.store.archive.session_file import read_archive
 from studio.store.blobs import Blobs
 
 

@@ -26,7 +26,7 @@ from studio.app import Studio
 from studio.errors import StaleView, UnknownSession, UserError
 from studio.session.session import Session
 from studio.session.view import Draft, SessionView
-from studio.store.archive import read_archive
+from studio.store.archive.session_file import read_archive
 from studio.ui import text, uploads
 from studio.ui.forms import changes_of, values_of
 from studio.ui.payload import Payload, is_live, notice, tick, whole

@@ -21,7 +21,7 @@ from studio.app import Studio
 from studio.exports.pictures import read_recipe
 from studio.session.session import Session
 from studio.session.view import Draft
-from studio.store.archive import read_archive
+from studio.store.archive.session_file import read_archive
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from studio.history.turn import Turn, TurnRequest
 from studio.jobs.job import JobState
 from studio.session.session import Session
 from studio.settings import ASSETS, Settings
-from studio.store.archive import read_archive, write_archive
+from studio.store.archive.session_file import read_archive, write_archive
 from studio.store.blobs import Blobs
 from studio.store.files import Files
 from studio.store.store import Record

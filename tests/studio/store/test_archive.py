@@ -25,8 +25,9 @@ from studio.errors import StorageFull
 from studio.history.tree import Tree
 from studio.history.turn import Outcome, Turn, TurnRequest, canonical_json, turn_id
 from studio.session.view import Draft
-from studio.store import archive
-from studio.store.archive import BadArchive, read_archive, write_archive
+from studio.store.archive import container, session_file
+from studio.store.archive.schema import BadArchive
+from studio.store.archive.session_file import read_archive, write_archive
 from studio.store.blobs import Blobs
 from studio.store.files import Files
 from studio.store.store import Record
@@ -250,7 +251,7 @@ def test_what_could_not_be_read_is_not_written(
 ) -> None:
     with pytest.raises(BadArchive, match="a text"):
         written(replace(record, notes=("x" * 200_000,)), pictures)
-    monkeypatch.setattr(archive, "MOST_ENTRIES", 5)
+    monkeypatch.setattr(session_file, "MOST_ENTRIES", 5)
     with pytest.raises(BadArchive, match="at most"):
         written(record, pictures)
 
@@ -465,7 +466,7 @@ def test_an_entry_of_another_name_is_refused(name: str, file: bytes, tmp_path: P
 def test_a_picture_nobody_names_and_one_that_is_missing_are_refused(file: bytes, tmp_path: Path) -> None:
     entries = entries_of(file)
     extra = picture(12345)
-    name = f"pictures/{archive.codec.digest(extra)}.png"
+    name = f"pictures/{digest(extra)}.png"
     assert "no turn names" in refusal(zipped({**entries, name: extra}), tmp_path / "a")
     for missing in entries:
         rest = {name: data for name, data in entries.items() if name != missing}
@@ -522,7 +523,7 @@ def test_a_bomb_is_stopped_while_it_unpacks(file: bytes, tmp_path: Path, monkeyp
     at = lying.find(b"PK\1\2")
     struct.pack_into("<L", lying, at + 24, 50)
     refusal(bytes(lying), tmp_path / "c")
-    monkeypatch.setattr(archive, "LARGEST_ARCHIVE", 40_000)
+    monkeypatch.setattr(container, "LARGEST_ARCHIVE", 40_000)
     assert "at most 0 MB" in refusal(file, tmp_path / "d")
 
 
@@ -548,7 +549,7 @@ def swapped_picture(file: bytes, data: bytes) -> bytes:
     """`data` in the place of the original, everything else made to fit."""
     entries = entries_of(file)
     session = json.loads(entries.pop("session.json"))
-    old, new = session["turns"][0]["picture"], archive.codec.digest(data)
+    old, new = session["turns"][0]["picture"], digest(data)
     forged(0, picture=new)(session)
     entries.pop(f"pictures/{old}.png")
     entries[f"pictures/{new}.png"] = data
@@ -570,7 +571,7 @@ def other_header(**fields: int) -> bytes:
 
 def test_a_picture_in_another_ones_place_is_taken_when_everything_fits(file: bytes, tmp_path: Path) -> None:
     read = read_archive(io.BytesIO(swapped_picture(file, picture(50))), blobs(tmp_path / "other"))
-    assert read.tree.turns[next(iter(read.tree.turns))].picture == archive.codec.digest(picture(50))
+    assert read.tree.turns[next(iter(read.tree.turns))].picture == digest(picture(50))
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from studio.app import Studio, build_studio
 from studio.errors import NotReady
 from studio.session.view import Draft
 from studio.settings import Gallery, Settings, default_gallery
-from studio.store.archive import write_archive
+from studio.store.archive.session_file import write_archive
 from studio.ui import gallery_handlers, instruction_handlers, text
 from studio.ui.forms import values_of
 from studio.ui.handlers import PLAIN_FIELDS, Handlers, Seat

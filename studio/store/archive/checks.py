@@ -1,0 +1,188 @@
+"""That what ``session.json`` says can be: a timeline in which everything points where it should, turns that are what
+their ids say, texts and numbers within their limits."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pipelines import pictures as codec
+from pipelines.contract import Extent
+from pipelines.errors import PipelineError
+from pipelines.evaluation.drift import Drift
+from pipelines.masks.prompts import MaskPrompts
+from pipelines.requests import check_loras
+from studio.history.tree import LONGEST_NAME as LONGEST_BRANCH
+from studio.history.tree import Trashed, Tree
+from studio.history.turn import Turn, TurnRequest, turn_id
+from studio.store.archive.parse import parsed, typed
+from studio.store.archive.schema import MOST_TURNS, BadArchive, Branch, SessionFile
+from studio.store.blobs import DIGEST
+
+LONGEST_TEXT = 100_000
+"""Characters of what was typed."""
+LONGEST_NAME = 120
+"""Characters of a session's name."""
+MOST_NOTES = 100
+LATEST = 253_402_300_799.0
+"""Seconds since 1970 at the end of the year 9999."""
+
+
+def checked(data: bytes) -> tuple[SessionFile, Tree]:
+    """What ``session.json`` says, and its timeline; the pictures it names are looked at later. Raises `BadArchive`."""
+    session = parsed(data)
+    extent = _checked_extent(session)
+    tree = _checked_tree(session)
+    _check_words(session)
+    for turn in session.turns:
+        _check_turn(turn, extent)
+    return session, tree
+
+
+def _checked_extent(session: SessionFile) -> Extent:
+    extent = Extent(session.width, session.height)
+    sides = (extent.width, extent.height)
+    if min(sides) < codec.SMALLEST_SIDE or max(sides) > codec.LARGEST_SIDE or extent.area > codec.MOST_PIXELS:
+        raise BadArchive(f"the session file's pictures would be {extent.width} x {extent.height} pixels: no such size")
+    return extent
+
+
+def _checked_tree(session: SessionFile) -> Tree:
+    """The timeline, if everything in it points where it should."""
+    turns = _in_order(session.turns)
+    branches = _pointers(session.branches)
+    trashed = tuple(Trashed(cut.cut, _pointers(cut.branches)) for cut in session.trashed)
+    _check_pointers(turns, branches, trashed)
+    tip = branches.get(session.branch)
+    line = set() if tip is None else set(_line(turns, tip))
+    if session.current not in line:
+        raise BadArchive("the session file says that one stands on a turn that its branch does not lead to")
+    return Tree(turns, branches, session.branch, session.current, trashed)
+
+
+def _in_order(listed: tuple[Turn, ...]) -> dict[str, Turn]:
+    """By id, parents before their children, otherwise as listed."""
+    by_id = {turn.id: turn for turn in listed}
+    if len(by_id) != len(listed) or len(listed) > MOST_TURNS:
+        raise BadArchive(f"a session file has at most {MOST_TURNS} turns, each of them once")
+    if (originals := sum(turn.parent is None for turn in listed)) != 1:
+        raise BadArchive(f"a session file has one original; this one has {originals}")
+    waiting: dict[str, list[Turn]] = {}
+    ordered: dict[str, Turn] = {}
+    for turn in listed:
+        if turn.parent is not None and turn.parent not in by_id:
+            raise BadArchive("a turn of the session file follows one that is not there")
+        if turn.parent is not None and turn.parent not in ordered:
+            waiting.setdefault(turn.parent, []).append(turn)
+            continue
+        ready = deque([turn])
+        while ready:
+            placed = ready.popleft()
+            ordered[placed.id] = placed
+            ready.extend(waiting.pop(placed.id, ()))
+    if waiting:
+        raise BadArchive("turns of the session file follow each other in a circle")
+    return ordered
+
+
+def _pointers(branches: tuple[Branch, ...]) -> dict[str, str]:
+    for branch in branches:
+        if not branch.name.strip() or len(branch.name) > LONGEST_BRANCH or not branch.name.isprintable():
+            raise BadArchive(f"the session file has a branch of the name {branch.name!r:.80}, which is none")
+    pointers = {branch.name: branch.tip for branch in branches}
+    if len(pointers) != len(branches):
+        raise BadArchive("the session file has two branches of one name")
+    return pointers
+
+
+def _check_pointers(turns: Mapping[str, Turn], branches: Mapping[str, str], trashed: tuple[Trashed, ...]) -> None:
+    """Every visible turn lies on the line of a branch; every hidden one on that of a branch that its cut took along.
+
+    A cut within another one was made first: what is hidden cannot be cut.
+    """
+    places = {trash.cut: place for place, trash in enumerate(trashed)}
+    under: dict[str, str | None] = {}  # the nearest cut at or above a turn
+    for id, turn in turns.items():
+        above = None if turn.parent is None else under[turn.parent]
+        if id in places and (turn.parent is None or (above is not None and places[above] < places[id])):
+            raise BadArchive("the trash of the session file holds a turn that cannot have been put there")
+        under[id] = id if id in places else above
+    if len(places) != len(trashed) or not places.keys() <= turns.keys():
+        raise BadArchive("the trash of the session file names a turn that is not there, or one twice")
+    reached: set[str] = set()
+    for cut, pointers in ((None, branches), *((trash.cut, trash.branches) for trash in trashed)):
+        for tip in pointers.values():
+            if tip not in turns or under[tip] != cut:
+                raise BadArchive("a branch of the session file ends at a turn that is not there")
+            for id in _line(turns, tip):
+                if under[id] != cut or id in reached:
+                    break
+                reached.add(id)
+    if len(reached) != len(turns):
+        raise BadArchive("the session file has turns to which no branch leads")
+
+
+def _line(turns: Mapping[str, Turn], tip: str) -> Iterator[str]:
+    id: str | None = tip
+    while id is not None:
+        yield id
+        id = turns[id].parent
+
+
+def _check_words(session: SessionFile) -> None:
+    """Name, notes and draft: what people wrote or are told."""
+    draft = session.draft
+    if not session.name.strip() or len(session.name) > LONGEST_NAME or not session.name.isprintable():
+        raise BadArchive(f"a session's name has 1 to {LONGEST_NAME} printable characters; got {session.name!r:.80}")
+    if not 0 <= session.created_at <= LATEST:
+        raise BadArchive(f"the session file was made at {session.created_at!r:.40} seconds since 1970: no such time")
+    texts = (session.studio, *session.notes, draft.subject, draft.background, draft.model, draft.method)
+    if len(session.notes) > MOST_NOTES or max(map(len, texts)) > LONGEST_TEXT:
+        raise BadArchive(f"a text of the session file is longer than {LONGEST_TEXT} characters, or there are too many")
+    _check_settings(draft.changes, "the draft")
+    _check_settings(draft.loras, "the draft")
+
+
+def _check_turn(turn: Turn, extent: Extent) -> None:
+    """That a turn is what its id says, and could be shown and run again."""
+    number, outcome = f"turn {turn.id[:8]!r}", turn.outcome
+    if (turn.parent is None) != (turn.request is None):
+        raise BadArchive(f"{number} of the session file needs both a parent and a request, or neither")
+    if turn.id != turn_id(turn.parent, turn.request, turn.picture):
+        raise BadArchive(f"{number} of the session file is not what its id says: it was changed after it was made")
+    if not 0 <= turn.created_at <= LATEST or outcome.fitted is not None:
+        raise BadArchive(f"{number} of the session file has an impossible time, or layers that do not travel")
+    counts = (outcome.outside_changed, outcome.outside_kept, outcome.outside_largest)
+    stages = [(stage.seconds, stage.steps, LONGEST_NAME - len(stage.name)) for stage in outcome.stages]
+    if min(outcome.seconds, *counts, *(least for stage in stages for least in stage)) < 0 or len(stages) > 100:
+        raise BadArchive(f"{number} of the session file counts what cannot be counted")
+    if outcome.drift is not None:
+        typed(Drift, outcome.drift, f"the drift of {number}")
+    if turn.request is not None:
+        _check_request(turn.request, extent, number)
+
+
+def _check_request(request: TurnRequest, extent: Extent, number: str) -> None:
+    texts = (request.subject, request.background, request.model, request.method, request.weights)
+    if not all(DIGEST.fullmatch(use.sha256) and 0 < len(use.name) <= LONGEST_NAME for use in request.loras):
+        raise BadArchive(f"{number} of the session file names a LoRA that cannot be one")
+    if request.warm is not None and not DIGEST.fullmatch(request.warm):
+        raise BadArchive(f"{number} of the session file begins at layers that cannot be any")
+    if max(map(len, texts)) > LONGEST_TEXT:
+        raise BadArchive(f"{number} of the session file has a text longer than {LONGEST_TEXT} characters")
+    if request.seed < 0 or (request.fit_seed or 0) < 0 or not 0 <= request.feather <= 64:
+        raise BadArchive(f"{number} of the session file has a seed or a feather outside its range")
+    _check_settings(request.params, number)
+    try:
+        check_loras(request.loras)
+        MaskPrompts.from_json(request.prompts, extent)
+    except (PipelineError, ValueError) as problem:
+        raise BadArchive(f"what {number} of the session file was asked for cannot be: {problem}") from problem
+
+
+def _check_settings(settings: Mapping[str, Any], what: str) -> None:
+    for name, value in settings.items():
+        plain = value is None or isinstance(value, bool | int | float | str)
+        if not plain or len(name) > LONGEST_NAME or (isinstance(value, str) and len(value) > LONGEST_TEXT):
+            raise BadArchive(f"{what} of the session file has a setting {name!r:.80} that is no number, switch or word")
