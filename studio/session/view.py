@@ -86,6 +86,8 @@ class TurnView:
     outside_largest: int = 0
     in_float32: bool = False
     """It took a second run, in float32."""
+    begun_warm: bool = False
+    """Its fit began at the layers of the turn before."""
     reference: str | None = None
     drift: Mapping[str, Any] | None = None
     """`pipelines.evaluation.drift.Drift` as JSON, with ``exceeds``; ``None`` where it was not measured."""

@@ -39,12 +39,17 @@ def two_turns(studio: Studio) -> Session:
     for scope, words in ((Scope.SUBJECT, "a red turtle"), (Scope.BACKGROUND, "in a forest")):
         subject, background = (words, "") if scope is Scope.SUBJECT else ("", words)
         session.set_draft(Draft(subject, background, scope, "sdedit", Quality.DRAFT))
-        session.start()
-        end = time.monotonic() + 180
-        while is_live(session.view().job) and time.monotonic() < end:
-            session.wait(session.view().rev, 1.0)
+        finished(session)
         session.accept(0)
     return session
+
+
+def finished(session: Session) -> None:
+    """Run what was asked for and wait for it."""
+    session.start()
+    end = time.monotonic() + 180
+    while is_live(session.view().job) and time.monotonic() < end:
+        session.wait(session.view().rev, 1.0)
 
 
 def chooses(desk: Desk, caption: str, item: str) -> None:
@@ -78,6 +83,23 @@ def test_an_earlier_turn_is_changed_and_the_rest_replayed(browser: Browser, serv
         expect(desk.page.locator("#subject textarea")).to_have_value("")
         expect(desk.page.locator(".p-branch")).to_have_text(["main", "branch 2"])
         assert desk.page.locator(".p-node:not(.p-small) .p-cap").all_inner_texts()[1] == "1 · a blue turtle"
+
+
+def test_a_turn_tells_that_its_fit_began_at_the_one_before(browser: Browser, served: tuple[Studio, str]) -> None:
+    session = served[0].sessions.create_example("turtle-in-the-desert")
+    short = {"embed_steps": 1, "tuned": "none", "steps": 2, "warm_start": True}
+    for words in ("in a forest", "in the snow"):
+        marks = {"clicks": [{"x": TURTLE[0], "y": TURTLE[1], "include": True}]}
+        session.set_prompts(MaskPrompts.from_json(marks, Extent(256, 256)))
+        session.set_draft(Draft("", words, Scope.BACKGROUND, "layered", Quality.DRAFT, changes=short))
+        finished(session)
+        session.accept(0)
+    facts = "began at the layers of the turn before"
+    with sat_down(browser, f"{served[1]}/?session={session.sid}") as desk:
+        expect(desk.page.locator(".p-facts")).to_contain_text(facts)
+        desk.page.locator(".p-node[title='1 · in a forest']").click()
+        expect(desk.page.locator(".p-facts b")).to_have_text("Turn 1")
+        expect(desk.page.locator(".p-facts")).not_to_contain_text(facts)
 
 
 def test_two_turns_are_swapped_looked_at_and_adopted(browser: Browser, served: tuple[Studio, str]) -> None:

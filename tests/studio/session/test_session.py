@@ -264,6 +264,7 @@ def test_a_warm_turn_begins_at_the_layers_of_its_own_parent_and_says_so(
     second = edited(session, seed=2, **WARM)
     assert engine.requests[-1].warm == b"layers 1"
     assert asked_of(studio, session, second).warm == layers_of(studio, session, first) is not None
+    assert [turn.begun_warm for turn in session.view().turns] == [False, False, True]
     session.jump(first)
     other = edited(session, seed=3, subject="a red dog", **WARM)
     assert engine.requests[-1].warm == b"layers 1", "a branch does not see what another one fitted"
