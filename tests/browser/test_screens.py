@@ -53,11 +53,20 @@ PAST_ITS_BOX = """() => { const right = (part) => document.querySelector(part).g
 def test_long_words_and_figures_have_room(browser: Browser, url: str) -> None:
     with sat_down(browser, url) as desk:
         desk.open_example("Duck on the beach")
-        desk.page.evaluate(WORDY)
         desk.page.evaluate(TAKEN)
-        assert desk.page.locator(".p-progress-head").inner_text().split("\n")[-1].endswith("50 / 50 · 88 s left")
-        assert desk.page.evaluate(CLIPPED) == []
-        assert not desk.page.evaluate(PAST_ITS_BOX)
+        for does, stage, title in (
+            ("edit", "reference", "Drawing reference"),
+            ("replay", "turn 10 of 12", "Turn 10 of 12"),
+            ("swap", "turn 1 of 2", "Other order"),
+            ("orders", "pair 1 of 3", "Pair 1 of 3"),
+        ):
+            desk.page.evaluate(
+                WORDY.replace("state: ", f"does: '{does}', state: ", 1).replace("'reference'", f"'{stage}'", 1)
+            )
+            head = desk.page.locator(".p-progress-head").inner_text().split("\n")
+            assert head[0] == title and head[-1].endswith("88 s left")
+            assert desk.page.evaluate(CLIPPED) == [], does
+            assert not desk.page.evaluate(PAST_ITS_BOX), does
 
 
 def unlike(now: Image.Image, then: Image.Image, made: list[Box]) -> str:
