@@ -45,6 +45,7 @@ const doing = (stage) => DOING[stage] || stage.charAt(0).toUpperCase() + stage.s
 let said = "";
 p.on(({ view, about }) => {
   const live = p.live(view), job = view ? view.job : null;
+  const other = live && job.does === "swap"; // which of its two turns runs stands under the bars
   if (!live) stopping = false;
   run.disabled = !view;
   run.hidden = live;
@@ -59,7 +60,7 @@ p.on(({ view, about }) => {
     const queued = job.state === "queued";
     const single = job.does === "edit" || !job.does; // else its stages are whole turns, told in hundredths
     const told = job.does !== "split"; // how long an answer gets, nobody knows before
-    title.textContent = queued ? "Waiting" : job.stage ? job.does === "swap" ? "Other order" : doing(job.stage) : "Starting";
+    title.textContent = queued ? "Waiting" : !job.stage ? "Starting" : other ? "Other order" : doing(job.stage);
     const steps = !job.total || !told ? "" : single ? `${job.step} / ${job.total}` : `${job.step} %`;
     figures.textContent = queued ? (job.ahead ? `${job.ahead} before it` : "for the model") : [steps, told ? left(job.seconds_left) : ""].filter(Boolean).join(" · ");
     const stages = job.stages.length ? job.stages : ((method && method.stages) || []).map((name) => ({ name, fraction: 0 }));
@@ -67,7 +68,7 @@ p.on(({ view, about }) => {
       h("span", { role: "progressbar", "aria-label": doing(s.name), "aria-valuenow": Math.round(s.fraction * 100), "aria-valuemin": 0, "aria-valuemax": 100 }, h("i", { style: `width:${s.fraction * 100}%` })), h("small", { text: SHORT[s.name] || s.name }))));
     bars.classList.toggle("p-many", stages.length > 4);
   }
-  const words = live ? [title.textContent, job.does === "swap" ? job.stage : ""].filter(Boolean).join(", ") : view && view.staged.length ? `${view.staged.length} candidate${view.staged.length > 1 ? "s" : ""} finished` : "";
+  const words = live ? title.textContent + (other && job.stage ? `, ${job.stage}` : "") : view && view.staged.length ? `${view.staged.length} candidate${view.staged.length > 1 ? "s" : ""} finished` : "";
   if (words !== said) spoken.textContent = said = words;
   const turns = view && view.editing ? 1 + view.editing.stale.length : 1;
   runText.textContent = turns > 1 ? `Run ${turns} turns` : view && view.staged.length ? "Run again" : "Run turn";

@@ -94,7 +94,7 @@ def test_a_turn_tells_that_its_fit_began_at_the_one_before(browser: Browser, ser
         session.set_draft(Draft("", words, Scope.BACKGROUND, "layered", Quality.DRAFT, changes=short))
         finished(session)
         session.accept(0)
-    facts = "began at the layers of the turn before"
+    facts = "goes on from the turn before"
     with sat_down(browser, f"{served[1]}/?session={session.sid}") as desk:
         expect(desk.page.locator(".p-facts")).to_contain_text(facts)
         desk.page.locator(".p-node[title='1 · in a forest']").click()

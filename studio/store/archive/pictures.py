@@ -19,7 +19,7 @@ SESSIONS_SIZE = frozenset({Role.PICTURE, Role.MASK})
 
 
 def check_pictures(entries: Entries, needed: Mapping[str, set[Role]], extent: Extent) -> dict[str, Extent]:
-    """Gives the size of each."""
+    """The size of each picture; raises `BadArchive` for the first that is not what it is there for."""
     sizes: dict[str, Extent] = {}
     size = pixels = 0
     for digest, roles in needed.items():
@@ -51,7 +51,7 @@ def check_pictures(entries: Entries, needed: Mapping[str, set[Role]], extent: Ex
 
 
 def check_reference_masks(session: SessionFile, sizes: Mapping[str, Extent]) -> None:
-    """That each is the mask of a reference, of its size."""
+    """Raise `BadArchive` unless each is the mask of a reference, of its size."""
     requests = [turn.request for turn in session.turns if turn.request is not None]
     pairs = [(session.draft.subject_reference_mask, session.draft.subject_reference)]
     pairs += [(request.subject_reference_mask, request.subject_reference) for request in requests]

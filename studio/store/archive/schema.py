@@ -24,7 +24,7 @@ class BadArchive(UserError):
 
 
 @dataclass(frozen=True)
-class Draft:
+class StoredDraft:
     """The texts and settings of the turn in preparation. Its mask steps stay where they were drawn."""
 
     subject: str
@@ -75,7 +75,7 @@ class SessionFile:
     branch: str
     current: str
     trashed: tuple[Cut, ...]
-    draft: Draft
+    draft: StoredDraft
     notes: tuple[str, ...]
 
 

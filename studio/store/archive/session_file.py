@@ -29,8 +29,8 @@ from studio.store.archive.schema import (
     BadArchive,
     Branch,
     Cut,
-    Draft,
     SessionFile,
+    StoredDraft,
     pictures_of,
 )
 from studio.store.blobs import Blobs
@@ -83,7 +83,7 @@ def _session_file(record: Record) -> SessionFile:
         branch=tree.branch,
         current=tree.current,
         trashed=tuple(Cut(trashed.cut, _branches(trashed.branches)) for trashed in tree.trashed),
-        draft=Draft(**{f.name: draft[f.name] for f in fields(Draft) if f.name in draft}),
+        draft=StoredDraft(**{f.name: draft[f.name] for f in fields(StoredDraft) if f.name in draft}),
         notes=record.notes,
     )
 
