@@ -30,6 +30,9 @@ what a network likes and a compiled one needs; where they would stretch more tha
 SEAM_MARGIN = 0.012
 """The edited region reaches this far beyond the mask, as a share of the picture's longer side: edges do not bleed."""
 
+FRINGE = 1 / 1024
+"""Of the picture's longer side, and a pixel at least: so far in from a subject's outline what was behind it shows."""
+
 RESIDUAL_SIGMA = 1.0
 """Pixels over which a change is smoothed before it is called small."""
 
@@ -161,13 +164,35 @@ def edited_region(mask: Mask, scope: Scope, feather: float) -> Mask:
     """Which pixels a turn of `scope` may change at all: ``(H, W) bool``.
 
     Around a changed subject the mask is grown by a margin and by the seam, so that the subject itself lies wholly
-    inside; a kept subject is kept exactly as masked.
+    inside; a kept subject is kept exactly but for its fringe, which is a mix with the background that goes.
     """
     if scope is Scope.BOTH:
         return np.ones_like(mask)
     if scope is Scope.BACKGROUND:
-        return ~mask
+        return ~_without_fringe(mask)
     return grown(mask, math.ceil(SEAM_MARGIN * max(mask.shape) + feather + 1))
+
+
+def _without_fringe(mask: Mask) -> Mask:
+    """`mask` less the width of a fringe; what is too thin to lose it stays."""
+    width = math.ceil(FRINGE * max(mask.shape))
+    core = grown(mask, -width)
+    return core | (mask & ~grown(core, math.ceil(math.sqrt(2) * width)))  # a corner is not thin
+
+
+def bled(picture: Picture, kept: Mask) -> Picture:
+    """`picture` where it is `kept`, and everywhere else the colour of the nearest kept pixel.
+
+    A seam that fades into this shows no rim of the background that the subject stood on before.
+    """
+    if kept.all() or not kept.any():
+        return picture
+    _, nearest = cv2.distanceTransformWithLabels(
+        (~kept).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    colours = np.zeros((int(nearest.max()) + 1, 3), np.uint8)
+    colours[nearest[kept]] = picture[kept]
+    return np.where(kept[..., None], picture, colours[nearest])
 
 
 def seam(region: Mask, feather: float) -> NDArray[np.float32]:

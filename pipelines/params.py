@@ -67,6 +67,7 @@ class Start(StrEnum):
 
     NOISE = "noise"  # pure noise, as in the paper
     COMPOSITE = "composite"  # the subject in its place over the background reference, noised; ours
+    INVERTED = "inverted"  # the same composite, and its own noise met again at every step (DDPM inversion); ours
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,11 @@ class LayeredParams(Params):
     steps: int = knob(50, "Sampling steps of the iterative guidance (phase 3)", 1, 1000, "steps", Reach.REFERENCE)
     guidance: float = knob(7.5, "Classifier-free guidance scale", 0.0, 50.0, reach=Reach.REFERENCE)
     alternate: bool = knob(True, "Alternate between the subject's text and the blend (Eq. 8)", reach=Reach.SAMPLING)
-    start: Start = knob(Start.NOISE, "Start from pure noise, or from the noised composite", reach=Reach.SAMPLING)
+    start: Start = knob(
+        Start.NOISE,
+        "Start from pure noise, or from the noised composite; in its own noise the composite's shapes last longer",
+        reach=Reach.SAMPLING,
+    )
     strength: float = knob(
         1.0,
         "Share of the noise schedule that is run when starting from the composite; of both parts, see the next",

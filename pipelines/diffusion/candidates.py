@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -12,6 +12,7 @@ from pipelines.diffusion.denoise import Condition, Hold, denoise
 from pipelines.diffusion.encode import Canvas
 from pipelines.diffusion.guidance import Beside
 from pipelines.diffusion.stages import Previews, Stages
+from pipelines.diffusion.walks import DDIM, DDPMInversion, Walk
 from pipelines.models.texts import Texts
 from pipelines.seeds import generator, normal_like
 
@@ -28,13 +29,22 @@ class Sampling:
     condition: Condition
     e_null: Texts
     guidance: float
-    hold: Callable[[Tensor], Hold | None] | None
-    """What is held during sampling, given the run's starting noise; as `Canvas.hold`."""
+    hold: Hold | None
+    """What is held during sampling."""
     paste_back: bool
     residual: float
     """Levels: smaller changes of the finished picture are undone."""
     beside: Beside | None = None
     """What a network made for it is shown beside the latent."""
+    inverted: bool = False
+    """Whether sampling follows the noise that `start` has of its own (`DDPMInversion`)."""
+
+    def walk(self, z_ref: Tensor, seed: int) -> Walk:
+        """The way of the candidate with that seed, for a latent like `z_ref`."""
+        source = generator(seed, self.stage)
+        if self.inverted and self.start is not None:
+            return DDPMInversion(self.start, self.e_null, source)
+        return DDIM(normal_like(z_ref, source))
 
 
 def sample_candidates(canvas: Canvas, stages: Stages, how: Sampling) -> tuple[Candidate, ...]:
@@ -43,16 +53,17 @@ def sample_candidates(canvas: Canvas, stages: Stages, how: Sampling) -> tuple[Ca
     previews, candidates = Previews(bundle), []
     with stages.stage(how.stage, len(how.timesteps) * request.candidates) as step:
         for seed in range(request.seed, request.seed + request.candidates):
-            eps = normal_like(canvas.z_ref, generator(seed, how.stage))
+            walk = how.walk(canvas.z_ref, seed)
             z = denoise(
                 bundle,
-                eps if how.start is None else bundle.schedule.noised(how.start, eps, how.timesteps[0]),
+                walk.noise if how.start is None else bundle.schedule.noised(how.start, walk.noise, how.timesteps[0]),
+                walk,
                 how.timesteps,
                 how.condition,
                 how.e_null,
                 how.guidance,
                 after_step=lambda z_0: step(previews.of(z_0)),
-                hold=None if how.hold is None else how.hold(eps),
+                hold=how.hold,
                 beside=how.beside,
             )
             candidates.append(canvas.candidate(seed, z, how.paste_back, how.residual))

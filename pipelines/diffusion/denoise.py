@@ -11,6 +11,7 @@ from torch import Tensor
 from pipelines.diffusion.fit import READ_EVERY
 from pipelines.diffusion.guidance import Beside, guided_noise
 from pipelines.diffusion.schedule import DONE, Schedule
+from pipelines.diffusion.walks import Walk
 from pipelines.models.bundle import ModelBundle, finite
 from pipelines.models.texts import Texts
 
@@ -36,14 +37,12 @@ class Hold:
     """Latent of the picture that is kept, ``(1, C, h, w)``."""
     edited: Tensor
     """``(1, 1, h, w)`` in [0, 1]: 1 where the sampler is free, 0 where `z_ref` is kept."""
-    noise: Tensor
-    """The run's own starting noise: with DDIM's deterministic steps the kept part follows one path through it."""
     share: float = 1.0
     """Of the steps, from the first on, in which it holds; see `is_early`."""
 
-    def blend(self, schedule: Schedule, z: Tensor, t: int) -> Tensor:
-        """`z` at noise level `t`, with the kept part put back."""
-        kept = self.z_ref if t == DONE else schedule.noised(self.z_ref, self.noise, t)
+    def blend(self, schedule: Schedule, z: Tensor, noise: Tensor, t: int) -> Tensor:
+        """`z` at noise level `t`, with the kept part put back under the run's own `noise` at that level."""
+        kept = self.z_ref if t == DONE else schedule.noised(self.z_ref, noise, t)
         return self.edited * z + (1 - self.edited) * kept
 
 
@@ -51,6 +50,7 @@ class Hold:
 def denoise(
     bundle: ModelBundle,
     z: Tensor,
+    walk: Walk,
     timesteps: Sequence[int],
     condition: Condition,
     e_null: Texts,
@@ -59,7 +59,7 @@ def denoise(
     hold: Hold | None = None,
     beside: Beside | None = None,
 ) -> Tensor:
-    """DDIM from `z` at ``timesteps[0]`` down to a clean latent ``(1, C, h, w)``.
+    """`walk` from `z` at ``timesteps[0]`` down to a clean latent ``(1, C, h, w)``.
 
     The loop index `i` counts down like the paper's t, so that the last step has ``i = 1`` whatever the scheduler's
     own timesteps are. `after_step` gets the current estimate of the clean latent; it may raise to stop.
@@ -68,9 +68,9 @@ def denoise(
     for i, t, t_next in zip(range(steps, 0, -1), timesteps, [*timesteps[1:], DONE], strict=True):
         eps = guided_noise(bundle, z, t, condition(i), e_null, guidance, beside)
         z_0 = schedule.estimate(z, eps, t)
-        z = schedule.step(z, eps, t, t_next)
+        z = walk.step(bundle, z, eps, t, t_next)
         if hold is not None and is_early(i, steps, hold.share):
-            z = hold.blend(schedule, z, t_next)
+            z = hold.blend(schedule, z, walk.noise, t_next)
         if i % READ_EVERY == 0:
             finite(z_0, "the sampler")
         after_step(z_0)

@@ -8,11 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipelines.contract import Candidate, EditRequest, Extent, Mask, Picture
+from pipelines.contract import Candidate, EditRequest, Extent, Mask, Picture, Scope
 from pipelines.diffusion.denoise import Hold
 from pipelines.diffusion.prompts import Prompts
 from pipelines.images import (
     Frame,
+    bled,
     edited_region,
     from_network,
     outside_change,
@@ -76,9 +77,10 @@ class Canvas:
         """``(1, 1, h, w)`` in {0, 1}: 1 where any pixel of a latent cell is in `region`, of the original's size."""
         return _cells(self.bundle, self.frame, region)
 
-    def hold(self, noise: Tensor) -> Hold | None:
+    @property
+    def hold(self) -> Hold | None:
         """What keeps the part outside the region during sampling; nothing when everything may change."""
-        return None if bool(self.edited.all()) else Hold(self.z_ref, self.edited, noise)
+        return None if bool(self.edited.all()) else Hold(self.z_ref, self.edited)
 
     @torch.no_grad()
     def candidate(self, seed: int, z: Tensor, paste_back: bool, residual: float) -> Candidate:
@@ -86,7 +88,10 @@ class Canvas:
         request = self.request
         picture = resized(from_network(self.bundle.decode(z)), self.frame.original)
         if paste_back:
-            picture = pasted_back(picture, request.picture, self.region, request.feather)
+            kept = request.picture
+            if request.scope is Scope.BACKGROUND:
+                kept = bled(kept, ~self.region)
+            picture = pasted_back(picture, kept, self.region, request.feather)
         picture = small_changes_undone(picture, request.picture, residual)
         return Candidate(seed, picture, outside_change(picture, request.picture, self.region))
 

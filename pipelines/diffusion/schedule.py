@@ -1,4 +1,4 @@
-"""The noise schedule and DDIM's deterministic step (Song et al. 2021, Eq. 12 with sigma = 0).
+"""The noise schedule, DDIM's deterministic step (Song et al. 2021, Eq. 12 with sigma = 0) and the mean of DDPM's.
 
 Symbols: `alpha_bar` is the running product of ``1 - beta``; ``z_t = sqrt(alpha_bar_t) z_0 + sqrt(1 - alpha_bar_t) eps``
 (Ho et al. 2020, Eq. 4). Stateless on purpose: diffusers' schedulers keep the last run in themselves.
@@ -91,6 +91,12 @@ class Schedule:
     def step(self, z_t: Tensor, eps: Tensor, t: int, t_next: int) -> Tensor:
         """One DDIM step from `t` to the less noisy `t_next`, or to `DONE`."""
         return self.noised(self.estimate(z_t, eps, t), eps, t_next)
+
+    def mean(self, z_t: Tensor, eps: Tensor, t: int, t_next: int) -> Tensor:
+        """The mean of one DDPM step from `t` to `t_next` (Eq. 12 with sigma of Eq. 16 at eta = 1)."""
+        a, a_next = self._at(t), self._at(t_next)
+        sigma_squared = (1 - a_next) / (1 - a) * (1 - a / a_next)
+        return a_next.sqrt() * self.estimate(z_t, eps, t) + (1 - a_next - sigma_squared).clamp(min=0).sqrt() * eps
 
     def noise_from(self, prediction: Tensor, z_t: Tensor, t: Tensor) -> Tensor:
         """The network's own output as noise (Salimans and Ho 2022, appendix D, for v)."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from torch import Tensor
 
 from pipelines.contract import Candidate, EditRequest, Scope
@@ -48,14 +46,14 @@ def strength_of(request: EditRequest, params: LayeredParams) -> float:
 
 def uses_composite(request: EditRequest, params: LayeredParams) -> bool:
     """Whether sampling begins with the object over its background, or holds to that."""
-    return params.start is Start.COMPOSITE or _holds_background(request, params)
+    return params.start is not Start.NOISE or _holds_background(request, params)
 
 
 def _holds_background(request: EditRequest, params: LayeredParams) -> bool:
     return request.scope is Scope.BOTH and params.hold_background > 0
 
 
-def holding(canvas: Canvas, composite: Tensor | None, params: LayeredParams) -> Callable[[Tensor], Hold | None] | None:
+def holding(canvas: Canvas, composite: Tensor | None, params: LayeredParams) -> Hold | None:
     """What sampling holds. One part changes: the other part, to the input, at every step. Both do (ours): what is not
     near the object, to the `composite`, for as long as it is settled where the object is and how large."""
     request = canvas.request
@@ -65,17 +63,17 @@ def holding(canvas: Canvas, composite: Tensor | None, params: LayeredParams) -> 
         return None
     assert composite is not None
     free = canvas.cells(edited_region(request.mask, Scope.SUBJECT, request.feather))
-    return lambda noise: Hold(composite, free, noise, params.hold_background)
+    return Hold(composite, free, params.hold_background)
 
 
 def guided_candidates(
     canvas: Canvas, stages: Stages, e_a: Texts, e_opt: Texts, composite: Tensor | None, params: LayeredParams
 ) -> tuple[Candidate, ...]:
-    """Sample the edit for each seed, from pure noise, or (ours) from the composite.
+    """Sample the edit for each seed, from pure noise, or (ours) from the composite, in noise of no meaning or its own.
 
     `composite` is the latent of the object over its background, ``(1, C, h, w)``, where `uses_composite` asks for it.
     """
-    start = composite if params.start is Start.COMPOSITE else None
+    start = None if params.start is Start.NOISE else composite
     timesteps = canvas.bundle.schedule.timesteps(
         params.steps, 1.0 if start is None else strength_of(canvas.request, params)
     )
@@ -89,5 +87,6 @@ def guided_candidates(
         hold=holding(canvas, composite, params),
         paste_back=params.paste_back,
         residual=params.residual,
+        inverted=params.start is Start.INVERTED,
     )
     return sample_candidates(canvas, stages, how)

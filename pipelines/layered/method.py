@@ -27,6 +27,7 @@ from pipelines.contract import EditRequest, EditResult, Mask, Picture, Scope
 from pipelines.diffusion.denoise import always, denoise
 from pipelines.diffusion.encode import Canvas, frame_of
 from pipelines.diffusion.stages import Previews, Stages
+from pipelines.diffusion.walks import DDIM
 from pipelines.errors import BadRequest
 from pipelines.images import covering, from_network, mask_at, placed_subject
 from pipelines.layered.embed import blended, optimised_embeddings
@@ -130,9 +131,11 @@ def _generated(canvas: Canvas, text: str, params: LayeredParams, stages: Stages)
     timesteps = bundle.schedule.timesteps(params.steps)
     previews = Previews(bundle)
     with stages.stage("reference", len(timesteps)) as step:
+        noise = normal_like(canvas.z_ref, generator(canvas.request.fitting_seed, "reference"))
         z = denoise(
             bundle,
-            normal_like(canvas.z_ref, generator(canvas.request.fitting_seed, "reference")),
+            noise,
+            DDIM(noise),
             timesteps,
             always(canvas.prompts[text]),
             canvas.prompts[""],

@@ -38,7 +38,7 @@ def single_steps(bundle: ModelBundle, extent: Extent, params: LayeredParams) -> 
     def sample() -> None:
         t, t_next = bundle.schedule.timesteps(2)
         eps = guided_noise(bundle, z, t, e, e, params.guidance)
-        Hold(z, z[:, :1], z).blend(bundle.schedule, bundle.schedule.step(z, eps, t, t_next), t_next)
+        Hold(z, z[:, :1]).blend(bundle.schedule, bundle.schedule.step(z, eps, t, t_next), z, t_next)
 
     def embed() -> None:
         torch.autograd.backward(embedding_loss(bundle, layers, e.open(), e.open(), draws(), params.embed_mode))

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pipelines.contract import Extent, Scope
 from pipelines.images import (
     Frame,
+    bled,
     covering,
     edited_region,
     mask_at,
@@ -112,6 +113,41 @@ def test_pasting_back_never_touches_what_is_kept(scope: Scope, feather: float, s
         assert np.array_equal(result[mask], edit[mask]), "the subject itself lies inside the seam"
     if scope is Scope.BOTH:
         assert np.array_equal(result, edit)
+
+
+@pytest.mark.parametrize("side", [64, 2048])
+def test_a_kept_subject_brings_no_rim_of_the_background_it_stood_on(side: int) -> None:
+    """A red disc, softened into white as cameras do, comes onto black: nothing there is lighter than the red itself."""
+    red, white = np.array([200, 0, 0]), np.array([255, 255, 255])
+    away = np.hypot(*np.indices((side, side)) - side / 2) - side / 4
+    width = max(1, side / 1024)
+    share = np.clip(0.5 - away / width, 0, 1)[..., None]
+    original = np.round(share * red + (1 - share) * white).astype(np.uint8)
+    mask, black = away < 0, np.zeros((side, side, 3), np.uint8)
+    region = edited_region(mask, Scope.BACKGROUND, 2.0)
+    kept = ~region
+    assert (kept <= mask).all() and kept.sum() > 0.85 * mask.sum()
+    result = pasted_back(black, bled(original, kept), region, 2.0)
+    assert result[..., 1:].max() <= 1, "green and blue are the white's"
+    assert np.array_equal(result[kept], original[kept]) and (result[away > 2 + width] == 0).all()
+    assert pasted_back(black, original, ~mask, 2.0)[..., 1:].max() > 100, "as it would be otherwise"
+
+
+def test_what_is_too_thin_to_have_a_fringe_is_kept() -> None:
+    mask = np.zeros((40, 40), bool)
+    mask[10:30, 5:20] = True
+    mask[18, 20:36] = True
+    kept = ~edited_region(mask, Scope.BACKGROUND, 2.0)
+    assert kept[18, 22:36].all() and kept[11:29, 6:19].all() and not kept[10, 5:20].any()
+
+
+def test_colours_bleed_from_the_nearest_kept_pixel() -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (5, 9, 3), dtype=np.uint8)
+    kept = np.zeros((5, 9), bool)
+    kept[:, 2] = kept[:, 6] = True
+    spread = bled(picture, kept)
+    assert (spread[:, :4] == picture[:, 2:3]).all() and (spread[:, 5:] == picture[:, 6:7]).all()
+    assert bled(picture, np.zeros((5, 9), bool)) is picture
 
 
 def test_outside_change_is_counted_in_pixels_and_levels() -> None:

@@ -7,13 +7,16 @@ from collections.abc import Callable
 import pytest
 import torch
 from diffusers import DDIMScheduler
+from torch import Tensor
 
 from pipelines.diffusion.denoise import Hold, always, denoise
 from pipelines.diffusion.fit import fit
 from pipelines.diffusion.guidance import guided_noise
 from pipelines.diffusion.schedule import DONE, Schedule
+from pipelines.diffusion.walks import DDIM, DDPMInversion, Walk
 from pipelines.errors import NumericalError
 from pipelines.models.bundle import ModelBundle
+from pipelines.models.texts import Texts
 
 CONFIG = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "clip_sample": False}
 
@@ -32,6 +35,18 @@ def test_a_run_is_that_of_diffusers_ddim(extra: dict) -> None:
         ours = schedule.step(ours, eps, t, t_next)
         theirs = scheduler.step(eps, t, theirs).prev_sample
         assert torch.allclose(ours, theirs, atol=1e-4)
+
+
+@pytest.mark.parametrize("extra", [{"set_alpha_to_one": False, "steps_offset": 1}, {"timestep_spacing": "trailing"}])
+def test_the_mean_is_that_of_diffusers_with_eta_1(extra: dict) -> None:
+    scheduler = DDIMScheduler(**CONFIG, **extra)
+    scheduler.set_timesteps(10)
+    schedule, timesteps = Schedule.from_config(dict(scheduler.config)), scheduler.timesteps.tolist()
+    draw = torch.Generator().manual_seed(0)
+    z, eps = (torch.randn(1, 4, 8, 8, generator=draw) for _ in range(2))
+    for t, t_next in zip(timesteps, [*timesteps[1:], DONE], strict=True):
+        theirs = scheduler.step(eps, t, z, eta=1.0, variance_noise=torch.zeros_like(z)).prev_sample
+        assert torch.allclose(schedule.mean(z, eps, t, t_next), theirs, atol=1e-4)
 
 
 def test_a_schedule_that_ends_in_noise_alone_is_sampled_as_diffusers_does() -> None:
@@ -91,17 +106,39 @@ def test_guidance_extrapolates_from_the_empty_text(load: Callable[[str], ModelBu
     assert torch.allclose(guided, null + 3 * (told - null), atol=2e-2)
 
 
-def test_the_held_part_ends_as_the_picture(bundle: ModelBundle) -> None:
+@pytest.mark.parametrize("way", [DDIM, DDPMInversion])
+def test_the_held_part_ends_as_the_picture(bundle: ModelBundle, way: type[Walk]) -> None:
     draw = torch.Generator().manual_seed(0)
     z_ref, noise = (torch.randn(1, 4, 8, 8, generator=draw) for _ in range(2))
     edited = torch.zeros(1, 1, 8, 8)
     edited[..., :4] = 1
     e = bundle.embed_texts([""])
+    walk = DDIM(noise) if way is DDIM else DDPMInversion(z_ref, e, draw)
     z = denoise(
-        bundle, noise, bundle.schedule.timesteps(4), always(e), e, 1.0, lambda _: None, Hold(z_ref, edited, noise)
+        bundle, noise, walk, bundle.schedule.timesteps(4), always(e), e, 1.0, lambda _: None, Hold(z_ref, edited)
     )
     assert torch.equal(z[..., 4:], z_ref[..., 4:])
     assert not torch.allclose(z[..., :4], z_ref[..., :4])
+
+
+@pytest.mark.parametrize("strength", [0.4, 1.0])
+def test_an_inverted_picture_told_nothing_new_comes_back_and_told_something_does_not(
+    bundle: ModelBundle, strength: float
+) -> None:
+    """What the picture's own noise is for: without an edit every level leads back to it, whatever the draws."""
+    draw = torch.Generator().manual_seed(0)
+    z_ref = torch.randn(1, bundle.latent_channels, 8, 8, generator=draw)
+    texts, timesteps = bundle.embed_texts(["", "a dog"]), bundle.schedule.timesteps(6, strength)
+
+    def sampled(e: Texts, seed: int) -> Tensor:
+        walk = DDPMInversion(z_ref, texts[:1], torch.Generator().manual_seed(seed))
+        start = bundle.schedule.noised(z_ref, walk.noise, timesteps[0])
+        return denoise(bundle, start, walk, timesteps, always(e), texts[:1], 1.0, lambda _: None)
+
+    for seed in (1, 2):
+        assert torch.allclose(sampled(texts[:1], seed), z_ref, atol=1e-4)
+    told = [sampled(texts[1:], seed) for seed in (1, 2)]
+    assert not torch.allclose(told[0], z_ref, atol=1e-2) and not torch.allclose(told[0], told[1], atol=1e-3)
 
 
 def test_fit_minimises_in_float32_and_refuses_what_is_not_finite() -> None:

@@ -29,6 +29,7 @@ from pipelines.contract import Backbone, EditRequest, Quality, Scope
 from pipelines.diffusion.candidates import Sampling
 from pipelines.diffusion.denoise import always, denoise
 from pipelines.diffusion.encode import Canvas
+from pipelines.diffusion.walks import DDIM
 from pipelines.engine import Engine
 from pipelines.errors import BadRequest, ModelError
 from pipelines.layered import method as layered
@@ -68,7 +69,14 @@ def test_sd_1_and_2_sample_as_their_pipeline(
     bundle = exact(name)
     texts = bundle.embed_texts(["", TEXT])
     z = denoise(
-        bundle, noise, bundle.schedule.timesteps(STEPS), always(texts[1:]), texts[:1], GUIDANCE, lambda z_0: None
+        bundle,
+        noise,
+        DDIM(noise),
+        bundle.schedule.timesteps(STEPS),
+        always(texts[1:]),
+        texts[:1],
+        GUIDANCE,
+        lambda z_0: None,
     )
     assert torch.allclose(z, theirs(bundle, kind, noise, height=32, width=32), atol=1e-4)
 
@@ -87,7 +95,7 @@ def test_xl_samples_as_its_pipeline(
     z = torch.randn(1, 4, height // 2, width // 2, generator=torch.Generator().manual_seed(4))
     texts = bundle.embed_texts(["", TEXT])
     ours = denoise(
-        bundle, z, bundle.schedule.timesteps(STEPS), always(texts[1:]), texts[:1], GUIDANCE, lambda z_0: None
+        bundle, z, DDIM(z), bundle.schedule.timesteps(STEPS), always(texts[1:]), texts[:1], GUIDANCE, lambda z_0: None
     )
     assert texts.widths == bundle.text_widths == (32, 24)
     expected = theirs(bundle, StableDiffusionXLPipeline, z, height=height, width=width)
@@ -123,12 +131,13 @@ def clean(how: Sampling, canvas: Canvas, noise: Tensor) -> Tensor:
     return denoise(
         canvas.bundle,
         noise,
+        DDIM(noise),
         how.timesteps,
         how.condition,
         how.e_null,
         how.guidance,
         lambda z_0: None,
-        hold=None if how.hold is None else how.hold(noise),
+        hold=how.hold,
         beside=how.beside,
     )
 

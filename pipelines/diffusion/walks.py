@@ -1,0 +1,63 @@
+"""How a latent goes from one noise level to the next: DDIM's way, or along the noise that a picture has of its own.
+
+A walk knows the noise at the level it has reached, so that what is held during sampling is noised alike.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from pipelines.diffusion.schedule import DONE
+from pipelines.models.bundle import ModelBundle
+from pipelines.models.texts import Texts
+from pipelines.seeds import normal_like
+
+
+class Walk(Protocol):
+    """One run's way down the noise schedule."""
+
+    noise: Tensor
+    """Standard normal, ``(1, C, h, w)``: that of the level reached."""
+
+    def step(self, bundle: ModelBundle, z: Tensor, eps: Tensor, t: int, t_next: int) -> Tensor:
+        """`z` at `t`, whose noise is predicted to be `eps`, at the less noisy `t_next`."""
+        ...
+
+
+class DDIM:
+    """Song et al. 2021 with sigma = 0: the starting noise stays that of every level."""
+
+    def __init__(self, noise: Tensor) -> None:
+        self.noise = noise
+
+    def step(self, bundle: ModelBundle, z: Tensor, eps: Tensor, t: int, t_next: int) -> Tensor:
+        return bundle.schedule.step(z, eps, t, t_next)
+
+
+class DDPMInversion:
+    """Edit-friendly inversion (Huberman-Spiegelglas et al., CVPR 2024, Algorithm 1).
+
+    A picture is noised to every level independently. What the network cannot predict of each step between two levels
+    is the picture's own noise, and an edit that meets it again keeps the picture's shapes at much more noise than one
+    that begins at noise of no meaning. Both go down together here, so nothing but one level is remembered.
+    """
+
+    def __init__(self, picture: Tensor, e: Texts, source: torch.Generator) -> None:
+        """`picture` is a clean latent ``(1, C, h, w)``; it is predicted with the text `e`, of batch 1."""
+        self._picture, self._e, self._source = picture, e, source
+        self.noise = normal_like(picture, source)
+
+    def step(self, bundle: ModelBundle, z: Tensor, eps: Tensor, t: int, t_next: int) -> Tensor:
+        """The picture at `t_next`, and what the edit's mean differs from the picture's own; one call of batch 1.
+
+        With ``x = mean(x_t) + sigma z`` for the picture, z cancels out of ``mean(z_t) + sigma z`` for the edit.
+        """
+        schedule = bundle.schedule
+        x = schedule.noised(self._picture, self.noise, t)
+        own = bundle.predict(x, torch.full((1,), t, device=x.device), self._e)
+        self.noise = normal_like(x, self._source)
+        x_next = self._picture if t_next == DONE else schedule.noised(self._picture, self.noise, t_next)
+        return x_next + schedule.mean(z, eps, t, t_next) - schedule.mean(x, own, t, t_next)
