@@ -32,6 +32,7 @@ from pipelines.diffusion.encode import Canvas
 from pipelines.diffusion.walks import DDIM
 from pipelines.engine import Engine
 from pipelines.errors import BadRequest, ModelError
+from pipelines.images import edited_region
 from pipelines.layered import method as layered
 from pipelines.methods import inpaint, instruct_pix2pix
 from pipelines.models.bundle import ModelBundle
@@ -106,9 +107,9 @@ def test_xl_samples_as_its_pipeline(
 
 @pytest.fixture
 def square(request_for: Callable[..., EditRequest]) -> EditRequest:
-    """A picture of the model's own size, whose mask lies on whole latent cells."""
+    """A picture of the model's own size, whose kept region (the mask less its fringe) lies on whole latent cells."""
     mask = np.zeros((32, 32), bool)
-    mask[8:20, 10:24] = True
+    mask[7:21, 9:25] = True
     picture = np.random.default_rng(3).integers(0, 256, (32, 32, 3), dtype=np.uint8)
     return request_for(picture=picture, mask=mask, scope=Scope.BACKGROUND, background=TEXT, subject="")
 
@@ -161,7 +162,7 @@ def test_an_inpainting_model_is_shown_what_its_pipeline_shows(
         kind,
         noise,
         image=Image.fromarray(square.picture),
-        mask_image=Image.fromarray(~square.mask),
+        mask_image=Image.fromarray(edited_region(square.mask, square.scope, square.feather)),
         height=32,
         width=32,
         strength=1.0,
