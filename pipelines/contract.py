@@ -138,6 +138,8 @@ class EditRequest:
     begins at what of it fits; all else begins cold."""
     loras: tuple[LoraUse, ...] = ()
     """Attached to the model by the engine for as long as the method runs."""
+    new_pose: bool = False
+    """The text asks for another pose than `picture` shows, as far as that can be read; the engine says so."""
 
     @property
     def fitting_seed(self) -> int:
@@ -191,3 +193,6 @@ class EditResult:
     fitted: bytes | None = field(default=None, repr=False)
     in_float32: bool = False
     """The fast arithmetic left the finite numbers, and a second run in float32 gave this; the engine says so."""
+    subject_told: str = ""
+    """What was said of the subject where that is more than the request says, because `LayeredParams.name_what_stays`
+    asked for it; the engine says so too."""

@@ -17,13 +17,14 @@ import numpy as np
 import torch
 
 from pipelines import catalog
-from pipelines.contract import EditRequest, EditResult, Extent, Mask, Picture
+from pipelines.contract import EditRequest, EditResult, Extent, Mask, Picture, Scope
 from pipelines.errors import BadParameter, ModelError, NumericalError
 from pipelines.evaluation.clip import ClipEmbed
 from pipelines.evaluation.consistency import Comparison, Edited, Parts, compare, difference_map
 from pipelines.evaluation.drift import Drift, drift
 from pipelines.faults import in_words
 from pipelines.images import edited_region
+from pipelines.instructions.staying import asks_new_pose, with_what_stays
 from pipelines.masks.load import load_segmenter
 from pipelines.masks.phrases import Match, PhraseFinder, answer_phrase
 from pipelines.masks.prompts import MaskPrompts
@@ -36,9 +37,10 @@ from pipelines.models.cache import Cache
 from pipelines.models.folders import CLIP, SEGMENTER, ModelCard, find_model, find_models, phrase_finder
 from pipelines.models.loader import device_named, load_bundle
 from pipelines.models.lora_files import lora_path
-from pipelines.params import Params
+from pipelines.params import LayeredParams, Params
 from pipelines.progress import Progress, silent
 from pipelines.requests import check_request
+from pipelines.toybox.seen import SceneReader
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +75,7 @@ class Engine:
         self._found: Cache[tuple[str, str, str], tuple[Match, ...]] = Cache(EMBEDDINGS)
         self._pointing = threading.Lock()
         self._clips: Cache[str, ClipEmbed] = Cache(CLIPS)
+        self._describers: Cache[str, SceneReader] = Cache(CLIPS)
         self._measuring = threading.Lock()
 
     def edit(
@@ -97,19 +100,38 @@ class Engine:
                 return method_itself(bundle, request, params, progress)
 
         with self._editing, in_words(FOR_AN_EDIT, lambda: self._release(model)):
+            told = self._naming_what_stays(model, request, params)
+            added = "" if told.subject == request.subject else told.subject
             try:
-                return self._proven(model, lambda bundle: run(bundle, request, progress))
+                return replace(self._proven(model, lambda bundle: run(bundle, told, progress)), subject_told=added)
             except NumericalError as error:
                 check_weights(self._bundle(model))
                 if self._bundle(model).autocast is None:
                     raise
                 log.warning("once more in float32, for: %s", error)
-            slowly, anew = in_float32(progress), replace(request, fitted=None)
+            slowly, anew = in_float32(progress), replace(told, fitted=None)
             try:
                 result = self._proven(model, lambda b: run(replace(b, autocast=None), anew, slowly))
             except NumericalError as error:
                 raise NumericalError(f"{error}; float32 was tried as well") from None
-            return replace(result, in_float32=True)
+            return replace(result, in_float32=True, subject_told=added)
+
+    def _naming_what_stays(self, model: str, request: EditRequest, params: Params) -> EditRequest:
+        """`request` with what the picture shows of its subject and the text leaves open; itself where nothing is added.
+
+        A subject that comes from a picture of its own is not the one that is seen here.
+        """
+        asked = isinstance(params, LayeredParams) and params.name_what_stays and request.scope is not Scope.BACKGROUND
+        if not asked or not request.subject.strip() or request.subject_reference is not None:
+            return request
+        card = find_models(self._folders).get(find_model(model, self._folders).describer)
+        if card is None or card.kind != CLIP:
+            return request
+        with self._measuring:
+            reader = self._describers.get(card.id, lambda: SceneReader(card, self._device))
+            seen = reader(request.picture)
+        text = request.subject
+        return replace(request, subject=with_what_stays(text, seen), new_pose=asks_new_pose(text, seen))
 
     def _proven(self, model: str, run: Callable[[ModelBundle], EditResult]) -> EditResult:
         """What `run` makes, with the checksums of the weights before and after; see `edit`."""
@@ -132,6 +154,7 @@ class Engine:
             self._embeddings.keep_only()
         with self._measuring:
             self._clips.keep_only()
+            self._describers.keep_only()
 
     def segment(
         self,

@@ -160,6 +160,11 @@ class Description:
         head = " ".join((*self.front, self.noun))
         return " ".join((indefinite(head) if self.counted else head, *_joined(self.after)))
 
+    @property
+    def is_many(self) -> bool:
+        """Whether it is said to be more than one."""
+        return is_plural(self.noun) or any(_counts(unit) for unit in self.front)
+
     def called(self, noun: str) -> bool:
         return _same_thing(noun, self.noun)
 

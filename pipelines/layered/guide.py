@@ -41,7 +41,13 @@ def strength_of(request: EditRequest, params: LayeredParams) -> float:
     What a subject is drawn as comes out of much noise; its size and pose, which a turn of both parts has to keep
     without a picture around it that would hold them, come through only little.
     """
-    return params.strength_of_both or params.strength if request.scope is Scope.BOTH else params.strength
+    keeps_pose = request.scope is Scope.BOTH and not request.new_pose
+    return params.strength_of_both or params.strength if keeps_pose else params.strength
+
+
+def inverts(request: EditRequest, params: LayeredParams) -> bool:
+    """Whether the composite's own noise is followed (ours). It brings the old pose back, so not towards a new one."""
+    return params.start is Start.INVERTED and not request.new_pose
 
 
 def uses_composite(request: EditRequest, params: LayeredParams) -> bool:
@@ -87,6 +93,6 @@ def guided_candidates(
         hold=holding(canvas, composite, params),
         paste_back=params.paste_back,
         residual=params.residual,
-        inverted=params.start is Start.INVERTED,
+        inverted=inverts(canvas.request, params),
     )
     return sample_candidates(canvas, stages, how)

@@ -16,7 +16,7 @@ import numpy as np
 from pipelines.contract import EditRequest, LoraUse, Scope
 from pipelines.params import LayeredParams, Reach, knobs
 
-SAMPLING = frozenset({"seed", "candidates", "feather", "fitted", "fit_seed"})
+SAMPLING = frozenset({"seed", "candidates", "feather", "fitted", "fit_seed", "new_pose"})
 """Fields of a request that have no say before sampling. Draws before it are made from `EditRequest.fitting_seed`."""
 
 

@@ -73,6 +73,8 @@ class ModelCard:
     """One of `Form`, where it is one."""
     vae: Path | None = None
     """The folder of another autoencoder, to be used in place of its own."""
+    describer: str = ""
+    """Name of the CLIP that reads pictures in the words this model was taught, where there is one."""
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -161,6 +163,7 @@ def card_of(folder: Path) -> ModelCard | None:
         backbone=backbone_of(unet) if unet else None,
         family=FAMILIES.get(width, "") if isinstance(width, int) else "",
         vae=folder.parent / str(vae) if vae else None,
+        describer=str(said.get("describer", "")),
     )
 
 

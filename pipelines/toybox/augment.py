@@ -51,6 +51,15 @@ class Examples:
         """Indices of the pictures with nobody in them."""
         return np.array([k for k, scene in enumerate(self.scenes) if scene.subject is None])
 
+    def alike(self, k: int) -> NDArray[np.int64]:
+        """Indices of the pictures with the subject and the background of number `k`, itself included."""
+        kin = _kin(self.scenes[k])
+        return np.array([other for other, scene in enumerate(self.scenes) if _kin(scene) == kin])
+
+
+def _kin(scene: Scene) -> tuple[str | None, str]:
+    return (scene.subject.kind if scene.subject else None, scene.background)
+
 
 # -------------------------------------------------------------------------------------------------- round trips
 
@@ -137,10 +146,18 @@ class Batch:
     scenes: list[Scene]
 
 
-def mixed_batch(examples: Examples, size: int, rng: np.random.Generator) -> Batch:
-    """A spoilt batch; half of it mirrored, a quarter with its subject pasted over another background."""
+def mixed_batch(examples: Examples, size: int, rng: np.random.Generator, alike: int = 0) -> Batch:
+    """A spoilt batch; half of it mirrored, a quarter with its subject pasted over another background.
+
+    `alike` of them, at most three quarters, show one kind of subject on one background: told apart by colour, size and
+    pose alone.
+    """
     chosen = np.concatenate(
-        [rng.integers(0, len(examples.scenes), size - size // 4), rng.choice(examples.peopled, size // 4)]
+        [
+            rng.choice(examples.alike(rng.choice(examples.peopled)), alike) if alike else np.empty(0, np.int64),
+            rng.integers(0, len(examples.scenes), size - size // 4 - alike),
+            rng.choice(examples.peopled, size // 4),
+        ]
     )
     pictures, masks = examples.pictures[chosen].copy(), examples.masks[chosen].copy()
     scenes = [examples.scenes[k] for k in chosen]

@@ -146,6 +146,7 @@ def report(result: EditResult, mask: Mask, written: list[Path]) -> dict[str, Any
         ],
         "peak_memory_mb": peak_memory_mb(),
         "in_float32": result.in_float32,
+        "subject_told": result.subject_told,
         "weights_before": result.weights_before,
         "weights_after": result.weights_after,
     }

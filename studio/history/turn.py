@@ -108,6 +108,8 @@ class Outcome:
     weights_after: str = ""
     in_float32: bool = False
     """The fast arithmetic left the finite numbers, and this was made by a second run in float32."""
+    subject_told: str = ""
+    """What the model was told of the subject, where that is more than was asked."""
     background_reference: str | None = None
     """Digest of the background picture that the method made or was given."""
     fitted: str | None = None

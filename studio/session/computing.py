@@ -259,6 +259,7 @@ class Computing:
             stages=result.stages,
             weights_after=result.weights_after,
             in_float32=result.in_float32,
+            subject_told=result.subject_told,
             background_reference=None if reference is None else store.pictures.put(codec.encode_png(reference)),
             fitted=fitted,
         )

@@ -86,6 +86,8 @@ class TurnView:
     outside_largest: int = 0
     in_float32: bool = False
     """It took a second run, in float32."""
+    subject_told: str = ""
+    """What the model was told of the subject, where that is more than `subject`."""
     begun_warm: bool = False
     """Its fit began at the layers of the turn before."""
     reference: str | None = None

@@ -17,7 +17,9 @@ from pipelines.engine import Engine
 from pipelines.errors import BadRequest, ModelError
 from pipelines.masks.prompts import Click, MaskPrompts, Stroke
 from pipelines.masks.sam import SamConfig, SamSegmenter, build_sam, save_sam
-from pipelines.params import InpaintParams, SDEditParams
+from pipelines.params import InpaintParams, LayeredParams, SDEditParams
+from pipelines.toybox.render import render
+from pipelines.toybox.scene import Scene, Subject
 
 FEW = SDEditParams(steps=4)
 
@@ -145,3 +147,38 @@ def test_large_pictures_keep_their_size_and_their_kept_pixels(
     )
     assert np.array_equal(candidate.picture[inner], large[inner]), "all but the outermost pixel, where the old shows"
     assert candidate.outside.kept == inner.sum() and candidate.outside.changed == 0
+
+
+def test_what_stays_is_said_of_the_subject_and_on_record(request_for: Callable[..., EditRequest]) -> None:
+    embedded = Engine(device="cpu")
+    drawn = render(Scene("forest", Subject("elephant", size="big")))
+    request = request_for(
+        picture=drawn.picture, mask=drawn.mask, subject="an elephant", background="", scope=Scope.SUBJECT
+    )
+    short = LayeredParams(embed_steps=1, tune_steps=0, steps=2)
+    fuller = embedded.edit("toybox", "layered", request, replace(short, name_what_stays=True))
+    assert fuller.subject_told == "a big elephant"
+    said = embedded.edit("toybox", "layered", replace(request, subject="a big elephant"), short)
+    assert said.subject_told == ""
+    assert np.array_equal(fuller.candidates[0].picture, said.candidates[0].picture)
+
+
+@pytest.mark.parametrize("change", [{"scope": Scope.BACKGROUND, "background": "at night"}, {"subject_reference": True}])
+def test_nothing_is_said_of_a_subject_that_is_not_seen_or_not_changed(
+    request_for: Callable[..., EditRequest], change: dict[str, object]
+) -> None:
+    drawn = render(Scene("forest", Subject("elephant", size="big")))
+    if "subject_reference" in change:
+        change = {"subject_reference": drawn.picture, "subject_reference_mask": drawn.mask}
+    request = request_for(
+        **{"picture": drawn.picture, "mask": drawn.mask, "subject": "an elephant", "scope": Scope.BOTH} | change
+    )
+    params = LayeredParams(name_what_stays=True, embed_steps=1, tune_steps=0, steps=2)
+    assert Engine(device="cpu").edit("toybox", "layered", request, params).subject_told == ""
+
+
+def test_a_model_without_a_describer_is_told_the_text_as_it_is(
+    engine: Engine, request_for: Callable[..., EditRequest]
+) -> None:
+    params = LayeredParams(name_what_stays=True, embed_steps=1, tune_steps=0, steps=2)
+    assert engine.edit("tiny", "layered", request_for(), params).subject_told == ""

@@ -124,7 +124,9 @@ def test_no_field_of_a_request_is_forgotten(request_for: Build) -> None:
     """What sampling alone reads is left out; a seed counts where no other was said for the fit."""
     assert {f.name for f in dataclasses.fields(EditRequest)} > SAMPLING
     key = fit_key(request_for(), FEW)
-    assert fit_key(request_for(seed=9, fit_seed=7, candidates=3, feather=0.0, fitted=b"layers"), FEW) == key
+    assert (
+        fit_key(request_for(seed=9, fit_seed=7, candidates=3, feather=0.0, fitted=b"layers", new_pose=True), FEW) == key
+    )
     assert fit_key(request_for(seed=9), FEW) != key
     assert fit_key(request_for(subject=" a blue dog ", background="in a forest\n"), FEW) == key, (
         "a text is read without"

@@ -589,6 +589,18 @@ def test_a_turn_says_that_it_took_a_second_run_in_float32(session: Session, engi
     assert [turn.in_float32 for turn in session.view().turns] == [False, again]
 
 
+def test_a_turn_says_what_the_model_was_told_beside_the_text(
+    session: Session, engine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = engine.edit
+    monkeypatch.setattr(engine, "edit", lambda *given: replace(plain(*given), subject_told="a small blue dog"))
+    prepare(session)
+    session.start()
+    ended(session)
+    session.accept(0)
+    assert [turn.subject_told for turn in session.view().turns] == ["", "a small blue dog"]
+
+
 def test_one_job_a_session_and_cancel_at_once(session: Session, engine: Any) -> None:
     engine.hold_at = ("embeddings", 3)
     prepare(session)
