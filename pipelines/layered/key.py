@@ -32,6 +32,8 @@ def fit_key(request: EditRequest, params: LayeredParams) -> str:
     asked = {f.name: _plain(getattr(request, f.name)) for f in fields(request) if f.name not in SAMPLING | {"warm"}}
     settings = {name: getattr(params, name) for name, (_, _, spec) in knobs(params).items() if spec.reach in reaching}
     del settings["warm_start"]  # it has a say only together with what there is to begin at
+    if not params.name_what_stays:
+        del settings["name_what_stays"]  # keys from before there was this setting are still found
     named: dict[str, Any] = {"request": asked, "params": settings, "seed": request.fitting_seed}
     if params.warm_start and request.warm is not None:
         named["warm"] = hashlib.sha256(request.warm).hexdigest()
