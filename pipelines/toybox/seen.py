@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import product
 
+import cv2
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -28,6 +30,10 @@ from pipelines.toybox.words import (
     subject_phrase,
 )
 
+SHIFTS = ((0, 0), (8, 0), (-8, 0), (0, 8), (0, -8))
+"""Pixels to the right and down. What a picture is taken to show is the mean over these: the patches of the vision tower
+lie elsewhere in each, and of 300 held-out pictures it then takes 11 poses for others instead of 18."""
+
 SURE = 0.6
 """Probability from which a value is taken for what the picture shows."""
 
@@ -44,14 +50,15 @@ class SceneReader:
     @torch.no_grad()
     def __call__(self, picture: Picture) -> Attributes:
         """What `picture` shows; ``None`` for what cannot be told."""
-        pixels = self._processor(images=[picture], return_tensors="pt").pixel_values.to(self._device)
+        shifted = [_shifted(picture, right, down) for right, down in SHIFTS]
+        pixels = self._processor(images=shifted, return_tensors="pt").pixel_values.to(self._device)
         seen = F.normalize(self._model.visual_projection(self._model.vision_model(pixels).pooler_output), dim=-1)
         scale = self._model.logit_scale.exp()
         places = [
             f"{subject_phrase(kind)} {background_phrase(place)}" for place, kind in product(BACKGROUNDS, SUBJECTS)
         ]
         background = list(BACKGROUNDS)[int((self._of(places) @ seen[0]).argmax()) // len(SUBJECTS)]
-        likely = F.softmax(scale * (self._captions_on(background) @ seen[0]), dim=0).tolist()
+        likely = F.softmax(scale * (self._captions_on(background) @ seen.T), dim=0).mean(1).tolist()
         kind, colour, size, action = (self._surest(likely, k) for k in range(4))
         return Attributes(kind, colour, size, action, background)
 
@@ -75,3 +82,12 @@ class SceneReader:
         inputs = self._processor(text=list(captions), padding=True, truncation=True, return_tensors="pt")
         said = self._model.text_model(**inputs.to(self._device)).pooler_output
         return F.normalize(self._model.text_projection(said), dim=-1)
+
+
+def _shifted(picture: Picture, right: int, down: int) -> Picture:
+    """`picture` moved by so many pixels; its edge is drawn out into what becomes free."""
+    height, width = picture.shape[:2]
+    moved = cv2.warpAffine(
+        picture, np.array([[1, 0, right], [0, 1, down]], np.float32), (width, height), borderMode=cv2.BORDER_REPLICATE
+    )
+    return np.asarray(moved, np.uint8)
