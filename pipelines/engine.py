@@ -124,11 +124,10 @@ class Engine:
         asked = isinstance(params, LayeredParams) and params.name_what_stays and request.scope is not Scope.BACKGROUND
         if not asked or not request.subject.strip() or request.subject_reference is not None:
             return request
-        card = find_models(self._folders).get(find_model(model, self._folders).describer)
-        if card is None or card.kind != CLIP:
-            return request
         with self._measuring:
-            reader = self._describers.get(card.id, lambda: SceneReader(card, self._device))
+            reader = self._describer(model)
+            if reader is None:
+                return request
             seen = reader(request.picture)
         text = request.subject
         return replace(request, subject=with_what_stays(text, seen), new_pose=asks_new_pose(text, seen))
@@ -223,9 +222,11 @@ class Engine:
             return self._bundle(model).checksum()
 
     def warm_up(self, model: str) -> None:
-        """Load `model`, so that the first edit does not wait for it."""
+        """Load `model` and what reads its pictures, so that the first edit does not wait for them."""
         with self._editing:
             self._bundle(model)
+        with self._measuring:
+            self._describer(model)
 
     def describe(self) -> str:
         """The model used last and the device, for a person: ``Toybox on CPU``."""
@@ -244,6 +245,13 @@ class Engine:
             )
         finder = self._finders.get(card.id, lambda: _load_finder(card, self._device))
         return self._found.get((card.id, _digest(picture), phrase), lambda: finder.find(picture, phrase))
+
+    def _describer(self, model: str) -> SceneReader | None:
+        """What reads pictures in the words of `model`, where there is such a thing."""
+        card = find_models(self._folders).get(find_model(model, self._folders).describer)
+        if card is None or card.kind != CLIP:
+            return None
+        return self._describers.get(card.id, lambda: SceneReader(card, self._device))
 
     def _clip(self, name: str) -> ClipEmbed | None:
         card = find_models(self._folders).get(name)
