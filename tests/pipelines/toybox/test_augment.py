@@ -28,3 +28,10 @@ def test_the_same_draws_give_the_same_batch() -> None:
     first, second = (mixed_batch(EXAMPLES, 8, np.random.default_rng(5)) for _ in range(2))
     assert torch.equal(first.pictures, second.pictures)
     assert first.scenes == second.scenes
+
+
+def test_neighbours_in_a_batch_share_their_kind_and_their_background() -> None:
+    batch = mixed_batch(EXAMPLES, 16, np.random.default_rng(3), alike=6)
+    assert len(batch.scenes) == 16
+    assert all(scene.subject is not None for scene in batch.scenes[:6])
+    assert len({(scene.subject.kind, scene.background) for scene in batch.scenes[:6] if scene.subject}) == 1
