@@ -156,6 +156,8 @@ def in_words(result: EditResult, mask: Mask, written: list[Path]) -> list[str]:
     """The same for a person."""
     seconds = sum(stage.seconds for stage in result.stages)
     lines = [f"subject: {mask.mean():.1%} of the picture; {seconds:.1f} s, {peak_memory_mb()} MB at most"]
+    if result.subject_told:
+        lines.append(f"told of the subject: {result.subject_told}")
     for candidate, path in zip(result.candidates, written, strict=True):
         outside = candidate.outside
         kept = f"{outside.changed} of {outside.kept} kept pixels changed, by {outside.largest} levels at most"
