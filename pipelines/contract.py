@@ -109,6 +109,16 @@ class LoraUse:
 
 
 @dataclass(frozen=True)
+class Motion:
+    """How a subject's layer is moved before it is drawn anew: turned over in its place, then raised."""
+
+    turned_over: bool = False
+    """Flipped, top to bottom, within its own bounds."""
+    raised: float = 0.0
+    """Share of the picture's height, upwards; as far as there is room in the picture."""
+
+
+@dataclass(frozen=True)
 class EditRequest:
     """One turn as a method sees it: the picture and everything asked of it, nothing about how.
 
@@ -138,8 +148,9 @@ class EditRequest:
     begins at what of it fits; all else begins cold."""
     loras: tuple[LoraUse, ...] = ()
     """Attached to the model by the engine for as long as the method runs."""
-    new_pose: bool = False
-    """The text asks for another pose than `picture` shows, as far as that can be read; the engine says so."""
+    motion: Motion | None = None
+    """What brings the subject of `picture` into the pose that its text asks for, where it has another one and both are
+    known; follows from the picture and the text, and the engine says so."""
 
     @property
     def fitting_seed(self) -> int:

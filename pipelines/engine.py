@@ -24,7 +24,7 @@ from pipelines.evaluation.consistency import Comparison, Edited, Parts, compare,
 from pipelines.evaluation.drift import Drift, drift
 from pipelines.faults import in_words
 from pipelines.images import edited_region
-from pipelines.instructions.staying import asks_new_pose, with_what_stays
+from pipelines.instructions.staying import motion_towards, with_what_stays
 from pipelines.masks.load import load_segmenter
 from pipelines.masks.phrases import Match, PhraseFinder, answer_phrase
 from pipelines.masks.prompts import MaskPrompts
@@ -130,7 +130,7 @@ class Engine:
                 return request
             seen = reader(request.picture)
         text = request.subject
-        return replace(request, subject=with_what_stays(text, seen), new_pose=asks_new_pose(text, seen))
+        return replace(request, subject=with_what_stays(text, seen), motion=motion_towards(text, seen))
 
     def _proven(self, model: str, run: Callable[[ModelBundle], EditResult]) -> EditResult:
         """What `run` makes, with the checksums of the weights before and after; see `edit`."""

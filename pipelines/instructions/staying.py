@@ -6,7 +6,9 @@ giraffe. No torch here: what the picture shows is read by `pipelines.toybox.seen
 
 from __future__ import annotations
 
+from pipelines.contract import Motion
 from pipelines.instructions.description import describe
+from pipelines.toybox.render import JUMP, SIZE
 from pipelines.toybox.words import NATURAL, SIZES, Attributes, read
 
 
@@ -30,7 +32,11 @@ def with_what_stays(text: str, seen: Attributes) -> str:
     return text if fuller == described else str(fuller)
 
 
-def asks_new_pose(text: str, seen: Attributes) -> bool:
-    """Whether `text` says another pose than the one that is `seen`."""
+def motion_towards(text: str, seen: Attributes) -> Motion | None:
+    """What brings a subject out of the pose that is `seen` into the one that `text` says; ``None`` where that is the
+    same one, or one of the two is not known."""
     said = read(text).action
-    return said is not None and seen.action is not None and said != seen.action
+    if said is None or seen.action is None or said == seen.action:
+        return None
+    over = (said == "upside down") != (seen.action == "upside down")
+    return Motion(over, ((said == "jumping") - (seen.action == "jumping")) * JUMP / SIZE)

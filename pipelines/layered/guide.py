@@ -7,7 +7,7 @@ from torch import Tensor
 from pipelines.contract import Candidate, EditRequest, Scope
 from pipelines.diffusion.candidates import Sampling, sample_candidates
 from pipelines.diffusion.denoise import Condition, Hold, always, is_early
-from pipelines.diffusion.encode import Canvas
+from pipelines.diffusion.encode import Canvas, subject_places
 from pipelines.diffusion.stages import Stages
 from pipelines.images import edited_region
 from pipelines.models.texts import Texts
@@ -41,13 +41,7 @@ def strength_of(request: EditRequest, params: LayeredParams) -> float:
     What a subject is drawn as comes out of much noise; its size and pose, which a turn of both parts has to keep
     without a picture around it that would hold them, come through only little.
     """
-    keeps_pose = request.scope is Scope.BOTH and not request.new_pose
-    return params.strength_of_both or params.strength if keeps_pose else params.strength
-
-
-def inverts(request: EditRequest, params: LayeredParams) -> bool:
-    """Whether the composite's own noise is followed (ours). It brings the old pose back, so not towards a new one."""
-    return params.start is Start.INVERTED and not request.new_pose
+    return params.strength_of_both or params.strength if request.scope is Scope.BOTH else params.strength
 
 
 def uses_composite(request: EditRequest, params: LayeredParams) -> bool:
@@ -68,7 +62,7 @@ def holding(canvas: Canvas, composite: Tensor | None, params: LayeredParams) -> 
     if not _holds_background(request, params):
         return None
     assert composite is not None
-    free = canvas.cells(edited_region(request.mask, Scope.SUBJECT, request.feather))
+    free = canvas.cells(edited_region(subject_places(request), Scope.SUBJECT, request.feather))
     return Hold(composite, free, params.hold_background)
 
 
@@ -93,6 +87,6 @@ def guided_candidates(
         hold=holding(canvas, composite, params),
         paste_back=params.paste_back,
         residual=params.residual,
-        inverted=inverts(canvas.request, params),
+        inverted=params.start is Start.INVERTED,
     )
     return sample_candidates(canvas, stages, how)

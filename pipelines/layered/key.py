@@ -16,8 +16,15 @@ import numpy as np
 from pipelines.contract import EditRequest, LoraUse, Scope
 from pipelines.params import LayeredParams, Reach, knobs
 
-SAMPLING = frozenset({"seed", "candidates", "feather", "fitted", "fit_seed", "new_pose"})
+SAMPLING = frozenset({"seed", "candidates", "feather", "fitted", "fit_seed"})
 """Fields of a request that have no say before sampling. Draws before it are made from `EditRequest.fitting_seed`."""
+
+READ = frozenset({"motion"})
+"""Fields that follow from the picture and the texts, which the name is of already."""
+
+READING = 2
+"""Counts what was read off pictures, and done with it, until now: layers that were fitted to another reading, under the
+same words, are not found."""
 
 
 def draws_reference(request: EditRequest) -> bool:
@@ -29,10 +36,14 @@ def draws_reference(request: EditRequest) -> bool:
 def fit_key(request: EditRequest, params: LayeredParams) -> str:
     """64 hex digits over all that phases 1 and 2 depend on, but for the model's weights."""
     reaching = {Reach.FIT, Reach.REFERENCE} if draws_reference(request) else {Reach.FIT}
-    asked = {f.name: _plain(getattr(request, f.name)) for f in fields(request) if f.name not in SAMPLING | {"warm"}}
+    asked = {
+        f.name: _plain(getattr(request, f.name)) for f in fields(request) if f.name not in SAMPLING | READ | {"warm"}
+    }
     settings = {name: getattr(params, name) for name, (_, _, spec) in knobs(params).items() if spec.reach in reaching}
     del settings["warm_start"]  # it has a say only together with what there is to begin at
-    if not params.name_what_stays:
+    if params.name_what_stays:
+        settings["name_what_stays"] = READING
+    else:
         del settings["name_what_stays"]  # keys from before there was this setting are still found
     named: dict[str, Any] = {"request": asked, "params": settings, "seed": request.fitting_seed}
     if params.warm_start and request.warm is not None:

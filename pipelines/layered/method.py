@@ -29,7 +29,7 @@ from pipelines.diffusion.encode import Canvas, frame_of
 from pipelines.diffusion.stages import Previews, Stages
 from pipelines.diffusion.walks import DDIM
 from pipelines.errors import BadRequest
-from pipelines.images import covering, from_network, mask_at, placed_subject
+from pipelines.images import covering, from_network, mask_at, moved_mask, moved_subject, placed_subject
 from pipelines.layered.embed import blended, optimised_embeddings
 from pipelines.layered.finetune import tuned_weights
 from pipelines.layered.guide import guided_candidates, uses_composite
@@ -73,7 +73,7 @@ def _edited(bundle: ModelBundle, request: EditRequest, params: LayeredParams, st
     e_object = fitted.e_a if request.subject.strip() else e_opt
     composite = None
     if uses_composite(request, params):
-        composite = canvas.latent_of(_composite(canvas, subject, fitted.reference))
+        composite = canvas.latent_of(_composite(subject, fitted.reference))
     with fitted.applied(bundle):
         candidates = guided_candidates(canvas, stages, e_object, e_opt, composite, params)
     return EditResult(
@@ -97,10 +97,16 @@ class _SubjectLayer:
 
     picture: Picture
     mask: Mask
+    plate: Picture
+    """The input; where the object is moved, without it."""
 
 
 def _subject_layer(canvas: Canvas) -> _SubjectLayer:
-    """The object where the input has it; or that of the subject reference, put in its place."""
+    """The object where the input has it; or moved from there, or that of the subject reference put in its place.
+
+    Moving it is ours. Of an object that is already drawn in its new pose the noise can be followed, and what is drawn
+    anew is this object; out of noise of no meaning it is any.
+    """
     request = canvas.request
     mask = mask_at(request.mask, canvas.frame.network)
     if not mask.any() or mask.all():
@@ -110,9 +116,13 @@ def _subject_layer(canvas: Canvas) -> _SubjectLayer:
             f"{'nothing' if not mask.any() else 'everything'} is selected; "
             f"select a {'larger' if not mask.any() else 'smaller'} subject, or crop the picture around it"
         )
-    if request.subject_reference is None:
-        return _SubjectLayer(canvas.small, mask)
-    return _SubjectLayer(*placed_subject(request.subject_reference, request.subject_reference_mask, canvas.small, mask))
+    if request.subject_reference is not None:
+        reference, its_mask = request.subject_reference, request.subject_reference_mask
+        return _SubjectLayer(*placed_subject(reference, its_mask, canvas.small, mask), canvas.small)
+    if request.motion is not None:
+        picture, plate = moved_subject(canvas.small, mask, request.motion)
+        return _SubjectLayer(picture, moved_mask(mask, request.motion), plate)
+    return _SubjectLayer(canvas.small, mask, canvas.small)
 
 
 def _background_reference(canvas: Canvas, params: LayeredParams, stages: Stages) -> Picture | None:
@@ -145,9 +155,9 @@ def _generated(canvas: Canvas, text: str, params: LayeredParams, stages: Stages)
     return from_network(bundle.decode(z))
 
 
-def _composite(canvas: Canvas, subject: _SubjectLayer, reference: Picture | None) -> Picture:
+def _composite(subject: _SubjectLayer, reference: Picture | None) -> Picture:
     """The object in its place over the background."""
-    background = canvas.small if reference is None else reference
+    background = subject.plate if reference is None else reference
     return np.where(subject.mask[..., None], subject.picture, background)
 
 
@@ -157,7 +167,7 @@ def _layers(canvas: Canvas, subject: _SubjectLayer, reference: Picture | None) -
     return Layers(
         x_obj=canvas.latent_of(subject.picture),
         m_obj=m_obj,
-        x_bg=canvas.z_ref if reference is None else canvas.latent_of(reference),
+        x_bg=canvas.latent_of(subject.plate if reference is None else reference),
         m_bg=1 - m_obj,
     )
 

@@ -17,7 +17,7 @@ from pipelines.engine import Engine
 from pipelines.errors import BadRequest, ModelError
 from pipelines.masks.prompts import Click, MaskPrompts, Stroke
 from pipelines.masks.sam import SamConfig, SamSegmenter, build_sam, save_sam
-from pipelines.params import InpaintParams, LayeredParams, SDEditParams
+from pipelines.params import InpaintParams, LayeredParams, SDEditParams, Start
 from pipelines.toybox.render import render
 from pipelines.toybox.scene import Scene, Subject
 
@@ -161,6 +161,26 @@ def test_what_stays_is_said_of_the_subject_and_on_record(request_for: Callable[.
     said = embedded.edit("toybox", "layered", replace(request, subject="a big elephant"), short)
     assert said.subject_told == ""
     assert np.array_equal(fuller.candidates[0].picture, said.candidates[0].picture)
+
+
+@pytest.mark.parametrize("scope", [Scope.SUBJECT, Scope.BOTH])
+def test_a_subject_is_drawn_where_its_new_pose_has_it(request_for: Callable[..., EditRequest], scope: Scope) -> None:
+    """Of so little noise that the composite is what comes out; nothing else of the picture changes with the subject's
+    scope."""
+    standing = Scene("desert", Subject("balloon"), background_seed=5)
+    before, after = render(standing), render(standing.with_subject(action="jumping"))
+    request = request_for(
+        picture=before.picture, mask=before.mask, subject="a balloon jumping", background="in the desert", scope=scope
+    )
+    request = replace(request, background_reference=before.plate if scope is Scope.BOTH else None)
+    params = LayeredParams(
+        name_what_stays=True, embed_steps=0, tune_steps=0, steps=50, start=Start.COMPOSITE, strength=0.04, guidance=1.0
+    )
+    edited = Engine(device="cpu").edit("toybox", "layered", request, params).candidates[0]
+    differs = np.abs(edited.picture.astype(int) - after.picture).mean(-1)
+    assert differs[after.mask].mean() < 12 < np.abs(before.picture.astype(int) - after.picture)[after.mask].mean()
+    assert differs[before.mask & ~after.mask].mean() < 12, "the old place shows what is behind it"
+    assert edited.outside.changed == 0
 
 
 @pytest.mark.parametrize("change", [{"scope": Scope.BACKGROUND, "background": "at night"}, {"subject_reference": True}])

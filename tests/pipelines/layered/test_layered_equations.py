@@ -20,7 +20,7 @@ from pipelines.images import from_network, resized
 from pipelines.layered import method
 from pipelines.layered.embed import blended, literal_loss, optimised_embeddings
 from pipelines.layered.finetune import loss_weights, tuned_weights
-from pipelines.layered.guide import alternating, inverts, strength_of, told
+from pipelines.layered.guide import alternating, strength_of, told
 from pipelines.layered.losses import Draws, Layers, layer_losses, masked_loss
 from pipelines.layered.state import Fitted
 from pipelines.models.bundle import ModelBundle
@@ -206,16 +206,6 @@ def test_a_turn_of_both_parts_may_begin_at_less_noise(
 ) -> None:
     params = LayeredParams(strength=0.6, strength_of_both=of_both)
     assert strength_of(request_for(scope=scope), params) == expected
-    assert strength_of(request_for(scope=scope, new_pose=True), params) == 0.6
-
-
-@pytest.mark.parametrize("start", list(Start))
-def test_the_old_noise_is_not_followed_towards_a_new_pose(
-    request_for: Callable[..., EditRequest], start: Start
-) -> None:
-    params = LayeredParams(start=start)
-    assert inverts(request_for(), params) is (start is Start.INVERTED)
-    assert not inverts(request_for(new_pose=True), params)
 
 
 # ------------------------------------------------------------------------------------------- the three in their order
