@@ -117,6 +117,11 @@ class Motion:
     raised: float = 0.0
     """Share of the picture's height, upwards; as far as there is room in the picture."""
 
+    def __str__(self) -> str:
+        """For a person: ``turned over and raised``."""
+        moved = "raised" if self.raised > 0 else "lowered" if self.raised < 0 else ""
+        return " and ".join(word for word in ("turned over" if self.turned_over else "", moved) if word)
+
 
 @dataclass(frozen=True)
 class EditRequest:
@@ -207,3 +212,5 @@ class EditResult:
     subject_told: str = ""
     """What was said of the subject where that is more than the request says, because `LayeredParams.name_what_stays`
     asked for it; the engine says so too."""
+    subject_moved: str = ""
+    """How the subject was moved into its new pose, `Motion` in words; the engine says so too."""

@@ -101,9 +101,10 @@ class Engine:
 
         with self._editing, in_words(FOR_AN_EDIT, lambda: self._release(model)):
             told = self._naming_what_stays(model, request, params)
-            added = "" if told.subject == request.subject else told.subject
             try:
-                return replace(self._proven(model, lambda bundle: run(bundle, told, progress)), subject_told=added)
+                return _with_what_was_read(
+                    self._proven(model, lambda bundle: run(bundle, told, progress)), request, told
+                )
             except NumericalError as error:
                 check_weights(self._bundle(model))
                 if self._bundle(model).autocast is None:
@@ -114,7 +115,7 @@ class Engine:
                 result = self._proven(model, lambda b: run(replace(b, autocast=None), anew, slowly))
             except NumericalError as error:
                 raise NumericalError(f"{error}; float32 was tried as well") from None
-            return replace(result, in_float32=True, subject_told=added)
+            return replace(_with_what_was_read(result, request, told), in_float32=True)
 
     def _naming_what_stays(self, model: str, request: EditRequest, params: Params) -> EditRequest:
         """`request` with what the picture shows of its subject and the text leaves open; itself where nothing is added.
@@ -263,6 +264,15 @@ class Engine:
         bundle = self._bundles.get(model, lambda: load_bundle(find_model(model, self._folders), self._device))
         self._last_title = bundle.card.title
         return bundle
+
+
+def _with_what_was_read(result: EditResult, asked: EditRequest, told: EditRequest) -> EditResult:
+    """`result` with what `told` says beyond `asked`."""
+    return replace(
+        result,
+        subject_told="" if told.subject == asked.subject else told.subject,
+        subject_moved="" if told.motion is None else str(told.motion),
+    )
 
 
 def in_float32(progress: Progress) -> Progress:

@@ -110,6 +110,8 @@ class Outcome:
     """The fast arithmetic left the finite numbers, and this was made by a second run in float32."""
     subject_told: str = ""
     """What the model was told of the subject, where that is more than was asked."""
+    subject_moved: str = ""
+    """How the subject was moved into the pose that was asked for: ``turned over``."""
     background_reference: str | None = None
     """Digest of the background picture that the method made or was given."""
     fitted: str | None = None

@@ -260,6 +260,7 @@ class Computing:
             weights_after=result.weights_after,
             in_float32=result.in_float32,
             subject_told=result.subject_told,
+            subject_moved=result.subject_moved,
             background_reference=None if reference is None else store.pictures.put(codec.encode_png(reference)),
             fitted=fitted,
         )

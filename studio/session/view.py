@@ -88,6 +88,8 @@ class TurnView:
     """It took a second run, in float32."""
     subject_told: str = ""
     """What the model was told of the subject, where that is more than `subject`."""
+    subject_moved: str = ""
+    """How the subject was moved into its new pose: ``turned over``."""
     begun_warm: bool = False
     """Its fit began at the layers of the turn before."""
     reference: str | None = None

@@ -176,7 +176,9 @@ def test_a_subject_is_drawn_where_its_new_pose_has_it(request_for: Callable[...,
     params = LayeredParams(
         name_what_stays=True, embed_steps=0, tune_steps=0, steps=50, start=Start.COMPOSITE, strength=0.04, guidance=1.0
     )
-    edited = Engine(device="cpu").edit("toybox", "layered", request, params).candidates[0]
+    result = Engine(device="cpu").edit("toybox", "layered", request, params)
+    assert result.subject_moved == "raised"
+    edited = result.candidates[0]
     differs = np.abs(edited.picture.astype(int) - after.picture).mean(-1)
     assert differs[after.mask].mean() < 12 < np.abs(before.picture.astype(int) - after.picture)[after.mask].mean()
     assert differs[before.mask & ~after.mask].mean() < 12, "the old place shows what is behind it"

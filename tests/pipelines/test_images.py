@@ -164,6 +164,19 @@ def test_a_moved_subject_leaves_its_place_to_what_is_around_it() -> None:
     assert np.array_equal(moved[~place], plate[~place])
 
 
+@pytest.mark.parametrize(
+    ("motion", "words"),
+    [
+        (Motion(turned_over=True), "turned over"),
+        (Motion(raised=0.2), "raised"),
+        (Motion(raised=-0.2), "lowered"),
+        (Motion(True, 0.2), "turned over and raised"),
+    ],
+)
+def test_a_motion_says_what_it_does(motion: Motion, words: str) -> None:
+    assert str(motion) == words
+
+
 @pytest.mark.parametrize(("raised", "top"), [(0.0, 30), (0.25, 14), (0.9, 0), (-0.25, 46), (-0.9, 54)])
 def test_a_moved_subject_stays_inside_the_picture(raised: float, top: int) -> None:
     mask = np.zeros((64, 48), bool)

@@ -593,12 +593,15 @@ def test_a_turn_says_what_the_model_was_told_beside_the_text(
     session: Session, engine: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain = engine.edit
-    monkeypatch.setattr(engine, "edit", lambda *given: replace(plain(*given), subject_told="a small blue dog"))
+    said = {"subject_told": "a small blue dog", "subject_moved": "turned over"}
+    monkeypatch.setattr(engine, "edit", lambda *given: replace(plain(*given), **said))
     prepare(session)
     session.start()
     ended(session)
     session.accept(0)
-    assert [turn.subject_told for turn in session.view().turns] == ["", "a small blue dog"]
+    turns = session.view().turns
+    assert [turn.subject_told for turn in turns] == ["", "a small blue dog"]
+    assert [turn.subject_moved for turn in turns] == ["", "turned over"]
 
 
 def test_one_job_a_session_and_cancel_at_once(session: Session, engine: Any) -> None:
