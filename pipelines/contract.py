@@ -212,5 +212,5 @@ class EditResult:
     subject_told: str = ""
     """What was said of the subject where that is more than the request says, because `LayeredParams.name_what_stays`
     asked for it; the engine says so too."""
-    subject_moved: str = ""
-    """How the subject was moved into its new pose, `Motion` in words; the engine says so too."""
+    motion: Motion | None = None
+    """How the subject was moved into its new pose; the engine says so too."""

@@ -23,7 +23,7 @@ from pipelines.evaluation.clip import ClipEmbed
 from pipelines.evaluation.consistency import Comparison, Edited, Parts, compare, difference_map
 from pipelines.evaluation.drift import Drift, drift
 from pipelines.faults import in_words
-from pipelines.images import edited_region
+from pipelines.images import edited_region, places_of
 from pipelines.instructions.staying import motion_towards, with_what_stays
 from pipelines.masks.load import load_segmenter
 from pipelines.masks.phrases import Match, PhraseFinder, answer_phrase
@@ -200,6 +200,7 @@ class Engine:
 
         Takes its own lock, so it waits for no edit. Where there is no CLIP of that name the similarities are ``None``.
         """
+        a, b = [_placed(edit) for edit in a], [_placed(edit) for edit in b]
         subject = np.zeros(ab.shape[:2], np.bool_)
         for edit in (*a, *b):
             subject |= False if edit.mask is None else edit.mask
@@ -213,6 +214,7 @@ class Engine:
 
         Takes its own lock, so it waits for no edit. Where there is no CLIP of that name the similarities are ``None``.
         """
+        edits = [_placed(edit) for edit in edits]
         with self._measuring:
             changed = [_changed(edit, original) for edit in edits]
             return drift(original, picture, edits, changed, self._clip(clip))
@@ -271,7 +273,7 @@ def _with_what_was_read(result: EditResult, asked: EditRequest, told: EditReques
     return replace(
         result,
         subject_told="" if told.subject == asked.subject else told.subject,
-        subject_moved="" if told.motion is None else str(told.motion),
+        motion=told.motion,
     )
 
 
@@ -289,6 +291,11 @@ def _load_finder(card: ModelCard, device: torch.device) -> PhraseFinder:
     from pipelines.masks.finders import load_finder
 
     return load_finder(card, device)
+
+
+def _placed(edit: Edited) -> Edited:
+    """`edit` with a mask of both places of a subject that was moved."""
+    return edit if edit.mask is None else replace(edit, mask=places_of(edit.mask, edit.motion), motion=None)
 
 
 def _changed(edit: Edited, picture: Picture) -> Mask:

@@ -112,6 +112,11 @@ def moved_mask(mask: Mask, motion: Motion) -> Mask:
     return there
 
 
+def places_of(mask: Mask, motion: Motion | None) -> Mask:
+    """Where the subject at `mask` is and, if it is moved, where it comes to be."""
+    return mask if motion is None else mask | moved_mask(mask, motion)
+
+
 def moved_subject(picture: Picture, mask: Mask, motion: Motion) -> tuple[Picture, Picture]:
     """`picture` with the subject at `mask` moved, and without it; what it leaves is filled from around it (Telea 2004).
 

@@ -16,9 +16,9 @@ from pipelines.images import (
     bled,
     edited_region,
     from_network,
-    moved_mask,
     outside_change,
     pasted_back,
+    places_of,
     resized,
     small_changes_undone,
     to_network,
@@ -29,13 +29,6 @@ from pipelines.models.bundle import ModelBundle
 def target_text(request: EditRequest) -> str:
     """The target text T: what the subject and what the background become, joined."""
     return " ".join(part for part in (request.subject.strip(), request.background.strip()) if part)
-
-
-def subject_places(request: EditRequest) -> Mask:
-    """Where the subject is and, where it is moved, where it comes to be; at the picture's own size."""
-    if request.motion is None:
-        return request.mask
-    return request.mask | moved_mask(request.mask, request.motion)
 
 
 def frame_of(bundle: ModelBundle, request: EditRequest) -> Frame:
@@ -65,7 +58,7 @@ class Canvas:
     def of(cls, bundle: ModelBundle, request: EditRequest) -> Canvas:
         frame = frame_of(bundle, request)
         small = resized(request.picture, frame.network)
-        region = edited_region(subject_places(request), request.scope, request.feather)
+        region = edited_region(places_of(request.mask, request.motion), request.scope, request.feather)
         return cls(
             bundle=bundle,
             request=request,

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from pipelines.contract import LoraUse, Quality, Scope, StageReport
+from pipelines.contract import LoraUse, Motion, Quality, Scope, StageReport
 
 
 def canonical_json(value: Any) -> str:
@@ -110,8 +110,8 @@ class Outcome:
     """The fast arithmetic left the finite numbers, and this was made by a second run in float32."""
     subject_told: str = ""
     """What the model was told of the subject, where that is more than was asked."""
-    subject_moved: str = ""
-    """How the subject was moved into the pose that was asked for: ``turned over``."""
+    motion: Motion | None = None
+    """How the subject was moved into the pose that was asked for."""
     background_reference: str | None = None
     """Digest of the background picture that the method made or was given."""
     fitted: str | None = None
@@ -124,7 +124,12 @@ class Outcome:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Outcome:
-        return cls(**{**data, "stages": tuple(StageReport(**s) for s in data["stages"])})
+        motion = data.get("motion")
+        parts = {
+            "stages": tuple(StageReport(**s) for s in data["stages"]),
+            "motion": None if motion is None else Motion(**motion),
+        }
+        return cls(**{**data, **parts})
 
 
 def turn_id(parent: str | None, request: TurnRequest | None, picture: str) -> str:

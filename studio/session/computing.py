@@ -260,7 +260,7 @@ class Computing:
             weights_after=result.weights_after,
             in_float32=result.in_float32,
             subject_told=result.subject_told,
-            subject_moved=result.subject_moved,
+            motion=result.motion,
             background_reference=None if reference is None else store.pictures.put(codec.encode_png(reference)),
             fitted=fitted,
         )
@@ -280,7 +280,7 @@ class Computing:
                 outside_changed=outside.changed,
                 outside_kept=outside.kept,
                 outside_largest=outside.largest,
-                drift=self._drift(line, asked, candidate.picture),
+                drift=self._drift(line, asked, outcome, candidate.picture),
             ),
         )
         store.remember(
@@ -290,12 +290,13 @@ class Computing:
 
     # Measures
 
-    def edited(self, request: TurnRequest) -> Edited:
-        return Edited(request.scope, None if request.mask is None else self.mask(request.mask), request.feather)
+    def edited(self, request: TurnRequest, outcome: Outcome) -> Edited:
+        mask = None if request.mask is None else self.mask(request.mask)
+        return Edited(request.scope, mask, request.feather, outcome.motion)
 
-    def _drift(self, line: Sequence[Turn], asked: TurnRequest, picture: Picture) -> dict[str, Any]:
-        requests = [turn.request for turn in line if turn.request is not None]
-        edits = [self.edited(request) for request in (*requests, asked)]
+    def _drift(self, line: Sequence[Turn], asked: TurnRequest, outcome: Outcome, picture: Picture) -> dict[str, Any]:
+        made = [(turn.request, turn.outcome) for turn in line if turn.request is not None]
+        edits = [self.edited(*each) for each in (*made, (asked, outcome))]
         return self._services.engine.drift(self.picture(line[0].picture), picture, edits).to_json()
 
     def compared(self, before: Turn, ab: Sequence[Turn], ba: Sequence[Turn]) -> Compared:
@@ -303,7 +304,7 @@ class Computing:
         key = tagged_hash("order", {"ab": [turn.id for turn in ab], "ba": [turn.id for turn in ba]})
         found = self._services.store.remembered(key)
         if found is None:
-            (a1, b1), (b2, a2) = ([self.edited(_request(turn)) for turn in order] for order in (ab, ba))
+            (a1, b1), (b2, a2) = ([self.edited(_request(turn), turn.outcome) for turn in order] for order in (ab, ba))
             answer = self._services.engine.compare(
                 self.picture(ab[-1].picture),
                 self.picture(ba[-1].picture),

@@ -51,7 +51,7 @@ def turn_view(turn: Turn, number: int, lane: int) -> TurnView:
         outside_largest=outcome.outside_largest,
         in_float32=outcome.in_float32,
         subject_told=outcome.subject_told,
-        subject_moved=outcome.subject_moved,
+        subject_moved="" if outcome.motion is None else str(outcome.motion),
         begun_warm=asked.warm is not None,
         reference=outcome.background_reference,
         drift=_drift_view(outcome),

@@ -12,13 +12,15 @@ import numpy as np
 import pytest
 import torch
 
-from pipelines.contract import EditRequest, Mask, Picture, Point, Scope
+from pipelines.contract import EditRequest, Mask, Motion, Picture, Point, Scope
 from pipelines.engine import Engine
 from pipelines.errors import BadRequest, ModelError
+from pipelines.evaluation.consistency import Edited
+from pipelines.evaluation.drift import LEAST_DB
 from pipelines.masks.prompts import Click, MaskPrompts, Stroke
 from pipelines.masks.sam import SamConfig, SamSegmenter, build_sam, save_sam
 from pipelines.params import InpaintParams, LayeredParams, SDEditParams, Start
-from pipelines.toybox.render import render
+from pipelines.toybox.render import JUMP, SIZE, render
 from pipelines.toybox.scene import Scene, Subject
 
 FEW = SDEditParams(steps=4)
@@ -177,12 +179,28 @@ def test_a_subject_is_drawn_where_its_new_pose_has_it(request_for: Callable[...,
         name_what_stays=True, embed_steps=0, tune_steps=0, steps=50, start=Start.COMPOSITE, strength=0.04, guidance=1.0
     )
     result = Engine(device="cpu").edit("toybox", "layered", request, params)
-    assert result.subject_moved == "raised"
+    assert result.motion == Motion(raised=JUMP / SIZE)
     edited = result.candidates[0]
     differs = np.abs(edited.picture.astype(int) - after.picture).mean(-1)
     assert differs[after.mask].mean() < 12 < np.abs(before.picture.astype(int) - after.picture)[after.mask].mean()
     assert differs[before.mask & ~after.mask].mean() < 12, "the old place shows what is behind it"
     assert edited.outside.changed == 0
+
+
+def test_both_places_of_a_moved_subject_count_as_the_subject(engine: Engine) -> None:
+    """Else what was drawn where it is now would be background that was to stay, and the line would have drifted."""
+    standing = Scene("desert", Subject("balloon"), background_seed=5)
+    before, after = render(standing), render(standing.with_subject(action="jumping"))
+    here = before.mask
+    stayed = Edited(Scope.SUBJECT, here)
+    moved = replace(stayed, motion=Motion(raised=JUMP / SIZE))
+    kept = [engine.drift(before.picture, after.picture, [edit]).kept_psnr for edit in (stayed, moved)]
+    assert kept[0] is not None and kept[1] is not None and kept[0] < LEAST_DB < kept[1]
+    parts = [
+        engine.compare(after.picture, after.picture, before.picture, [edit], [edit]).consistency.background.share
+        for edit in (stayed, moved)
+    ]
+    assert parts[1] < parts[0]
 
 
 @pytest.mark.parametrize("change", [{"scope": Scope.BACKGROUND, "background": "at night"}, {"subject_reference": True}])

@@ -157,6 +157,8 @@ def _check_turn(turn: Turn, extent: Extent) -> None:
     stages = [(stage.seconds, stage.steps, LONGEST_NAME - len(stage.name)) for stage in outcome.stages]
     if min(outcome.seconds, *counts, *(least for stage in stages for least in stage)) < 0 or len(stages) > 100:
         raise BadArchive(f"{number} of the session file counts what cannot be counted")
+    if outcome.motion is not None and not abs(outcome.motion.raised) <= 1:
+        raise BadArchive(f"{number} of the session file moved its subject out of the picture")
     if outcome.drift is not None:
         typed(Drift, outcome.drift, f"the drift of {number}")
     if turn.request is not None:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipelines.contract import Extent, Point, Quality, Scope
+from pipelines.contract import Extent, Motion, Point, Quality, Scope
 from pipelines.errors import BadPicture, BadRequest, ModelError, UnknownMethod
 from pipelines.masks.prompts import Click, MaskPrompts, Stroke
 from pipelines.masks.segmenter import MaskAnswer
@@ -593,7 +593,7 @@ def test_a_turn_says_what_the_model_was_told_beside_the_text(
     session: Session, engine: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain = engine.edit
-    said = {"subject_told": "a small blue dog", "subject_moved": "turned over"}
+    said = {"subject_told": "a small blue dog", "motion": Motion(turned_over=True)}
     monkeypatch.setattr(engine, "edit", lambda *given: replace(plain(*given), **said))
     prepare(session)
     session.start()

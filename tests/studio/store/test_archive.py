@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipelines.contract import Box, LoraUse, Quality, Scope, StageReport
+from pipelines.contract import Box, LoraUse, Motion, Quality, Scope, StageReport
 from pipelines.evaluation.drift import Drift
 from pipelines.masks.prompts import Click, MaskPrompts
 from pipelines.pictures import digest, encode_mask, encode_png
@@ -93,6 +93,7 @@ class Maker:
             background_reference=self.reference,
             fitted="f" * 64,
             drift=DRIFT,
+            motion=Motion(turned_over=True, raised=-0.2),
             in_float32=True,
         )
         made = self.pictures.put(picture(self.made % 7 + 1))
@@ -404,6 +405,8 @@ WRONG: list[tuple[str, Callable[[dict[str, Any]], Any], str]] = [
     ("layers that do not travel", turn(1, outcome__fitted="0" * 64), "do not travel"),
     ("a second run of a kind", turn(1, outcome__in_float32=1), "in_float32"),
     ("drift of a kind", turn(1, outcome__drift={**DRIFT, "subject": "<b>"}), "drift of turn"),
+    ("a leap", turn(1, outcome__motion={"turned_over": False, "raised": 1.5}), "out of the picture"),
+    ("a motion of a kind", turn(1, outcome__motion={"turned_over": "yes", "raised": 0.1}), "motion"),
     ("drift of nothing", turn(1, outcome__drift={}), "drift of turn"),
 ]
 
