@@ -12,6 +12,7 @@ from pipelines.engine import Engine
 from pipelines.evaluation.consistency import Edited
 from pipelines.evaluation.drift import LEAST_DB, LEAST_SIMILARITY, MOST_REPAINTS, Drift
 from pipelines.evaluation.metrics import MOST_DB
+from pipelines.images import edited_region
 from pipelines.toybox.render import render
 from pipelines.toybox.scene import Scene, Subject
 
@@ -56,7 +57,7 @@ def test_what_was_to_stay_and_does_not_is_drift(engine: Engine) -> None:
     """The turns name the subject, and the background gives way more and more."""
     night = render(replace(START, background="night")).picture.astype(float)
     pictures: list[Picture] = [
-        np.round(DRAWN.picture * (1 - share) + night * share).astype(np.uint8) for share in (0, 0.01, 0.3)
+        np.round(DRAWN.picture * (1 - share) + night * share).astype(np.uint8) for share in (0, 0.01, 0.5)
     ]
     line = along(engine, pictures, [SUBJECT] * 3)
     psnrs = [point.kept_psnr for point in line]
@@ -81,6 +82,17 @@ def test_the_subject_is_all_that_any_turn_called_so(engine: Engine) -> None:
     _, point = along(engine, [DRAWN.picture, picture], edits)
     assert point.background == pytest.approx(1, abs=1e-5)
     assert point.subject < 1
+
+
+@pytest.mark.parametrize("scope", [Scope.SUBJECT, Scope.BACKGROUND])
+def test_the_seam_that_a_turn_of_one_part_may_change_is_no_drift_of_the_other(engine: Engine, scope: Scope) -> None:
+    """Some pixels around a redrawn subject, the outermost of a kept one: painted black here."""
+    edit = Edited(scope, DRAWN.mask)
+    seam = edited_region(DRAWN.mask, scope, edit.feather) & (DRAWN.mask ^ (scope is Scope.SUBJECT))
+    picture = np.where(seam[..., None], np.uint8(0), DRAWN.picture)
+    (point,) = along(engine, [picture], [edit])
+    other = point.background if scope is Scope.SUBJECT else point.subject
+    assert seam.any() and other == pytest.approx(1, abs=1e-5) and not point.exceeds()
 
 
 def test_painting_one_part_again_and_again_is_drift(engine: Engine) -> None:
