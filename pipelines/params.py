@@ -85,7 +85,9 @@ class LayeredParams(Params):
     embed_steps: int = knob(500, "Steps that fit the two text embeddings (phase 1)", 0, 2000, "steps")
     embed_rate: float = knob(1e-3, "Adam's rate for the embeddings", 1e-6, 1.0)
     name_what_stays: bool = knob(
-        False, "Where the model can read its pictures, say the size, colour and pose that the text leaves open"
+        False,
+        "Where the model can read its pictures, say the size, colour and pose that the text leaves open, and move the "
+        "subject into a pose that it asks for",
     )
     embed_mode: EmbedMode = knob(EmbedMode.LAYERED, "How Eq. 2 is read: each text under its own part, or both at once")
     subject_weight: float = knob(0.7, "Share of the subject in the blended embedding (Eq. 3)", 0.0, 1.0)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -166,3 +166,8 @@ class Turn:
             named += [self.request.mask, self.request.background_reference, self.request.subject_reference]
             named += [self.request.subject_reference_mask, self.request.prompts.get("uploaded")]
         return frozenset(digest for digest in named if digest is not None)
+
+
+def raised(line: Iterable[Turn]) -> float:
+    """How much higher the turns of `line` left the subject: share of the picture's height."""
+    return sum(turn.outcome.motion.raised for turn in line if turn.outcome.motion is not None)

@@ -31,7 +31,7 @@ from pipelines.progress import Progress
 from pipelines.requests import check_request
 from studio.history.replay import Replay, Step
 from studio.history.tree import Tree
-from studio.history.turn import Outcome, Turn, TurnRequest, tagged_hash
+from studio.history.turn import Outcome, Turn, TurnRequest, raised, tagged_hash
 from studio.session.selection import Selection
 from studio.session.services import Services
 from studio.session.view import MaskChoice
@@ -189,8 +189,9 @@ class Computing:
         """
         line, made = [tree[id] for id in tree.line(replay.base)], []
         for number, step in enumerate(replay.steps, 1):
-            seen_on = tree[replay.base if step.source is None else tree[step.source].parent or ""].picture
-            request = self._pointed_again(step.request, seen_on, line[-1].picture)
+            seen_on = tree[replay.base if step.source is None else tree[step.source].parent or ""]
+            up = raised(line) - tree.raised(seen_on.id)
+            request = self._pointed_again(step.request, seen_on.picture, line[-1].picture, up)
             if not request.weights:  # newly asked: what was computed with the weights there are counts
                 request = replace(request, weights=self._services.engine.weights(request.model))
             if not _same_again(tree, step, line[-1]):
@@ -208,12 +209,18 @@ class Computing:
             done(turn)
         return tuple(made)
 
-    def _pointed_again(self, request: TurnRequest, seen_on: str, picture: str) -> TurnRequest:
+    def _pointed_again(self, request: TurnRequest, seen_on: str, picture: str, up: float) -> TurnRequest:
+        """`request` with the mask of its clicks on `picture`, where the subject stands `up` higher (a share of the
+        height)."""
         prompts = MaskPrompts.from_json(request.prompts, self._extent)
         if request.mask is None or seen_on == picture or not prompts.asks_segmenter:
             return request
+        if up:
+            prompts = prompts.raised(up * self._extent.height, self._extent)
         found = self.select(prompts, picture, seen_on)
-        return replace(request, mask=found.mask) if found.area > 0 else request
+        if found.area == 0:
+            return request
+        return replace(request, mask=found.mask, prompts=prompts.to_json() if up else request.prompts)
 
     def _begun(self, request: TurnRequest, parent: Turn, weights: str) -> TurnRequest:
         """`request` with the layers that it begins at on `parent`: those that were fitted for it on the model of that

@@ -497,7 +497,7 @@ class Session:
     ) -> None:
         """Save a change, then make it. If saving fails nothing has happened."""
         new_draft = self._draft if draft is None else draft
-        new_selections = self._selections if selections is None else selections
+        new_selections = self._followed(tree) if selections is None else selections
         new_editing = self._editing if isinstance(editing, EllipsisType) else editing
         record = replace(
             self._record,
@@ -515,6 +515,17 @@ class Session:
         moved = tree is not None or selections is not None
         if moved and new_selections.now.needs_remaking(record.tree.here.picture):
             self._services.background.submit(self._remake_mask_quietly)
+
+    def _followed(self, tree: Tree | None) -> Selections:
+        """What is pointed at, after the subject to where it stands on the turn one goes to."""
+        before = self._record.tree
+        up = 0.0 if tree is None else tree.raised(tree.current) - before.raised(before.current)
+        if not up:
+            return self._selections
+        now = self._selections.now
+        return self._selections.amended(
+            replace(now, prompts=now.prompts.raised(up * self._extent.height, self._extent))
+        )
 
     def _move(
         self,

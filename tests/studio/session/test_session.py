@@ -433,6 +433,22 @@ def test_undo_takes_back_mask_steps_before_turns(session: Session) -> None:
     assert session.view().current == here and session.view().draft.prompts == brush
 
 
+def test_clicks_follow_a_subject_that_was_raised(
+    session: Session, engine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To where it stands on the turn one goes to, and back."""
+    plain = engine.edit
+    monkeypatch.setattr(engine, "edit", lambda *given: replace(plain(*given), motion=Motion(raised=0.25)))
+    edited(session)
+    height = session.view().height
+    above = CLICK.raised(height / 4, Extent(session.view().width, height))
+    assert session.view().draft.prompts == above != CLICK
+    session.undo()
+    assert session.view().draft.prompts == CLICK
+    session.redo()
+    assert session.view().draft.prompts == above
+
+
 def test_clicks_are_tried_on_the_new_picture_and_called_stale(session: Session, studio: Studio, engine: Any) -> None:
     edited(session)
     assert session.view().mask.stale and session.view().draft.prompts == CLICK

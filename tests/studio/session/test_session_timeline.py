@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.contract import Quality, Scope
+from pipelines.contract import EditRequest, EditResult, Motion, Quality, Scope
 from pipelines.errors import BadRequest
 from pipelines.instructions.contract import Asked
 from pipelines.masks.prompts import Click, MaskPrompts
@@ -203,6 +203,32 @@ def test_two_turns_are_swapped_compared_and_adopted(session: Session, line: list
     assert session.view().swap is None
     with pytest.raises(NothingStaged):
         session.adopt()
+
+
+def test_in_the_other_order_clicks_are_where_the_subject_stands_there(
+    session: Session, engine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A jump, then a colour clicked on the raised subject: swapped, the colour comes first, and the subject is low."""
+    plain = engine.edit
+
+    def jumping(model: str, method: str, request: EditRequest, *rest: Any) -> EditResult:
+        result: EditResult = plain(model, method, request, *rest)
+        return replace(result, motion=Motion(raised=0.25)) if "jumping" in request.subject else result
+
+    monkeypatch.setattr(engine, "edit", jumping)
+    jump = turn(session, subject="a dog jumping", background="", scope=Scope.SUBJECT, seed=1)
+    above = session.view().draft.prompts
+    assert above.clicks[0].y < CLICK.clicks[0].y
+    session.set_draft(replace(session.view().draft, subject="a red dog", scope=Scope.SUBJECT, quality=Quality.DRAFT))
+    session.set_prompts(above)
+    session.start()
+    assert finished(session) is JobState.DONE
+    colour = session.accept(0).id
+    session.swap(jump, colour)
+    assert finished(session) is JobState.DONE
+    session.adopt()
+    kept = [session._record.tree[id].request for id in session._record.tree.line(session.view().current)[1:]]
+    assert [request and request.prompts["clicks"][0]["y"] for request in kept] == [CLICK.clicks[0].y] * 2
 
 
 def test_a_comparison_stays_when_what_would_end_it_fails(
