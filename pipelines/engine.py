@@ -23,9 +23,10 @@ from pipelines.evaluation.clip import ClipEmbed
 from pipelines.evaluation.consistency import Comparison, Edited, Parts, compare, difference_map
 from pipelines.evaluation.drift import Drift, drift
 from pipelines.faults import in_words
-from pipelines.images import edited_region, places_of
+from pipelines.images import edited_region
 from pipelines.instructions.staying import motion_towards, with_what_stays
 from pipelines.masks.load import load_segmenter
+from pipelines.masks.moved import both_places
 from pipelines.masks.phrases import Match, PhraseFinder, answer_phrase
 from pipelines.masks.prompts import MaskPrompts
 from pipelines.masks.refine import compose
@@ -295,7 +296,7 @@ def _load_finder(card: ModelCard, device: torch.device) -> PhraseFinder:
 
 def _placed(edit: Edited) -> Edited:
     """`edit` with a mask of both places of a subject that was moved."""
-    return edit if edit.mask is None else replace(edit, mask=places_of(edit.mask, edit.motion), motion=None)
+    return edit if edit.mask is None else replace(edit, mask=both_places(edit.mask, edit.motion), motion=None)
 
 
 def _changed(edit: Edited, picture: Picture) -> Mask:

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from pipelines.contract import Extent, Mask, Motion, OutsideChange, Picture, Scope
+from pipelines.contract import Extent, Mask, OutsideChange, Picture, Scope
+from pipelines.masks.moved import bounds
 from pipelines.masks.refine import grown
 
 LATENT_FLOOR = 4
@@ -32,9 +33,6 @@ SEAM_MARGIN = 0.012
 
 FRINGE = 1 / 1024
 """Of the picture's longer side, and a pixel at least: so far in from a subject's outline what was behind it shows."""
-
-TELEA_RADIUS = 5
-"""Pixels around each missing one that its colour is made of."""
 
 RESIDUAL_SIGMA = 1.0
 """Pixels over which a change is smoothed before it is called small."""
@@ -89,7 +87,7 @@ def placed_subject(reference: Picture, reference_mask: Mask | None, onto: Pictur
     Without a mask the whole reference is the subject. Returns the picture and where the subject is in it.
     """
     whole = np.ones(reference.shape[:2], bool) if reference_mask is None else reference_mask
-    cut, room = _bounds(whole), _bounds(place)
+    cut, room = bounds(whole), bounds(place)
     own = Extent(cut[1].stop - cut[1].start, cut[0].stop - cut[0].start)
     size = own.fitted_inside(Extent(room[1].stop - room[1].start, room[0].stop - room[0].start))
     left = (room[1].start + room[1].stop - size.width) // 2
@@ -98,44 +96,6 @@ def placed_subject(reference: Picture, reference_mask: Mask | None, onto: Pictur
     mask[there] = mask_at(np.ascontiguousarray(whole[cut]), size)
     picture[there][mask[there]] = resized(np.ascontiguousarray(reference[cut]), size)[mask[there]]
     return picture, mask
-
-
-def moved_mask(mask: Mask, motion: Motion) -> Mask:
-    """Where the subject at `mask` is once it was moved. An empty mask stays one."""
-    if not mask.any():
-        return mask
-    rows, columns = _bounds(mask)
-    up = min(round(motion.raised * mask.shape[0]), rows.start)
-    up = max(up, rows.stop - mask.shape[0])
-    there = np.zeros_like(mask)
-    there[rows.start - up : rows.stop - up, columns] = mask[rows, columns][:: -1 if motion.turned_over else 1]
-    return there
-
-
-def places_of(mask: Mask, motion: Motion | None) -> Mask:
-    """Where the subject at `mask` is and, if it is moved, where it comes to be."""
-    return mask if motion is None else mask | moved_mask(mask, motion)
-
-
-def moved_subject(picture: Picture, mask: Mask, motion: Motion) -> tuple[Picture, Picture]:
-    """`picture` with the subject at `mask` moved, and without it; what it leaves is filled from around it (Telea 2004).
-
-    `mask` must not be empty.
-    """
-    gone = grown(mask, math.ceil(SEAM_MARGIN * max(mask.shape))).astype(np.uint8)
-    plate = np.asarray(cv2.inpaint(picture, gone, TELEA_RADIUS, cv2.INPAINT_TELEA), np.uint8)
-    moved, order = plate.copy(), -1 if motion.turned_over else 1
-    from_rows, columns = _bounds(mask)
-    to_rows, _ = _bounds(moved_mask(mask, motion))
-    cut = mask[from_rows, columns][::order]
-    moved[to_rows, columns][cut] = picture[from_rows, columns][::order][cut]
-    return moved, plate
-
-
-def _bounds(mask: Mask) -> tuple[slice, slice]:
-    """Rows and columns of the smallest box around `mask`."""
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
 
 
 # ------------------------------------------------------------------------------------------------------------- frames

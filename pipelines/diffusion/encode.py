@@ -18,11 +18,11 @@ from pipelines.images import (
     from_network,
     outside_change,
     pasted_back,
-    places_of,
     resized,
     small_changes_undone,
     to_network,
 )
+from pipelines.masks.moved import both_places
 from pipelines.models.bundle import ModelBundle
 
 
@@ -58,7 +58,7 @@ class Canvas:
     def of(cls, bundle: ModelBundle, request: EditRequest) -> Canvas:
         frame = frame_of(bundle, request)
         small = resized(request.picture, frame.network)
-        region = edited_region(places_of(request.mask, request.motion), request.scope, request.feather)
+        region = edited_region(both_places(request.mask, request.motion), request.scope, request.feather)
         return cls(
             bundle=bundle,
             request=request,

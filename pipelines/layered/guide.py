@@ -9,7 +9,8 @@ from pipelines.diffusion.candidates import Sampling, sample_candidates
 from pipelines.diffusion.denoise import Condition, Hold, always, is_early
 from pipelines.diffusion.encode import Canvas
 from pipelines.diffusion.stages import Stages
-from pipelines.images import edited_region, places_of
+from pipelines.images import edited_region
+from pipelines.masks.moved import both_places
 from pipelines.models.texts import Texts
 from pipelines.params import LayeredParams, Start
 
@@ -62,7 +63,7 @@ def holding(canvas: Canvas, composite: Tensor | None, params: LayeredParams) -> 
     if not _holds_background(request, params):
         return None
     assert composite is not None
-    free = canvas.cells(edited_region(places_of(request.mask, request.motion), Scope.SUBJECT, request.feather))
+    free = canvas.cells(edited_region(both_places(request.mask, request.motion), Scope.SUBJECT, request.feather))
     return Hold(composite, free, params.hold_background)
 
 

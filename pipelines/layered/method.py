@@ -29,7 +29,7 @@ from pipelines.diffusion.encode import Canvas, frame_of
 from pipelines.diffusion.stages import Previews, Stages
 from pipelines.diffusion.walks import DDIM
 from pipelines.errors import BadRequest
-from pipelines.images import covering, from_network, mask_at, moved_mask, moved_subject, placed_subject
+from pipelines.images import covering, from_network, mask_at, placed_subject
 from pipelines.layered.embed import blended, optimised_embeddings
 from pipelines.layered.finetune import tuned_weights
 from pipelines.layered.guide import guided_candidates, uses_composite
@@ -38,6 +38,7 @@ from pipelines.layered.losses import Layers
 from pipelines.layered.memory import free_bytes, room_for
 from pipelines.layered.state import Fitted, Origin
 from pipelines.layered.warm import beginning
+from pipelines.masks.moved import moved_mask, moved_subject
 from pipelines.models.bundle import ModelBundle
 from pipelines.models.network import compiled
 from pipelines.models.room import Room, with_room

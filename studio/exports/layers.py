@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from xml.etree import ElementTree  # only ever written with
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -35,7 +34,8 @@ from psd_tools.psd.layer_and_mask import (
 
 from pipelines import pictures as codec
 from pipelines.contract import Extent, Mask, Picture
-from pipelines.masks.refine import grown, soft_edge
+from pipelines.masks.moved import filled_from_around, moved_mask
+from pipelines.masks.refine import soft_edge
 from studio.history.tree import Tree
 from studio.store.blobs import Blobs
 
@@ -43,11 +43,6 @@ PICTURE, PLATE, SUBJECT, MASK = "Picture", "Background plate", "Subject", "Subje
 """Names of the layers."""
 THUMBNAIL = 256
 """Longest side of OpenRaster's thumbnail in pixels, as its specification says."""
-FILLED_AT = 512
-"""Longest side in pixels at which a hole is filled from its surroundings: the filling is smooth, and its time grows
-with the hole's area."""
-BLEED = 3
-"""Pixels around the hole that are not filled from either: they may still show the subject's rim or shadow."""
 ZIP_DATE = (1980, 1, 1, 0, 0, 0)
 
 
@@ -73,6 +68,7 @@ def turn_layers(tree: Tree, id: str, pictures: Blobs) -> tuple[Picture, tuple[La
     if turn.request is None or turn.request.mask is None:
         return picture, picture_layers(picture, None, 0)
     mask = codec.decode_mask(pictures.get(turn.request.mask), Extent.of(picture))
+    mask = moved_mask(mask, turn.outcome.motion)
     reference = turn.outcome.background_reference
     return picture, picture_layers(
         picture,
@@ -99,7 +95,7 @@ def picture_layers(
         return (whole, hidden)
     wanted = np.round(soft_edge(mask, feather) * 255).astype(np.uint8)
     hole = wanted > 0
-    filling = _from_around(picture, hole) if reference is None else _resized(reference, Extent.of(picture))
+    filling = filled_from_around(picture, hole) if reference is None else _resized(reference, Extent.of(picture))
     plate = np.where(hole[..., None], filling, picture)
     subject, alpha = unmixed(picture, plate, wanted)
     rows, columns = np.flatnonzero(hole.any(1)), np.flatnonzero(hole.any(0))
@@ -200,20 +196,6 @@ def _psd_layer(layer: Layer) -> tuple[LayerRecord, ChannelDataList]:
     )
     record.tagged_blocks.set_data(Tag.UNICODE_LAYER_NAME, layer.name)
     return record, planes
-
-
-def _from_around(picture: Picture, hole: Mask) -> Picture:
-    """`picture` with `hole` filled from what surrounds it (Telea 2004, "An Image Inpainting Technique Based on the Fast
-    Marching Method")."""
-    extent = own = Extent.of(picture)
-    if max(own.width, own.height) > FILLED_AT:
-        extent = own.fitted_inside(Extent(FILLED_AT, FILLED_AT))
-    covered = cv2.resize(_levels(hole), (extent.width, extent.height), interpolation=cv2.INTER_AREA) > 0
-    unknown = grown(covered, BLEED)
-    if unknown.all():  # nothing left to go by
-        return picture
-    filled = cv2.inpaint(_resized(picture, extent), unknown.astype(np.uint8), 3, cv2.INPAINT_TELEA)
-    return _resized(np.asarray(filled, dtype=np.uint8), own)
 
 
 def _resized(picture: Picture, extent: Extent) -> Picture:

@@ -7,15 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.contract import Extent, Motion, Scope
+from pipelines.contract import Extent, Scope
 from pipelines.images import (
     Frame,
     bled,
     covering,
     edited_region,
     mask_at,
-    moved_mask,
-    moved_subject,
     outside_change,
     pasted_back,
     resized,
@@ -150,40 +148,6 @@ def test_colours_bleed_from_the_nearest_kept_pixel() -> None:
     spread = bled(picture, kept)
     assert (spread[:, :4] == picture[:, 2:3]).all() and (spread[:, 5:] == picture[:, 6:7]).all()
     assert bled(picture, np.zeros((5, 9), bool)) is picture
-
-
-def test_a_moved_subject_leaves_its_place_to_what_is_around_it() -> None:
-    picture, mask = np.full((64, 48, 3), 90, np.uint8), np.zeros((64, 48), bool)
-    mask[30:40, 10:20], picture[30:35, 10:20], picture[35:40, 10:20] = True, (200, 0, 0), (0, 0, 200)
-    before = picture.copy()
-    moved, plate = moved_subject(picture, mask, Motion(turned_over=True, raised=0.25))
-    assert np.abs(plate.astype(int) - 90).max() <= 2 and np.array_equal(picture, before)
-    place = moved_mask(mask, Motion(turned_over=True, raised=0.25))
-    assert place[14:24, 10:20].all() and place.sum() == 100
-    assert (moved[14:19, 10:20] == (0, 0, 200)).all() and (moved[19:24, 10:20] == (200, 0, 0)).all()
-    assert np.array_equal(moved[~place], plate[~place])
-
-
-@pytest.mark.parametrize(
-    ("motion", "words"),
-    [
-        (Motion(turned_over=True), "turned over"),
-        (Motion(raised=0.2), "raised"),
-        (Motion(raised=-0.2), "lowered"),
-        (Motion(True, 0.2), "turned over and raised"),
-    ],
-)
-def test_a_motion_says_what_it_does(motion: Motion, words: str) -> None:
-    assert str(motion) == words
-
-
-@pytest.mark.parametrize(("raised", "top"), [(0.0, 30), (0.25, 14), (0.9, 0), (-0.25, 46), (-0.9, 54)])
-def test_a_moved_subject_stays_inside_the_picture(raised: float, top: int) -> None:
-    mask = np.zeros((64, 48), bool)
-    mask[30:40, 10:20] = True
-    place = moved_mask(mask, Motion(raised=raised))
-    assert place[top : top + 10, 10:20].all() and place.sum() == mask.sum()
-    assert not moved_mask(np.zeros_like(mask), Motion(raised=raised)).any()
 
 
 def test_outside_change_is_counted_in_pixels_and_levels() -> None:

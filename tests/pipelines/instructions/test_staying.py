@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.images import moved_mask, moved_subject
 from pipelines.instructions.staying import motion_towards, with_what_stays
+from pipelines.masks.moved import moved_mask, moved_subject
 from pipelines.masks.refine import grown
 from pipelines.toybox.render import render
 from pipelines.toybox.scene import Scene, Subject

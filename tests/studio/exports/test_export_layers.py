@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import struct
 import zipfile
+from dataclasses import replace
 from typing import Any
 from xml.etree import ElementTree
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from psd_tools import PSDImage
 
-from pipelines.contract import Mask, Picture
+from pipelines.contract import Mask, Motion, Picture
 from pipelines.masks.refine import soft_edge
 from studio.errors import UnknownTurn
 from studio.exports.layers import Layer, openraster, picture_layers, psd, turn_layers, unmixed
@@ -158,6 +159,18 @@ def test_turns_of_a_session(record: Record, photo: Picture, pictures: Blobs) -> 
         assert np.array_equal(picture, expected)
     with pytest.raises(UnknownTurn):
         turn_layers(record.tree, "0" * 64, pictures)
+
+
+def test_a_subject_that_was_moved_is_cut_out_where_it_is_now(record: Record, pictures: Blobs) -> None:
+    """The mask of the turn's request is where it was."""
+    tree = record.tree
+    moved = tree[tree.line(tree.current)[1]]
+    before = layer_named(turn_layers(tree, moved.id, pictures)[1], "Subject")
+    raised = replace(moved, outcome=replace(moved.outcome, motion=Motion(raised=0.125)))
+    layers = turn_layers(replace(tree, turns={**tree.turns, moved.id: raised}), moved.id, pictures)[1]
+    after = layer_named(layers, "Subject")
+    assert (after.left, after.top) == (before.left, before.top - 6)
+    assert after.pixels.shape == before.pixels.shape
 
 
 def test_openraster_is_what_its_specification_says(layers: tuple[Layer, ...], photo: Picture) -> None:
