@@ -13,7 +13,7 @@ import numpy as np
 
 from pipelines.contract import Mask, Picture, Scope
 from pipelines.evaluation.consistency import Edited
-from pipelines.evaluation.metrics import psnr
+from pipelines.evaluation.metrics import MOST_DB, psnr
 from pipelines.evaluation.similarity import Embed, isolated, similarities
 
 LEAST_SIMILARITY = 0.95
@@ -47,11 +47,16 @@ class Drift:
         """Whether it is time to offer doing the line again from the original.
 
         A part that was asked to change is no longer like turn 0, and should not be: similarity counts only for a
-        part that nobody asked to change. One that was painted over again and again counts by how often.
+        part that nobody asked to change, and only where kept pixels did: while they are what they were, a part has
+        become unlike by the seam alone. One that was painted over again and again counts by how often.
         """
         likeness = ((self.subject, self.subject_turns), (self.background, self.background_turns))
+        intact = self.kept_psnr == MOST_DB
         return (
-            any(value is not None and turns == 0 and value < LEAST_SIMILARITY for value, turns in likeness)
+            (
+                any(value is not None and turns == 0 and value < LEAST_SIMILARITY for value, turns in likeness)
+                and not intact
+            )
             or (self.kept_psnr is not None and self.kept_psnr < LEAST_DB)
             or max(self.subject_turns, self.background_turns) > MOST_REPAINTS
         )
@@ -70,15 +75,12 @@ def drift(
     """How far `picture` has gone from `original`, both ``(H, W, 3) uint8`` of one size, by the turns of its line: turn
     k was told ``edits[k]``, and could change ``changed[k]`` ``(H, W) bool``.
 
-    The subject is what any of the turns called so, so that nothing of it counts as background. What a turn of one part
-    could change of the other, the seam between them, counts as neither: nobody asked for it, and it is no drift.
+    The subject is what any of the turns called so, so that nothing of it counts as background.
     """
     nothing = np.zeros(original.shape[:2], np.bool_)
     subject = np.logical_or.reduce([nothing, *(edit.mask for edit in edits if edit.mask is not None)])
-    seam = np.logical_or.reduce([nothing, *(_seam(*each) for each in zip(edits, changed, strict=True))])
     kept = ~np.logical_or.reduce([nothing, *changed])
-    halves = {"subject": subject & ~seam, "background": ~(subject | seam)}
-    parts = {name: part for name, part in halves.items() if part.any()}
+    parts = {name: part for name, part in (("subject", subject), ("background", ~subject)) if part.any()}
     alike: dict[str, float] = {}
     if embed is not None:
         then, now = ([isolated(seen, part) for part in parts.values()] for seen in (original, picture))
@@ -93,10 +95,3 @@ def drift(
         subject_turns=sum(scope is not Scope.BACKGROUND for scope in scopes),
         background_turns=sum(scope is not Scope.SUBJECT for scope in scopes),
     )
-
-
-def _seam(edit: Edited, changed: Mask) -> Mask:
-    """What a turn of one part could change of the other."""
-    if edit.mask is None or edit.scope is Scope.BOTH:
-        return np.zeros_like(changed)
-    return changed & (edit.mask if edit.scope is Scope.BACKGROUND else ~edit.mask)

@@ -57,7 +57,7 @@ def test_what_was_to_stay_and_does_not_is_drift(engine: Engine) -> None:
     """The turns name the subject, and the background gives way more and more."""
     night = render(replace(START, background="night")).picture.astype(float)
     pictures: list[Picture] = [
-        np.round(DRAWN.picture * (1 - share) + night * share).astype(np.uint8) for share in (0, 0.01, 0.5)
+        np.round(DRAWN.picture * (1 - share) + night * share).astype(np.uint8) for share in (0, 0.01, 0.3)
     ]
     line = along(engine, pictures, [SUBJECT] * 3)
     psnrs = [point.kept_psnr for point in line]
@@ -92,7 +92,12 @@ def test_the_seam_that_a_turn_of_one_part_may_change_is_no_drift_of_the_other(en
     picture = np.where(seam[..., None], np.uint8(0), DRAWN.picture)
     (point,) = along(engine, [picture], [edit])
     other = point.background if scope is Scope.SUBJECT else point.subject
-    assert seam.any() and other == pytest.approx(1, abs=1e-5) and not point.exceeds()
+    assert seam.any() and other < 1 and not point.exceeds()
+    touched = picture.copy()
+    touched[~seam] = np.where(touched[~seam] < 255, touched[~seam] + 1, 254)  # 48 dB: too little for an alarm by itself
+    (point,) = along(engine, [touched], [edit])
+    other = point.background if scope is Scope.SUBJECT else point.subject
+    assert point.kept_psnr > LEAST_DB and point.exceeds() is (other < LEAST_SIMILARITY)
 
 
 def test_painting_one_part_again_and_again_is_drift(engine: Engine) -> None:
