@@ -37,6 +37,11 @@ lie elsewhere in each, and of 300 held-out pictures it then takes 11 poses for o
 SURE = 0.6
 """Probability from which a value is taken for what the picture shows."""
 
+NEAR = 0.8
+"""Cosine of the nearest caption from which a picture is taken for one of this world. Of 150 drawn scenes the farthest
+has 0.83, of 60 edited ones 0.80; flat grey has 0.79, noise and smooth colours with grain 0.75: probabilities say
+nothing there, they are of captions of this world alone."""
+
 
 class SceneReader:
     """Reads attributes off pictures. What it knows of a background's captions it keeps, 756 of them for each."""
@@ -58,7 +63,10 @@ class SceneReader:
             f"{subject_phrase(kind)} {background_phrase(place)}" for place, kind in product(BACKGROUNDS, SUBJECTS)
         ]
         background = list(BACKGROUNDS)[int((self._of(places) @ seen[0]).argmax()) // len(SUBJECTS)]
-        likely = F.softmax(scale * (self._captions_on(background) @ seen.T), dim=0).mean(1).tolist()
+        likeness = self._captions_on(background) @ seen.T  # (756, shifts)
+        if likeness.mean(1).max() < NEAR:
+            return Attributes(background=background)
+        likely = F.softmax(scale * likeness, dim=0).mean(1).tolist()
         kind, colour, size, action = (self._surest(likely, k) for k in range(4))
         return Attributes(kind, colour, size, action, background)
 
