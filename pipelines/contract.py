@@ -115,7 +115,7 @@ class Motion:
     turned_over: bool = False
     """Flipped, top to bottom, within its own bounds."""
     raised: float = 0.0
-    """Share of the picture's height, upwards; as far as there is room in the picture."""
+    """Share of the picture's height, upwards."""
 
     def __str__(self) -> str:
         """For a person: ``turned over and raised``."""

@@ -26,7 +26,7 @@ from pipelines.faults import in_words
 from pipelines.images import edited_region
 from pipelines.instructions.staying import motion_towards, with_what_stays
 from pipelines.masks.load import load_segmenter
-from pipelines.masks.moved import both_places
+from pipelines.masks.moved import both_places, with_room
 from pipelines.masks.phrases import Match, PhraseFinder, answer_phrase
 from pipelines.masks.prompts import MaskPrompts
 from pipelines.masks.refine import compose
@@ -131,8 +131,12 @@ class Engine:
             if reader is None:
                 return request
             seen = reader(request.picture)
-        text = request.subject
-        return replace(request, subject=with_what_stays(text, seen), motion=motion_towards(text, seen))
+        motion = motion_towards(request.subject, seen)
+        return replace(
+            request,
+            subject=with_what_stays(request.subject, seen),
+            motion=None if motion is None else with_room(motion, request.mask),
+        )
 
     def _proven(self, model: str, run: Callable[[ModelBundle], EditResult]) -> EditResult:
         """What `run` makes, with the checksums of the weights before and after; see `edit`."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 
@@ -21,13 +23,19 @@ def bounds(mask: Mask) -> tuple[slice, slice]:
     return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
 
 
+def with_room(motion: Motion, mask: Mask) -> Motion:
+    """`motion` as far as the subject at `mask` (not empty) stays inside the picture."""
+    rows, height = bounds(mask)[0], mask.shape[0]
+    return replace(motion, raised=min(max(motion.raised, (rows.stop - height) / height), rows.start / height))
+
+
 def moved_mask(mask: Mask, motion: Motion | None) -> Mask:
-    """Where the subject at `mask` is once it was moved; `mask` itself where it was not, or is empty."""
+    """Where the subject at `mask` is once it was moved, as far as there is room; `mask` itself where it was not, or is
+    empty."""
     if motion is None or not mask.any():
         return mask
     rows, columns = bounds(mask)
-    up = min(round(motion.raised * mask.shape[0]), rows.start)
-    up = max(up, rows.stop - mask.shape[0])
+    up = round(with_room(motion, mask).raised * mask.shape[0])
     there = np.zeros_like(mask)
     there[rows.start - up : rows.stop - up, columns] = mask[rows, columns][:: -1 if motion.turned_over else 1]
     return there

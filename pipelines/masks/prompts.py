@@ -75,7 +75,9 @@ class MaskPrompts:
 
     def raised(self, up: float, extent: Extent) -> MaskPrompts:
         """Everything that was pointed at, `up` pixels higher (below 0: lower), as far as may be pointed at in a picture
-        of `extent`. An uploaded mask stays, and so does a box that would lie outside."""
+        of `extent`. An uploaded mask and what was painted on it stay, and so does a box that would lie outside."""
+        if self.uploaded is not None:
+            return self
         side, box = max(extent.width, extent.height), self.box
 
         def at(y: float, low: float, high: float) -> float:

@@ -211,9 +211,9 @@ class Computing:
 
     def _pointed_again(self, request: TurnRequest, seen_on: str, picture: str, up: float) -> TurnRequest:
         """`request` with the mask of its clicks on `picture`, where the subject stands `up` higher (a share of the
-        height)."""
+        height); what was painted moves along."""
         prompts = MaskPrompts.from_json(request.prompts, self._extent)
-        if request.mask is None or seen_on == picture or not prompts.asks_segmenter:
+        if request.mask is None or seen_on == picture or not (prompts.asks_segmenter or up):
             return request
         if up:
             prompts = prompts.raised(up * self._extent.height, self._extent)

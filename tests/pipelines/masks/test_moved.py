@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipelines.contract import Motion
-from pipelines.masks.moved import both_places, filled_from_around, moved_mask, moved_subject
+from pipelines.masks.moved import both_places, filled_from_around, moved_mask, moved_subject, with_room
 
 
 def test_a_moved_subject_leaves_its_place_to_what_is_around_it() -> None:
@@ -38,6 +38,7 @@ def test_a_moved_subject_stays_inside_the_picture(raised: float, top: int) -> No
     mask[30:40, 10:20] = True
     place = moved_mask(mask, Motion(raised=raised))
     assert place[top : top + 10, 10:20].all() and place.sum() == mask.sum()
+    assert with_room(Motion(raised=raised), mask).raised == (30 - top) / 64
     assert not moved_mask(np.zeros_like(mask), Motion(raised=raised)).any()
 
 

@@ -81,6 +81,9 @@ def test_what_was_pointed_at_can_be_raised_within_its_limits(value: MaskPrompts,
     moved = value.raised(up, EXTENT)
     assert MaskPrompts.from_json(moved.to_json(), EXTENT) == moved
     assert value.raised(0, EXTENT) == value
+    if value.uploaded is not None:
+        assert moved == value
+        return
     for before, after in zip(value.clicks, moved.clicks, strict=True):
         assert (after.x, after.include) == (before.x, before.include)
         assert after.y == min(max(before.y - up, 0), EXTENT.height)

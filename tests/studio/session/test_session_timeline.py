@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from pipelines.contract import EditRequest, EditResult, Motion, Quality, Scope
+from pipelines.contract import EditRequest, EditResult, Motion, Point, Quality, Scope
 from pipelines.errors import BadRequest
 from pipelines.instructions.contract import Asked
-from pipelines.masks.prompts import Click, MaskPrompts
+from pipelines.masks.prompts import Click, MaskPrompts, Stroke
 from studio.app import Studio, build_studio
 from studio.errors import Busy, NothingStaged, NotReady, StorageFull, UnknownTurn, WrongTurns
 from studio.session.session import Session
@@ -205,10 +205,12 @@ def test_two_turns_are_swapped_compared_and_adopted(session: Session, line: list
         session.adopt()
 
 
-def test_in_the_other_order_clicks_are_where_the_subject_stands_there(
-    session: Session, engine: Any, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("painted", [False, True])
+def test_in_the_other_order_the_marks_are_where_the_subject_stands_there(
+    session: Session, engine: Any, monkeypatch: pytest.MonkeyPatch, painted: bool
 ) -> None:
-    """A jump, then a colour clicked on the raised subject: swapped, the colour comes first, and the subject is low."""
+    """A jump, then a colour clicked or painted on the raised subject: swapped, the colour comes first, and the subject
+    is low."""
     plain = engine.edit
 
     def jumping(model: str, method: str, request: EditRequest, *rest: Any) -> EditResult:
@@ -220,15 +222,20 @@ def test_in_the_other_order_clicks_are_where_the_subject_stands_there(
     above = session.view().draft.prompts
     assert above.clicks[0].y < CLICK.clicks[0].y
     session.set_draft(replace(session.view().draft, subject="a red dog", scope=Scope.SUBJECT, quality=Quality.DRAFT))
-    session.set_prompts(above)
+    high = above.clicks[0]
+    session.set_prompts(MaskPrompts(strokes=(Stroke((Point(high.x, high.y),), 4.0),)) if painted else above)
     session.start()
     assert finished(session) is JobState.DONE
     colour = session.accept(0).id
     session.swap(jump, colour)
     assert finished(session) is JobState.DONE
     session.adopt()
-    kept = [session._record.tree[id].request for id in session._record.tree.line(session.view().current)[1:]]
-    assert [request and request.prompts["clicks"][0]["y"] for request in kept] == [CLICK.clicks[0].y] * 2
+    first = session._record.tree[session._record.tree.line(session.view().current)[1]].request
+    assert first is not None and first.subject == "a red dog" and first.mask is not None
+    mark = first.prompts["strokes"][0]["points"][0] if painted else first.prompts["clicks"][0]
+    assert mark["y"] == CLICK.clicks[0].y
+    low = session._computing.mask(first.mask)
+    assert low[int(CLICK.clicks[0].y), int(high.x)] and not low[int(high.y), int(high.x)]
 
 
 def test_a_comparison_stays_when_what_would_end_it_fails(
