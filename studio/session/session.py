@@ -600,8 +600,9 @@ class Session:
             method=draft.method,
             params=asdict(params),
             quality=draft.quality,
-            subject=draft.subject.strip(),
-            background=draft.background.strip(),
+            # Of a part that stays the page shows no text; what was typed there before is not said.
+            subject="" if draft.scope is Scope.BACKGROUND else draft.subject.strip(),
+            background="" if draft.scope is Scope.SUBJECT else draft.background.strip(),
             scope=draft.scope,
             seed=draft.seed,
             mask=selection.mask,

@@ -605,6 +605,28 @@ def test_a_turn_says_that_it_took_a_second_run_in_float32(session: Session, engi
     assert [turn.in_float32 for turn in session.view().turns] == [False, again]
 
 
+@pytest.mark.parametrize(
+    ("scope", "said"),
+    [
+        (Scope.SUBJECT, ("a blue dog", "")),
+        (Scope.BACKGROUND, ("", "in a forest")),
+        (Scope.BOTH, ("a blue dog", "in a forest")),
+    ],
+)
+def test_a_part_that_stays_is_not_spoken_of(session: Session, engine: Any, scope: Scope, said: tuple[str, str]) -> None:
+    """What was typed for it is not shown while it stays, and is there again when it changes."""
+    prepare(session)
+    texts = {"subject": "a blue dog", "background": "in a forest"}
+    session.set_draft(replace(session.view().draft, scope=scope, **texts))
+    session.start()
+    ended(session)
+    asked = engine.requests[-1]
+    assert (asked.subject, asked.background) == said
+    assert (session.view().draft.subject, session.view().draft.background) == tuple(texts.values())
+    session.accept(0)
+    assert (session.view().turns[-1].subject, session.view().turns[-1].background) == said
+
+
 def test_a_turn_says_what_the_model_was_told_beside_the_text(
     session: Session, engine: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
