@@ -19,7 +19,8 @@ from studio.session.sessions import Sessions
 from studio.session.shelf import Shelf
 from studio.settings import Settings
 from studio.store.blobs import Blobs
-from studio.store.store import JobNote, Store
+from studio.store.record import JobNote
+from studio.store.store import Store
 
 log = logging.getLogger(__name__)
 

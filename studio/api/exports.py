@@ -25,7 +25,7 @@ from studio.exports.pictures import PictureFormat, export_picture, recipe
 from studio.exports.strip import StripFormat, animated_strip
 from studio.store.archive.session_file import write_archive
 from studio.store.blobs import Blobs
-from studio.store.store import Record
+from studio.store.record import Record
 
 ARCHIVE = "application/zip"
 SECONDS_A_TURN, LONGEST = 1.2, 12.0

@@ -18,7 +18,7 @@ from studio.session.computing import Computing
 from studio.settings import Settings
 from studio.store.archive.session_file import write_archive
 from studio.store.blobs import Blobs
-from studio.store.store import Record
+from studio.store.record import Record
 
 
 @contextmanager

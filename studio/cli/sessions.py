@@ -22,7 +22,7 @@ from studio.settings import Settings
 from studio.store.archive.session_file import read_archive
 from studio.store.blobs import Blobs
 from studio.store.files import Files
-from studio.store.store import Record
+from studio.store.record import Record
 
 ANIMATION_SECONDS = 4.0
 

@@ -20,7 +20,7 @@ from pipelines.contract import Picture
 from pipelines.pictures import FORMATS, LARGEST_FILE
 from studio.errors import UserError
 from studio.history.turn import canonical_json
-from studio.store.store import Record
+from studio.store.record import Record
 
 KEYWORD = "palimpsest"
 RECIPE_VERSION = 1

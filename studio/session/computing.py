@@ -35,7 +35,7 @@ from studio.history.turn import Outcome, Turn, TurnRequest, raised, tagged_hash
 from studio.session.selection import Selection
 from studio.session.services import Services
 from studio.session.view import MaskChoice
-from studio.store.store import Staged
+from studio.store.record import Staged
 
 HUNDRED = 100
 """Steps of a whole turn in a replay, whatever stages it has."""

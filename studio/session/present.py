@@ -15,7 +15,7 @@ from studio.history.turn import Outcome, Turn, TurnRequest
 from studio.jobs.job import Job
 from studio.jobs.runner import Runner
 from studio.session.view import Draft, EditingView, JobView, StagedView, StageView, TrashView, TurnView
-from studio.store.store import Staged
+from studio.store.record import Staged
 
 LONGEST_LABEL = 60
 """Characters."""

@@ -49,7 +49,7 @@ from studio.session.selection import Selection, Selections
 from studio.session.services import Services
 from studio.session.tabs import Tabs
 from studio.session.view import Draft, JobView, MaskView, OrdersView, SessionView, SplitView, TurnView
-from studio.store.store import Record, Staged
+from studio.store.record import Record, Staged
 
 log = logging.getLogger(__name__)
 

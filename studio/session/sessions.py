@@ -26,7 +26,7 @@ from studio.session.selection import Selection, Selections
 from studio.session.services import Services
 from studio.session.session import Session, panel
 from studio.session.view import Draft
-from studio.store.store import Record, Summary
+from studio.store.record import Record, Summary
 
 KEPT_OPEN = 64
 """Sessions held in memory; others are read again when asked for."""

@@ -12,10 +12,8 @@ import re
 import secrets
 import struct
 import time
-import unicodedata
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -26,11 +24,13 @@ from sqlalchemy.orm import Session as Transaction
 
 from studio.errors import DamagedFile
 from studio.history.tree import Trashed, Tree
-from studio.history.turn import Outcome, Turn, TurnRequest, canonical_json
+from studio.history.turn import Turn, canonical_json
+from studio.store import rows
 from studio.store.blobs import Blobs
 from studio.store.faults import storing
 from studio.store.files import Files
 from studio.store.lock import FolderLock
+from studio.store.record import FittedLayers, JobNote, Record, Summary
 from studio.store.recovery import back_up_between, back_up_daily, open_or_recover, was_recovered
 from studio.store.tables import BranchRow, GalleryRow, JobRow, MemoRow, SessionRow, StagedRow, TurnRow
 
@@ -48,71 +48,6 @@ MOST_RECOVERED = 50
 """Pictures that become sessions when the database was lost."""
 LONGEST_SEARCH = 200
 """Characters that are read of what is searched for."""
-
-
-@dataclass(frozen=True)
-class Staged:
-    """A finished candidate, kept across reloads until the person decides."""
-
-    parent: str
-    """The turn it was started from; it is appended there whatever one stands on by then."""
-    picture: str
-    request: TurnRequest
-    outcome: Outcome
-
-
-@dataclass(frozen=True)
-class Record:
-    """All of a session that lasts."""
-
-    sid: str
-    name: str
-    created_at: float
-    width: int
-    height: int
-    tree: Tree
-    panel: Mapping[str, Any]
-    """Draft and mask's steps as the session wrote them; empty for a picture that was recovered."""
-    notes: tuple[str, ...] = ()
-    staged: tuple[Staged, ...] = ()
-    rev: int = 0
-    saved_at: float = 0.0
-
-
-@dataclass(frozen=True)
-class Summary:
-    """A session in a list."""
-
-    sid: str
-    name: str
-    saved_at: float
-    turns: int
-    """Edits made, without the original and those in the trash."""
-    picture: str
-    """Digest of the picture one stands on."""
-
-
-@dataclass(frozen=True)
-class JobNote:
-    """What is remembered of a job."""
-
-    id: str
-    sid: str
-    kind: str
-    state: str
-    queued_at: float
-    started_at: float | None = None
-    finished_at: float | None = None
-    error: str | None = None
-
-
-@dataclass(frozen=True)
-class FittedLayers:
-    """Layers that were fitted before."""
-
-    digest: str
-    data: bytes = field(repr=False)
-    """As a safetensors file."""
 
 
 class Store:
@@ -178,23 +113,23 @@ class Store:
             transaction.execute(upsert(SessionRow).values(row).on_conflict_do_update(index_elements=["sid"], set_=row))
             known = 0 if old is None else len(old.tree.turns)
             if turns := list(islice(new.tree.turns.values(), known, None)):
-                rows = [_turn_row(new.sid, known + i, turn) for i, turn in enumerate(turns)]
-                transaction.execute(insert(TurnRow), rows)
+                found = [rows.turn_row(new.sid, known + i, turn) for i, turn in enumerate(turns)]
+                transaction.execute(insert(TurnRow), found)
             if old is None or list(old.tree.branches.items()) != list(new.tree.branches.items()):
                 transaction.execute(delete(BranchRow).where(BranchRow.sid == new.sid))
                 tips = enumerate(new.tree.branches.items())
-                rows = [{"sid": new.sid, "name": name, "position": i, "tip": tip} for i, (name, tip) in tips]
-                transaction.execute(insert(BranchRow), rows)
+                found = [{"sid": new.sid, "name": name, "position": i, "tip": tip} for i, (name, tip) in tips]
+                transaction.execute(insert(BranchRow), found)
             if old is None or old.name != new.name or old.tree.visible != new.tree.visible:
-                listed = _gallery_row(new)
+                listed = rows.gallery_row(new)
                 transaction.execute(
                     upsert(GalleryRow).values(listed).on_conflict_do_update(index_elements=["sid"], set_=listed)
                 )
             if old is None or old.staged != new.staged:
                 transaction.execute(delete(StagedRow).where(StagedRow.sid == new.sid))
                 if new.staged:
-                    rows = [_staged_row(new.sid, i, staged) for i, staged in enumerate(new.staged)]
-                    transaction.execute(insert(StagedRow), rows)
+                    found = [rows.staged_row(new.sid, i, staged) for i, staged in enumerate(new.staged)]
+                    transaction.execute(insert(StagedRow), found)
         self._changes += 1
 
     def trash(self, sid: str, at: float | None) -> None:
@@ -316,7 +251,7 @@ class Store:
             turns = transaction.scalars(select(TurnRow).where(TurnRow.sid == sid).order_by(TurnRow.seq))
             branches = transaction.scalars(select(BranchRow).where(BranchRow.sid == sid).order_by(BranchRow.position))
             tree = Tree(
-                turns={t.id: _turn(t) for t in turns},
+                turns={t.id: rows.turn(t) for t in turns},
                 branches={b.name: b.tip for b in branches},
                 branch=row.branch,
                 current=row.current,
@@ -332,7 +267,7 @@ class Store:
                 tree=tree,
                 panel=json.loads(row.panel),
                 notes=tuple(json.loads(row.notes)),
-                staged=tuple(_staged(s) for s in staged),
+                staged=tuple(rows.staged(s) for s in staged),
                 rev=row.rev,
                 saved_at=row.saved_at,
             )
@@ -382,7 +317,7 @@ class Store:
             .join(GalleryRow, GalleryRow.sid == SessionRow.sid)
             .join(TurnRow, (TurnRow.sid == SessionRow.sid) & (TurnRow.id == SessionRow.current))
             .where(SessionRow.trashed_at.is_not(None) if trashed else SessionRow.trashed_at.is_(None))
-            .where(*(func.instr(GalleryRow.words, word) > 0 for word in folded(search[:LONGEST_SEARCH]).split()))
+            .where(*(func.instr(GalleryRow.words, word) > 0 for word in rows.folded(search[:LONGEST_SEARCH]).split()))
             .order_by(at.desc())
             .limit(limit)
             .offset(offset)
@@ -418,58 +353,3 @@ def _extent_in_colour(path: Path) -> tuple[int, int] | None:
         return None
     width, height = struct.unpack(">II", header[16:24])
     return width, height
-
-
-def folded(text: str) -> str:
-    """`text` as it is searched: neither capitals nor the way in which accents are encoded count."""
-    return unicodedata.normalize("NFKC", text).casefold()
-
-
-def _gallery_row(record: Record) -> dict[str, Any]:
-    asked = [turn.request for turn in record.tree.visible.values() if turn.request is not None]
-    texts = [record.name, *(f"{request.subject}\n{request.background}" for request in asked)]
-    return {"sid": record.sid, "turns": len(asked), "words": folded("\n".join(texts))}
-
-
-def _turn_row(sid: str, seq: int, turn: Turn) -> dict[str, Any]:
-    return {
-        "sid": sid,
-        "id": turn.id,
-        "seq": seq,
-        "parent": turn.parent,
-        "picture": turn.picture,
-        "request": None if turn.request is None else canonical_json(turn.request.to_json()),
-        "outcome": canonical_json(turn.outcome.to_json()),
-        "created_at": turn.created_at,
-    }
-
-
-def _turn(row: TurnRow) -> Turn:
-    return Turn(
-        id=row.id,
-        parent=row.parent,
-        request=None if row.request is None else TurnRequest.from_json(json.loads(row.request)),
-        picture=row.picture,
-        outcome=Outcome.from_json(json.loads(row.outcome)),
-        created_at=row.created_at,
-    )
-
-
-def _staged_row(sid: str, position: int, staged: Staged) -> dict[str, Any]:
-    return {
-        "sid": sid,
-        "position": position,
-        "parent": staged.parent,
-        "picture": staged.picture,
-        "request": canonical_json(staged.request.to_json()),
-        "outcome": canonical_json(staged.outcome.to_json()),
-    }
-
-
-def _staged(row: StagedRow) -> Staged:
-    return Staged(
-        parent=row.parent,
-        picture=row.picture,
-        request=TurnRequest.from_json(json.loads(row.request)),
-        outcome=Outcome.from_json(json.loads(row.outcome)),
-    )

@@ -49,7 +49,7 @@ class GalleryRow(Base):
     turns: Mapped[int] = mapped_column(Integer)
     """Edits that are not in the trash."""
     words: Mapped[str] = mapped_column(Text)
-    """Name and texts of these turns, folded as `studio.store.store.folded` does."""
+    """Name and texts of these turns, folded as `studio.store.rows.folded` does."""
 
 
 class TurnRow(Base):

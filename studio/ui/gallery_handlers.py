@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from studio.session.view import Draft
-from studio.store.store import Summary
+from studio.store.record import Summary
 from studio.ui import text
 from studio.ui.handlers import Fields, Handlers, Seat
 from studio.ui.payload import Payload, notice

@@ -34,7 +34,7 @@ from studio.store.archive.schema import (
     pictures_of,
 )
 from studio.store.blobs import Blobs
-from studio.store.store import Record
+from studio.store.record import Record
 
 
 def write_archive(record: Record, pictures: Blobs, target: BinaryIO) -> None:

@@ -18,7 +18,7 @@ from studio.settings import ASSETS, Settings
 from studio.store.archive.session_file import read_archive, write_archive
 from studio.store.blobs import Blobs
 from studio.store.files import Files
-from studio.store.store import Record
+from studio.store.record import Record
 
 
 def make(model: Path, photo: bytes, subject: bytes, data: Path, file: Path) -> None:

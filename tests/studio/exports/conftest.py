@@ -15,7 +15,7 @@ from studio.history.tree import Tree
 from studio.history.turn import Outcome, Turn, TurnRequest
 from studio.store.blobs import Blobs
 from studio.store.files import Files
-from studio.store.store import Record
+from studio.store.record import Record
 
 WIDTH, HEIGHT = 64, 48
 

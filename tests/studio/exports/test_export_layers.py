@@ -18,7 +18,7 @@ from pipelines.masks.refine import soft_edge
 from studio.errors import UnknownTurn
 from studio.exports.layers import Layer, openraster, picture_layers, psd, turn_layers, unmixed
 from studio.store.blobs import Blobs
-from studio.store.store import Record
+from studio.store.record import Record
 
 NAMES = ["Background plate", "Subject", "Subject mask"]
 

@@ -12,7 +12,7 @@ from pipelines.contract import Picture
 from studio.errors import UnknownTurn
 from studio.exports.pictures import KEYWORD, PictureFormat, RecipeTooLong, export_picture, read_recipe, recipe
 from studio.history.turn import TurnRequest, turn_id
-from studio.store.store import Record
+from studio.store.record import Record
 
 
 def opened(data: bytes) -> Image.Image:

@@ -13,7 +13,7 @@ from pipelines.contract import Quality, Scope, StageReport
 from studio.history.tree import Tree
 from studio.history.turn import Outcome, Turn, TurnRequest
 from studio.store.files import Files
-from studio.store.store import Record
+from studio.store.record import Record
 
 
 class FaultyFiles(Files):

@@ -30,7 +30,7 @@ from studio.store.archive.schema import BadArchive
 from studio.store.archive.session_file import read_archive, write_archive
 from studio.store.blobs import Blobs
 from studio.store.files import Files
-from studio.store.store import Record
+from studio.store.record import Record
 
 WIDTH, HEIGHT = 64, 48
 CUT = digest(encode_mask(np.eye(32, dtype=bool)))

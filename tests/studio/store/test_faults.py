@@ -25,8 +25,9 @@ from studio.errors import StorageError, UserError
 from studio.history.tree import Tree
 from studio.history.turn import Outcome, Turn, TurnRequest
 from studio.store.files import Files
+from studio.store.record import Record
 from studio.store.recovery import DATABASE
-from studio.store.store import Record, Store
+from studio.store.store import Store
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="SIGKILL")
 

@@ -22,8 +22,9 @@ from studio.history.turn import Turn
 from studio.store import database
 from studio.store.database import is_whole, open_database
 from studio.store.files import Files
+from studio.store.record import Record
 from studio.store.recovery import DATABASE, KEPT_BETWEEN, KEPT_DAILY, back_up_daily
-from studio.store.store import MOST_RECOVERED, Record, Store
+from studio.store.store import MOST_RECOVERED, Store
 
 DAY = 24 * 3600.0
 

@@ -14,7 +14,8 @@ from sqlalchemy import Connection, event
 
 from studio.errors import DataFolderInUse, StorageError, StorageFull
 from studio.history.turn import Outcome, Turn
-from studio.store.store import DAY, JobNote, Record, Staged, Store
+from studio.store.record import JobNote, Record, Staged
+from studio.store.store import DAY, Store
 
 
 @pytest.fixture
