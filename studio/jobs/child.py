@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +33,8 @@ HELD = 4
 """Pictures that were pointed at last and stay over there; usually one is clicked again and again."""
 BESIDE = 8
 """Calls that are answered beside an edit."""
+BEAT = 1.0
+"""Seconds between two signs of life."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,12 +83,19 @@ class Step:
     preview: Picture | None
 
 
+@dataclass(frozen=True)
+class Beat:
+    """From the device, every `BEAT` seconds whatever else it does: the process runs."""
+
+
 @dataclass(frozen=True, eq=False)
 class Answer:
     """From the device: what the call returned."""
 
     number: int
     value: Any
+    described: str
+    """The engine after that, for a person; empty while it is not built."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +131,7 @@ class _Desk:
         self._beside = ThreadPoolExecutor(BESIDE, thread_name_prefix="beside")
 
     def attend(self) -> None:
+        threading.Thread(target=self._beat, name="signs of life", daemon=True).start()
         while True:
             try:
                 message = self._connection.recv()
@@ -142,7 +153,9 @@ class _Desk:
 
     def _answer(self, call: Call) -> None:
         try:
-            reply: Answer | Failure = Answer(call.number, self._made(call))
+            made = self._made(call)
+            described = self._engine.describe() if getattr(self._engine, "is_built", True) else ""
+            reply: Answer | Failure = Answer(call.number, made, described)
         except BaseException as error:  # noqa: BLE001 - whatever it was, the studio is told
             reply = _failure(call.number, error)
         del self._stops[call.number]
@@ -167,7 +180,15 @@ class _Desk:
 
         return function(*call.args, **call.options, progress=progress)
 
-    def _send(self, message: Step | Answer | Failure) -> None:
+    def _beat(self) -> None:
+        while True:
+            try:
+                self._send(Beat())
+            except OSError:
+                return  # the studio is gone; `attend` finds out as well
+            time.sleep(BEAT)
+
+    def _send(self, message: Step | Beat | Answer | Failure) -> None:
         with self._sending:
             self._connection.send(message)
 

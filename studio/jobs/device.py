@@ -1,7 +1,8 @@
 """The engine in a process of its own, seen from the studio, which never imports torch.
 
 A fault of the GPU, a crash in a library or the system's out-of-memory killer ends that process and nothing else: what
-ran there fails with a message, the next call finds a new process, and timeline, queue and pages never notice.
+ran there fails with a message, the next call finds a new process, and timeline, queue and pages never notice. Nor do
+they when it stalls: it gives signs of life whatever it computes, and one that gives none, busy or idle, is ended too.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import count
-from queue import SimpleQueue
-from typing import Any
+from queue import Empty, SimpleQueue
+from typing import Any, TypeAlias
 
 from pipelines import errors
 from pipelines.contract import EditRequest, EditResult, Mask, Picture
@@ -27,8 +28,8 @@ from pipelines.masks.prompts import MaskPrompts
 from pipelines.masks.segmenter import MaskAnswer
 from pipelines.params import Params
 from pipelines.progress import Progress, silent
-from studio.errors import DeviceLost
-from studio.jobs.child import HELD, Answer, Call, Failure, Held, Hold, Step, Stop, serve
+from studio.errors import Busy, DeviceLost
+from studio.jobs.child import BEAT, HELD, Answer, Beat, Call, Failure, Held, Hold, Step, Stop, serve
 from studio.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -38,7 +39,21 @@ RESTS = (0.0, 5.0, 15.0, 60.0)
 """Seconds until there is a new process after the first, second, … loss in a row; the last one for all further ones."""
 SECONDS_TO_END = 5.0
 """How long a process whose connection is gone may take to end by itself."""
+SECONDS_OF_SILENCE = 15.0
+"""How long a process may give no sign of life. What computes lets go of the interpreter between any two operations."""
+SECONDS_TO_START = 300.0
+"""The same before its first answer: importing torch from a slow disk holds the interpreter for minutes."""
+SECONDS_TO_POINT = 300.0
+"""How long a page waits for a mask. The first one may load a segmenter of gigabytes, beside an edit."""
+SECONDS_TO_ANSWER = 1800.0
+"""How long anything may take that tells no steps; loading a model is the longest."""
+MOST_POINTING = 16
+"""Masks that are waited for at once: each holds one of the threads that answer pages."""
 AGAIN = "Nothing that was kept is lost, and it starts again by itself"
+SILENT = "the process that computes pictures gave no sign of life for {:.0f} s, so it was ended. {}: try once more"
+
+
+_Answers: TypeAlias = SimpleQueue[Step | Answer | Failure | DeviceLost]
 
 
 class DeviceProcess:
@@ -50,11 +65,16 @@ class DeviceProcess:
         build: str = BUILD,
         restarted: Callable[[], None] = lambda: None,
         rests: Sequence[float] = RESTS,
+        silence: float = SECONDS_OF_SILENCE,
+        to_point: float = SECONDS_TO_POINT,
     ) -> None:
         """`build` makes the engine of `settings` over there; `restarted` is called after each loss, when a new process
-        may be started."""
+        may be started. A process is ended after `silence` seconds without a sign of life, and a mask is waited for
+        `to_point` seconds."""
         self._settings, self._build = settings, build
         self._restarted, self._rests = restarted, rests
+        self._silence, self._to_point = silence, to_point
+        self._pointing = threading.Semaphore(MOST_POINTING)
         self._guard = threading.Lock()
         self._child: _Child | None = None
         self._closed = False
@@ -74,8 +94,15 @@ class DeviceProcess:
     def segment(
         self, picture: Picture, prompts: MaskPrompts, segmenter: str, uploaded: Mask | None = None
     ) -> MaskAnswer:
-        answer: MaskAnswer = self.run("segment", picture, prompts, segmenter, uploaded)
-        return answer
+        """Also raises `Busy` when too many wait for a mask already."""
+        if not self._pointing.acquire(blocking=False):
+            raise Busy(f"{MOST_POINTING} masks are being made already; point again in a moment")
+        try:
+            asked = (picture, prompts, segmenter, uploaded)
+            answer: MaskAnswer = self._running().call("segment", asked, {}, None, self._to_point)
+            return answer
+        finally:
+            self._pointing.release()
 
     def compare(
         self, ab: Picture, ba: Picture, before: Picture, a: Sequence[Edited], b: Sequence[Edited]
@@ -94,11 +121,7 @@ class DeviceProcess:
         self.run("warm_up", model)
 
     def describe(self) -> str:
-        """The last description stands while there is no process to ask."""
-        try:
-            self._described = str(self.run("describe"))
-        except DeviceLost:
-            log.info("there is no device to be described")
+        """As it said of itself with its last answer, so that nobody waits for it; empty before the first one."""
         return self._described
 
     # The process
@@ -119,9 +142,10 @@ class DeviceProcess:
         """Call a method of the engine, or a function ``module:name``, over there and wait for what comes of it.
 
         Raises what it raised when that is a `PipelineError`, what `progress` raised, `DeviceLost` when the process
-        ended meanwhile or is not started again yet, and `RuntimeError` with the other side's traceback for a bug.
+        ended meanwhile, is not started again yet or did not answer in time, and `RuntimeError` with the other side's
+        traceback for a bug.
         """
-        return self._running().call(name, args, options, progress)
+        return self._running().call(name, args, options, progress, SECONDS_TO_ANSWER if progress is None else None)
 
     def replace(self, why: str) -> None:
         """End the process, whatever it does; calls that wait for it fail with `why`."""
@@ -148,15 +172,16 @@ class DeviceProcess:
                         f"the process that computes pictures ended {self._losses} times in a row, so it is started "
                         f"again only in {rest:.0f} s; try then, and see the server's log for why it ended"
                     )
-                self._child = _Child(self._settings, self._build, self._alive, self._lost)
+                self._child = _Child(self._settings, self._build, self._silence, self._alive, self._lost)
                 log.info("the device's process %s is started", self._child.process.pid)
             return self._child
 
-    def _alive(self) -> None:
+    def _alive(self, described: str) -> None:
         self._losses = 0
+        self._described = described or self._described
 
     def _lost(self, child: _Child, on_purpose: bool) -> None:
-        """No further call is given to `child`. Called once a process, before those that wait for it are told."""
+        """No further call is given to `child`. Called before those that wait for it are told."""
         with self._guard:
             if self._child is not child:
                 return
@@ -173,15 +198,23 @@ class _Child:
     """One process from its start to its end, and who waits for an answer from it."""
 
     def __init__(
-        self, settings: Settings, build: str, alive: Callable[[], None], lost: Callable[[_Child, bool], None]
+        self,
+        settings: Settings,
+        build: str,
+        silence: float,
+        alive: Callable[[str], None],
+        lost: Callable[[_Child, bool], None],
     ) -> None:
         self._alive, self._lost = alive, lost
         self.answered = False
+        self._heard = 0
+        """Messages so far."""
+        self._over = threading.Event()
         self._guard = threading.Lock()
         self._sending = threading.Lock()
         self._numbers = count(1)
         self._held: deque[tuple[int, Picture]] = deque(maxlen=HELD)
-        self._waiting: dict[int, SimpleQueue[Step | Answer | Failure | DeviceLost]] = {}
+        self._waiting: dict[int, _Answers] = {}
         self._ended: str | None = None
         """Why it was ended on purpose, or what became of it."""
         spawn = multiprocessing.get_context("spawn")
@@ -194,32 +227,52 @@ class _Child:
         theirs.close()
         self.reader = threading.Thread(target=self._listen, name="device answers", daemon=True)
         self.reader.start()
+        threading.Thread(target=self._watch, args=(silence,), name="device watchdog", daemon=True).start()
 
-    def call(self, name: str, args: tuple[Any, ...], options: dict[str, Any], progress: Progress | None) -> Any:
-        number, answers = next(self._numbers), SimpleQueue[Step | Answer | Failure | DeviceLost]()
+    def call(
+        self,
+        name: str,
+        args: tuple[Any, ...],
+        options: dict[str, Any],
+        progress: Progress | None,
+        seconds: float | None,
+    ) -> Any:
+        """See `DeviceProcess.run`. `seconds` is how long to wait for the next message of the other side; of a call that
+        tells its steps the queue's watchdog knows better."""
+        number, answers = next(self._numbers), _Answers()
         with self._guard:
             if self._ended is not None:
                 raise DeviceLost(self._ended)
             self._waiting[number] = answers
         try:
             self._send(Call(number, name, args, options, progress is not None))
-            return self._followed(number, answers, progress or silent)
+            return self._followed(number, answers, progress or silent, seconds)
+        except Empty:
+            late = (
+                f"{name} was not answered in {seconds:.0f} s. Nothing that was kept is lost; try once more, with a "
+                "smaller picture or when no turn is running"
+            )
+            with self._guard:
+                alone = len(self._waiting) == 1
+            if alone:  # nobody's work is lost with a process that hangs
+                self.end(late)
+            raise DeviceLost(late) from None
         finally:
             with self._guard:
                 del self._waiting[number]
 
     def end(self, why: str) -> None:
-        """Kill it. The first reason given is the one that is told."""
+        """Kill it, and take no further call. The first reason given is the one that is told."""
         with self._guard:
             self._ended = self._ended or why
         self.process.kill()
+        self._lost(self, True)
 
-    def _followed(
-        self, number: int, answers: SimpleQueue[Step | Answer | Failure | DeviceLost], progress: Progress
-    ) -> Any:
-        """What the call comes to. When `progress` raises, the other side is stopped first: the device is free then."""
+    def _followed(self, number: int, answers: _Answers, progress: Progress, seconds: float | None) -> Any:
+        """What the call comes to; `Empty` when that takes too long. When `progress` raises, the other side is stopped
+        first: the device is free then."""
         stop: BaseException | None = None
-        while isinstance(message := answers.get(), Step):
+        while isinstance(message := answers.get(timeout=seconds), Step):
             if stop is None:
                 try:
                     progress(message.stage, message.step, message.total, message.preview)
@@ -257,19 +310,35 @@ class _Child:
                 message = self._connection.recv()
             except (EOFError, OSError):
                 break
+            self._heard += 1
+            if isinstance(message, Beat):
+                continue
             if isinstance(message, Failure) and message.fatal:
+                # Before the failed job ends and the next one begins.
                 self.end(f"the GPU failed, and what else was computed on it is lost. {AGAIN}")
-                self._lost(self, True)  # before the failed job ends and the next one begins
             elif not isinstance(message, Step):
                 self.answered = True
-                self._alive()
+                self._alive(message.described if isinstance(message, Answer) else "")
             with self._guard:
                 answers = self._waiting.get(message.number)
             if answers is not None:
                 answers.put(message)
         self._gone()
 
+    def _watch(self, silence: float) -> None:
+        """End the process when it is silent for too long. Its silence is counted, not read off a clock: a studio that
+        was itself stopped, or asleep, has heard nothing either."""
+        heard, silent_for = self._heard, 0.0
+        while not self._over.wait(BEAT):
+            silent_for = silent_for + BEAT if self._heard == heard else 0.0
+            heard = self._heard
+            if silent_for > (most := silence if self.answered else max(silence, SECONDS_TO_START)):
+                log.error("the device's process %s is silent, and is ended", self.process.pid)
+                self.end(SILENT.format(most, AGAIN))
+                return
+
     def _gone(self) -> None:
+        self._over.set()
         self.process.join(SECONDS_TO_END)
         self.process.kill()
         self.process.join()

@@ -25,6 +25,8 @@ from pipelines.catalog import recorded
 from pipelines.contract import Candidate, EditRequest, EditResult, Extent, Mask, Picture
 from pipelines.evaluation.consistency import Consistency, Edited
 from pipelines.masks.prompts import MaskPrompts, central_click
+from pipelines.masks.refine import compose
+from pipelines.masks.segmenter import MaskAnswer
 from pipelines.models.folders import SEGMENTER, find_model, phrase_finder
 from pipelines.params import Params
 from pipelines.progress import Progress
@@ -107,9 +109,12 @@ class Computing:
         found = self._services.store.remembered(key) if prompts.asks_segmenter else None
         if found is None:
             uploaded = None if prompts.uploaded is None else self.mask(prompts.uploaded)
-            answer = self._services.engine.segment(
-                self._services.pixels(picture), prompts, segmenter=self._services.segmenter, uploaded=uploaded
-            )
+            if prompts.asks_segmenter:
+                answer = self._services.engine.segment(
+                    self._services.pixels(picture), prompts, segmenter=self._services.segmenter, uploaded=uploaded
+                )
+            else:  # what is painted waits for no device
+                answer = MaskAnswer(compose(uploaded, prompts, self._extent))
             found = {
                 "mask": self._services.store.pictures.put(codec.encode_mask(answer.mask)),
                 "area": float(np.mean(answer.mask)),

@@ -54,6 +54,10 @@ class CrashingEngine:
             time.sleep(600)
         if how == "steady":
             time.sleep(0.2)
+        if how == "busy":
+            end = time.monotonic() + 3
+            while time.monotonic() < end:
+                pass
 
     def segment(
         self, picture: Picture, prompts: MaskPrompts, segmenter: str = "", uploaded: Mask | None = None

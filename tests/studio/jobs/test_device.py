@@ -20,9 +20,9 @@ from pipelines.contract import EditRequest, Picture, Scope
 from pipelines.errors import DeviceFault, NotEnoughMemory, NumericalError
 from pipelines.masks.prompts import MaskPrompts
 from pipelines.params import SDEditParams
-from studio.errors import DeviceLost
+from studio.errors import Busy, DeviceLost
 from studio.jobs.child import HELD, Hold
-from studio.jobs.device import DeviceProcess
+from studio.jobs.device import MOST_POINTING, DeviceProcess
 from studio.jobs.job import JobState
 from studio.jobs.runner import Runner
 from studio.settings import Settings
@@ -209,9 +209,11 @@ def test_a_function_named_as_text_runs_over_there_too(shared: DeviceProcess) -> 
     assert (answer, told) == (42, ["doubling"])
 
 
-def test_the_description_stands_while_there_is_no_process() -> None:
+def test_the_description_is_that_of_the_last_answer_and_stands_while_there_is_no_process() -> None:
     device = DeviceProcess(Settings(), CRASHING)
     assert not device.is_built and device.pid is None
+    assert device.describe() == "" and device.pid is None, "nothing is started to ask it"
+    edit(device)
     described = device.describe()
     assert device.is_built and described == f"Crashing in {device.pid}"
     device.close()
@@ -255,6 +257,103 @@ def test_an_idle_process_that_is_killed_is_missed_by_nobody(
     os.kill(pid, signal.SIGKILL)
     wait_until(lambda: shared.pid is None)
     assert edit(shared).candidates
+
+
+# ------------------------------------------------------------------------------------------------ a process that stalls
+
+
+@pytest.fixture
+def stalling() -> Iterator[DeviceProcess]:
+    """A device that may be silent for two seconds, and has answered."""
+    device = DeviceProcess(Settings(), CRASHING, rests=(0.0,), silence=2.0)
+    edit(device)
+    yield device
+    device.close()
+
+
+def stopped(device: DeviceProcess) -> int:
+    """Its process, which is stopped now: it exists, its connection is open, and it does nothing any more."""
+    pid = device.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    return pid
+
+
+def test_an_idle_process_that_stalls_is_replaced(stalling: DeviceProcess, wait_until: Callable[..., None]) -> None:
+    pid = stopped(stalling)
+    wait_until(lambda: stalling.pid != pid, 20)
+    assert edit(stalling).weights_before != str(pid)
+    assert not psutil.pid_exists(pid)
+
+
+def test_what_waits_for_a_process_that_stalls_is_told_and_describing_it_waits_for_nothing(
+    stalling: DeviceProcess,
+) -> None:
+    told: list[str] = []
+
+    def waits(ask: Callable[[], object]) -> None:
+        with pytest.raises(DeviceLost, match="no sign of life for 2 s") as caught:
+            ask()
+        told.append(str(caught.value))
+
+    began = threading.Event()
+    big = np.zeros((3000, 4000, 3), np.uint8)  # more than its connection takes in before somebody reads
+    asked: list[Callable[[], object]] = [
+        lambda: edit(stalling, "hang", lambda *_: began.set()),
+        lambda: stalling.segment(picture(), MaskPrompts(), ""),
+        lambda: stalling.weights("tiny"),
+        lambda: stalling.segment(big, MaskPrompts(), ""),
+    ]
+    threads = [threading.Thread(target=waits, args=(ask,)) for ask in asked]
+    threads[0].start()
+    assert began.wait(10)
+    pid, begun = stopped(stalling), time.monotonic()
+    for thread in threads[1:]:
+        thread.start()
+    assert stalling.describe() == f"Crashing in {pid}" and stalling.is_built
+    assert time.monotonic() - begun < 1
+    for thread in threads:
+        thread.join(20)
+    assert len(told) == len(asked)
+    assert edit(stalling).candidates
+
+
+def test_a_process_that_computes_without_a_pause_is_no_stalled_one(stalling: DeviceProcess) -> None:
+    assert edit(stalling, "busy").weights_before == str(stalling.pid)
+
+
+def test_a_stalled_process_keeps_only_so_many_pages_waiting(stalling: DeviceProcess) -> None:
+    stopped(stalling)
+    ends: list[type[Exception]] = []
+
+    def point() -> None:
+        with pytest.raises((DeviceLost, Busy)) as caught:
+            stalling.segment(picture(), MaskPrompts(), "")
+        ends.append(caught.type)
+
+    threads = [threading.Thread(target=point) for _ in range(MOST_POINTING + 5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert ends == [Busy] * 5 + [DeviceLost] * MOST_POINTING, "those too many are told at once"
+
+
+def test_a_mask_that_never_comes_is_given_up_and_the_process_stays_while_others_wait_for_it() -> None:
+    device = DeviceProcess(Settings(), CRASHING, rests=(0.0,), to_point=1.0)
+    try:
+        pid = edit(device).weights_before
+        began = threading.Event()
+        threading.Thread(target=edit, args=(device, "busy", lambda *_: began.set())).start()
+        assert began.wait(10)
+        with pytest.raises(DeviceLost, match="segment was not answered in 1 s"):
+            device.segment(picture(), MaskPrompts(), "hang")
+        assert edit(device).weights_before == pid
+        with pytest.raises(DeviceLost, match="segment was not answered in 1 s"):
+            device.segment(picture(), MaskPrompts(), "hang")
+        assert edit(device).weights_before != pid
+    finally:
+        device.close()
 
 
 # ------------------------------------------------------------------------------------------ the queue in front of it
@@ -306,6 +405,17 @@ def test_f07_a_job_that_makes_no_step_is_ended_and_the_next_one_runs(shared: Dev
     assert state is JobState.FAILED and error is not None and "made no step for 1 s" in error
     queue.runner.close()
     assert edit(shared).candidates
+
+
+def test_the_queue_goes_on_after_its_process_stalled(stalling: DeviceProcess) -> None:
+    queue = Queue(stalling)
+    stuck, following = queue.submit("hang"), queue.submit()
+    assert queue.began.wait(10)
+    stopped(stalling)
+    state, error = queue.ends(stuck)
+    assert state is JobState.FAILED and error is not None and "no sign of life" in error and "try once more" in error
+    assert queue.ends(following)[0] is JobState.DONE
+    queue.runner.close()
 
 
 def test_f07_a_cancelled_job_that_does_not_stop_is_ended_and_the_next_one_runs(shared: DeviceProcess) -> None:
@@ -366,3 +476,38 @@ def test_no_process_outlives_its_studio(
             assert psutil.pid_exists(device)
             parent.kill()
         wait_until(lambda: not psutil.pid_exists(device) or psutil.Process(device).status() == psutil.STATUS_ZOMBIE)
+
+
+STOPPED = """
+import os, sys
+from studio.jobs.device import DeviceProcess
+from studio.settings import Settings
+from tests.studio.jobs.test_device import edit
+
+if __name__ == "__main__":
+    device = DeviceProcess(Settings(), "tests.studio.jobs.crashing:crashing", silence=2.0)
+    edit(device)
+    print(device.pid, flush=True)
+    sys.stdin.readline()
+    print(edit(device).weights_before, flush=True)
+    device.close()
+"""
+
+
+def test_a_studio_that_was_stopped_together_with_its_process_keeps_it(tmp_path: Path) -> None:
+    """As Ctrl-Z does, and a machine that sleeps."""
+    script = tmp_path / "parent.py"
+    script.write_text(STOPPED)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command, pipe = [sys.executable, str(script)], subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment) as parent:
+        assert parent.stdout is not None
+        device = int(parent.stdout.readline())
+        both = (parent.pid, device)
+        for pid in both:
+            os.kill(pid, signal.SIGSTOP)
+        time.sleep(5)
+        for pid in both:
+            os.kill(pid, signal.SIGCONT)
+        told, _ = parent.communicate("on\n", 20)
+        assert int(told) == device
