@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -36,6 +37,16 @@ def default_model_folders(environment: Mapping[str, str] = os.environ) -> tuple[
 def default_hosts(environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
     """The names in ``PALIMPSEST_HOSTS``, separated by commas."""
     return tuple(name.strip() for name in environment.get("PALIMPSEST_HOSTS", "").split(",") if name.strip())
+
+
+def is_site(text: str) -> bool:
+    """Whether `text` is the address of a site and nothing more, like ``https://huggingface.co``."""
+    return re.fullmatch(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?", text) is not None
+
+
+def default_frames(environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
+    """The sites in ``PALIMPSEST_FRAMES``, separated by commas; what is no site's address lets nobody in."""
+    return tuple(site for name in environment.get("PALIMPSEST_FRAMES", "").split(",") if is_site(site := name.strip()))
 
 
 class Gallery(StrEnum):
@@ -83,6 +94,8 @@ class Settings:
     allowed_hosts: tuple[str, ...] = field(default_factory=default_hosts)
     """Names under which a proxy on this machine offers the studio; else one on the loopback address answers only those
     who ask for that address."""
+    frames: tuple[str, ...] = field(default_factory=default_frames)
+    """Sites that may show the page in a frame of theirs, as a hosted Space does; by default none."""
     upload_limit: int = 64
     """Largest uploaded file, in MB."""
     queue_limit: int = 32

@@ -15,7 +15,14 @@ from studio.app import build_studio
 from studio.cli.options import DEFAULTS, Data, Device, LanguageModel, Model, Models, SegmenterName, settings_from
 from studio.cli.report import say
 from studio.session.upkeep import Upkeep
-from studio.settings import LOG_FORMAT, Gallery, is_loopback
+from studio.settings import LOG_FORMAT, Gallery, is_loopback, is_site
+
+
+def _sites(given: list[str]) -> list[str]:
+    for site in given:
+        if not is_site(site):
+            raise typer.BadParameter(f"a site's address is needed, like https://huggingface.co; got {site!r}")
+    return given
 
 
 def serve(
@@ -25,6 +32,13 @@ def serve(
         list[str],
         typer.Option(help="A name under which a proxy on this machine offers the studio; may be repeated."),
     ] = [],  # noqa: B006  typer copies it, here and below
+    allow_frame: Annotated[
+        list[str],
+        typer.Option(
+            help="A site that may show the page in a frame, like https://huggingface.co; may be repeated.",
+            callback=_sites,
+        ),
+    ] = [],  # noqa: B006
     data: Data = DEFAULTS.data,
     model: Model = DEFAULTS.model,
     segmenter: SegmenterName = DEFAULTS.segmenter,
@@ -58,6 +72,7 @@ def serve(
         host=host,
         port=port,
         allowed_hosts=(*own.allowed_hosts, *allow_host),
+        frames=(*own.frames, *allow_frame),
         data=data,
         language_model=language_model,
         gallery=gallery,

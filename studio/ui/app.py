@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from studio.api import exports, hosts, pictures
+from studio.api import exports, gate, hosts, pictures
 from studio.app import Studio
 from studio.settings import Settings, is_loopback
 from studio.ui import assets, canvas, gallery, models, text, timeline, topbar, turn_panel, wire
@@ -79,6 +79,7 @@ def open_page(studio: Studio, settings: Settings) -> OpenPage:
     """
     page = build_page(studio)
     guard = [hosts.guard(settings.allowed_hosts)] if is_loopback(settings.host) else []
+    guard.append(gate.guard(settings.allowed_hosts, settings.frames, [assets.library()]))
     app, url, _ = page.launch(
         prevent_thread_lock=True,
         server_name=settings.host,

@@ -37,7 +37,11 @@ def style() -> str:
     return "\n".join((ASSETS / name).read_text(encoding="utf-8") for name in STYLES)
 
 
+def library() -> str:
+    """The scripts that every panel may use, as one."""
+    return "\n".join(script(name) for name in LIBRARY)
+
+
 def head() -> str:
     """What goes into the page's head: the library, and a description of the viewport for phones."""
-    library = "\n".join(script(name) for name in LIBRARY)
-    return f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<script>\n{library}\n</script>'
+    return f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<script>{library()}</script>'

@@ -1,0 +1,67 @@
+"""The list of every address that the served studio answers, each with the reason why it is open.
+
+Gradio brings some seventy routes along, and a new version may bring others. What is not listed here is not answered
+(`studio.api.gate`), whatever Gradio would do with it; ``tests/security`` compares the list with what a launched server
+answers.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from starlette.routing import compile_path
+
+
+@dataclass(frozen=True)
+class OpenRoute:
+    """One address that is answered, for one method."""
+
+    method: str
+    path: str
+    """As FastAPI writes it: ``{name}`` is one part of the path, ``{name:path}`` all the rest."""
+    reason: str
+    pattern: re.Pattern[str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "pattern", compile_path(self.path)[0])
+
+    @property
+    def is_page(self) -> bool:
+        """True for what browsers show as a page; all else is data."""
+        return self.path == "/"
+
+    @property
+    def changes(self) -> bool:
+        """True where a request may change something."""
+        return self.method not in ("GET", "HEAD")
+
+
+OPEN = (
+    OpenRoute("GET", "/", "the page"),
+    OpenRoute("HEAD", "/", "Gradio asks itself whether it is there, before it says that it is"),
+    OpenRoute("GET", "/assets/{path:path}", "the page's own scripts and styles, out of the installed Gradio"),
+    OpenRoute("GET", "/static/{path:path}", "the page's fonts, out of the installed Gradio"),
+    OpenRoute("GET", "/theme.css", "the page's colours and sizes"),
+    OpenRoute("GET", "/favicon.ico", "the icon of the page's tab"),
+    OpenRoute("GET", "/manifest.json", "the page names it; title and icon"),
+    OpenRoute("GET", "/gradio_api/startup-events", "Gradio calls it once itself; afterwards it does nothing"),
+    OpenRoute("GET", "/gradio_api/app_id", "a page whose connection was lost asks whether the studio is the same one"),
+    OpenRoute("GET", "/gradio_api/heartbeat/{session_hash}", "tells when a page was closed"),
+    OpenRoute("POST", "/gradio_api/run/predict", "every button of the page"),
+    OpenRoute("POST", "/gradio_api/queue/join", "a page begins to follow its running job"),
+    OpenRoute("GET", "/gradio_api/queue/data", "the messages of the job that it follows"),
+    OpenRoute("POST", "/gradio_api/upload", "a picture, mask or session file that a person chose"),
+    OpenRoute("GET", "/studio/picture/{sid}/{digest}.png", "a picture of a session whose id one knows"),
+    OpenRoute("GET", "/studio/cover/{sid}/{digest}.jpg", "the picture of a session in the gallery"),
+    OpenRoute("GET", "/studio/preview/{sid}/{number}.jpg", "the picture of the running job"),
+    OpenRoute("GET", "/studio/example/{example_id}.png", "the example pictures"),
+    OpenRoute("GET", "/studio/health", "tells a supervisor that the page can be used"),
+    OpenRoute("GET", "/studio/export/{sid}/{turn}/{kind}", "a turn as a file"),
+    OpenRoute("GET", "/studio/session/{sid}.palimpsest", "a session as a file"),
+)
+
+
+def find(method: str, path: str) -> OpenRoute | None:
+    """The open route that answers `method` at `path`, which is decoded once, as servers hand it on."""
+    return next((route for route in OPEN if route.method == method and route.pattern.match(path)), None)
