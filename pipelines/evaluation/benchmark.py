@@ -18,11 +18,12 @@ import numpy as np
 from PIL import Image
 
 from pipelines.catalog import settings
-from pipelines.contract import EditRequest, EditResult, Mask, Picture, Quality
+from pipelines.contract import EditRequest, EditResult, Mask, Picture, Point, Quality, Scope
 from pipelines.errors import PipelineError
 from pipelines.evaluation.cases import Case
-from pipelines.evaluation.metrics import Verdict, kept_region, overlap, psnr, verdict
+from pipelines.evaluation.metrics import Verdict, distance, kept_region, overlap, psnr, variety, verdict
 from pipelines.masks.prompts import Click, MaskPrompts
+from pipelines.masks.refine import deepest_point
 from pipelines.masks.segmenter import MaskAnswer
 from pipelines.params import Params
 from pipelines.toybox.render import render
@@ -52,8 +53,9 @@ class Setup:
     model: str
     quality: Quality
     seed: int
-    """Of the only candidate; the same for every case."""
+    """Of the first candidate, which is the one that is judged; the same for every case."""
     true_masks: bool
+    candidates: int = 1
 
 
 @dataclass(frozen=True)
@@ -85,13 +87,21 @@ class Row:
     seconds: float
     """The whole edit, mask not counted."""
     weights_restored: bool
+    outline: float | None = None
+    """IoU of the subject in the result, as one click of the segmenter where it should be finds it, with the true one;
+    ``None`` in rows of before it was measured and where there is no result, as of the two below."""
+    inside: float | None = None
+    """Mean distance to the true picture within the true subject, in levels of 0 to 255."""
+    variety: float | None = None
+    """Mean distance between candidates where the picture was to change, in levels of 0 to 255; ``None`` for one."""
+    candidates: int = 1
     error: str = ""
     """The message of an edit that was refused or failed; such a row counts as wrong in everything."""
 
     @property
     def key(self) -> tuple[object, ...]:
         """What makes it a row of its own."""
-        return (self.case, self.method, self.model, self.quality, self.seed, self.true_masks)
+        return (self.case, self.method, self.model, self.quality, self.seed, self.true_masks, self.candidates)
 
 
 def read_rows(folder: Path) -> list[Row]:
@@ -142,6 +152,7 @@ def run_benchmark(
     read: Reader | None = None,
     seed: int = 7,
     true_masks: bool = False,
+    candidates: int = 1,
 ) -> list[Row]:
     """Edit every case by every method; `on_row` is told of each row, those of an earlier run in `out` included.
 
@@ -150,14 +161,14 @@ def run_benchmark(
     on the segmenter.
     """
     read = read or embedded_judge()
-    setup = Setup(model, quality, seed, true_masks)
+    setup = Setup(model, quality, seed, true_masks, candidates)
     out.mkdir(parents=True, exist_ok=True)
     done = {row.key: row for row in read_rows(out)}
     rows = []
     for case in cases:
         picture = render(case.source).picture
         for method in methods:
-            key = (case.name, method, model, str(quality), seed, true_masks)
+            key = (case.name, method, model, str(quality), seed, true_masks, candidates)
             if key not in done:
                 done[key] = _run_one(engine, read, method, case, picture, out, setup)
             rows.append(done[key])
@@ -170,12 +181,12 @@ def _run_one(engine: Editor, read: Reader, method: str, case: Case, picture: Pic
     try:
         mask = _mask(engine, case, picture, setup)
         started = time.perf_counter()
-        request = EditRequest(picture, mask, case.subject, case.background, case.scope, setup.seed)
+        request = EditRequest(picture, mask, case.subject, case.background, case.scope, setup.seed, setup.candidates)
         result = engine.edit(setup.model, method, request, settings(method, setup.quality))
         seconds = time.perf_counter() - started
     except PipelineError as failure:
         error = str(failure)
-    row = _row(read, method, case, picture, mask, result, error, seconds, setup)
+    row = _row(engine, read, method, case, picture, mask, result, error, seconds, setup)
     path = picture_path(out, row)
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(mask).save(mask_path(out, row))
@@ -195,11 +206,22 @@ def _append(path: Path, line: str) -> None:
 def _mask(engine: Editor, case: Case, picture: Picture, setup: Setup) -> Mask:
     if setup.true_masks:
         return render(case.source).mask
-    # As the page begins with the embedded segmenter: the edge follows the picture's.
-    return engine.segment(picture, MaskPrompts(clicks=(Click(case.click.x, case.click.y),), snap=True)).mask
+    return _clicked(engine, picture, case.click)
+
+
+def _clicked(engine: Editor, picture: Picture, at: Point) -> Mask:
+    """As the page begins with the embedded segmenter: one click, the edge along the picture's."""
+    return engine.segment(picture, MaskPrompts(clicks=(Click(at.x, at.y),), snap=True)).mask
+
+
+def _to_change(subject: Mask, scope: Scope) -> Mask:
+    """What an edit of `scope` is to change."""
+    changed: Mask = {Scope.SUBJECT: subject, Scope.BACKGROUND: ~subject, Scope.BOTH: np.ones_like(subject)}[scope]
+    return changed
 
 
 def _row(
+    engine: Editor,
     read: Reader,
     method: str,
     case: Case,
@@ -210,13 +232,17 @@ def _row(
     seconds: float,
     setup: Setup,
 ) -> Row:
-    true_mask = render(case.source).mask
+    true_mask, truth = render(case.source).mask, render(case.target)
     found, kept, seen = Verdict(False, False, ()), None, Attributes()
+    outline = inside = varied = None
     if result is not None:
         edited = result.candidates[0].picture
         seen = read(edited)
         found = verdict(case, seen)
         kept = psnr(picture, edited, kept_region(true_mask, case.scope))
+        outline = overlap(_clicked(engine, edited, deepest_point(truth.mask)), truth.mask)
+        inside = distance(edited, truth.picture, truth.mask)
+        varied = variety([candidate.picture for candidate in result.candidates], _to_change(mask, case.scope))
     outside = result.candidates[0].outside if result else None
     return Row(
         case=case.name,
@@ -239,5 +265,9 @@ def _row(
         mask_overlap=overlap(mask, true_mask),
         seconds=round(seconds, 3),
         weights_restored=result is None or result.weights_before == result.weights_after,
+        outline=outline,
+        inside=inside,
+        variety=varied,
+        candidates=setup.candidates,
         error=error,
     )

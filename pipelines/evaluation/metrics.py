@@ -6,7 +6,9 @@ is compared by pixel too. This file imports no torch.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import cv2
 import numpy as np
@@ -83,3 +85,19 @@ def overlap(a: Mask, b: Mask) -> float:
     """Intersection over union, 0 to 1; two empty masks overlap fully."""
     union = int((a | b).sum())
     return 1.0 if union == 0 else int((a & b).sum()) / union
+
+
+def distance(a: Picture, b: Picture, region: Mask) -> float:
+    """Mean absolute difference over `region`, in levels of 0 to 255; 0 where the region is empty."""
+    if not region.any():
+        return 0.0
+    return float(np.abs(a[region].astype(np.float32) - b[region]).mean())
+
+
+def variety(candidates: Sequence[Picture], region: Mask) -> float | None:
+    """Mean distance between any two candidates over the `region` that was to change, in levels of 0 to 255.
+
+    ``None`` for one candidate alone. Near 0, a second seed is not worth its time.
+    """
+    pairs = [distance(a, b, region) for a, b in combinations(candidates, 2)]
+    return sum(pairs) / len(pairs) if pairs else None

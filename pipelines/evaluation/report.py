@@ -16,10 +16,10 @@ from pipelines.evaluation.benchmark import Row, mask_path, picture_path
 from pipelines.evaluation.cases import Case
 from pipelines.toybox.render import render
 
-TILE = 128
+TILE = 160
 """Side of a picture on a sheet, in pixels."""
 
-CASES_A_LINE = 4
+CASES_A_LINE = 3
 
 EVERY = "all"
 """The scope of a summary over all scopes."""
@@ -38,6 +38,10 @@ class Summary:
     both_right: float
     kept_psnr: float | None
     """Mean over the cases that have a kept region, dB; equal pictures count as 60."""
+    outline: float | None
+    """Mean IoU of the subject in the result with the true one, 0 to 1."""
+    variety: float | None
+    """Mean distance between candidates where the picture was to change, in levels of 0 to 255."""
     seconds: float
     """Median of an edit that ran."""
     errors: int
@@ -84,7 +88,6 @@ def losses(rows: Sequence[Row]) -> list[Loss]:
 
 
 def _summary(method: str, quality: str, scope: str, rows: list[Row]) -> Summary:
-    psnrs = [row.kept_psnr for row in rows if row.kept_psnr is not None]
     times = [row.seconds for row in rows if not row.error]
     return Summary(
         method=method,
@@ -94,10 +97,18 @@ def _summary(method: str, quality: str, scope: str, rows: list[Row]) -> Summary:
         asked_right=statistics.mean(row.asked_right for row in rows),
         kept_right=statistics.mean(row.kept_right for row in rows),
         both_right=statistics.mean(row.both_right for row in rows),
-        kept_psnr=statistics.mean(psnrs) if psnrs else None,
+        kept_psnr=_mean([row.kept_psnr for row in rows]),
+        outline=_mean([row.outline for row in rows]),
+        variety=_mean([row.variety for row in rows]),
         seconds=statistics.median(times) if times else 0.0,
         errors=sum(bool(row.error) for row in rows),
     )
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    """Over those that there are."""
+    known = [value for value in values if value is not None]
+    return statistics.mean(known) if known else None
 
 
 def as_json(rows: Sequence[Row]) -> dict[str, Any]:
@@ -111,7 +122,20 @@ def as_json(rows: Sequence[Row]) -> dict[str, Any]:
 
 def as_table(summaries: Sequence[Summary]) -> str:
     """The summaries in aligned columns of text."""
-    head = ("method", "quality", "scope", "cases", "asked", "kept", "both", "kept PSNR", "seconds", "errors")
+    head = (
+        "method",
+        "quality",
+        "scope",
+        "cases",
+        "asked",
+        "kept",
+        "both",
+        "kept PSNR",
+        "outline",
+        "variety",
+        "seconds",
+        "errors",
+    )
     lines = [head, *(_cells(summary) for summary in summaries)]
     widths = [max(len(line[k]) for line in lines) for k in range(len(head))]
     return "\n".join(
@@ -125,11 +149,17 @@ def as_table(summaries: Sequence[Summary]) -> str:
 def _cells(s: Summary) -> tuple[str, ...]:
     shares = (f"{share:.1%}" for share in (s.asked_right, s.kept_right, s.both_right))
     kept = "-" if s.kept_psnr is None else f"{s.kept_psnr:.1f} dB"
-    return (s.method, s.quality, s.scope, str(s.cases), *shares, kept, f"{s.seconds:.1f}", str(s.errors))
+    outline = "-" if s.outline is None else f"{s.outline:.2f}"
+    varied = "-" if s.variety is None else f"{s.variety:.1f}"
+    figures = (*shares, kept, outline, varied, f"{s.seconds:.1f}", str(s.errors))
+    return (s.method, s.quality, s.scope, str(s.cases), *figures)
 
 
 def write_sheet(folder: Path, rows: Sequence[Row], cases: Sequence[Case], path: Path) -> None:
-    """Source, mask and result of every row as one PNG, with what was asked above and what went wrong below."""
+    """Before, mask, result and true answer of every row as one PNG, what was asked above and the verdict below.
+
+    Of a new background there are many true answers; this is one of them.
+    """
     by_name = {case.name: case for case in cases}
     tiles = [_tile(folder, row, by_name[row.case]) for row in rows]
     blank = Image.new("RGB", tiles[0].size, "white")
@@ -142,17 +172,21 @@ def write_sheet(folder: Path, rows: Sequence[Row], cases: Sequence[Case], path: 
 
 
 def _tile(folder: Path, row: Row, case: Case) -> Image.Image:
-    tile = Image.new("RGB", (3 * TILE + 8, TILE + 36), "white")
+    tile = Image.new("RGB", (4 * TILE + 8, TILE + 36), "white")
     draw = ImageDraw.Draw(tile)
     files = (mask_path(folder, row), picture_path(folder, row))
     grey = Image.new("RGB", (TILE, TILE), "grey")
     pictures = [
         Image.fromarray(render(case.source).picture),
         *(Image.open(file).convert("RGB") if file.is_file() else grey for file in files),
+        Image.fromarray(render(case.target).picture),
     ]
     for k, picture in enumerate(pictures):
         tile.paste(picture.resize((TILE, TILE), Image.Resampling.BOX), (k * TILE, 16))
     asked = " | ".join(text or "(keep)" for text in (case.subject, case.background))
-    draw.text((3, 2), f"{row.case} {row.method}: {asked}", "black")
-    draw.text((3, TILE + 18), (row.error or "; ".join(row.wrong) or "right")[:62], "green" if row.both_right else "red")
+    draw.text((3, 2), f"{row.case} {row.method} {row.quality}: {asked}", "black")
+    said = row.error or "; ".join(row.wrong) or "right"
+    if row.outline is not None and row.inside is not None:
+        said += f"  (outline {row.outline:.2f}, {row.inside:.0f} levels off inside)"
+    draw.text((3, TILE + 18), said[:104], "green" if row.both_right else "red")
     return tile

@@ -29,6 +29,14 @@ def bench(
     ] = Quality.STANDARD,
     seed: Annotated[int, typer.Option(help="The seed of every edit.")] = 7,
     true_masks: Annotated[bool, typer.Option("--true-masks", help="Use the scene's own masks, not a click.")] = False,
+    candidates: Annotated[
+        int,
+        typer.Option(help="Seeds of an edit, from --seed on; the first is judged, and how they differ told.", min=1),
+    ] = 1,
+    sheet: Annotated[
+        Path | None,
+        typer.Option(help="A PNG of before, mask, result and true answer; in --out by default.", dir_okay=False),
+    ] = None,
     out: Annotated[
         Path, typer.Option("--out", help="The folder for rows and pictures; a stopped run goes on there.")
     ] = Path("build") / "bench",
@@ -57,10 +65,13 @@ def bench(
     rows = [
         row
         for level in qualities
-        for row in run_benchmark(engine, own.model, names, level, edits, out, tell, seed=seed, true_masks=true_masks)
+        for row in run_benchmark(
+            engine, own.model, names, level, edits, out, tell, seed=seed, true_masks=true_masks, candidates=candidates
+        )
     ]
-    write_sheet(out, rows, edits, out / SHEET)
-    say(f"pictures: {out / SHEET}")
+    sheet = sheet or out / SHEET
+    write_sheet(out, rows, edits, sheet)
+    say(f"pictures: {sheet}")
     answer(as_json, rows_as_json(rows), lambda: [*as_table(summarise(rows)).splitlines(), *in_words(rows)])
 
 

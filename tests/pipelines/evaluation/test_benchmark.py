@@ -49,13 +49,20 @@ class KnownEditor:
         if method == "inpaint" and case.scope is Scope.BOTH:
             raise BadRequest("this editor takes one part at a time")
         picture = request.picture if method == "sdedit" else render(case.target).picture
-        candidate = Candidate(request.seed, picture, OutsideChange(changed=3, kept=100, largest=9))
-        return EditResult((candidate,), (), weights_before="same", weights_after="same")
+        outside = OutsideChange(changed=3, kept=100, largest=9)
+        others = tuple(Candidate(request.seed + k, picture ^ (1 << k), outside) for k in range(1, request.candidates))
+        first = Candidate(request.seed, picture, outside)
+        return EditResult((first, *others), (), weights_before="same", weights_after="same")
 
     def segment(self, picture: Picture, prompts: MaskPrompts) -> MaskAnswer:
-        case = self._case(picture)
-        assert [(click.x, click.y) for click in prompts.clicks] == [(case.click.x, case.click.y)]
-        return MaskAnswer(np.roll(render(case.source).mask, 1, axis=0))
+        shown = next(
+            drawn
+            for case in self.cases
+            for drawn in (render(case.source), render(case.target))
+            if np.array_equal(drawn.picture, picture)
+        )
+        assert prompts.snap and shown.mask[int(prompts.clicks[0].y), int(prompts.clicks[0].x)]
+        return MaskAnswer(np.roll(shown.mask, 1, axis=0))
 
 
 def _run(out: Path, editor: KnownEditor, *methods: str, **options: Any) -> list[Row]:
@@ -71,6 +78,23 @@ def test_the_truth_scores_everything_and_an_untouched_picture_only_keeps(tmp_pat
     assert all_of["sdedit"].kept_psnr == 60
     assert {row.outside_largest for row in rows} == {9}
     assert all(0.8 < row.mask_overlap < 1 for row in rows)
+
+
+def test_the_true_answer_measures_outline_and_inside(tmp_path: Path) -> None:
+    rows = {
+        row.method: row for row in _run(tmp_path, KnownEditor(CASES), "layered", "sdedit") if row.scope == "subject"
+    }
+    assert rows["layered"].inside == 0
+    assert rows["layered"].outline == pytest.approx(rows["layered"].mask_overlap, abs=0.1)
+    assert rows["sdedit"].inside and rows["sdedit"].inside > 5, "the picture as it was is not what was asked for"
+
+
+def test_candidates_that_differ_by_a_known_amount_have_that_variety(tmp_path: Path) -> None:
+    rows = _run(tmp_path, KnownEditor(CASES), "layered", candidates=3)
+    # The three are the picture, and the picture with its bit 1 or 2 turned over: 2, 4 and then 2 or 6 levels apart.
+    assert all(row.variety == pytest.approx((2 + 4 + 4) / 3, abs=0.7) for row in rows)
+    assert _run(tmp_path, KnownEditor(CASES), "layered")[0].variety is None
+    assert len(read_rows(tmp_path)) == 2 * len(CASES), "with other candidates they are rows of their own"
 
 
 def test_a_stopped_run_goes_on_where_it_was(tmp_path: Path) -> None:
@@ -126,4 +150,4 @@ def test_the_report_can_be_read_by_people_and_machines(tmp_path: Path) -> None:
     assert picture_path(tmp_path, rows[0]).is_file()
     sheet = tmp_path / "sheet.png"
     write_sheet(tmp_path, rows, CASES, sheet)
-    assert Image.open(sheet).size == (4 * (3 * 128 + 8), 3 * (128 + 36))
+    assert Image.open(sheet).size == (3 * (4 * 160 + 8), 4 * (160 + 36))
