@@ -11,8 +11,9 @@ from pipelines.errors import PipelineError
 from studio.store.archive.container import LARGEST_ARCHIVE, Entries
 from studio.store.archive.schema import BadArchive, Role, SessionFile
 
-MOST_PIXELS = 10**10
-"""Of all pictures together: what they cost to decode, which their size in bytes does not show."""
+MOST_PIXELS = 2 * 10**9
+"""Of all pictures together, fifty of the largest: what they cost to read, which their size in bytes does not show.
+Photographs fill a session file sooner."""
 
 GREY = frozenset({Role.MASK, Role.REFERENCE_MASK})
 SESSIONS_SIZE = frozenset({Role.PICTURE, Role.MASK})
@@ -44,7 +45,7 @@ def check_pictures(entries: Entries, needed: Mapping[str, set[Role]], extent: Ex
                 f"it is {own.width} x {own.height}"
             )
         try:
-            codec.decode(data)
+            codec.check(data)
         except PipelineError as problem:
             raise BadArchive(f"the picture {digest[:8]}… of the session file cannot be used. {problem}") from problem
     return sizes
