@@ -53,7 +53,7 @@ class Gallery(StrEnum):
     """Whose sessions a page lists. A session's id is all that is needed to open it, so a list is a bunch of keys."""
 
     AUTO = "auto"
-    """All where only this machine can reach the studio, else own."""
+    """All where only this machine can reach the studio, else own: also on it, what came through a proxy."""
     ALL = "all"
     """Every session of the data folder."""
     OWN = "own"
@@ -61,8 +61,8 @@ class Gallery(StrEnum):
 
 
 def default_gallery(environment: Mapping[str, str] = os.environ) -> Gallery:
-    """``PALIMPSEST_GALLERY``: ``all``, ``own`` or, as without it, ``auto``. Behind a proxy say which: the studio then
-    listens to its own machine only, and yet strangers come. A word that is none of these lists the fewest."""
+    """``PALIMPSEST_GALLERY``: ``all``, ``own`` or, as without it, ``auto``. A word that is none of these lists the
+    fewest."""
     given = environment.get("PALIMPSEST_GALLERY", Gallery.AUTO).strip().lower()
     return Gallery(given) if given in list(Gallery) else Gallery.OWN
 
@@ -119,11 +119,16 @@ class Settings:
         return (*self.model_folders, self.own_models)
 
     @property
+    def is_private(self) -> bool:
+        """Whether only this machine reaches the studio, as far as is known: a proxy that was not named may yet."""
+        return is_loopback(self.host) and not self.allowed_hosts
+
+    @property
     def manages_models(self) -> bool:
         """Whether the page may pull and remove models: where nobody else can reach it, and no proxy is known of."""
-        return is_loopback(self.host) and self.lists_all
+        return self.is_private and self.lists_all
 
     @property
     def lists_all(self) -> bool:
         """Whether the gallery shows every session to everybody."""
-        return self.gallery is Gallery.ALL or (self.gallery is Gallery.AUTO and is_loopback(self.host))
+        return self.gallery is Gallery.ALL or (self.gallery is Gallery.AUTO and self.is_private)

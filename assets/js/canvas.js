@@ -471,18 +471,8 @@ async function sent(input) {
   const file = input.files ? input.files[0] : input;
   if (input.files) setTimeout(() => { input.value = ""; }, 0);
   if (!file) return null;
-  const limit = p.state.about.upload_limit;
-  if (file.size > limit * 2 ** 20) {
-    const large = Math.ceil(file.size / 2 ** 20), session = file.name.endsWith(".palimpsest");
-    p.toast(`Files may have up to ${limit} MB; this one has ${large} MB. ${session ? `Start the studio with --upload-limit ${large}, or stop it and run: launch.py import FILE` : "Save it smaller and try again."}`);
-    return null;
-  }
-  try {
-    return { path: (await upload(file)).path, name: file.name };
-  } catch {
-    p.toast("The file could not be sent. Check that the studio is still running, then choose it again.");
-    return null;
-  }
+  const ticket = await p.sent(file);
+  return ticket && { ticket, name: file.name };
 }
 
 async function openFiles(input) {

@@ -11,17 +11,14 @@ function part(which, { title, without, with: words }) {
   const file = h("input", { type: "file", accept: "image/png,image/jpeg,image/webp", hidden: true, onchange: () => { send(file.files[0]); file.value = ""; } });
   const thumb = h("span", { class: "p-ref-thumb" });
   const choose = h("button", { type: "button", class: "p-ref", onclick: () => file.click() }, thumb, h("span", { class: "p-ref-text", text: title }));
-  const clear = h("button", { type: "button", class: "p-x", "aria-label": `Remove the ${title.toLowerCase()}`, title: "Remove", text: "×", onclick: () => trigger("put_reference", { which, path: null }) });
+  const clear = h("button", { type: "button", class: "p-x", "aria-label": `Remove the ${title.toLowerCase()}`, title: "Remove", text: "×", onclick: () => trigger("put_reference", { which, ticket: null }) });
   const box = h("div", { class: "p-ref-box", "data-part": which }, choose, clear, file);
   element.querySelector(".p-root").append(box);
 
   async function send(picture) {
     if (!picture) return;
-    try {
-      trigger("put_reference", { which, path: (await upload(picture)).path });
-    } catch {
-      p.toast("The reference could not be sent. Choose the picture again.");
-    }
+    const ticket = await p.sent(picture);
+    if (ticket) trigger("put_reference", { which, ticket });
   }
 
   for (const kind of ["dragover", "drop", "dragleave"]) box.addEventListener(kind, (event) => {

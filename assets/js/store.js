@@ -44,6 +44,24 @@ window.palimpsest = (() => {
 
   const studio = () => document.getElementById("studio");
 
+  /** Sends a file; the ticket that the studio takes it with, or null when it was not taken, which is told. */
+  async function sent(file) {
+    const limit = state.about.upload_limit;
+    if (file.size > limit * 2 ** 20) {
+      const large = Math.ceil(file.size / 2 ** 20), session = file.name.endsWith(".palimpsest");
+      toast(`Files may have up to ${limit} MB; this one has ${large} MB. ${session ? `Start the studio with --upload-limit ${large}, or stop it and run: launch.py import FILE` : "Save it smaller and try again."}`);
+      return null;
+    }
+    try {
+      const answer = await fetch(`${base}studio/upload`, { method: "POST", body: file, headers: { "Content-Type": "application/octet-stream" } });
+      if (answer.ok) return (await answer.json()).ticket;
+      toast(await answer.text());
+    } catch {
+      toast("The file could not be sent. Check that the studio is still running, then choose it again.");
+    }
+    return null;
+  }
+
   function on(listener) {
     listeners.add(listener);
     if (state.heard) listener(state);
@@ -152,5 +170,5 @@ window.palimpsest = (() => {
   const keptPart = (scope) => ({ subject: "background", background: "subject" })[scope] || null;
   const changedText = (count, largest) => `${count.toLocaleString("en")} pixel${count === 1 ? "" : "s"} changed${count ? `, by ${largest} at most` : ""}`;
 
-  return { state, actions, h, icon, keptPart, changedText, urls, on, set, receive, toast, ago, live, turn, current, caption };
+  return { state, actions, h, icon, keptPart, changedText, urls, on, set, receive, toast, sent, ago, live, turn, current, caption };
 })();

@@ -1,4 +1,6 @@
-"""Refuses requests that name another host than this one: a studio on the loopback address is for its own machine only.
+"""Who asks: refuses requests that name another host than this one, and knows those that came through a proxy.
+
+A studio on the loopback address is for its own machine only.
 
 Any website can give its own name the address 127.0.0.1 after it was opened ("DNS rebinding"); the browser then lets its
 scripts talk to a server there as if it were theirs. The name stays in the request's Host header, which scripts cannot
@@ -7,6 +9,7 @@ change, so a request with a foreign one is not answered.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from starlette.middleware import Middleware
@@ -14,6 +17,27 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from studio.settings import is_loopback
+
+FORWARDED = ("forwarded", "via", "x-real-ip", "cf-connecting-ip", "true-client-ip")
+"""Headers by which a proxy says for whom it asks; so do all that begin with ``x-forwarded-``."""
+
+
+def came_from_elsewhere(headers: Mapping[str, str]) -> bool:
+    """Whether a request to a studio on the loopback address was sent by somebody else: it came through a proxy, or it
+    asks for the studio under a public name. Names of `headers` are in any case."""
+    for name, value in headers.items():
+        name = name.lower()
+        if name in FORWARDED or name.startswith("x-forwarded-") or (name == "host" and not is_loopback(host_of(value))):
+            return True
+    return False
+
+
+def host_of(named: str) -> str:
+    """The name in a Host header, without its port; empty where there is none."""
+    try:
+        return (urlsplit(f"//{named}").hostname or "").removesuffix(".")
+    except ValueError:
+        return ""
 
 
 def guard(allowed: tuple[str, ...]) -> Middleware:
@@ -43,8 +67,5 @@ class KnownHosts:
 
     def knows(self, named: str) -> bool:
         """Whether `named`, a Host header, is one of the names of this studio."""
-        try:
-            host = (urlsplit(f"//{named}").hostname or "").removesuffix(".")
-        except ValueError:
-            return False
+        host = host_of(named)
         return is_loopback(host) or host in self.allowed

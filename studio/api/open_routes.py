@@ -51,7 +51,7 @@ OPEN = (
     OpenRoute("POST", "/gradio_api/run/predict", "every button of the page"),
     OpenRoute("POST", "/gradio_api/queue/join", "a page begins to follow its running job"),
     OpenRoute("GET", "/gradio_api/queue/data", "the messages of the job that it follows"),
-    OpenRoute("POST", "/gradio_api/upload", "a picture, mask or session file that a person chose"),
+    OpenRoute("POST", "/studio/upload", "a picture, mask or session file that a person chose"),
     OpenRoute("GET", "/studio/picture/{sid}/{digest}.png", "a picture of a session whose id one knows"),
     OpenRoute("GET", "/studio/cover/{sid}/{digest}.jpg", "the picture of a session in the gallery"),
     OpenRoute("GET", "/studio/preview/{sid}/{number}.jpg", "the picture of the running job"),

@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 
 from studio.api import exports, gate, hosts, pictures
+from studio.api.uploads import Uploads
 from studio.app import Studio
 from studio.settings import Settings, is_loopback
 from studio.ui import assets, canvas, gallery, models, text, timeline, topbar, turn_panel, wire
@@ -18,14 +19,12 @@ from studio.ui.theme import studio_theme
 STORAGE_KEY = "palimpsest"
 STORAGE_SALT = "names the last session of this browser"
 """Not a secret: Gradio prints it in its own configuration. It must only be the same after a restart."""
-CACHE_AGE = (3600, 86400)
-"""Seconds between two cleanings of Gradio's cache, and the age after which an upload that was never used is removed."""
 
 
-def build_page(studio: Studio) -> gr.Blocks:
+def build_page(studio: Studio, uploads: Uploads) -> gr.Blocks:
     """The page, not yet served."""
-    handlers = Handlers(studio)
-    page = gr.Blocks(title=text.TITLE, analytics_enabled=False, fill_width=True, delete_cache=CACHE_AGE)
+    handlers = Handlers(studio, uploads)
+    page = gr.Blocks(title=text.TITLE, analytics_enabled=False, fill_width=True)
     with page:
         seat, shown = gr.State(None), gr.State(None)
         stored = gr.BrowserState(None, storage_key=STORAGE_KEY, secret=STORAGE_SALT)
@@ -66,18 +65,20 @@ class OpenPage:
 
     url: str
     page: gr.Blocks
+    uploads: Uploads
 
     def close(self) -> None:
         self.page.close(verbose=False)
+        self.uploads.close()
 
 
 def open_page(studio: Studio, settings: Settings) -> OpenPage:
     """Serves the page and returns at once.
 
-    It is launched, never mounted: only a launched app checks that a file a client names was uploaded by it. Our own
-    routes go in front of Gradio's, which ends in one that takes every path.
+    Our own routes go in front of Gradio's.
     """
-    page = build_page(studio)
+    uploads = Uploads(settings.upload_limit * 2**20)
+    page = build_page(studio, uploads)
     guard = [hosts.guard(settings.allowed_hosts)] if is_loopback(settings.host) else []
     guard.append(gate.guard(settings.allowed_hosts, settings.frames, [assets.library()]))
     app, url, _ = page.launch(
@@ -93,11 +94,10 @@ def open_page(studio: Studio, settings: Settings) -> OpenPage:
         ssr_mode=False,
         run_history=False,
         footer_links=[],
-        max_file_size=f"{settings.upload_limit}mb",
         theme=studio_theme(),
         css=assets.style(),
         head=assets.head(),
         favicon_path=assets.ASSETS / "icon.svg",
     )
-    app.router.routes[:0] = [*pictures.routes(studio, settings.examples), *exports.routes(studio)]
-    return OpenPage(url.rstrip("/"), page)
+    app.router.routes[:0] = [*pictures.routes(studio, settings.examples), *exports.routes(studio), *uploads.routes()]
+    return OpenPage(url.rstrip("/"), page, uploads)

@@ -31,7 +31,7 @@ def bind(panel: Canvas, handlers: Handlers, shared: Shared) -> None:
     """Attaches the handlers."""
 
     def open_file(seat: Seat | None, evt: gr.EventData) -> Fields:
-        taken, payload, values = handlers.opened(seat, evt._data.get("path"), evt._data.get("name"))
+        taken, payload, values = handlers.opened(seat, evt._data.get("ticket"), evt._data.get("name"))
         return [taken, payload, *values]
 
     def open_example(seat: Seat | None, evt: gr.EventData) -> Fields:
@@ -39,7 +39,7 @@ def bind(panel: Canvas, handlers: Handlers, shared: Shared) -> None:
         return [taken, payload, *values]
 
     def upload_mask(seat: Seat | None, evt: gr.EventData) -> Any:
-        return handlers.upload_mask(seat, evt._data.get("path"))
+        return handlers.upload_mask(seat, evt._data.get("ticket"))
 
     def keep(seat: Seat | None, evt: gr.EventData) -> Fields:
         payload, values = handlers.keep(seat, evt._data.get("index"))

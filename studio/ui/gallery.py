@@ -7,6 +7,7 @@ from typing import Any
 
 import gradio as gr
 
+from studio.api.hosts import came_from_elsewhere
 from studio.ui import gallery_handlers
 from studio.ui.handlers import Fields, Handlers, Seat
 from studio.ui.panel import EVENT, Shared, drawn
@@ -27,8 +28,8 @@ def build() -> Gallery:
 def bind(panel: Gallery, handlers: Handlers, shared: Shared) -> None:
     """Attaches the handlers."""
 
-    def seek(evt: gr.EventData) -> Any:
-        return gallery_handlers.listed(handlers, evt._data)
+    def seek(evt: gr.EventData, request: gr.Request) -> Any:
+        return gallery_handlers.listed(handlers, evt._data, came_from_elsewhere(request.headers))
 
     def enter(seat: Seat | None, evt: gr.EventData) -> Fields:
         taken, payload, values = gallery_handlers.entered(handlers, seat, evt._data.get("sid"))

@@ -1,6 +1,6 @@
 """What the gallery's buttons do: sessions found, entered, named, copied, put into the trash and taken out again.
 
-A session's id is all that is needed to open it. Where strangers share a studio (`Settings.lists_all` is false) a page
+A session's id is all that is needed to open it. Where strangers share a studio (`Handlers.lists_all` is false) a page
 is therefore told only of sessions whose ids it names itself: those that its browser opened.
 """
 
@@ -25,8 +25,8 @@ AGAIN: Payload = {"gallery": {"again": True}}
 """Tells the page that what it lists is not as it was."""
 
 
-def listed(handlers: Handlers, asked: Mapping[str, Any]) -> Payload:
-    """The sessions that the page looks for.
+def listed(handlers: Handlers, asked: Mapping[str, Any], elsewhere: bool = False) -> Payload:
+    """The sessions that the page looks for; for one that is `elsewhere` see `Handlers.lists_all`.
 
     `asked` has ``search``, ``trashed``, ``shown`` (tiles at most), ``own`` (ids that the browser remembers), and
     ``count`` and ``place``, which come back so that the page knows the answer of its last question.
@@ -38,7 +38,7 @@ def listed(handlers: Handlers, asked: Mapping[str, Any]) -> Payload:
     shown = min(shown, MOST_SHOWN) if isinstance(shown, int) and shown > 0 else MOST_SHOWN
     found: list[Summary] = []
     list_ = handlers.studio.sessions.list
-    if handlers.studio.settings.lists_all:
+    if handlers.lists_all(elsewhere):
         failed = handlers.calmly(lambda: found.extend(list_(search, trashed, shown + 1)))
     else:
         failed = handlers.calmly(lambda: found.extend(s for s in list_(search, trashed) if s.sid in own))

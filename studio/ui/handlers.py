@@ -22,12 +22,15 @@ from pipelines.contract import Extent, Quality, Scope
 from pipelines.errors import PipelineError
 from pipelines.masks.prompts import MaskPrompts
 from pipelines.models.folders import TEXT_TO_IMAGE, find_models, phrase_finder
+from studio.api.hosts import came_from_elsewhere
+from studio.api.uploads import Uploads
 from studio.app import Studio
 from studio.errors import StaleView, UnknownSession, UserError
 from studio.session.session import Session
 from studio.session.view import Draft, SessionView
+from studio.settings import Gallery
 from studio.store.archive.session_file import read_archive
-from studio.ui import text, uploads
+from studio.ui import text
 from studio.ui.forms import changes_of, values_of
 from studio.ui.payload import Payload, is_live, notice, tick, whole
 
@@ -58,8 +61,9 @@ class Seat:
 class Handlers:
     """All handlers of one studio."""
 
-    def __init__(self, studio: Studio) -> None:
+    def __init__(self, studio: Studio, uploads: Uploads | None = None) -> None:
         self.studio = studio
+        self.uploads = Uploads(studio.settings.upload_limit * 2**20) if uploads is None else uploads
 
     # ------------------------------------------------------------------------------------------ coming and going
 
@@ -76,15 +80,20 @@ class Handlers:
             payload |= notice(
                 self.studio.store.notice
             )  # its work is elsewhere than it was: nothing is told before that
-        return seat, payload | {"about": self.about()}, fields
+        return seat, payload | {"about": self.about(came_from_elsewhere(request.headers))}, fields
 
     def left(self, request: gr.Request) -> None:
         """A page was closed, or its connection is gone."""
         for session in self.studio.sessions.open():
             session.tabs.closed(str(request.session_hash))
 
-    def about(self) -> dict[str, Any]:
-        """What does not change while the studio runs."""
+    def lists_all(self, elsewhere: bool) -> bool:
+        """Whether a page is told of every session; one that is `elsewhere`, behind a proxy, only where that was set."""
+        settings = self.studio.settings
+        return settings.gallery is Gallery.ALL or (settings.lists_all and not elsewhere)
+
+    def about(self, elsewhere: bool = False) -> dict[str, Any]:
+        """What does not change for one page while the studio runs."""
         examples = [
             {"id": e.id, "title": e.title, "subject": e.subject, "background": e.background}
             for e in self.studio.sessions.examples()
@@ -103,10 +112,10 @@ class Handlers:
             "examples": examples,
             "methods": methods,
             "upload_limit": settings.upload_limit,
-            "lists_all": settings.lists_all,
+            "lists_all": self.lists_all(elsewhere),
             "trash_days": settings.trash_days,
             "phrases": phrase_finder(settings.all_model_folders) is not None,
-            "manages_models": settings.manages_models,
+            "manages_models": settings.manages_models and not elsewhere,
             "loras": self.studio.shelf.loras(),
         }
 
@@ -134,9 +143,9 @@ class Handlers:
         card = find_models(self.studio.settings.all_model_folders).get(model)
         return [(m.title, m.name) for m in serving(card.backbone if card else None)]
 
-    def opened(self, seat: Seat | None, path: object, name: object) -> tuple[Seat | None, Payload, Fields]:
+    def opened(self, seat: Seat | None, ticket: object, name: object) -> tuple[Seat | None, Payload, Fields]:
         """A new session from an uploaded picture, or one that was exported as a file."""
-        return self.taken(seat, lambda: self._brought(uploads.take(path), str(name or "Untitled")))
+        return self.taken(seat, lambda: self._brought(self.uploads.take(ticket), str(name or "Untitled")))
 
     def _brought(self, data: bytes, name: str) -> Session:
         """What the file is, it says itself: its name may have been changed."""
@@ -208,9 +217,9 @@ class Handlers:
         answer = self.answered(seat, act) | {"echo": sent.get("count", 0)}
         return answer | (notice(text.nothing_called(unnamed[0]), "note") if unnamed else {})
 
-    def upload_mask(self, seat: Seat | None, path: object) -> Payload:
+    def upload_mask(self, seat: Seat | None, ticket: object) -> Payload:
         """A mask from a file."""
-        return self.answered(seat, lambda session: session.upload_mask(uploads.take(path)))
+        return self.answered(seat, lambda session: session.upload_mask(self.uploads.take(ticket)))
 
     # ------------------------------------------------------------------------------------------------- the turn
 
@@ -243,10 +252,12 @@ class Handlers:
 
         return self.restored(seat, act)
 
-    def reference(self, seat: Seat | None, which: object, path: object) -> Payload:
+    def reference(self, seat: Seat | None, which: object, ticket: object) -> Payload:
         """A picture for the background, or the subject, to follow, or none."""
         part = "subject" if which == "subject" else "background"
-        return self.answered(seat, lambda session: session.set_reference(part, uploads.take(path) if path else None))
+        return self.answered(
+            seat, lambda session: session.set_reference(part, self.uploads.take(ticket) if ticket else None)
+        )
 
     def run(self, seat: Seat | None, *values: Any) -> Payload:
         """Starts the turn with what stands in the panel now."""

@@ -28,7 +28,6 @@ OTHER_TAB = (
 OUR_FAULT = "Something went wrong inside the studio; your turns are safe. Try again; the server's log has the details."
 UNDO = "Undo"
 NO_TURNS = "Between 1 and {most} turns can be run together, each with its two texts. Split the sentence again."
-NOT_UPLOADED = "The picture did not arrive. Choose the file again."
 
 LABELS = {
     "embed_steps": "Embedding steps",

@@ -140,7 +140,7 @@ def bind(panel: TurnPanel, handlers: Handlers, shared: Shared) -> None:
     """Attaches the handlers."""
 
     def reference(seat: Seat | None, evt: gr.EventData) -> Any:
-        return handlers.reference(seat, evt._data.get("which"), evt._data.get("path"))
+        return handlers.reference(seat, evt._data.get("which"), evt._data.get("ticket"))
 
     def loras(seat: Seat | None, evt: gr.EventData) -> Any:
         return model_handlers.put_loras(handlers, seat, evt._data)

@@ -104,9 +104,10 @@ def test_no_address_is_fetched_and_no_path_is_read_for_anyone(
 
 def test_an_upload_is_not_served_back(served: Served, client: httpx.Client) -> None:
     page = b"<script>document.title = 'ran'</script>"
-    [path] = client.post("/gradio_api/upload", files={"files": ("x.html", page)}).json()
-    assert client.get(f"/gradio_api/file={path}").text == NOT_OPEN
-    assert client.get(f"/gradio_api/file/{path}").text == NOT_OPEN
+    ticket = client.post("/studio/upload", content=page).json()["ticket"]
+    for path in (f"/studio/upload/{ticket}", f"/studio/{ticket}", f"/gradio_api/file={ticket}"):
+        assert client.get(path).text == NOT_OPEN
+    assert not list(served.uploads.rglob("*.html")), "it has no name on the disk"
 
 
 def test_every_answer_has_a_fixed_type_and_may_run_nothing(served: Served, client: httpx.Client) -> None:

@@ -22,8 +22,6 @@ from tests.security.conftest import Served
 STEAL = """<!doctype html><title>other site</title><script>
 fetch('/loot?where=' + location.origin); document.title = 'ran on ' + location.origin;
 </script>other site's page"""
-BOX = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\n\r\nabc\r\n--x--\r\n'
-FORM = {"content-type": "multipart/form-data; boundary=x"}
 
 
 @dataclass
@@ -97,14 +95,14 @@ def test_what_changes_something_must_come_from_the_studios_own_page(
 ) -> None:
     port = str(httpx.URL(served.url).port)
     sent = {name: value.format(own=served.url, port=port) for name, value in headers.items()}
-    before = set(served.uploads.rglob("*"))
+    waiting = len(served.page.uploads)
     statuses = {
         httpx.post(f"{served.url}/gradio_api/run/predict", headers=sent, json={}).status_code,
         httpx.post(f"{served.url}/gradio_api/queue/join", headers=sent, json={}).status_code,
-        httpx.post(f"{served.url}/gradio_api/upload", headers=sent | FORM, content=BOX).status_code,
+        httpx.post(f"{served.url}/studio/upload", headers=sent, content=b"abc").status_code,
     }
     assert (403 not in statuses) if answered else (statuses == {403})
-    assert answered or set(served.uploads.rglob("*")) == before
+    assert len(served.page.uploads) == waiting + answered
 
 
 @pytest.mark.parametrize(
@@ -169,7 +167,7 @@ def test_no_page_of_another_site_runs_as_the_studio(
 def test_another_site_can_neither_read_nor_change_anything(served: Served, their_page: Page) -> None:
     session = served.studio.sessions.create_example("duck-on-the-beach")
     picture = f"{served.url}/studio/picture/{session.sid}/{session.view().turns[0].picture}.png"
-    before, files = session.view().rev, set(served.uploads.rglob("*"))
+    before, waiting, files = session.view().rev, len(served.page.uploads), set(served.uploads.rglob("*"))
     tried = their_page.evaluate(
         """async ([studio, picture]) => {
           const say = async (path, how) => {
@@ -184,13 +182,14 @@ def test_another_site_can_neither_read_nor_change_anything(served: Served, their
           const json = {method: 'POST', body: '{}', headers: {'Content-Type': 'application/json'}};
           const blind = {method: 'POST', mode: 'no-cors', body: form};
           return [shown, await say('/'), await say('/studio/health'), await say('/gradio_api/run/predict', json),
+            await say('/studio/upload', blind),
             await say('/gradio_api/upload', blind), await say('/gradio_api/process_recording', blind)];
         }""",
         [served.url, picture],
     )
     assert all(one in ("failed", "opaque", 403) for one in tried), tried
     assert tried[0] == "failed" and set(served.uploads.rglob("*")) == files
-    assert session.view().rev == before
+    assert session.view().rev == before and len(served.page.uploads) == waiting
     served.studio.sessions.trash(session.sid)
 
 

@@ -74,7 +74,9 @@ def test_one_designer_sees_all_sessions_and_strangers_only_their_own(
 
 
 def test_who_sees_all_is_a_setting_and_else_follows_who_can_come(settings: Settings) -> None:
-    assert replace(settings, host="127.0.0.1").lists_all and not replace(settings, host="0.0.0.0").lists_all
+    here = replace(settings, host="127.0.0.1")
+    assert here.lists_all and not replace(here, allowed_hosts=("studio.example",)).lists_all
+    assert not replace(settings, host="0.0.0.0").lists_all
     assert replace(settings, host="0.0.0.0", gallery=Gallery.ALL).lists_all
     assert not replace(settings, gallery=Gallery.OWN).lists_all
     assert default_gallery({}) is Gallery.AUTO and default_gallery({"PALIMPSEST_GALLERY": " ALL"}) is Gallery.ALL
@@ -130,20 +132,16 @@ def test_another_session_goes_and_comes_while_the_page_stays(handlers: Handlers,
 # ------------------------------------------------------------------------------------------------------ session files
 
 
-def test_a_session_file_becomes_a_session_of_its_own(
-    handlers: Handlers, seat: Seat, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "uploads"))
+def test_a_session_file_becomes_a_session_of_its_own(handlers: Handlers, seat: Seat, tmp_path: Path) -> None:
     record = handlers.studio.store.load(seat.sid or "")
     assert record is not None
     file = io.BytesIO()
     write_archive(record, handlers.studio.pictures, file)
     for name, data, words in (("a.palimpsest", file.getvalue(), ""), ("b.png", file.getvalue()[:-9], "session file")):
-        upload = tmp_path / "uploads" / name
-        upload.parent.mkdir(exist_ok=True)
-        upload.write_bytes(data)
+        (tmp_path / name).write_bytes(data)
+        ticket = handlers.uploads.keep((tmp_path / name).open("ab+"))
         before = len(handlers.studio.sessions.list())
-        taken, payload, _ = handlers.opened(seat, str(upload), name)
+        taken, payload, _ = handlers.opened(seat, ticket, name)
         assert taken is not None
         if words:
             assert words in payload["notice"]["text"] and taken == seat

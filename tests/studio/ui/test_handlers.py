@@ -34,7 +34,7 @@ def seat(studio: Studio, upload: bytes) -> Seat:
 
 def asking(**query: str) -> Any:
     """A page's request, of which only the address is read."""
-    return SimpleNamespace(query_params=query, session_hash="hash")
+    return SimpleNamespace(query_params=query, session_hash="hash", headers={})
 
 
 def panel(**changes: Any) -> list[Any]:
