@@ -18,7 +18,8 @@
     ├── DeviceLost                 the process that computes pictures ended before it had answered
     ├── StorageError               a file could not be written or read; nothing was half stored
     │   ├── StorageFull            no space is left
-    │   └── DamagedFile            a stored file is missing or its bytes changed
+    │   ├── DamagedFile            a stored file is missing or its bytes changed
+    │   └── DamagedSession         what is stored of a session is not what was saved
     └── DataFolderError            the data folder cannot be used as it is
         ├── DataFolderInUse        another running studio holds it
         ├── NewerDatabase          a newer version of the studio wrote the database
@@ -96,6 +97,10 @@ class StorageFull(StorageError):
 
 class DamagedFile(StorageError):
     """A stored file is missing, or its bytes no longer match its name."""
+
+
+class DamagedSession(StorageError):
+    """What is stored of a session is not what was saved: it cannot be changed, or not even be shown."""
 
 
 class DataFolderError(UserError):

@@ -41,7 +41,7 @@ const page = h("section", { class: "p-gallery", "aria-labelledby": "p-gallery-ti
 root.append(page);
 
 const turns = (count) => (count ? `${count} turn${count === 1 ? "" : "s"}` : "no turns yet");
-const facts = (s) => `${turns(s.turns)} · ${p.ago(s.saved_at)}`;
+const facts = (s) => `${s.damaged ? "damaged · " : ""}${turns(s.turns)} · ${p.ago(s.saved_at)}`;
 const cover = (s) => h("span", { class: "p-cover" }, h("img", { src: urls.cover(s.sid, s.picture), alt: "", loading: "lazy", draggable: "false" }));
 const small = (id, text, fire, label) => h("button", { type: "button", class: "p-tool", "data-does": id, text, "aria-label": label, onclick: fire });
 

@@ -286,13 +286,14 @@ nodes.addEventListener("dragend", () => { aim(null); dragged = null; root.datase
 function drawFacts(view, about) {
   const now = p.current(view), method = about.methods[now.method], kept = p.keptPart(now.scope);
   const row = (name, value, kind = "") => [h("dt", { text: name }), h("dd", { class: kind, text: value })];
+  const damage = view.damage ? [h("p", { class: "p-hint", text: view.damage })] : [];
   if (now.number === 0) {
     facts.replaceChildren(h("div", { class: "p-facts-head" }, h("b", { text: "Original" }), h("span", { class: "p-hint", text: `${view.width} × ${view.height} pixels` })),
-      ...view.notes.map((note) => h("p", { class: "p-hint", text: note })));
+      ...damage, ...view.notes.map((note) => h("p", { class: "p-hint", text: note })));
     return;
   }
   facts.replaceChildren(
-    h("div", { class: "p-facts-head" }, h("b", { text: `Turn ${now.number}` }), h("span", { class: "p-hint", text: `${method ? method.title : now.method}, ${now.quality}` })),
+    h("div", { class: "p-facts-head" }, h("b", { text: `Turn ${now.number}` }), h("span", { class: "p-hint", text: `${method ? method.title : now.method}, ${now.quality}` })), ...damage,
     h("dl", {}, ...(now.subject && now.scope !== "background" ? row("Subject", now.subject, "p-subject") : []),
       ...(now.subject_told ? row("Told", now.subject_told) : []),
       ...(now.subject_moved ? row("Moved", now.subject_moved) : []),

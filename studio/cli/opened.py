@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pipelines.contract import Extent
 from studio.app import Studio, build_studio
-from studio.cli.report import write
+from studio.cli.report import say, write
 from studio.errors import UnknownBranch, UnknownTurn
 from studio.history.tree import Tree
 from studio.session.computing import Computing
@@ -32,6 +32,8 @@ def opened(settings: Settings, data: Path | None) -> Iterator[Studio]:
             yield studio
         return
     studio = build_studio(replace(settings, data=data, warm_up=False))
+    if studio.store.notice:
+        say(studio.store.notice)
     try:
         yield studio
     finally:

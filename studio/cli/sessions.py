@@ -63,7 +63,7 @@ def listing(
         return
     with opened(Settings(), data) as studio:
         found = studio.sessions.list(search, trash)
-    rows = [(s.sid, s.name, str(s.turns), moment(s.saved_at)) for s in found]
+    rows = [(s.sid, s.name, str(s.turns), moment(s.saved_at) + (" damaged" if s.damaged else "")) for s in found]
     answer(as_json, [in_json(s) for s in found], lambda: table([("SESSION", "NAME", "TURNS", "SAVED"), *rows]))
 
 
@@ -148,6 +148,8 @@ def session_of(source: str, data: Path) -> Iterator[tuple[Record, Blobs]]:
             record = studio.sessions.record(source)
         except UnknownSession as problem:
             raise UnknownSession(f"{source!r:.80} is neither a file nor the id of a session: {problem}") from problem
+        if record.damage:
+            say(f"{source}: {record.damage}")
         yield record, studio.pictures
 
 
@@ -185,7 +187,13 @@ def import_session(
 
 def in_json(summary: SessionSummary) -> dict[str, Any]:
     """One session for a program; times in seconds since 1970."""
-    return {"session": summary.sid, "name": summary.name, "turns": summary.turns, "saved_at": summary.saved_at}
+    return {
+        "session": summary.sid,
+        "name": summary.name,
+        "turns": summary.turns,
+        "saved_at": summary.saved_at,
+        "damaged": summary.damaged,
+    }
 
 
 def moment(seconds: float) -> str:

@@ -132,9 +132,9 @@ class Outcome:
         return cls(**{**data, **parts})
 
 
-def turn_id(parent: str | None, request: TurnRequest | None, picture: str) -> str:
-    """The identity of a turn."""
-    asked = None if request is None else request.to_json()
+def turn_id(parent: str | None, request: TurnRequest | Mapping[str, Any] | None, picture: str) -> str:
+    """The identity of a turn, given its request or what `TurnRequest.to_json` gave of it."""
+    asked = request.to_json() if isinstance(request, TurnRequest) else request
     return tagged_hash("turn", {"parent": parent, "request": asked, "picture": picture})
 
 

@@ -24,7 +24,7 @@ from pipelines.masks.prompts import MaskPrompts
 from pipelines.models.folders import find_models
 from pipelines.models.lora_files import lora_use
 from pipelines.progress import Progress
-from studio.errors import Busy, NothingStaged, NotReady, UnknownPicture
+from studio.errors import Busy, DamagedSession, NothingStaged, NotReady, UnknownPicture
 from studio.history import replay as replays
 from studio.history.replay import Replay, Step
 from studio.history.tree import Tree
@@ -117,6 +117,7 @@ class Session:
                 swap=None if self._swap is None else self._swap.view(),
                 trash=trash_views(tree),
                 split=self._split,
+                damage=record.damage,
             )
 
     def wait(self, since_rev: int, timeout: float) -> SessionView:
@@ -162,6 +163,7 @@ class Session:
         with self._lock:
             if prompts == self._selections.now.prompts and not self._selections.now.view(self._here.picture).stale:
                 return self._mask_view()
+            self._refuse_damaged()
             if prompts.uploaded is not None and prompts.uploaded not in self._files():
                 raise UnknownPicture("this session has no such uploaded mask; upload it again")
             ticket, here = self._ticket(), self._here
@@ -173,6 +175,7 @@ class Session:
 
     def upload_mask(self, data: bytes) -> MaskView:
         """Take a mask from a file of the picture's own size."""
+        self._refuse_damaged()
         mask = codec.decode_mask(data, self._extent)
         digest = self._services.store.pictures.put(codec.encode_mask(mask))
         with self._lock:
@@ -495,7 +498,8 @@ class Session:
         editing: str | EllipsisType | None = ...,
         name: str | None = None,
     ) -> None:
-        """Save a change, then make it. If saving fails nothing has happened."""
+        """Save a change, then make it. If saving fails nothing has happened. In a session that is damaged one may go
+        from turn to turn, which is not saved; all else raises `DamagedSession`."""
         new_draft = self._draft if draft is None else draft
         new_selections = self._followed(tree) if selections is None else selections
         new_editing = self._editing if isinstance(editing, EllipsisType) else editing
@@ -508,13 +512,28 @@ class Session:
             rev=self._record.rev + 1,
             saved_at=time.time(),
         )
-        self._services.store.save(record, self._record)
+        if not self._record.damage:
+            self._services.store.save(record, self._record)
+        elif not self._only_moves(record, new_draft):
+            self._refuse_damaged()
         self._replaced.extend(self._selections.files() - new_selections.files())
         self._record, self._draft, self._selections, self._editing = record, new_draft, new_selections, new_editing
         self._tick()
         moved = tree is not None or selections is not None
-        if moved and new_selections.now.needs_remaking(record.tree.here.picture):
+        if moved and not record.damage and new_selections.now.needs_remaking(record.tree.here.picture):
             self._services.background.submit(self._remake_mask_quietly)
+
+    def _only_moves(self, record: Record, draft: Draft) -> bool:
+        """Whether `record` is the session with another place in its timeline, and nothing else."""
+        before = self._record
+        tree = replace(record.tree, branch=before.tree.branch, current=before.tree.current)
+        return (tree, record.staged, record.name, draft) == (before.tree, before.staged, before.name, self._draft)
+
+    def _refuse_damaged(self) -> None:
+        if self._record.damage:
+            raise DamagedSession(
+                "this session is damaged: it can be looked at and exported, but not changed. Duplicate it to go on"
+            )
 
     def _followed(self, tree: Tree | None) -> Selections:
         """What is pointed at, after the subject to where it stands on the turn one goes to."""
@@ -676,7 +695,9 @@ class Session:
         return None if job is None or job.finished else job
 
     def _refuse_second_job(self) -> None:
+        """Or any, where the session is damaged."""
         with self._lock:
+            self._refuse_damaged()
             if self._active_job() is not None:
                 raise Busy("this session is computing a turn already; wait for it, or press Cancel first")
 

@@ -19,7 +19,7 @@ from pipelines import pictures as codec
 from pipelines.contract import Extent, Scope
 from pipelines.masks.prompts import MaskPrompts
 from pipelines.models.folders import find_models, is_coarse
-from studio.errors import UnknownExample, UnknownSession
+from studio.errors import DamagedSession, UnknownExample, UnknownSession
 from studio.history.tree import Tree
 from studio.history.turn import Turn
 from studio.session.selection import Selection, Selections
@@ -32,6 +32,8 @@ KEPT_OPEN = 64
 """Sessions held in memory; others are read again when asked for."""
 LONGEST_NAME = 120
 """Characters."""
+UNREADABLE = "damaged"
+"""The name of a session of which nothing can be read."""
 COPY = " copy"
 """What follows the name of a copy."""
 
@@ -126,11 +128,14 @@ class Sessions:
         self.get(sid).rename(_clean_name(name))
 
     def duplicate(self, sid: str) -> Session:
-        """A copy of the session's timeline and draft under a new id; what is staged or running stays behind."""
+        """A copy of the session's timeline and draft under a new id; what is staged or running stays behind.
+
+        Of one that is damaged, the copy is what is whole of it, and a session like any other.
+        """
         record = self.record(sid)
         now, name = time.time(), f"{record.name[: LONGEST_NAME - len(COPY)]}{COPY}"
         return self.adopt_record(
-            replace(record, sid=_new_sid(), name=name, created_at=now, saved_at=now, staged=(), rev=0)
+            replace(record, sid=_new_sid(), name=name, created_at=now, saved_at=now, staged=(), rev=0, damage="")
         )
 
     def adopt_record(self, record: Record) -> Session:
@@ -139,14 +144,18 @@ class Sessions:
         with self._lock:
             return self._hold(Session(record, self._services))
 
-    def trash(self, sid: str) -> None:
-        """Take the session out of sight until `restore`. A job that is under way ends there unseen."""
+    def trash(self, sid: str) -> str:
+        """Take the session out of sight until `restore`; gives its name. A job that is under way ends there unseen."""
         with self._lock:
             self._refuse_trashed(sid)
-            self._record(sid)
+            try:
+                name = self._record(sid).name
+            except DamagedSession:
+                name = UNREADABLE
             self._services.store.trash(sid, time.time())
             self._trashed.add(sid)
             self._recent.pop(sid, None)
+        return name
 
     def restore(self, sid: str) -> Session:
         """Bring the session back from the trash as it was."""
@@ -157,10 +166,10 @@ class Sessions:
             self._trashed.remove(sid)
         return self.get(sid)
 
-    def purge(self, before: float) -> int:
-        """Forget the sessions that went into the trash before that time, for good; gives their number."""
+    def purge(self, days: int, now: float | None = None) -> int:
+        """Forget for good the sessions that were in the trash for so many days; gives their number."""
         with self._lock:
-            gone = self._services.store.purge(before)
+            gone = self._services.store.purge(days, now)
             self._trashed -= gone
         return len(gone)
 

@@ -11,7 +11,7 @@ import threading
 import time
 
 from studio.session.sessions import Sessions
-from studio.store.store import DAY, Store
+from studio.store.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ class Upkeep:
     """A thread that makes its rounds until it is closed."""
 
     def __init__(self, store: Store, sessions: Sessions, trash_days: int, every: float = EVERY) -> None:
-        """Sessions stay in the trash for `trash_days`; 0 keeps them for ever."""
+        """Sessions stay in the trash for `trash_days` days on which a studio was open; 0 keeps them for ever."""
         self._store = store
         self._sessions = sessions
         self._trash_days = trash_days
@@ -35,7 +35,8 @@ class Upkeep:
     def once(self, now: float) -> None:
         """One round: first the copy, so that what is removed after it is still in there."""
         self._store.back_up(now)
-        gone = self._sessions.purge(now - self._trash_days * DAY) if self._trash_days else 0
+        self._store.count_day(now)
+        gone = self._sessions.purge(self._trash_days, now) if self._trash_days else 0
         if gone:
             log.info("%d sessions were in the trash for more than %d days and are gone", gone, self._trash_days)
 

@@ -235,3 +235,5 @@ class SessionView:
     swap: SwapView | None = None
     trash: tuple[TrashView, ...] = ()
     split: SplitView | None = None
+    damage: str = ""
+    """Why the session can be looked at only, in words; empty where all of it is as it was saved."""

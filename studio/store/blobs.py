@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
-import time
 from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
@@ -60,11 +59,10 @@ class Blobs:
 
     def has(self, digest: str) -> bool:
         """Whether there is a file of that name; its bytes are checked when it is read."""
-        return self._path(digest).exists()
+        return bool(DIGEST.fullmatch(digest)) and self._path(digest).exists()
 
-    def sweep(self, used: Collection[str], now: float | None = None) -> int:
-        """Remove leftovers of a crash, and files that nothing refers to and that are older than `GRACE`."""
-        now = time.time() if now is None else now
+    def sweep(self, used: Collection[str], now: float) -> int:
+        """Remove leftovers of a crash, and files that nothing refers to and that are then older than `GRACE`."""
         removed = 0
         for path in self._folder.iterdir():
             leftover = path.suffix == ".part"

@@ -37,6 +37,9 @@ class Record:
     staged: tuple[Staged, ...] = ()
     rev: int = 0
     saved_at: float = 0.0
+    damage: str = ""
+    """What of it was found to be another than what was saved, in words for the person; empty where all is whole. What
+    is damaged is shown as far as it is whole, and never saved over."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,9 @@ class Summary:
     turns: int
     """Edits made, without the original and those in the trash."""
     picture: str
-    """Digest of the picture one stands on."""
+    """Digest of the picture one stands on; empty where that is not known."""
+    damaged: bool = False
+    """Something of it is not what was saved: see `Record.damage`."""
 
 
 @dataclass(frozen=True)

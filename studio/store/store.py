@@ -12,27 +12,41 @@ import re
 import secrets
 import struct
 import time
+from bisect import bisect_right
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select, text, update
+from sqlalchemy import Engine, delete, func, insert, select, text
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.orm import Session as Transaction
 
-from studio.errors import DamagedFile
-from studio.history.tree import Trashed, Tree
+from studio.errors import DamagedFile, DamagedSession
+from studio.history.tree import Tree
 from studio.history.turn import Turn, canonical_json
-from studio.store import rows
+from studio.store import rows, salvage
 from studio.store.blobs import Blobs
+from studio.store.database import copies, is_whole
 from studio.store.faults import storing
 from studio.store.files import Files
 from studio.store.lock import FolderLock
 from studio.store.record import FittedLayers, JobNote, Record, Summary
-from studio.store.recovery import back_up_between, back_up_daily, open_or_recover, was_recovered
-from studio.store.tables import BranchRow, GalleryRow, JobRow, MemoRow, SessionRow, StagedRow, TurnRow
+from studio.store.recovery import (
+    DATABASE,
+    Recovery,
+    Taken,
+    back_up_between,
+    back_up_daily,
+    open_or_recover,
+    was_recovered,
+)
+from studio.store.seals import change, fits, is_sealed, mark_damaged, sealed
+from studio.store.tables import BranchRow, DayRow, GalleryRow, JobRow, MemoRow, SessionRow, StagedRow, TurnRow
+from studio.store.whole import SessionRows, number, read, shown_name
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +60,8 @@ FITTED_ROOM = 8 * 2**30
 """Bytes that fitted layers may take."""
 MOST_RECOVERED = 50
 """Pictures that become sessions when the database was lost."""
+OLDER = "as a copy of the database had it: what came later could not be read when the database was lost"
+IN_PART = "read from a damaged database: some of it is lost"
 LONGEST_SEARCH = 200
 """Characters that are read of what is searched for."""
 
@@ -60,29 +76,40 @@ class Store:
         self.folder = folder
         self._files = files
         self._changes = 0  # since the last copy
+        self.damaged: frozenset[str] = frozenset()
+        """Ids of the sessions that this start found to be damaged. While there are any, what their rows may have named
+        is kept: every picture, and the copies of the database there are."""
         self.notice: str | None = None
-        """What the person must be told about this start: the database was lost, and what was done."""
+        """What the person must be told about this start: what was lost, and what was done."""
         with storing():
             folder.mkdir(parents=True, exist_ok=True)
         with ExitStack() as undo:
             self._lock = FolderLock(folder)
             undo.callback(self._lock.release)
-            self.engine, recovery = open_or_recover(folder, files)
+            opened = open_or_recover(folder, files)
+            self.engine: Engine = opened.engine
             undo.callback(self.engine.dispose)
             self.pictures = Blobs(folder / "pictures", ".png", files)
             self.fitted = Blobs(folder / "fitted", ".safetensors", files)
-            if recovery is not None:
-                self.notice = recovery.finish(self._take_in_lost_pictures(), files)
+            told = [opened.notice]
+            if opened.recovery is not None:
+                told.append(opened.recovery.finish(self._take_over(opened.recovery), files))
+            self.damaged = self._look_through()
+            if self.damaged and (healed := self._heal()):
+                told.append(healed)
+                self.damaged = self._look_through()
+            back_up_daily(folder, files, damaged=bool(self.damaged))
+            self.notice = " ".join(line for line in told if line) or None
+            if self.notice:
                 log.error("%s", self.notice)
-            back_up_daily(folder, files)
             undo.pop_all()
 
     def back_up(self, now: float | None = None) -> Path | None:
         """Copy the database if that was not done today, or much was changed since; gives the copy. May be called while
         others read and write."""
-        copy = back_up_daily(self.folder, self._files, now)
+        copy = back_up_daily(self.folder, self._files, now, bool(self.damaged))
         if copy is None and self._changes >= CHANGES_A_COPY:
-            copy = back_up_between(self.folder, self._files, now)
+            copy = back_up_between(self.folder, self._files, now, bool(self.damaged))
         if copy is not None:
             self._changes = 0
         return copy
@@ -96,20 +123,8 @@ class Store:
     def save(self, new: Record, old: Record | None) -> None:
         """Write what changed from `old` (``None`` for a new session) to `new`: all of it or nothing."""
         with storing(), Transaction(self.engine) as transaction, transaction.begin():
-            row = {
-                "sid": new.sid,
-                "name": new.name,
-                "rev": new.rev,
-                "created_at": new.created_at,
-                "saved_at": new.saved_at,
-                "width": new.width,
-                "height": new.height,
-                "branch": new.tree.branch,
-                "current": new.tree.current,
-                "panel": canonical_json(new.panel),
-                "notes": canonical_json(new.notes),
-                "trash": canonical_json([[t.cut, list(t.branches.items())] for t in new.tree.trashed]),
-            }
+            trashed_at = transaction.scalar(select(SessionRow.trashed_at).where(SessionRow.sid == new.sid))
+            row = rows.session_row(new, trashed_at)
             transaction.execute(upsert(SessionRow).values(row).on_conflict_do_update(index_elements=["sid"], set_=row))
             known = 0 if old is None else len(old.tree.turns)
             if turns := list(islice(new.tree.turns.values(), known, None)):
@@ -118,13 +133,10 @@ class Store:
             if old is None or list(old.tree.branches.items()) != list(new.tree.branches.items()):
                 transaction.execute(delete(BranchRow).where(BranchRow.sid == new.sid))
                 tips = enumerate(new.tree.branches.items())
-                found = [{"sid": new.sid, "name": name, "position": i, "tip": tip} for i, (name, tip) in tips]
+                found = [rows.branch_row(new.sid, i, name, tip) for i, (name, tip) in tips]
                 transaction.execute(insert(BranchRow), found)
             if old is None or old.name != new.name or old.tree.visible != new.tree.visible:
-                listed = rows.gallery_row(new)
-                transaction.execute(
-                    upsert(GalleryRow).values(listed).on_conflict_do_update(index_elements=["sid"], set_=listed)
-                )
+                _list(transaction, new)
             if old is None or old.staged != new.staged:
                 transaction.execute(delete(StagedRow).where(StagedRow.sid == new.sid))
                 if new.staged:
@@ -133,39 +145,68 @@ class Store:
         self._changes += 1
 
     def trash(self, sid: str, at: float | None) -> None:
-        """Put the session `sid` into the trash at that time, or with ``None`` take it out."""
-        with storing(), Transaction(self.engine) as transaction, transaction.begin():
-            transaction.execute(update(SessionRow).where(SessionRow.sid == sid).values(trashed_at=at))
+        """Put the session `sid` into the trash at that time, or with ``None`` take it out.
 
-    def purge(self, before: float) -> frozenset[str]:
-        """Forget the sessions that went into the trash before that time; gives their ids. Files that no other row
-        names are removed by the next start's `sweep`: while the studio runs, one may be on its way into a row."""
-        old = select(SessionRow.sid).where(SessionRow.trashed_at < before)
+        One that is damaged says so of itself from now on, and can leave the trash for good as others do.
+        """
         with storing(), Transaction(self.engine) as transaction, transaction.begin():
-            sids = frozenset(transaction.scalars(old))
+            if (row := transaction.get(SessionRow, sid)) is not None:
+                if not is_sealed(row):
+                    mark_damaged(row)
+                change(row, trashed_at=at)
+
+    def count_day(self, now: float | None = None) -> float:
+        """Note that a studio was open on that day; gives a time that has passed for sure.
+
+        Clocks jump. What is deleted for good because it is old is deleted by that time: the first reading of the day
+        before this one on which a studio was open, unless the clock went back since; 0 on the first day.
+        """
+        now = time.time() if now is None else now
+        today = time.strftime("%Y-%m-%d", time.gmtime(now))
+        with storing(), Transaction(self.engine) as transaction, transaction.begin():
+            before = select(DayRow.at).where(DayRow.date != today).order_by(text("rowid desc")).limit(1)
+            last = transaction.scalar(before)
+            if transaction.get(DayRow, today) is None:
+                transaction.add(DayRow(date=today, at=now))
+        return min(now, number(last))
+
+    def purge(self, days: int, now: float | None = None) -> frozenset[str]:
+        """Forget the sessions that were in the trash for `days` days, on each of which a studio was open; gives their
+        ids. Files that no other row names are removed by the next start's `sweep`: while the studio runs, one may be on
+        its way into a row. A row that is damaged may say another time than was saved, so its session stays."""
+        before = self.count_day(now) - days * DAY
+        old = select(SessionRow).where(SessionRow.trashed_at < before)
+        with storing(), Transaction(self.engine) as transaction, transaction.begin():
+            counted = sorted(map(number, transaction.scalars(select(DayRow.at))))
+            sids = frozenset(
+                row.sid
+                for row in transaction.scalars(old)
+                if is_sealed(row) and len(counted) - bisect_right(counted, number(row.trashed_at)) >= days
+            )
             transaction.execute(delete(JobRow).where(JobRow.sid.in_(sids)))
             transaction.execute(delete(SessionRow).where(SessionRow.sid.in_(sids)))  # all else of it goes with it
         return sids
 
     def save_job(self, note: JobNote) -> None:
-        row = dict(vars(note))
+        row = sealed(JobRow, vars(note))
         with storing(), Transaction(self.engine) as transaction, transaction.begin():
             transaction.execute(upsert(JobRow).values(row).on_conflict_do_update(index_elements=["id"], set_=row))
 
     def interrupt_jobs(self, now: float) -> int:
         """Called once at start: whatever was queued or running when the last studio stopped was interrupted."""
         with storing(), Transaction(self.engine) as transaction, transaction.begin():
-            open_states = JobRow.state.in_(("queued", "running"))
-            count = transaction.scalar(select(func.count()).select_from(JobRow).where(open_states)) or 0
-            transaction.execute(update(JobRow).where(open_states).values(state="interrupted", finished_at=now))
-        return count
+            jobs = transaction.scalars(select(JobRow).where(JobRow.state.in_(("queued", "running")))).all()
+            for job in jobs:
+                change(job, state="interrupted", finished_at=now)
+        return len(jobs)
 
     def remember(self, key: str, value: Mapping[str, Any], now: float | None = None) -> None:
         """Keep what came of the computation that `key` names, for all sessions. Files it names must be stored before.
 
         An answer that is there already is replaced: its files may have been lost.
         """
-        row = {"key": key, "value": canonical_json(value), "used_at": time.time() if now is None else now}
+        used_at = time.time() if now is None else now
+        row = sealed(MemoRow, {"key": key, "value": canonical_json(value), "used_at": used_at})
         with storing(), Transaction(self.engine) as transaction, transaction.begin():
             transaction.execute(upsert(MemoRow).values(row).on_conflict_do_update(index_elements=["key"], set_=row))
 
@@ -181,14 +222,14 @@ class Store:
     def sweep(self, now: float | None = None) -> int:
         """Called once at start: forget answers unused for `REMEMBERED`, then remove leftovers of a crash and old
         files that no row names. Gives the number of files removed."""
-        now = time.time() if now is None else now
+        sure = self.count_day(now)
         with storing(), Transaction(self.engine) as transaction, transaction.begin():
-            transaction.execute(delete(MemoRow).where(MemoRow.used_at < now - REMEMBERED))
+            transaction.execute(delete(MemoRow).where(MemoRow.used_at < sure - REMEMBERED))
         used = self._named()
-        if was_recovered(self.folder):
+        if self.damaged or was_recovered(self.folder):
             files = (path for kind in ("pictures", "fitted") for path in (self.folder / kind).iterdir())
             used.update(path.stem for path in files if path.suffix != ".part")
-        return self.pictures.sweep(used, now) + self.fitted.sweep(used, now) + self.fitted.trim(FITTED_ROOM)
+        return self.pictures.sweep(used, sure) + self.fitted.sweep(used, sure) + self.fitted.trim(FITTED_ROOM)
 
     def _named(self) -> set[str]:
         """Digests of all files that rows name."""
@@ -202,8 +243,116 @@ class Store:
             ):
                 for row in transaction.execute(query):
                     for column in row:
-                        named.update(re.findall(r"[0-9a-f]{64}", column or ""))
+                        named.update(re.findall(r"[0-9a-f]{64}", str(column)))
         return named
+
+    def _look_through(self) -> frozenset[str]:
+        """Look at the seals of all rows; gives the ids of the sessions that are damaged. What lists say is derived from
+        the sessions, and made again where it is damaged."""
+        damaged: set[Any] = set()
+        parts = (TurnRow, BranchRow, StagedRow)
+        there = {kind: Counter[Any]() for kind in parts}
+        with storing(), Transaction(self.engine) as transaction:
+            for kind in parts:
+                for row in transaction.execute(select(kind.__table__)):
+                    there[kind][row.sid] += 1
+                    if not fits(kind, row._asdict()):
+                        damaged.add(row.sid)
+            for row in transaction.execute(select(SessionRow.__table__)):
+                held = rows.counts(*(there[kind][row.sid] for kind in parts))
+                if row.holds != held or not fits(SessionRow, row._asdict()):
+                    damaged.add(row.sid)
+            listed = transaction.execute(select(GalleryRow.__table__))
+            unlisted = set(transaction.scalars(select(SessionRow.sid)))
+            unlisted.difference_update(row.sid for row in listed if fits(GalleryRow, row._asdict()))
+        for sid in unlisted:
+            self._list_again(sid)
+        if damaged:
+            log.error("%d sessions are damaged: rows of theirs are not what was written", len(damaged))
+        return frozenset(sid for sid in damaged if isinstance(sid, str))
+
+    def _list_again(self, sid: str) -> None:
+        try:
+            record = self.load(sid)
+        except DamagedSession:
+            return
+        if record is not None:
+            with storing(), Transaction(self.engine) as transaction, transaction.begin():
+                _list(transaction, record)
+
+    def _take_over(self, recovery: Recovery) -> Taken:
+        """Into the database that took its place, what can be read of the old one. A session that cannot be read whole
+        stays as the copy has it, with a note, and what is left of it is put beside that."""
+        copied = {summary.sid for trashed in (False, True) for summary in self.summaries(trashed=trashed)}
+        whole, partly = 0, []
+        if recovery.database.exists():
+            with salvage.opened(recovery.database, self.folder / DATABASE) as old:
+                for answer in salvage.answers(old):
+                    self.remember(answer.key, json.loads(answer.value), answer.used_at)
+                for found in salvage.sessions(old, self._size_of):
+                    record, known = found.record, self._load_whole(found.record.sid)
+                    if known is not None and (
+                        known.rev >= record.rev if not record.damage else known.rev == record.rev
+                    ):
+                        self.trash(record.sid, found.trashed_at)
+                    elif not record.damage:
+                        self._replace(found)
+                    else:
+                        partly.append(self._keep_part(found, known))
+                        continue
+                    whole += 1
+                    copied.discard(record.sid)
+        for sid in copied:
+            if (known := self._load_whole(sid)) is not None:
+                self.save(replace(known, notes=(*known.notes, OLDER)), known)
+        return Taken(whole, tuple(partly), self._take_in_lost_pictures())
+
+    def _replace(self, found: salvage.Found) -> None:
+        """A session as `found`, in the place of the one there."""
+        with storing(), Transaction(self.engine) as transaction, transaction.begin():
+            transaction.execute(delete(SessionRow).where(SessionRow.sid == found.record.sid))
+        self.save(found.record, None)
+        self.trash(found.record.sid, found.trashed_at)
+
+    def _keep_part(self, found: salvage.Found, known: Record | None) -> str:
+        """What is left of a session, beside the older one of the same id, unless that has it all; gives its name."""
+        part = replace(found.record, damage="", notes=(*found.record.notes, IN_PART))
+        if known is None:
+            self._replace(replace(found, record=part))
+        elif not part.tree.turns.keys() <= known.tree.turns.keys():
+            self.save(replace(part, sid=secrets.token_hex(16), name=f"{part.name} (recovered)"), None)
+        return part.name if known is None else known.name
+
+    def _load_whole(self, sid: str) -> Record | None:
+        try:
+            record = self.load(sid)
+        except DamagedSession:
+            return None
+        return None if record is None or record.damage else record
+
+    def _heal(self) -> str | None:
+        """Put sessions that are damaged back from the newest copy of the database that has them as they were, which it
+        has if they were not changed since; gives what was done, in words."""
+        with storing(), Transaction(self.engine) as transaction:
+            damaged = {sid: row for sid in self.damaged if (row := transaction.get(SessionRow, sid)) is not None}
+        healed = []
+        for copy in reversed(copies(self.folder)):
+            if not damaged or not is_whole(copy.path):
+                continue
+            with salvage.opened(copy.path, self.folder / DATABASE) as old:
+                for found in salvage.sessions(old, self._size_of, damaged.keys()):
+                    row = damaged[found.record.sid]
+                    if not found.record.damage and found.record.rev == row.rev:
+                        known = row.trashed_at if is_sealed(row) else row.trashed_at and time.time()
+                        self._replace(replace(found, trashed_at=known))
+                        del damaged[found.record.sid]
+                        healed.append(found.record.name)
+        if not healed:
+            return None
+        return (
+            "Something was not what was saved: the disk is failing, or another program wrote to the database. These "
+            f"sessions were damaged by that and were put back as they were, from a copy: {', '.join(healed)}."
+        )
 
     def _take_in_lost_pictures(self) -> int:
         """Make sessions of the newest pictures that no row names; gives their number. Which of them were turns of one
@@ -243,47 +392,35 @@ class Store:
     # Reading
 
     def load(self, sid: str) -> Record | None:
-        """The session `sid`, or ``None``."""
+        """The session `sid`, or ``None``; as far as it is whole, with a report in `Record.damage`.
+
+        Raises `DamagedSession` when nothing of it can be shown.
+        """
         with storing(), Transaction(self.engine) as transaction:
             row = transaction.get(SessionRow, sid)
             if row is None:
                 return None
             turns = transaction.scalars(select(TurnRow).where(TurnRow.sid == sid).order_by(TurnRow.seq))
             branches = transaction.scalars(select(BranchRow).where(BranchRow.sid == sid).order_by(BranchRow.position))
-            tree = Tree(
-                turns={t.id: rows.turn(t) for t in turns},
-                branches={b.name: b.tip for b in branches},
-                branch=row.branch,
-                current=row.current,
-                trashed=tuple(Trashed(cut, dict(branches)) for cut, branches in json.loads(row.trash)),
-            )
             staged = transaction.scalars(select(StagedRow).where(StagedRow.sid == sid).order_by(StagedRow.position))
-            return Record(
-                sid=row.sid,
-                name=row.name,
-                created_at=row.created_at,
-                width=row.width,
-                height=row.height,
-                tree=tree,
-                panel=json.loads(row.panel),
-                notes=tuple(json.loads(row.notes)),
-                staged=tuple(rows.staged(s) for s in staged),
-                rev=row.rev,
-                saved_at=row.saved_at,
-            )
+            return read(SessionRows(row, turns.all(), branches.all(), staged.all()), self._size_of)
+
+    def _size_of(self, digest: str) -> tuple[int, int] | None:
+        return _extent_in_colour(self.folder / "pictures" / f"{digest}.png")
 
     def remembered(self, key: str, now: float | None = None) -> dict[str, Any] | None:
-        """What `remember` was given under `key`, as it reads back from JSON; ``None`` when that is not known.
+        """What `remember` was given under `key`, as it reads back from JSON; ``None`` when that is not known, or is
+        damaged: it can be computed again.
 
         That it was used is noted once a day, so that asking costs no write.
         """
         now = time.time() if now is None else now
         with storing(), Transaction(self.engine) as transaction, transaction.begin():
             row = transaction.get(MemoRow, key)
-            if row is None:
+            if row is None or not is_sealed(row):
                 return None
             if now - row.used_at > DAY:
-                row.used_at = now
+                change(row, used_at=now)
             value: dict[str, Any] = json.loads(row.value)
             return value
 
@@ -314,8 +451,8 @@ class Store:
         at = SessionRow.trashed_at if trashed else SessionRow.saved_at
         query = (
             select(SessionRow.sid, SessionRow.name, SessionRow.saved_at, GalleryRow.turns, TurnRow.picture)
-            .join(GalleryRow, GalleryRow.sid == SessionRow.sid)
-            .join(TurnRow, (TurnRow.sid == SessionRow.sid) & (TurnRow.id == SessionRow.current))
+            .outerjoin(GalleryRow, GalleryRow.sid == SessionRow.sid)
+            .outerjoin(TurnRow, (TurnRow.sid == SessionRow.sid) & (TurnRow.id == SessionRow.current))
             .where(SessionRow.trashed_at.is_not(None) if trashed else SessionRow.trashed_at.is_(None))
             .where(*(func.instr(GalleryRow.words, word) > 0 for word in rows.folded(search[:LONGEST_SEARCH]).split()))
             .order_by(at.desc())
@@ -323,15 +460,27 @@ class Store:
             .offset(offset)
         )
         with storing(), Transaction(self.engine) as transaction:
-            return tuple(Summary(*row) for row in transaction.execute(query))
+            found = transaction.execute(query).all()
+        return tuple(self._summary(*row) for row in found if isinstance(row.sid, str))
+
+    def _summary(self, sid: str, name: Any, saved_at: Any, turns: Any, picture: Any) -> Summary:
+        """Of a damaged session, what a list can show of it."""
+        picture = picture if isinstance(picture, str) else self.cover(sid) or ""
+        return Summary(sid, shown_name(name), number(saved_at), int(number(turns)), picture, sid in self.damaged)
 
     def cover(self, sid: str) -> str | None:
-        """Digest of the picture that stands for the session `sid` in a list, trashed or not; ``None`` without one."""
-        query = select(TurnRow.picture).join(
-            SessionRow, (SessionRow.sid == TurnRow.sid) & (SessionRow.current == TurnRow.id)
+        """Digest of the picture that stands for the session `sid` in a list, trashed or not; ``None`` without one. That
+        is the one stood on, or where that is damaged any other."""
+        query = (
+            select(TurnRow.picture)
+            .join(SessionRow, SessionRow.sid == TurnRow.sid)
+            .where(SessionRow.sid == sid)
+            .order_by(SessionRow.current != TurnRow.id, TurnRow.seq)
+            .limit(1)
         )
         with storing(), Transaction(self.engine) as transaction:
-            return transaction.scalar(query.where(SessionRow.sid == sid))
+            found: Any = transaction.scalar(query)
+            return found if isinstance(found, str) else None
 
     def trashed(self) -> frozenset[str]:
         """Ids of the sessions in the trash."""
@@ -339,17 +488,29 @@ class Store:
             return frozenset(transaction.scalars(select(SessionRow.sid).where(SessionRow.trashed_at.is_not(None))))
 
     def last_job(self, sid: str) -> JobNote | None:
-        query = select(JobRow).where(JobRow.sid == sid).order_by(JobRow.queued_at.desc(), text("rowid desc")).limit(1)
+        query = select(JobRow).where(JobRow.sid == sid).order_by(text("rowid desc")).limit(1)
         with storing(), Transaction(self.engine) as transaction:
             row = transaction.scalar(query)
-            return None if row is None else JobNote(**{f: getattr(row, f) for f in JobNote.__dataclass_fields__})
+            return (
+                None
+                if row is None or not is_sealed(row)
+                else JobNote(**{f: getattr(row, f) for f in JobNote.__dataclass_fields__})
+            )
 
 
 def _extent_in_colour(path: Path) -> tuple[int, int] | None:
     """Width and height of a PNG of RGB; ``None`` for everything else. Only its header is read."""
-    with path.open("rb") as file:
-        header = file.read(26)
+    try:
+        with path.open("rb") as file:
+            header = file.read(26)
+    except OSError:
+        return None
     if len(header) < 26 or header[:8] != b"\x89PNG\r\n\x1a\n" or header[25] != 2:
         return None
     width, height = struct.unpack(">II", header[16:24])
     return width, height
+
+
+def _list(transaction: Transaction, record: Record) -> None:
+    row = rows.gallery_row(record)
+    transaction.execute(upsert(GalleryRow).values(row).on_conflict_do_update(index_elements=["sid"], set_=row))

@@ -14,7 +14,16 @@ class Base(DeclarativeBase):
     """Holds the tables."""
 
 
-class SessionRow(Base):
+class Sealed(Base):
+    """A row of which one can tell whether it is what was written."""
+
+    __abstract__ = True
+
+    seal: Mapped[str] = mapped_column(Text, server_default="", sort_order=1)
+    """Hash of the other columns: see `studio.store.seals`."""
+
+
+class SessionRow(Sealed):
     """One picture and everything done to it."""
 
     __tablename__ = "sessions"
@@ -36,11 +45,13 @@ class SessionRow(Base):
     """Seconds since 1970; ``None`` for a session that is not in the trash."""
     trash: Mapped[str] = mapped_column(Text, server_default="[]")
     """JSON list of the turns in the trash, with the branches that went with them."""
+    holds: Mapped[str] = mapped_column(Text, server_default="[]")
+    """JSON list: how many turns, branches and candidates are the session's. Where there are others, rows were lost."""
 
     __table_args__ = (Index("sessions_by_time", "trashed_at", "saved_at"),)
 
 
-class GalleryRow(Base):
+class GalleryRow(Sealed):
     """What a list says of a session, kept beside it so that a list reads no timelines."""
 
     __tablename__ = "gallery"
@@ -52,7 +63,7 @@ class GalleryRow(Base):
     """Name and texts of these turns, folded as `studio.store.rows.folded` does."""
 
 
-class TurnRow(Base):
+class TurnRow(Sealed):
     """One turn of a session. Written once, never changed."""
 
     __tablename__ = "turns"
@@ -73,7 +84,7 @@ class TurnRow(Base):
     )
 
 
-class BranchRow(Base):
+class BranchRow(Sealed):
     """A named pointer to the last turn of a branch."""
 
     __tablename__ = "branches"
@@ -84,7 +95,7 @@ class BranchRow(Base):
     tip: Mapped[str] = mapped_column(Text)
 
 
-class StagedRow(Base):
+class StagedRow(Sealed):
     """A finished candidate that was neither kept nor discarded yet."""
 
     __tablename__ = "staged"
@@ -97,7 +108,7 @@ class StagedRow(Base):
     outcome: Mapped[str] = mapped_column(Text)
 
 
-class JobRow(Base):
+class JobRow(Sealed):
     """What became of a job; the work itself lives in the runner."""
 
     __tablename__ = "jobs"
@@ -114,7 +125,7 @@ class JobRow(Base):
     __table_args__ = (Index("jobs_by_session", "sid", "queued_at"),)
 
 
-class MemoRow(Base):
+class MemoRow(Sealed):
     """What came of a computation, under the key that names it; all sessions of the data folder share it."""
 
     __tablename__ = "memo"
@@ -124,3 +135,15 @@ class MemoRow(Base):
     """JSON object; the files it names by their digests are kept."""
     used_at: Mapped[float] = mapped_column(Float)
     """Seconds since 1970, to within a day."""
+
+
+class DayRow(Base):
+    """A date on which a studio was open, in the order in which they were first seen: what expires after some days has
+    these counted, since one reading of a clock says nothing."""
+
+    __tablename__ = "days"
+
+    date: Mapped[str] = mapped_column(Text, primary_key=True)
+    """Of UTC: ``2025-01-31``."""
+    at: Mapped[float] = mapped_column(Float)
+    """The first reading of that date, in seconds since 1970."""

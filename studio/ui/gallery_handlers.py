@@ -80,14 +80,7 @@ def duplicated(handlers: Handlers, sid: object) -> Payload:
 def trashed(handlers: Handlers, seat: Seat | None, sid: object) -> tuple[Seat | None, Payload, Fields]:
     """A session goes into the trash; a page that shows it goes back to the start."""
     named: list[str] = []
-    sessions = handlers.studio.sessions
-
-    def work() -> None:
-        name = sessions.get(str(sid)).view().name
-        sessions.trash(str(sid))
-        named.append(name)
-
-    failed = handlers.calmly(work)
+    failed = handlers.calmly(lambda: named.append(handlers.studio.sessions.trash(str(sid))))
     if failed is not None:
         return seat, failed | AGAIN, handlers.kept_fields()
     shown = seat is not None and seat.sid == sid

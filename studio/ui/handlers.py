@@ -168,7 +168,9 @@ class Handlers:
 
     def _looked(self, seat: Seat) -> tuple[Payload, Fields]:
         """Everything of a session for a page that shows nothing of it yet."""
-        return self.restored(seat, lambda session: None, anyway=True, afresh=True)
+        payload, fields = self.restored(seat, lambda session: None, anyway=True, afresh=True)
+        damage = payload.get("view", {}).get("damage")
+        return payload | (notice(damage) if damage else {}), fields
 
     async def settled(self, seat: Seat | None, shown: int | None) -> Payload:
         """The view once the mask has been made anew for the picture one stands on, which is done in the background.

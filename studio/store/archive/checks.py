@@ -3,8 +3,7 @@ their ids say, texts and numbers within their limits."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from pipelines import pictures as codec
@@ -13,7 +12,7 @@ from pipelines.errors import PipelineError
 from pipelines.evaluation.drift import Drift
 from pipelines.masks.prompts import MaskPrompts
 from pipelines.requests import check_loras
-from studio.history.tree import LONGEST_NAME as LONGEST_BRANCH
+from studio.history.sound import UnsoundTimeline, sound
 from studio.history.tree import Trashed, Tree
 from studio.history.turn import Turn, TurnRequest, turn_id
 from studio.store.archive.parse import parsed, typed
@@ -50,84 +49,21 @@ def _checked_extent(session: SessionFile) -> Extent:
 
 def _checked_tree(session: SessionFile) -> Tree:
     """The timeline, if everything in it points where it should."""
-    turns = _in_order(session.turns)
+    if len(session.turns) > MOST_TURNS:
+        raise BadArchive(f"a session file has at most {MOST_TURNS} turns; this one has {len(session.turns)}")
     branches = _pointers(session.branches)
     trashed = tuple(Trashed(cut.cut, _pointers(cut.branches)) for cut in session.trashed)
-    _check_pointers(turns, branches, trashed)
-    tip = branches.get(session.branch)
-    line = set() if tip is None else set(_line(turns, tip))
-    if session.current not in line:
-        raise BadArchive("the session file says that one stands on a turn that its branch does not lead to")
-    return Tree(turns, branches, session.branch, session.current, trashed)
-
-
-def _in_order(listed: tuple[Turn, ...]) -> dict[str, Turn]:
-    """By id, parents before their children, otherwise as listed."""
-    by_id = {turn.id: turn for turn in listed}
-    if len(by_id) != len(listed) or len(listed) > MOST_TURNS:
-        raise BadArchive(f"a session file has at most {MOST_TURNS} turns, each of them once")
-    if (originals := sum(turn.parent is None for turn in listed)) != 1:
-        raise BadArchive(f"a session file has one original; this one has {originals}")
-    waiting: dict[str, list[Turn]] = {}
-    ordered: dict[str, Turn] = {}
-    for turn in listed:
-        if turn.parent is not None and turn.parent not in by_id:
-            raise BadArchive("a turn of the session file follows one that is not there")
-        if turn.parent is not None and turn.parent not in ordered:
-            waiting.setdefault(turn.parent, []).append(turn)
-            continue
-        ready = deque([turn])
-        while ready:
-            placed = ready.popleft()
-            ordered[placed.id] = placed
-            ready.extend(waiting.pop(placed.id, ()))
-    if waiting:
-        raise BadArchive("turns of the session file follow each other in a circle")
-    return ordered
+    try:
+        return sound(session.turns, branches, session.branch, session.current, trashed)
+    except UnsoundTimeline as problem:
+        raise BadArchive(f"the timeline of the session file cannot be one: {problem}") from problem
 
 
 def _pointers(branches: tuple[Branch, ...]) -> dict[str, str]:
-    for branch in branches:
-        if not branch.name.strip() or len(branch.name) > LONGEST_BRANCH or not branch.name.isprintable():
-            raise BadArchive(f"the session file has a branch of the name {branch.name!r:.80}, which is none")
     pointers = {branch.name: branch.tip for branch in branches}
     if len(pointers) != len(branches):
         raise BadArchive("the session file has two branches of one name")
     return pointers
-
-
-def _check_pointers(turns: Mapping[str, Turn], branches: Mapping[str, str], trashed: tuple[Trashed, ...]) -> None:
-    """Every visible turn lies on the line of a branch; every hidden one on that of a branch that its cut took along.
-
-    A cut within another one was made first: what is hidden cannot be cut.
-    """
-    places = {trash.cut: place for place, trash in enumerate(trashed)}
-    under: dict[str, str | None] = {}  # the nearest cut at or above a turn
-    for id, turn in turns.items():
-        above = None if turn.parent is None else under[turn.parent]
-        if id in places and (turn.parent is None or (above is not None and places[above] < places[id])):
-            raise BadArchive("the trash of the session file holds a turn that cannot have been put there")
-        under[id] = id if id in places else above
-    if len(places) != len(trashed) or not places.keys() <= turns.keys():
-        raise BadArchive("the trash of the session file names a turn that is not there, or one twice")
-    reached: set[str] = set()
-    for cut, pointers in ((None, branches), *((trash.cut, trash.branches) for trash in trashed)):
-        for tip in pointers.values():
-            if tip not in turns or under[tip] != cut:
-                raise BadArchive("a branch of the session file ends at a turn that is not there")
-            for id in _line(turns, tip):
-                if under[id] != cut or id in reached:
-                    break
-                reached.add(id)
-    if len(reached) != len(turns):
-        raise BadArchive("the session file has turns to which no branch leads")
-
-
-def _line(turns: Mapping[str, Turn], tip: str) -> Iterator[str]:
-    id: str | None = tip
-    while id is not None:
-        yield id
-        id = turns[id].parent
 
 
 def _check_words(session: SessionFile) -> None:

@@ -27,9 +27,10 @@ def test_a_session_leaves_the_trash_for_good_when_its_time_is_over(studio: Studi
     old, kept = (studio.sessions.create(upload, name).sid for name in ("old", "kept"))
     studio.sessions.trash(old)
     rounds, now = upkeep(studio, 30), time.time()
-    rounds.once(now + 29 * DAY)
+    for day in range(1, 31):
+        rounds.once(now + day * DAY)
     assert [s.sid for s in studio.sessions.list(trashed=True)] == [old]
-    rounds.once(now + 31 * DAY)
+    rounds.once(now + 32 * DAY)
     assert studio.sessions.list(trashed=True) == () and [s.sid for s in studio.sessions.list()] == [kept]
     with pytest.raises(UnknownSession, match="no such session"):
         studio.sessions.get(old)
@@ -39,10 +40,14 @@ def test_a_session_leaves_the_trash_for_good_when_its_time_is_over(studio: Studi
 
 def test_for_ever_is_for_ever_and_what_is_not_in_the_trash_stays(studio: Studio, upload: bytes) -> None:
     sid = studio.sessions.create(upload, "one").sid
-    upkeep(studio, 1).once(time.time() + 1000 * DAY)
+    rounds = upkeep(studio, 1)
+    for day in range(10):
+        rounds.once(time.time() + 1000 * DAY + day * DAY)
     assert studio.sessions.get(sid).view().name == "one"
     studio.sessions.trash(sid)
-    upkeep(studio, 0).once(time.time() + 1000 * DAY)
+    rounds = upkeep(studio, 0)
+    for day in range(10):
+        rounds.once(time.time() + 1000 * DAY + day * DAY)
     assert studio.sessions.restore(sid).view().name == "one"
 
 
@@ -55,9 +60,11 @@ def test_pictures_that_another_session_uses_stay_and_the_others_go_at_the_next_s
     pictures = {sid: studio.sessions.get(sid).view().turns[0].picture for sid in (shared, alone)}
     for sid in (shared, alone):
         studio.sessions.trash(sid)
-    upkeep(studio, 30).once(time.time() + 31 * DAY)
+    rounds = upkeep(studio, 3)
+    for day in range(6):
+        rounds.once(time.time() + day * DAY)
     assert studio.pictures.has(pictures[alone]), "a running studio removes no file"
-    studio.store.sweep(time.time() + GRACE + 60)
+    studio.store.sweep(time.time() + 6 * DAY + GRACE)
     assert studio.pictures.get(pictures[shared]) and not studio.pictures.has(pictures[alone])
     studio.close()
     again = build_studio(settings, engine)

@@ -365,7 +365,7 @@ WRONG: list[tuple[str, Callable[[dict[str, Any]], Any], str]] = [
     ("standing in the trash", lambda s: s.update(current=s["turns"][5]["id"]), "does not lead to"),
     ("standing on no branch", lambda s: s.update(branch="none"), "does not lead to"),
     ("the original in the trash", lambda s: s["trashed"][0].update(cut=s["turns"][0]["id"]), "cannot have been put"),
-    ("nothing in the trash", lambda s: s["trashed"][0].update(cut="0" * 64), "trash of the session file names"),
+    ("nothing in the trash", lambda s: s["trashed"][0].update(cut="0" * 64), "the trash names"),
     ("trash twice", lambda s: s["trashed"].append(s["trashed"][0]), "one twice|cannot have been"),
     ("trash without branches", lambda s: s["trashed"][0].update(branches=[]), "no branch leads"),
     ("trash within trash", lambda s: s["trashed"].append({**s["trashed"][0], "cut": s["turns"][5]["id"]}), "trash"),

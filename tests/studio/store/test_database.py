@@ -8,16 +8,20 @@ from pathlib import Path
 import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from studio.errors import DamagedDatabase, NewerDatabase
-from studio.store.database import MIGRATIONS, journal_for, open_database, revisions
+from studio.store.database import MIGRATIONS, open_database, revisions
+from studio.store.seals import is_sealed
+from studio.store.tables import GalleryRow, SessionRow, TurnRow
 
 NEXT = '''
 """A later version."""
 import sqlalchemy as sa
 from alembic import op
 revision = "9001"
-down_revision = "0002"
+down_revision = "0003"
 def upgrade():
     op.create_table("extra", sa.Column("id", sa.Integer, primary_key=True))
     op.drop_table("staged")
@@ -46,11 +50,6 @@ def database(tmp_path: Path) -> Path:
     return path
 
 
-def test_wal_reset_bug_chooses_the_journal() -> None:
-    assert journal_for((3, 40, 1)) == ("DELETE", "EXTRA") == journal_for((3, 51, 2))
-    assert journal_for((3, 51, 3)) == ("WAL", "FULL")
-
-
 def test_the_names_of_migrations_say_what_alembic_makes_of_them(tmp_path: Path) -> None:
     for folder in (MIGRATIONS, later(tmp_path)):
         config = Config()
@@ -59,12 +58,13 @@ def test_the_names_of_migrations_say_what_alembic_makes_of_them(tmp_path: Path) 
         assert list(revisions(folder)) == walked[::-1]
 
 
-def test_the_chosen_journal_is_in_force(database: Path) -> None:
+def test_the_journal_and_the_pragmas_are_in_force(database: Path) -> None:
+    with closing(sqlite3.connect(database)) as connection:
+        assert connection.execute("PRAGMA journal_mode=WAL").fetchone() == ("wal",)  # as earlier studios left it
     engine = open_database(database)
     with engine.connect() as connection:
-        journal, _ = journal_for(sqlite3.sqlite_version_info)
-        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == journal.lower()
-        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == (3 if journal == "DELETE" else 2)
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "delete"
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 3
         assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
     engine.dispose()
 
@@ -83,7 +83,7 @@ def test_an_upgrade_makes_a_whole_backup_first(database: Path, tmp_path: Path) -
     (copy,) = (tmp_path / "backups").iterdir()
     with closing(sqlite3.connect(copy)) as connection:
         assert connection.execute("SELECT id FROM jobs").fetchall() == [("j",)]
-        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0002",)]
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0003",)]
 
 
 def test_a_migration_that_fails_midway_changes_nothing(database: Path, tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_a_migration_that_fails_midway_changes_nothing(database: Path, tmp_path:
 def test_a_newer_database_is_refused_and_left_as_it_is(database: Path, tmp_path: Path) -> None:
     open_database(database, later(tmp_path)).dispose()
     before = database.read_bytes()
-    with pytest.raises(NewerDatabase, match=r"schema 9001; this one knows up to 0002.*Nothing was changed"):
+    with pytest.raises(NewerDatabase, match=r"schema 9001; this one knows up to 0003.*Nothing was changed"):
         open_database(database)
     assert database.read_bytes() == before
 
@@ -111,7 +111,7 @@ def test_a_damaged_database_is_refused_and_left_as_it_is(database: Path) -> None
 
 def test_a_database_of_the_first_version_keeps_all_it_held(tmp_path: Path) -> None:
     first = tmp_path / "first"
-    shutil.copytree(MIGRATIONS, first, ignore=shutil.ignore_patterns("__pycache__", "0002*"))
+    shutil.copytree(MIGRATIONS, first, ignore=shutil.ignore_patterns("__pycache__", "0002*", "0003*"))
     path = tmp_path / "studio.db"
     open_database(path, first).dispose()
     sessions = [(sid, name, 0, 1.0, 2.0, 48, 32, "main", "o", "{}", "[]") for sid, name in (("a", "ÄPFEL"), ("b", "b"))]
@@ -121,18 +121,25 @@ def test_a_database_of_the_first_version_keeps_all_it_held(tmp_path: Path) -> No
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.executemany(f"INSERT INTO sessions VALUES ({', '.join('?' * 11)})", sessions)
         connection.executemany(f"INSERT INTO turns VALUES ({', '.join('?' * 8)})", turns)
-    open_database(path).dispose()
+    engine = open_database(path)
     with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("SELECT * FROM sessions").fetchall() == [(*row, None, "[]") for row in sessions]
-        assert connection.execute("SELECT * FROM turns").fetchall() == turns
-        assert connection.execute("SELECT * FROM gallery").fetchall() == [
+        held = {"a": "[3,0,0]", "b": "[1,0,0]"}
+        assert [row[:-1] for row in connection.execute("SELECT * FROM sessions")] == [
+            (*row, None, "[]", held[row[0]]) for row in sessions
+        ]
+        assert [row[:-1] for row in connection.execute("SELECT * FROM turns")] == turns
+        assert [row[:-1] for row in connection.execute("SELECT * FROM gallery")] == [
             ("a", 2, "äpfel\na ü dog\nin snow\na cat\n"),
             ("b", 0, "b"),
         ]
+    with Session(engine) as transaction:
+        rows = [row for kind in (SessionRow, TurnRow, GalleryRow) for row in transaction.scalars(select(kind))]
+    assert len(rows) == 8 and all(map(is_sealed, rows)), "what was there counts as what was written"
+    engine.dispose()
 
 
 def test_an_empty_file_is_a_new_database(tmp_path: Path) -> None:
     path = tmp_path / "studio.db"
     path.touch()
     open_database(path).dispose()
-    assert schema(path)[-1] == ("0002",)
+    assert schema(path)[-1] == ("0003",)
