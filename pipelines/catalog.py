@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib
 import json
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pipelines.contract import Backbone, EditRequest, Quality
-from pipelines.errors import ModelError, UnknownMethod
+from pipelines.errors import ModelError, PipelineError, UnknownMethod
 from pipelines.layered.key import fit_key
 from pipelines.models.folders import ModelCard
 from pipelines.params import InpaintParams, InstructParams, LayeredParams, Params, SDEditParams, checked
@@ -129,6 +130,16 @@ def preset(name: str, quality: Quality) -> dict[str, Any]:
 def settings(name: str, quality: Quality, changes: dict[str, Any] | None = None) -> Params:
     """The preset with `changes` over it, checked."""
     return checked(method(name).params, {**preset(name, quality), **(changes or {})})
+
+
+def usable(name: str, quality: Quality, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of `changes` that the method takes; of a method that there is none of, nothing."""
+    kept: dict[str, Any] = {}
+    for setting, value in changes.items():
+        with suppress(PipelineError):
+            settings(name, quality, {setting: value})
+            kept[setting] = value
+    return kept
 
 
 def recorded(name: str, values: Mapping[str, Any]) -> Params:

@@ -84,11 +84,6 @@ def decode(data: bytes) -> Decoded:
     return Decoded(np.array(image, dtype=np.uint8), tuple(notes))
 
 
-def check(data: bytes) -> None:
-    """Raises `BadPicture` as `decode` does, for a third of the time: the pixels are read, and not converted."""
-    _opened(data)
-
-
 def decode_mask(data: bytes, extent: Extent) -> Mask:
     """A mask from a picture file of exactly `extent`: bright and opaque is the subject.
 

@@ -10,15 +10,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pipelines.catalog import check_serves
+from pipelines.catalog import check_serves, usable
 from pipelines.catalog import method as find_method
 from pipelines.catalog import settings as resolved_settings
 from pipelines.contract import Quality, Scope
+from pipelines.errors import PipelineError
 from pipelines.models.folders import check_parts, find_model, find_models
 from pipelines.params import Params
-from studio.errors import NotReady
+from studio.errors import NotReady, UserError
 from studio.session.selection import Selection
 from studio.session.view import Draft
+from studio.store.blobs import DIGEST
 
 E = TypeVar("E", Scope, Quality)
 
@@ -28,7 +30,8 @@ LONGEST_TEXT = 100_000
 
 
 def clean_draft(draft: Draft) -> Draft:
-    """A draft that can be stored: plain types and texts that are text. It need not be runnable yet."""
+    """A draft that can be stored: plain types, texts that are text, a method that there is. It need not be runnable
+    yet. Raises `NotReady` and `UnknownMethod`."""
     said: dict[str, Any] = vars(draft)  # what a page sent, whatever the annotations promise
     for name in ("subject", "background"):
         if not isinstance(said[name], str) or len(said[name]) > LONGEST_TEXT:
@@ -39,6 +42,13 @@ def clean_draft(draft: Draft) -> Draft:
     for name in ("model", "method"):
         if not isinstance(said[name], str):
             raise NotReady(f"the {name} is chosen by its name; got {said[name]!r:.80}")
+    find_method(draft.method)
+    for name in ("background_reference", "subject_reference", "subject_reference_mask"):
+        if said[name] is not None and not (isinstance(said[name], str) and DIGEST.fullmatch(said[name])):
+            raise NotReady(f"a reference picture is named by its SHA-256 in 64 hex digits; got {said[name]!r:.80}")
+    for name in ("changes", "loras"):
+        if not isinstance(said[name], dict):
+            raise NotReady(f"the {name} are named values; got {said[name]!r:.80}")
     for key, value in draft.changes.items():
         if not isinstance(value, bool | int | float | str) or (isinstance(value, float) and not math.isfinite(value)):
             raise NotReady(f"the setting {key!r:.80} must be a number, a switch or a word; got {value!r:.80}")
@@ -56,6 +66,25 @@ def clean_draft(draft: Draft) -> Draft:
         quality=_member(Quality, "the quality", draft.quality),
         changes=dict(draft.changes),
         loras=dict(draft.loras),
+    )
+
+
+def stored_draft(data: Any) -> tuple[Draft, str]:
+    """A draft as `present.draft_to_json` gave it, whatever became of it since. What cannot be is left out, and said."""
+    draft, lost = Draft(), []
+    said = data if isinstance(data, dict) else {}
+    for name, value in said.items():
+        if name != "prompts" and hasattr(draft, name):
+            try:
+                draft = clean_draft(replace(draft, **{name: value}))
+            except (UserError, PipelineError, ValueError, TypeError, AttributeError):
+                lost.append(name)
+    changes = usable(draft.method, draft.quality, draft.changes)
+    lost += [name for name in draft.changes if name not in changes]
+    if not lost:
+        return draft, ""
+    return replace(draft, changes=changes), (
+        f"Of the turn in preparation this could not be used, and is as in a new one: {', '.join(lost)[:200]}."
     )
 
 

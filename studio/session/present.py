@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from pipelines.catalog import recorded, settings
-from pipelines.contract import Quality, Scope
 from pipelines.evaluation.drift import Drift
 from studio.history.replay import stale
 from studio.history.tree import Tree
@@ -148,10 +147,3 @@ def draft_of(asked: TurnRequest, before: Draft) -> Draft:
         subject_reference_mask=asked.subject_reference_mask,
         loras={use.name: use.scale for use in asked.loras},
     )
-
-
-def draft_from_json(data: Mapping[str, Any]) -> Draft:
-    """What `draft_to_json` gave."""
-    known = {f.name for f in fields(Draft)}
-    values = {name: value for name, value in data.items() if name in known}
-    return Draft(**{**values, "scope": Scope(values["scope"]), "quality": Quality(values["quality"])})

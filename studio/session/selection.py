@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from pipelines.contract import Extent
+from pipelines.errors import PipelineError
 from pipelines.masks.prompts import MaskPrompts
 from studio.session.view import MaskChoice, MaskView
 
@@ -110,3 +111,14 @@ class Selections:
             future=tuple(unpacked(s) for s in data["future"]),
             anchor=data["anchor"],
         )
+
+
+def stored_selections(data: Any, extent: Extent) -> tuple[Selections, str]:
+    """What `Selections.to_json` gave, whatever became of it since; what was lost of it, in words. A session file has
+    none."""
+    if data is None:
+        return Selections(), ""
+    try:
+        return Selections.from_json(data, extent), ""
+    except (PipelineError, LookupError, ValueError, TypeError, AttributeError):
+        return Selections(), "What was pointed at in the picture could not be used. Point at the subject again."

@@ -30,11 +30,10 @@ from studio.history.replay import Replay, Step
 from studio.history.tree import Tree
 from studio.history.turn import Turn, TurnRequest
 from studio.jobs.job import Job, JobState
-from studio.session.checks import LARGEST_SEED, check_draft, clean_draft
+from studio.session.checks import LARGEST_SEED, check_draft, clean_draft, stored_draft
 from studio.session.computing import HUNDRED, Compared, Computing, step_names, within
 from studio.session.order_swap import Swap, compare_pair, orders, pairs, swap
 from studio.session.present import (
-    draft_from_json,
     draft_of,
     draft_to_json,
     editing_view,
@@ -45,7 +44,7 @@ from studio.session.present import (
     turn_views,
     used_up,
 )
-from studio.session.selection import Selection, Selections
+from studio.session.selection import Selection, Selections, stored_selections
 from studio.session.services import Services
 from studio.session.tabs import Tabs
 from studio.session.view import Draft, JobView, MaskView, OrdersView, SessionView, SplitView, TurnView
@@ -69,15 +68,16 @@ class Session:
         self._ticks = 0
         self._extent = Extent(record.width, record.height)
         self._record = record
-        self._draft = draft_from_json(record.panel["draft"])
-        steps = record.panel.get("selections")  # a session file has none
-        self._selections = Selections() if steps is None else Selections.from_json(steps, self._extent)
+        self._draft, said = stored_draft(record.panel.get("draft"))
+        self._selections, lost = stored_selections(record.panel.get("selections"), self._extent)
+        self._mended = tuple(note for note in (said, lost) if note)
         # Masks that a page may still be fetching when the next one replaces them.
         self._replaced: deque[str] = deque(maxlen=REPLACED_MASKS)
         self._asked = 0  # counts requests for a mask: an answer that was overtaken is dropped
         self.tabs = Tabs()
         self._computing = Computing(services, self._extent)
-        self._editing: str | None = record.panel.get("editing")
+        editing = record.panel.get("editing")
+        self._editing: str | None = editing if editing in record.tree.visible else None
         self._swap: Swap | None = None
         self._split: SplitView | None = None
         self._orders: dict[tuple[str, str], Compared] = {}
@@ -110,7 +110,7 @@ class Session:
                 mask=self._selections.now.view(tree.here.picture),
                 job=self._job_view(),
                 staged=tuple(staged_view(s) for s in record.staged),
-                notes=(*record.notes, *self._model_notes()),
+                notes=(*record.notes, *self._mended, *self._model_notes()),
                 branch=tree.branch,
                 branches=tuple(tree.branches.items()),
                 editing=None if self._editing is None else editing_view(tree, self._editing),

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipelines import pictures as codec
-from pipelines.contract import Extent
+from pipelines.catalog import settings
+from pipelines.contract import Extent, LoraUse
 from pipelines.errors import PipelineError
 from pipelines.evaluation.drift import Drift
 from pipelines.masks.prompts import MaskPrompts
@@ -16,7 +17,7 @@ from studio.history.sound import UnsoundTimeline, sound
 from studio.history.tree import Trashed, Tree
 from studio.history.turn import Turn, TurnRequest, turn_id
 from studio.store.archive.parse import parsed, typed
-from studio.store.archive.schema import MOST_TURNS, BadArchive, Branch, SessionFile
+from studio.store.archive.schema import MOST_TURNS, BadArchive, Branch, SessionFile, StoredDraft
 from studio.store.blobs import DIGEST
 
 LONGEST_TEXT = 100_000
@@ -77,7 +78,18 @@ def _check_words(session: SessionFile) -> None:
     if len(session.notes) > MOST_NOTES or max(map(len, texts)) > LONGEST_TEXT:
         raise BadArchive(f"a text of the session file is longer than {LONGEST_TEXT} characters, or there are too many")
     _check_settings(draft.changes, "the draft")
-    _check_settings(draft.loras, "the draft")
+    _check_draft(draft)
+
+
+def _check_draft(draft: StoredDraft) -> None:
+    """As a request is checked before it runs, but for what its texts say."""
+    try:
+        settings(draft.method, draft.quality, dict(draft.changes))
+        if not all(isinstance(s, int | float) and not isinstance(s, bool) for s in draft.loras.values()):
+            raise BadArchive("the draft of the session file has a LoRA whose scale is no number")
+        check_loras([LoraUse(name, "", scale) for name, scale in draft.loras.items()])
+    except PipelineError as problem:
+        raise BadArchive(f"the draft of the session file cannot be: {problem}") from problem
 
 
 def _check_turn(turn: Turn, extent: Extent) -> None:

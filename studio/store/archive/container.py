@@ -63,11 +63,14 @@ class Entries:
         if extra := self._infos.keys() - wanted:
             raise BadArchive(f"the session file has {len(extra)} pictures that no turn names")
 
+    def head(self, name: str, size: int) -> bytes:
+        """The first `size` bytes of an entry, or all where there are fewer."""
+        with reading(), self._zip.open(self._info(name)) as entry:
+            return entry.read(size)
+
     def read(self, name: str, limit: int) -> bytes:
         """The bytes of an entry; `BadArchive` as soon as there are more than `limit`, or too many for its size."""
-        info = self._infos.get(name)
-        if info is None:
-            raise BadArchive(f"the session file has no entry {name!r:.100}; export the session again")
+        info = self._info(name)
         buffer = io.BytesIO()
         with reading(), self._zip.open(info) as entry:
             while chunk := entry.read(2**16):
@@ -77,6 +80,11 @@ class Entries:
                 if buffer.tell() > MOST_RATIO * max(info.compress_size, 1):
                     raise BadArchive(f"the entry {name!r:.100} of the session file unpacks to far more than it holds")
         return buffer.getvalue()
+
+    def _info(self, name: str) -> zipfile.ZipInfo:
+        if name not in self._infos:
+            raise BadArchive(f"the session file has no entry {name!r:.100}; export the session again")
+        return self._infos[name]
 
 
 def _check_directory(source: BinaryIO) -> None:

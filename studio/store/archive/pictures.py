@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import struct
+import zlib
 from collections.abc import Mapping
 
 from pipelines import pictures as codec
 from pipelines.contract import Extent
-from pipelines.errors import PipelineError
 from studio.store.archive.container import LARGEST_ARCHIVE, Entries
 from studio.store.archive.schema import BadArchive, Role, SessionFile
 
-MOST_PIXELS = 2 * 10**9
-"""Of all pictures together, fifty of the largest: what they cost to read, which their size in bytes does not show.
-Photographs fill a session file sooner."""
+MOST_PIXELS = 10**9
+"""Of all pictures together, twenty-five of the largest: what they cost to read, which their bytes do not show."""
+LAST_FILTER = 4
+"""PNG's filters of a row of pixels are 0 to 4."""
 
 GREY = frozenset({Role.MASK, Role.REFERENCE_MASK})
 SESSIONS_SIZE = frozenset({Role.PICTURE, Role.MASK})
@@ -21,8 +22,9 @@ SESSIONS_SIZE = frozenset({Role.PICTURE, Role.MASK})
 
 def check_pictures(entries: Entries, needed: Mapping[str, set[Role]], extent: Extent) -> dict[str, Extent]:
     """The size of each picture; raises `BadArchive` for the first that is not what it is there for."""
+    _check_pixels_in_all(entries, needed)
     sizes: dict[str, Extent] = {}
-    size = pixels = 0
+    size = 0
     for digest, roles in needed.items():
         data = entries.read(f"pictures/{digest}.png", codec.LARGEST_FILE)
         size += len(data)
@@ -31,9 +33,6 @@ def check_pictures(entries: Entries, needed: Mapping[str, set[Role]], extent: Ex
         if codec.digest(data) != digest:
             raise BadArchive(f"the picture {digest[:8]}… of the session file is not the one its name says")
         own, grey = _png_header(data, digest)
-        pixels += own.area
-        if pixels > MOST_PIXELS:
-            raise BadArchive(f"the pictures of the session file have more than {MOST_PIXELS:.0e} pixels")
         sizes[digest] = own
         if roles & (GREY if not grey else set(Role) - GREY):
             raise BadArchive(
@@ -44,11 +43,27 @@ def check_pictures(entries: Entries, needed: Mapping[str, set[Role]], extent: Ex
                 f"the picture {digest[:8]}… of the session file must be {extent.width} x {extent.height} pixels; "
                 f"it is {own.width} x {own.height}"
             )
-        try:
-            codec.check(data)
-        except PipelineError as problem:
-            raise BadArchive(f"the picture {digest[:8]}… of the session file cannot be used. {problem}") from problem
+        if not _is_whole(data, own, grey):
+            raise BadArchive(
+                f"the picture {digest[:8]}… of the session file cannot be used: it is damaged, or of a size that no "
+                "picture may have"
+            )
     return sizes
+
+
+def _check_pixels_in_all(entries: Entries, needed: Mapping[str, set[Role]]) -> None:
+    """By the headers alone, before any picture is read."""
+    pixels = 0
+    for digest in needed:
+        head = entries.head(f"pictures/{digest}.png", 24)
+        if len(head) == 24:
+            width, height = struct.unpack_from(">LL", head, 16)
+            pixels += width * height
+    if pixels > MOST_PIXELS:
+        raise BadArchive(
+            f"the pictures of a session file have {MOST_PIXELS // 10**6} million pixels at most, all together; this "
+            f"file's say of themselves that they have {pixels // 10**6} million"
+        )
 
 
 def check_reference_masks(session: SessionFile, sizes: Mapping[str, Extent]) -> None:
@@ -78,3 +93,26 @@ def _png_header(data: bytes, digest: str) -> tuple[Extent, bool]:
     if depth != 8 or colour not in (0, 2) or any(rest):
         raise BadArchive(f"the picture {digest[:8]}… of the session file is not a plain PNG of 8 bits")
     return Extent(width, height), colour == 0
+
+
+def _is_whole(data: bytes, extent: Extent, grey: bool) -> bool:
+    """Whether every pixel of a plain PNG is there: they are unpacked and counted, and no picture is made of them."""
+    sides = (extent.width, extent.height)
+    if min(sides) < codec.SMALLEST_SIDE or max(sides) > codec.LARGEST_SIDE or extent.area > codec.MOST_PIXELS:
+        return False
+    row = 1 + extent.width * (1 if grey else 3)  # each begins with the number of its filter
+    unpacking, rows, at = zlib.decompressobj(), bytearray(), 8
+    try:
+        while at < len(data):
+            length, kind = struct.unpack_from(">L4s", data, at)
+            (checksum,) = struct.unpack_from(">L", data, at + 8 + length)
+            if zlib.crc32(data[at + 4 : at + 8 + length]) != checksum:
+                return False
+            if kind == b"IDAT":
+                rows += unpacking.decompress(data[at + 8 : at + 8 + length], row * extent.height + 1 - len(rows))
+            if unpacking.unused_data or len(rows) > row * extent.height:
+                return False
+            at += 12 + length
+    except (zlib.error, ValueError):
+        return False
+    return unpacking.eof and len(rows) == row * extent.height and max(rows[::row]) <= LAST_FILTER

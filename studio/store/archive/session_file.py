@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from pipelines import pictures as codec
-from pipelines.contract import Extent
+from pipelines.catalog import usable
+from pipelines.contract import Extent, Quality
 from studio.history.turn import canonical_json
 from studio.store.archive.checks import checked
 from studio.store.archive.container import LARGEST_ARCHIVE, MOST_ENTRIES, Entries, new_entry, reading
@@ -70,6 +71,7 @@ def write_archive(record: Record, pictures: Blobs, target: BinaryIO) -> None:
 
 def _session_file(record: Record) -> SessionFile:
     tree, draft = record.tree, record.panel["draft"]
+    stored = StoredDraft(**{f.name: draft[f.name] for f in fields(StoredDraft) if f.name in draft})
     return SessionFile(
         format=FORMAT,
         version=VERSION,
@@ -83,7 +85,7 @@ def _session_file(record: Record) -> SessionFile:
         branch=tree.branch,
         current=tree.current,
         trashed=tuple(Cut(trashed.cut, _branches(trashed.branches)) for trashed in tree.trashed),
-        draft=StoredDraft(**{f.name: draft[f.name] for f in fields(StoredDraft) if f.name in draft}),
+        draft=replace(stored, changes=usable(stored.method, Quality(stored.quality), stored.changes)),
         notes=record.notes,
     )
 

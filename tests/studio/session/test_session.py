@@ -38,6 +38,7 @@ from studio.session.computing import Computing
 from studio.session.session import Session
 from studio.session.view import Draft, JobState
 from studio.settings import Settings
+from studio.ui.handlers import Handlers
 from tests.pipelines.models.loras import write
 
 LORA = {"lora_unet_x.lora_down.weight": torch.zeros(1, 2), "lora_unet_x.lora_up.weight": torch.zeros(2, 1)}
@@ -509,7 +510,6 @@ def test_a_mask_can_be_uploaded_and_cleared(session: Session) -> None:
         ({"changes": {"steps": 0}}, Exception, "between 1 and 1000 steps; got 0"),
         ({"changes": {"steps": "many"}}, Exception, "must be a number; got 'many'"),
         ({"changes": {"magic": 1}}, Exception, "unknown setting magic"),
-        ({"method": "telepathy"}, UnknownMethod, "no method called 'telepathy'; choose one of layered"),
         ({"model": "dreams"}, ModelError, "no text-to-image model called 'dreams'"),
         ({"model": "../toybox"}, ModelError, "no text-to-image model"),
     ],
@@ -938,3 +938,52 @@ def test_a_lora_that_cannot_be_is_refused(
 
     with pytest.raises(error, match=told):
         run()
+
+
+def test_a_method_that_there_is_none_of_is_not_kept(session: Session) -> None:
+    before = session.view()
+    with pytest.raises(UnknownMethod, match="no method called 'telepathy'; choose one of layered"):
+        session.set_draft(replace(before.draft, method="telepathy"))
+    assert session.view() == before
+
+
+DUDS: list[tuple[dict[str, Any], str]] = [
+    ({"method": "telepathy"}, "method"),
+    ({"changes": {"steps": "many", "guidance": 3.0}}, "steps"),
+    ({"changes": {"steps": 10**9}}, "steps"),
+    ({"changes": {"magic": 1}}, "magic"),
+    ({"changes": [1]}, "changes"),
+    ({"quality": "best", "scope": 7}, "quality"),
+    ({"candidates": "2", "seed": 1.5}, "candidates"),
+    ({"subject": ["a dog"]}, "subject"),
+    ({"loras": {"ink": "strong"}}, "loras"),
+    ({"subject_reference": "../../x"}, "subject_reference"),
+]
+
+
+@pytest.mark.parametrize(("dud", "named"), DUDS)
+def test_a_draft_that_cannot_be_opens_without_that_and_says_so(
+    studio: Studio, session: Session, dud: dict[str, Any], named: str
+) -> None:
+    session.set_draft(replace(session.view().draft, background="in a forest"))
+    record = studio.store.load(session.sid)
+    assert record is not None
+    stored = replace(record, sid="d" * 32, panel={**record.panel, "draft": {**record.panel["draft"], **dud}}, rev=0)
+    view = studio.sessions.adopt_record(stored).view()
+    (note,) = (note for note in view.notes if "could not be used" in note)
+    assert named in note and view.draft.background == "in a forest"
+    usual = Draft()
+    for name in dud:
+        kept = {"guidance": 3.0} if "guidance" in str(dud) else getattr(usual, name)
+        assert getattr(view.draft, name) == kept
+    assert len(Handlers(studio).fields(view, None)) > 10, "the panel can show it"
+
+
+@pytest.mark.parametrize(
+    "panel", [{"editing": "gone"}, {"selections": {"now": 7}}, {"selections": []}, {"draft": None}]
+)
+def test_a_panel_that_cannot_be_opens_as_a_new_one(studio: Studio, session: Session, panel: dict[str, Any]) -> None:
+    record = studio.store.load(session.sid)
+    assert record is not None
+    view = studio.sessions.adopt_record(replace(record, sid="d" * 32, panel={**record.panel, **panel}, rev=0)).view()
+    assert view.editing is None and view.mask.mask is None and len(view.turns) == 1

@@ -328,6 +328,12 @@ WRONG: list[tuple[str, Callable[[dict[str, Any]], Any], str]] = [
     ("a number too large", lambda s: s["draft"].update(seed=2**70), "too large"),
     ("a draft of a kind", lambda s: s["draft"].update(scope="everything"), "draft.scope"),
     ("a setting with insides", lambda s: s["draft"].update(changes={"steps": [1]}), "no number, switch or word"),
+    ("a draft of a method there is none of", lambda s: s["draft"].update(method="telepathy"), "no method called"),
+    ("a setting of a kind", lambda s: s["draft"].update(changes={"steps": "many"}), "must be a number"),
+    ("a setting out of its range", lambda s: s["draft"].update(changes={"steps": 10**6}), "got 1000000"),
+    ("a setting there is none of", lambda s: s["draft"].update(changes={"magic": 1}), "unknown setting"),
+    ("a LoRA's scale in words", lambda s: s["draft"].update(loras={"ink": "strong"}), "no number"),
+    ("a LoRA's scale out of its range", lambda s: s["draft"].update(loras={"ink": 99.0}), "between -4 and 4"),
     ("a reference not there", lambda s: s["draft"].update(subject_reference="0" * 64), "lacks 1"),
     ("a mask of no reference", lambda s: s["draft"].update(subject_reference_mask=CUT), "not that of a subject ref"),
     (
@@ -593,7 +599,7 @@ def test_a_picture_in_another_ones_place_is_taken_when_everything_fits(file: byt
         (other_header(colour=6), "of 8 bits"),
         (other_header(interlace=1), "of 8 bits"),
         (other_header(width=100_000), "must be 64 x 48"),
-        (other_header(height=2**31, width=2**31), "pixels"),
+        (other_header(height=2**31, width=2**31), "pixels at most"),
         (picture(50, 48, 48), "must be 64 x 48"),
         (picture(50)[:60] + b"\0" * 40 + picture(50)[100:], "cannot be used"),
         (mask(9), "grey"),
@@ -609,6 +615,37 @@ def test_a_picture_under_another_ones_name_is_refused(file: bytes, tmp_path: Pat
     entries = entries_of(file)
     name = next(name for name in entries if name != "session.json")
     assert "not the one its name says" in refusal(zipped({**entries, name: picture(60)}), tmp_path / "other")
+
+
+def test_pictures_of_more_pixels_than_a_file_may_have_are_refused_before_one_is_read(
+    file: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    real = container.Entries.read
+
+    def noted(self: container.Entries, name: str, limit: int) -> bytes:
+        read.append(name)
+        return real(self, name, limit)
+
+    monkeypatch.setattr(container.Entries, "read", noted)
+    huge = bytearray(picture(50))
+    struct.pack_into(">LL", huge, 16, 40_000, 40_000)
+    said = refusal(swapped_picture(file, bytes(huge)), tmp_path / "other")
+    assert "1000 million pixels at most" in said and "1600 million" in said and read == ["session.json"]
+
+
+@pytest.mark.parametrize("spoil", ["a row less", "a row more", "a filter", "cut", "a checksum", "more after it"])
+def test_a_picture_whose_pixels_are_not_all_there_is_refused(spoil: str, file: bytes, tmp_path: Path) -> None:
+    rows = bytearray((b"\0" + bytes(3 * WIDTH)) * (HEIGHT + {"a row less": -1, "a row more": 1}.get(spoil, 0)))
+    if spoil == "a filter":
+        rows[1 + 3 * WIDTH] = 5
+    packed = zlib.compress(bytes(rows))
+    packed = packed[:-5] if spoil == "cut" else packed + b"more" if spoil == "more after it" else packed
+    pixels = bytearray(chunk(b"IDAT", packed))
+    pixels[-1] ^= spoil == "a checksum"
+    whole = picture(1)
+    made = whole[:33] + bytes(pixels) + whole[-12:]
+    assert "cannot be used" in refusal(swapped_picture(file, made), tmp_path / "other")
 
 
 # -------------------------------------------------------------------------------------------------------------- chance
