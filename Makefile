@@ -67,6 +67,7 @@ baselines: $(STAMP) browser ## take the pictures anew that the browser tests com
 train: $(STAMP) ## train the embedded models again: MINUTES= each, DEVICE=auto|cpu|cuda, MODELS='judge clip'
 	for model in $(MODELS); do \
 		$(BIN)/python -m pipelines.toybox.train $$model --minutes $(MINUTES) --device $(DEVICE) || exit 1; done
+	$(BIN)/python -m pipelines.toybox.card
 
 clean: ## remove what was built, not .venv
 	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

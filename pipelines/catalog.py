@@ -36,6 +36,10 @@ class Method:
     """What its two texts are called."""
     examples: tuple[str, str] = ("a blue dog", "in a forest")
     """What its two texts may say: of the subject, and of the background."""
+    instructs: bool = False
+    """Whether its texts say what to do; else they describe what there is then."""
+    joint: str | None = None
+    """What stands between its two texts where the model reads them as one; ``None`` where it reads each by itself."""
     serves: tuple[Backbone, ...] = (Backbone.PLAIN,)
     """The models it runs on."""
     fit_key: Callable[[EditRequest, Any], str] | None = None
@@ -68,6 +72,7 @@ CATALOG: dict[str, Method] = {
             needs_mask=False,
             stages=("denoise",),
             paper="Meng et al., SDEdit: Guided Image Synthesis and Editing with SDEs, 2021",
+            joint=" ",
         ),
         Method(
             name="inpaint",
@@ -77,6 +82,7 @@ CATALOG: dict[str, Method] = {
             needs_mask=True,
             stages=("denoise",),
             paper="Avrahami et al., Blended Latent Diffusion, 2023",
+            joint=" ",
             serves=(Backbone.PLAIN, Backbone.INPAINTING),
         ),
         Method(
@@ -89,6 +95,8 @@ CATALOG: dict[str, Method] = {
             paper="Brooks et al., InstructPix2Pix: Learning to Follow Image Editing Instructions, 2023",
             labels=("What to do with the subject", "What to do with the background"),
             examples=("make the dog blue", "let it snow"),
+            instructs=True,
+            joint=" and ",
             serves=(Backbone.INSTRUCT,),
         ),
     )

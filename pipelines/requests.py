@@ -21,18 +21,18 @@ LARGEST_SEED = 2**63 - 1 - MOST_CANDIDATES
 MOST_LORAS = 8
 LARGEST_LORA_SCALE = 4.0
 LONGEST_TEXT = 1_000
-"""Characters; a text encoder reads a few dozen words at most."""
+"""Characters of one part's text, wherever it is typed; a text encoder reads a few dozen words at most."""
 
 
 def check_request(request: EditRequest, method: Method) -> None:
     """Raise `BadRequest` with what was expected, what came and what to do."""
-    _check_picture(request.picture, "the picture")
+    check_picture(request.picture, "the picture")
     for picture, name in (
         (request.background_reference, "the background reference"),
         (request.subject_reference, "the subject reference"),
     ):
         if picture is not None:
-            _check_picture(picture, name)
+            check_picture(picture, name)
     _check_mask(request.mask, request.picture, "the mask")
     if request.subject_reference is not None and request.subject_reference_mask is not None:
         _check_mask(request.subject_reference_mask, request.subject_reference, "the subject reference's mask")
@@ -63,7 +63,8 @@ def check_loras(loras: Sequence[LoraUse]) -> None:
             )
 
 
-def _check_picture(picture: Picture, name: str) -> None:
+def check_picture(picture: Picture, name: str) -> None:
+    """That a picture can be edited, or followed as a reference; asked where it is given, before anything is done."""
     if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
         raise BadRequest(f"{name} must be (H, W, 3) uint8; got {picture.shape} {picture.dtype}")
     extent = Extent.of(picture)
@@ -72,11 +73,16 @@ def _check_picture(picture: Picture, name: str) -> None:
             f"{name} must be at least {SMALLEST_SIDE} pixels a side; got {extent.width} x {extent.height}. "
             "Use a larger picture"
         )
-    if max(extent.width, extent.height) > LONGEST_ASPECT * min(extent.width, extent.height):
+    if not is_within_aspect(extent):
         raise BadRequest(
             f"{name} must be at most {LONGEST_ASPECT:g} times as long as wide; got {extent.width} x {extent.height}. "
             "Crop it first"
         )
+
+
+def is_within_aspect(extent: Extent) -> bool:
+    """Whether a picture of that size is not too long to be edited."""
+    return max(extent.width, extent.height) <= LONGEST_ASPECT * min(extent.width, extent.height)
 
 
 def _check_mask(mask: Mask, picture: Picture, name: str) -> None:

@@ -11,6 +11,7 @@
     ├── UnknownPicture             the digest names no picture of this session
     ├── UnknownExample             there is no example picture of that name
     ├── NotReady                   the turn in preparation cannot be run yet, and what is missing
+    ├── NotMadeFor                 the model was made for other pictures, and nobody has said yet to run it all the same
     ├── Busy                       the session already has a job, or the queue is full
     ├── StaleView                  another page changed the session, and this one has not seen it
     ├── OnlyHere                   what only a page on the studio's own machine may do
@@ -65,6 +66,10 @@ class UnknownExample(UserError):
 
 class NotReady(UserError):
     """The turn in preparation lacks something, or something in it cannot be."""
+
+
+class NotMadeFor(UserError):
+    """The model was made for other pictures than this one. It runs as soon as somebody insists."""
 
 
 class Busy(UserError):

@@ -14,7 +14,8 @@ const mac = /Mac|iPhone|iPad/.test(navigator.platform);
 const runText = h("span");
 const run = h("button", { type: "button", class: "p-run", onclick: () => start() }, runText, h("kbd", { text: mac ? "⌘ Enter" : "Ctrl Enter" }));
 const cancel = h("button", { type: "button", class: "p-btn p-cancel", text: "Cancel", onclick: () => stop() });
-root.append(h("div", { class: "p-go-box" }, missing, h("div", { class: "p-buttons" }, run, progress, cancel)), spoken);
+const confirm = h("div", { class: "p-confirm", role: "alertdialog", "aria-label": "Before it runs", hidden: true });
+root.append(h("div", { class: "p-go-box" }, confirm, missing, h("div", { class: "p-buttons" }, run, progress, cancel)), spoken);
 
 let stopping = false;
 
@@ -34,6 +35,23 @@ function stop() {
 
 Object.assign(actions, { run: start, cancel: stop });
 
+let doubt = null; // where a run was held back: the model was made for other pictures, and nobody has insisted yet
+const standing = (view) => JSON.stringify([view.sid, view.current, view.draft.model]);
+
+/** Asks once more: `text` says why, `does` names the action that was held back. */
+function ask({ text, does }) {
+  doubt = standing(p.state.view);
+  const anyway = h("button", { type: "button", class: "p-btn p-go", text: "Run anyway", onclick: () => {
+    doubt = null;
+    if (does === "run") trigger("run", { insists: true });
+    else actions[does](true);
+    p.set({});
+  } });
+  confirm.replaceChildren(h("p", { text }), h("div", {}, anyway, h("button", { type: "button", class: "p-btn", text: "Not now", onclick: () => { doubt = null; p.set({}); run.focus(); } })));
+  confirm.hidden = false;
+  anyway.focus();
+}
+
 function left(seconds) {
   if (seconds === null || seconds === undefined) return "";
   if (seconds < 1) return "almost done";
@@ -43,19 +61,24 @@ function left(seconds) {
 const doing = (stage) => DOING[stage] || stage.charAt(0).toUpperCase() + stage.slice(1);
 
 let said = "";
-p.on(({ view, about }) => {
+p.on(({ view, about, message }) => {
+  if (message.confirm && view) ask(message.confirm);
+  if (doubt && (!view || standing(view) !== doubt || p.live(view))) doubt = null;
+  confirm.hidden = !doubt;
   const live = p.live(view), job = view ? view.job : null;
   const other = live && job.does === "swap"; // which of its two turns runs stands under the bars
   if (!live) stopping = false;
   run.disabled = !view;
-  run.hidden = live;
+  run.hidden = live || Boolean(doubt);
   cancel.hidden = !live;
   cancel.disabled = stopping;
   cancel.textContent = stopping ? "Stopping" : "Cancel";
   progress.hidden = !live;
   const method = view && about.methods[view.draft.method];
-  missing.textContent = view && !live && !view.staged.length && !view.mask.mask && (!method || method.needs_mask) ? "Click the subject on the picture first" : "";
-  missing.hidden = !missing.textContent;
+  const long = view && !live && p.crop.needed(view);
+  missing.replaceChildren(...(long ? ["Too long to be edited. ", h("button", { type: "button", class: "p-link", text: "Choose a part", onclick: () => actions.crop() })]
+    : view && !live && !view.staged.length && !view.mask.mask && (!method || method.needs_mask) ? ["Click the subject on the picture first"] : []));
+  missing.hidden = !missing.childNodes.length;
   if (live) {
     const queued = job.state === "queued";
     const single = job.does === "edit" || !job.does; // else its stages are whole turns, told in hundredths

@@ -33,10 +33,23 @@ function go() {
     used = true;
     trigger("use_turn", { turns });
   } else {
-    ran = { from: p.state.view.current, begun: false };
-    trigger("run_turns", { turns });
+    p.actions.run_turns(false);
   }
 }
+
+/** The same turns once more, where the page asked whether to run them all the same. */
+p.actions.run_turns = (insists) => {
+  ran = { from: p.state.view.current, begun: false };
+  trigger("run_turns", { turns, insists });
+};
+
+/** Takes what was typed as a description and is an instruction, and splits it. */
+p.actions.instruct = (text) => {
+  words.value = text;
+  words.focus();
+  drawButtons();
+  split();
+};
 
 function clear(all) {
   turns = [];
@@ -59,7 +72,7 @@ function show(found) {
 
 function part(turn, name, k) {
   return h("label", { class: `p-part p-${name}` }, h("i", { "aria-hidden": "true" }),
-    h("input", { type: "text", value: turn[name], maxlength: 500, "aria-label": `${name === "subject" ? "Subject" : "Background"} of turn ${k + 1}`, placeholder: `${name} becomes`, oninput: (event) => { turn[name] = event.target.value; drawButtons(); } }));
+    h("input", { type: "text", value: turn[name], maxlength: p.state.about.longest_text, "aria-label": `${name === "subject" ? "Subject" : "Background"} of turn ${k + 1}`, placeholder: `${name} becomes`, oninput: (event) => { turn[name] = event.target.value; drawButtons(); } }));
 }
 
 function row(turn, k) {

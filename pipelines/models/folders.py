@@ -3,8 +3,9 @@
 A text-to-image model is a diffusers folder (``model_index.json``). Every other one says in its ``config.json`` what it
 is: a segmenter ``"_class_name": "Sam"`` or transformers' ``"model_type": "sam"`` (``sam2``), a CLIP
 ``"model_type": "clip"``, a judge ``"kind": "judge"``, and what finds a phrase is of one of the types in `READERS`.
-Beside either may stand a ``card.json`` with a ``title`` and ``notes``: limits in words, shown in the page. A published
-SAM may also be a single file (``sam_vit_b_01ec64.pth``). This file imports no torch.
+Beside either may stand a ``card.json`` with a ``title`` and ``notes`` (limits in words, shown in the page) and what the
+model was made for (`pipelines.models.domain`). A published SAM may also be a single file (``sam_vit_b_01ec64.pth``).
+This file imports no torch.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 
 from pipelines.contract import Backbone
 from pipelines.errors import ModelError
+from pipelines.models.domain import NOTHING_SAID, Domain, domain_of
 from pipelines.models.original import EDM, OUR_NOISE, Form, form_of, is_original, resolution_of, unet_config
 from pipelines.models.weights import Header, read_header, weight_files
 
@@ -75,6 +77,8 @@ class ModelCard:
     """The folder of another autoencoder, to be used in place of its own."""
     describer: str = ""
     """Name of the CLIP that reads pictures in the words this model was taught, where there is one."""
+    domain: Domain = NOTHING_SAID
+    """The words and pictures that a text-to-image model was made for, where its card says so."""
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -164,6 +168,7 @@ def card_of(folder: Path) -> ModelCard | None:
         family=FAMILIES.get(width, "") if isinstance(width, int) else "",
         vae=folder.parent / str(vae) if vae else None,
         describer=str(said.get("describer", "")),
+        domain=domain_of(said),
     )
 
 
@@ -180,6 +185,7 @@ def _original_card(file: Path) -> ModelCard | None:
         kind=TEXT_TO_IMAGE,
         notes=str(said.get("notes", "")),
         vae=file.parent / str(said["vae"]) if said.get("vae") else None,
+        domain=domain_of(said),
     )
     try:
         form = form_of(header.shapes)

@@ -28,7 +28,7 @@ from pipelines.errors import ModelError
 from pipelines.models.bundle import ModelBundle, check_weights
 from pipelines.models.convert import original_modules
 from pipelines.models.folders import ModelCard, check_parts, parts_of, read_json, said_beside
-from pipelines.models.original import READERS, Reader, form_of, scheduler_config
+from pipelines.models.original import READERS, TOKENIZER, Reader, form_of, scheduler_config
 from pipelines.models.weights import read_header, weight_files
 
 _CLASSES: dict[str, Any] = {
@@ -40,9 +40,6 @@ _CLASSES: dict[str, Any] = {
     "CLIPTokenizer": CLIPTokenizer,
     "CLIPTokenizerFast": CLIPTokenizer,
 }
-
-TOKENIZER = Path(__file__).resolve().parents[2] / "assets" / "tokenizer"
-"""CLIP's vocabulary, which all of Stable Diffusion reads with and no checkpoint holds."""
 
 UNREADABLE = (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError)
 """What the libraries raise over files that are missing, damaged or of another model."""

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 from pipelines.errors import ModelError
@@ -20,6 +21,9 @@ UNET = "model.diffusion_model."
 VAE = "first_stage_model."
 HEAD = 64
 """Channels of one attention head, in every text encoder and in the networks of 2.x and XL."""
+
+TOKENIZER = Path(__file__).resolve().parents[2] / "assets" / "tokenizer"
+"""CLIP's vocabulary, which all of Stable Diffusion reads with and no checkpoint holds."""
 
 Shapes = Mapping[str, tuple[int, ...]]
 

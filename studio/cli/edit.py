@@ -8,13 +8,18 @@ from typing import Annotated, Any
 import typer
 
 from pipelines.catalog import CATALOG, settings
+from pipelines.catalog import method as find_method
 from pipelines.contract import Candidate, EditRequest, EditResult, Extent, Mask, Picture, Quality, Scope
 from pipelines.errors import BadRequest
+from pipelines.hints.pictures import misfit
+from pipelines.hints.texts import hints_of, line
 from pipelines.masks.prompts import central_click
+from pipelines.models.folders import find_models
 from pipelines.pictures import decode_mask, encode_png
 from studio.cli import options
-from studio.cli.report import ProgressLine, answer, peak_memory_mb, write
+from studio.cli.report import ProgressLine, answer, peak_memory_mb, say, write
 from studio.jobs.work import EditingEngine, lazy_engine
+from studio.settings import Settings
 
 
 def edit(
@@ -67,7 +72,11 @@ def edit(
     params = settings(method, quality, options.changes_from(assignments))
     own, loras = options.loras_from(lora, options.settings_from(models, device, model, segmenter))
     asked = scope or described(subject, background, subject_image, background_image)
-    picture = options.read_picture(image)
+    picture = options.read_editable(image, "the picture")
+    tell_limits(own, method, asked, subject, background, picture)
+    follows_background = (
+        None if background_image is None else options.read_editable(background_image, "the background reference")
+    )
     engine = lazy_engine(own)
     follows, cut = subject_reference(engine, own.segmenter, subject_image, subject_image_mask)
     prompts, uploaded = options.pointed_at(
@@ -81,7 +90,7 @@ def edit(
         scope=asked,
         seed=seed,
         candidates=candidates,
-        background_reference=None if background_image is None else options.read_picture(background_image),
+        background_reference=follows_background,
         subject_reference=follows,
         subject_reference_mask=cut,
         feather=prompts.feather,
@@ -101,11 +110,20 @@ def subject_reference(
         if mask is not None:
             raise BadRequest("--subject-image-mask says what of --subject-image is the subject; give that too")
         return None, None
-    picture = options.read_picture(image)
+    picture = options.read_editable(image, "the subject reference")
     if mask is not None:
         return picture, decode_mask(mask.read_bytes(), Extent.of(picture))
     found = engine.segment(picture, central_click(Extent.of(picture)), segmenter).mask
     return picture, found if found.any() and not found.all() else None
+
+
+def tell_limits(settings: Settings, method: str, scope: Scope, subject: str, background: str, picture: Picture) -> None:
+    """What the model cannot do with these texts and this picture, on stderr: nothing is refused for it."""
+    card = find_models(settings.all_model_folders).get(settings.model)
+    for hint in hints_of(subject, background, scope, find_method(method), card):
+        say(line(hint))
+    if card is not None and (why := misfit(picture, card)):
+        say(why)
 
 
 def described(subject: str, background: str, subject_image: Path | None, background_image: Path | None) -> Scope:

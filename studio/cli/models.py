@@ -152,6 +152,7 @@ def show(settings: Settings, as_json: bool) -> None:
     def lines() -> list[str]:
         head = ("NAME", "KIND", "PIXELS", "SIZE", "USABLE", "METHODS", "TITLE", "FROM", "FOLDER")
         faults = [f"\n{item.fault}" for item in here if item.fault]
+        faults += [f"\n{item.card.id}: {remark}" for item in here for remark in item.card.domain.remarks]
         looked = ["", "Looked in: " + ", ".join(str(folder) for folder in folders)]
         return table([head, *(row(item) for item in here)]) + faults + looked
 
@@ -194,4 +195,5 @@ def described(item: Item) -> dict[str, object]:
         "usable": item.fault is None,
         "fault": item.fault,
         "notes": card.notes,
+        "remarks": list(card.domain.remarks),
     }

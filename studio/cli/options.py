@@ -17,6 +17,7 @@ from pipelines.masks.prompts import Click, MaskPrompts
 from pipelines.models.folders import find_models, is_coarse
 from pipelines.models.lora_files import lora_use
 from pipelines.pictures import decode, decode_mask, digest
+from pipelines.requests import check_picture
 from studio.cli.report import say
 from studio.settings import Settings
 
@@ -171,6 +172,13 @@ def read_picture(path: Path) -> Picture:
     for note in decoded.notes:
         say(f"{path.name}: {note}")
     return decoded.picture
+
+
+def read_editable(path: Path, name: str) -> Picture:
+    """The same for what is to be edited or followed: a size that nothing could be done with is refused at once."""
+    picture = read_picture(path)
+    check_picture(picture, name)
+    return picture
 
 
 def snaps(settings: Settings, wanted: bool | None) -> bool:

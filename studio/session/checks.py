@@ -17,6 +17,7 @@ from pipelines.contract import Quality, Scope
 from pipelines.errors import PipelineError
 from pipelines.models.folders import check_parts, find_model, find_models
 from pipelines.params import Params
+from pipelines.requests import LONGEST_TEXT
 from studio.errors import NotReady, UserError
 from studio.session.selection import Selection
 from studio.session.view import Draft
@@ -25,8 +26,6 @@ from studio.store.blobs import DIGEST
 E = TypeVar("E", Scope, Quality)
 
 LARGEST_SEED = 2**32 - 1
-LONGEST_TEXT = 100_000
-"""Characters; the model reads far fewer, but what was typed is kept as it is."""
 
 
 def clean_draft(draft: Draft) -> Draft:
@@ -42,6 +41,8 @@ def clean_draft(draft: Draft) -> Draft:
     for name in ("model", "method"):
         if not isinstance(said[name], str):
             raise NotReady(f"the {name} is chosen by its name; got {said[name]!r:.80}")
+    if not isinstance(said["insisted"], bool):
+        raise NotReady(f"whether somebody insisted is yes or no; got {said['insisted']!r:.80}")
     find_method(draft.method)
     for name in ("background_reference", "subject_reference", "subject_reference_mask"):
         if said[name] is not None and not (isinstance(said[name], str) and DIGEST.fullmatch(said[name])):

@@ -19,12 +19,14 @@ from typing import Any, TypeVar
 from pipelines import pictures as codec
 from pipelines.catalog import method as find_method
 from pipelines.contract import Extent, Scope
+from pipelines.hints.pictures import misfit
 from pipelines.instructions.contract import Asked, Split
 from pipelines.masks.prompts import MaskPrompts
 from pipelines.models.folders import find_models
 from pipelines.models.lora_files import lora_use
 from pipelines.progress import Progress
-from studio.errors import Busy, DamagedSession, NothingStaged, NotReady, UnknownPicture
+from pipelines.requests import check_picture
+from studio.errors import Busy, DamagedSession, NothingStaged, NotMadeFor, NotReady, UnknownPicture
 from studio.history import replay as replays
 from studio.history.replay import Replay, Step
 from studio.history.tree import Tree
@@ -191,12 +193,14 @@ class Session:
     def set_reference(self, which: str, data: bytes | None) -> None:
         """Give (or with ``None`` take away) the picture that the ``"background"`` or ``"subject"`` should follow.
 
-        The subject of a picture is what a click in its middle finds; the whole picture where that is nothing.
+        The subject of a picture is what a click in its middle finds; the whole picture where that is nothing. Raises
+        `BadRequest` for one of a size that no turn could follow.
         """
         assert which in ("background", "subject"), which
         digest = mask = None
         if data is not None:
             picture = codec.decode(data).picture
+            check_picture(picture, f"the {which} reference")
             digest = self._services.store.pictures.put(codec.encode_png(picture))
             if which == "subject":
                 mask = self._computing.central_subject(picture)
@@ -208,11 +212,11 @@ class Session:
 
     # Running
 
-    def start(self) -> JobView:
+    def start(self, insists: bool = False) -> JobView:
         """Queue the turn in preparation; where an earlier turn is being changed, that one and all that follow it.
 
-        Raises what `check_draft` and `check_request` raise, and `Busy` when a job is under way; nothing is queued or
-        stored then.
+        Raises what `check_draft` and `check_request` raise, `Busy` when a job is under way, and `NotMadeFor` where the
+        model was made for other pictures, unless somebody `insists`, now or earlier; nothing is queued or stored then.
         """
         self._refuse_second_job()
         self._remake_mask()
@@ -225,13 +229,13 @@ class Session:
                 self._editing,
             )
         asked = self._request(draft, selection)
+        self._computing.check(here.picture, asked, draft.candidates if editing is None else 1)
+        self._refuse_misfit(draft, here.picture, insists)
         if editing is not None:
-            self._computing.check(here.picture, asked, 1)
             return self._replay(tree, replays.edited(tree, editing, asked))
-        self._computing.check(here.picture, asked, draft.candidates)
         return self._run(tree, here.id, asked, draft.candidates)
 
-    def run_all(self, asked: Sequence[Asked]) -> JobView:
+    def run_all(self, asked: Sequence[Asked], insists: bool = False) -> JobView:
         """Run several turns one after another, each with the panel's settings and the mask as it stands.
 
         They become turns when all are done. Raises as `start` does, and nothing is queued then.
@@ -248,6 +252,7 @@ class Session:
             request = self._request(clean_draft(said), selection)
             self._computing.check(here.picture, request, 1)
             steps.append(Step(request, None))
+        self._refuse_misfit(draft, here.picture, insists)
         return self._replay(tree, Replay(here.id, tuple(steps)))
 
     def split(self, words: str, subject: str, background: str) -> JobView:
@@ -585,7 +590,8 @@ class Session:
         model = self._draft.model
         if self._noted is None or self._noted[0] != model:
             card = find_models(self._services.model_folders).get(model)
-            self._noted = (model, (card.notes,) if card is not None and card.notes else ())
+            said = () if card is None else (card.notes, *map(_sentence, card.domain.remarks))
+            self._noted = (model, tuple(note for note in said if note))
         return self._noted[1]
 
     # Masks
@@ -609,6 +615,16 @@ class Session:
             self._remake_mask()
         except Exception:
             log.warning("the mask of session %s… could not be made anew", self.sid[:6], exc_info=True)
+
+    def _refuse_misfit(self, draft: Draft, picture: str, insists: bool) -> None:
+        """A question rather than a refusal: asked once, before the first turn that would come to nothing."""
+        card = find_models(self._services.model_folders).get(draft.model)
+        if draft.insisted or card is None or not (why := misfit(self._services.pixels(picture), card)):
+            return
+        if not insists:
+            raise NotMadeFor(why)
+        with self._lock:
+            self._commit(draft=replace(self._draft, insisted=True))
 
     def _request(self, draft: Draft, selection: Selection) -> TurnRequest:
         """The request of `draft`; the weights' checksum is filled in by whoever runs it. Raises as `check_draft`."""
@@ -718,6 +734,10 @@ class Session:
             return None
         told = "the studio was stopped while this turn was under way; nothing of it was kept. Press Run to do it again"
         return JobView(note.id, note.kind.split()[0], JobState.INTERRUPTED, "", 0, 0, (), None, error=told)
+
+
+def _sentence(remark: str) -> str:
+    return f"{remark[:1].upper()}{remark[1:]}."
 
 
 def panel(draft: Draft, selections: Selections, editing: str | None = None) -> dict[str, Any]:

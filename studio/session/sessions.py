@@ -11,17 +11,22 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from weakref import WeakValueDictionary
 
+import numpy as np
+
 from pipelines import pictures as codec
-from pipelines.contract import Extent, Scope
+from pipelines.contract import Box, Extent, Picture, Scope
+from pipelines.errors import BadRequest
 from pipelines.masks.prompts import MaskPrompts
 from pipelines.models.folders import find_models, is_coarse
+from pipelines.requests import check_picture
 from studio.errors import DamagedSession, UnknownExample, UnknownSession
 from studio.history.tree import Tree
 from studio.history.turn import Turn
+from studio.session.checks import stored_draft
 from studio.session.selection import Selection, Selections
 from studio.session.services import Services
 from studio.session.session import Session, panel
@@ -70,6 +75,28 @@ class Sessions:
     def create(self, data: bytes, name: str) -> Session:
         """A new session of an uploaded file. `BadPicture` passes through; nothing is stored then."""
         return self._create(data, _file_name(name), Draft(model=self._model))
+
+    def crop(self, sid: str, box: Box) -> Session:
+        """A new session of a part of the picture that the session `sid` began with.
+
+        The old one goes into the trash where it holds nothing else. `box` is in whole pixels of that picture; raises
+        `BadRequest` for one that is no part of it, or that could not be edited.
+        """
+        record = self.record(sid)
+        whole = self._services.pixels(record.tree[record.tree.line(record.tree.current)[0]].picture)
+        left, top, right, bottom = (round(edge) for edge in astuple(box))
+        if not (0 <= left < right <= record.width and 0 <= top < bottom <= record.height):
+            raise BadRequest(
+                f"a part of the picture lies within its {record.width} x {record.height} pixels; "
+                f"got {left}, {top} to {right}, {bottom}"
+            )
+        part = np.ascontiguousarray(whole[top:bottom, left:right])
+        check_picture(part, "the part")
+        note = f"Cropped from {record.width} x {record.height} to {right - left} x {bottom - top} pixels."
+        cropped = self._plant(part, record.name, stored_draft(record.panel["draft"])[0], (*record.notes, note))
+        if len(record.tree.turns) == 1:
+            self.trash(sid)
+        return cropped
 
     def create_example(self, example_id: str) -> Session:
         """A new session of an example, its texts filled in; the subject is left to be clicked."""
@@ -175,8 +202,11 @@ class Sessions:
 
     def _create(self, data: bytes, name: str, draft: Draft) -> Session:
         decoded = codec.decode(data)
-        extent = Extent.of(decoded.picture)
-        digest = self._services.store.pictures.put(codec.encode_png(decoded.picture))
+        return self._plant(decoded.picture, name, draft, decoded.notes)
+
+    def _plant(self, picture: Picture, name: str, draft: Draft, notes: tuple[str, ...]) -> Session:
+        extent = Extent.of(picture)
+        digest = self._services.store.pictures.put(codec.encode_png(picture))
         now = time.time()
         record = Record(
             sid=_new_sid(),
@@ -186,7 +216,7 @@ class Sessions:
             height=extent.height,
             tree=Tree.planted(Turn.original(digest, now)),
             panel=panel(draft, self._unmarked()),
-            notes=decoded.notes,
+            notes=notes,
             saved_at=now,
         )
         return self.adopt_record(record)

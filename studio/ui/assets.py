@@ -20,10 +20,11 @@ LIBRARY = (
     "orders.js",
     "trash.js",
     "export.js",
+    "crop.js",
 )
 """Scripts every panel may use, in loading order; each adds to ``window.palimpsest``."""
 
-STYLES = ("studio.css", "timeline.css", "gallery.css", "models.css")
+STYLES = ("studio.css", "timeline.css", "gallery.css", "models.css", "hints.css")
 """In the order in which they apply."""
 
 

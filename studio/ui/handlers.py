@@ -22,10 +22,11 @@ from pipelines.contract import Extent, Quality, Scope
 from pipelines.errors import PipelineError
 from pipelines.masks.prompts import MaskPrompts
 from pipelines.models.folders import TEXT_TO_IMAGE, find_models, phrase_finder
+from pipelines.requests import LONGEST_ASPECT, LONGEST_TEXT
 from studio.api.hosts import came_from_elsewhere
 from studio.api.uploads import Uploads
 from studio.app import Studio
-from studio.errors import StaleView, UnknownSession, UserError
+from studio.errors import NotMadeFor, StaleView, UnknownSession, UserError
 from studio.session.session import Session
 from studio.session.view import Draft, SessionView
 from studio.settings import Gallery
@@ -112,6 +113,8 @@ class Handlers:
             "examples": examples,
             "methods": methods,
             "upload_limit": settings.upload_limit,
+            "longest_text": LONGEST_TEXT,
+            "longest_aspect": LONGEST_ASPECT,
             "lists_all": self.lists_all(elsewhere),
             "trash_days": settings.trash_days,
             "phrases": phrase_finder(settings.all_model_folders) is not None,
@@ -135,7 +138,7 @@ class Handlers:
 
     def chosen_model(self, seat: Seat | None) -> str:
         """The model of the page's next turn; empty where it shows no session."""
-        session = self._found(seat)
+        session = self.found(seat)
         return session.view().draft.model if session else ""
 
     def methods(self, model: str) -> list[tuple[str, str]]:
@@ -175,7 +178,7 @@ class Handlers:
     async def settled(self, seat: Seat | None, shown: int | None) -> Payload:
         """The view once the mask has been made anew for the picture one stands on, which is done in the background.
         `shown` is the revision that the page has."""
-        session = await asyncio.to_thread(self._found, seat)
+        session = await asyncio.to_thread(self.found, seat)
         if session is None:
             return {}
         view = session.view()
@@ -187,7 +190,7 @@ class Handlers:
 
     async def follow(self, seat: Seat | None) -> AsyncIterator[Payload]:
         """Messages while the session's job runs; the last one shows what came of it."""
-        session = await asyncio.to_thread(self._found, seat)
+        session = await asyncio.to_thread(self.found, seat)
         if session is None:
             return
         view = session.view()
@@ -261,14 +264,28 @@ class Handlers:
             seat, lambda session: session.set_reference(part, self.uploads.take(ticket) if ticket else None)
         )
 
-    def run(self, seat: Seat | None, *values: Any) -> Payload:
-        """Starts the turn with what stands in the panel now."""
+    def run(self, seat: Seat | None, *values: Any, insists: bool = False) -> Payload:
+        """Starts the turn with what stands in the panel now. Where the model was made for other pictures the page asks
+        first, and `insists` is the answer."""
 
         def act(session: Session) -> None:
             session.set_draft(self.draft(session.view().draft, values))
-            session.start()
+            session.start(insists)
 
-        return self.answered(seat, act)
+        return self.asking(seat, act, "run")
+
+    def asking(self, seat: Seat | None, act: Callable[[Session], object], does: str) -> Payload:
+        """As `answered`; where `NotMadeFor` says no, the page asks whether to do it all the same: its action `does`."""
+        doubts: list[str] = []
+
+        def carefully(session: Session) -> None:
+            try:
+                act(session)
+            except NotMadeFor as doubt:
+                doubts.append(str(doubt))
+
+        payload = self.answered(seat, carefully)
+        return payload | ({"confirm": {"text": doubts[0], "does": does}} if doubts else {})
 
     def cancel(self, seat: Seat | None) -> Payload:
         return self.answered(seat, lambda session: session.cancel(), anyway=True)
@@ -365,7 +382,7 @@ class Handlers:
             raise UnknownSession(text.RESTARTED)
         return self.studio.sessions.get(seat.sid)
 
-    def _found(self, seat: Seat | None) -> Session | None:
+    def found(self, seat: Seat | None) -> Session | None:
         """The session, or nothing where there is none to follow."""
         try:
             return self._session(seat)

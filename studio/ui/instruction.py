@@ -27,7 +27,8 @@ def bind(said: gr.HTML, everything: list[Any], handlers: Handlers, shared: Share
         return [payload, *fields]
 
     def run_all(seat: Seat | None, evt: gr.EventData, *values: Any) -> Any:
-        return instruction_handlers.run_all(handlers, seat, evt._data.get("turns"), *values)
+        insists = evt._data.get("insists") is True
+        return instruction_handlers.run_all(handlers, seat, evt._data.get("turns"), *values, insists=insists)
 
     seat, wire = shared.seat, shared.wire
     said.split_words(split, [seat], [wire], **EVENT).then(**shared.follow)

@@ -45,15 +45,15 @@ def used(handlers: Handlers, seat: Seat | None, turns: object) -> tuple[Payload,
     return handlers.restored(seat, act)
 
 
-def run_all(handlers: Handlers, seat: Seat | None, turns: object, *values: Any) -> Payload:
-    """All turns one after another, with the panel's settings as they stand."""
+def run_all(handlers: Handlers, seat: Seat | None, turns: object, *values: Any, insists: bool = False) -> Payload:
+    """All turns one after another, with the panel's settings as they stand; `insists` as in `Handlers.run`."""
 
     def act(session: Session) -> None:
         asked = asked_from(turns)
         session.set_draft(handlers.draft(session.view().draft, values))
-        session.run_all(asked)
+        session.run_all(asked, insists)
 
-    return handlers.answered(seat, act)
+    return handlers.asking(seat, act, "run_turns")
 
 
 def last_texts(view: SessionView) -> tuple[str, str]:

@@ -28,6 +28,7 @@ OTHER_TAB = (
 OUR_FAULT = "Something went wrong inside the studio; your turns are safe. Try again; the server's log has the details."
 UNDO = "Undo"
 NO_TURNS = "Between 1 and {most} turns can be run together, each with its two texts. Split the sentence again."
+NO_PART = "A part of a picture has four edges in whole pixels; got {got}. Choose the part again."
 
 LABELS = {
     "embed_steps": "Embedding steps",

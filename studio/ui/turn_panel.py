@@ -12,8 +12,9 @@ from typing import Any
 import gradio as gr
 
 from pipelines.catalog import CATALOG
+from pipelines.requests import LONGEST_TEXT
 from studio.session.view import Draft
-from studio.ui import instruction, model_handlers, text
+from studio.ui import hints, instruction, model_handlers, text
 from studio.ui.forms import Form, build_forms
 from studio.ui.handlers import Fields, Handlers, Seat
 from studio.ui.panel import EVENT, Shared, drawn
@@ -26,6 +27,7 @@ class TurnPanel:
     heading: gr.HTML
     subject: gr.Textbox
     background: gr.Textbox
+    hints: gr.HTML
     reference: gr.HTML
     instruction: gr.HTML
     scope: gr.Radio
@@ -78,7 +80,7 @@ def build(models: list[tuple[str, str]]) -> TurnPanel:
             placeholder=text.example(subject_like),
             lines=2,
             max_lines=4,
-            max_length=500,
+            max_length=LONGEST_TEXT,
             elem_id="subject",
         )
         background = gr.Textbox(
@@ -86,9 +88,10 @@ def build(models: list[tuple[str, str]]) -> TurnPanel:
             placeholder=text.example(background_like),
             lines=2,
             max_lines=4,
-            max_length=500,
+            max_length=LONGEST_TEXT,
             elem_id="background",
         )
+        remarks = hints.build()
         reference = drawn("reference", "reference")
         said = instruction.build()
         scope = gr.Radio(text.SCOPES, value=str(draft.scope), label=text.CHANGE, elem_id="scope", elem_classes="p-seg")
@@ -121,6 +124,7 @@ def build(models: list[tuple[str, str]]) -> TurnPanel:
         heading=heading,
         subject=subject,
         background=background,
+        hints=remarks,
         reference=reference,
         instruction=said,
         scope=scope,
@@ -145,6 +149,9 @@ def bind(panel: TurnPanel, handlers: Handlers, shared: Shared) -> None:
     def loras(seat: Seat | None, evt: gr.EventData) -> Any:
         return model_handlers.put_loras(handlers, seat, evt._data)
 
+    def run(seat: Seat | None, evt: gr.EventData, *values: Any) -> Any:
+        return handlers.run(seat, *values, insists=evt._data.get("insists") is True)
+
     def retuned(seat: Seat | None, *values: Any) -> Fields:
         payload, fields = handlers.retuned(seat, *values)
         return [payload, *fields]
@@ -166,6 +173,7 @@ def bind(panel: TurnPanel, handlers: Handlers, shared: Shared) -> None:
     # Gradio tells nothing of the first change to a text that it filled itself, so leaving the text counts too.
     edited = [*(field.input for field in others), panel.subject.blur, panel.background.blur]
     gr.on(edited, handlers.drafted, everything, [wire], trigger_mode="always_last", **EVENT)
-    panel.go.run(handlers.run, everything, [wire], **EVENT).then(**shared.follow)
+    panel.go.run(run, everything, [wire], **EVENT).then(**shared.follow)
+    hints.bind(panel.hints, handlers, shared)
     instruction.bind(panel.instruction, everything, handlers, shared)
     panel.go.cancel(handlers.cancel, [seat], [wire], **EVENT)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +15,7 @@ from pipelines.engine import Engine
 from pipelines.errors import BadParameter, BadRequest, ModelError, NumericalError, UnknownMethod
 from pipelines.images import small_changes_undone
 from pipelines.models.bundle import ModelBundle
+from pipelines.models.texts import Texts
 from pipelines.params import LayeredParams, Params, Tuned, knobs
 from pipelines.progress import Cancelled
 
@@ -283,3 +284,25 @@ def test_every_preset_is_valid(name: str) -> None:
     for quality in Quality:
         assert isinstance(settings(name, quality), CATALOG[name].params)
     assert settings("layered", Quality.EXACT) == LayeredParams(), "exact is the paper's numbers"
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_texts_that_the_model_reads_are_joined_as_the_catalogue_says(
+    name: str,
+    load: Callable[[str], ModelBundle],
+    request_for: Callable[..., EditRequest],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read: list[str] = []
+    embed = ModelBundle.embed_texts
+
+    def noted(bundle: ModelBundle, texts: Sequence[str]) -> Texts:
+        read.extend(texts)
+        return embed(bundle, texts)
+
+    monkeypatch.setattr(ModelBundle, "embed_texts", noted)
+    CATALOG[name].resolve()(load(MODEL[name]), request_for(), small_settings(name))
+    joint = CATALOG[name].joint
+    assert set(filter(None, read)) == (
+        {"a blue dog", "in a forest"} if joint is None else {f"a blue dog{joint}in a forest"}
+    )

@@ -21,8 +21,8 @@ from pipelines.contract import Backbone, EditRequest
 from pipelines.engine import Engine
 from pipelines.errors import ModelError
 from pipelines.models.folders import check_parts, fault_of, find_model, find_models
-from pipelines.models.loader import TOKENIZER, load_bundle
-from pipelines.models.original import Form, form_of, resolution_of, unet_config
+from pipelines.models.loader import load_bundle
+from pipelines.models.original import TOKENIZER, Form, form_of, resolution_of, unet_config
 from pipelines.models.weights import Header
 from pipelines.params import InpaintParams, InstructParams, LayeredParams, SDEditParams, Tuned
 

@@ -1,0 +1,56 @@
+"""Writes into the card of the embedded text-to-image model what it was made for: ``python -m pipelines.toybox.card``.
+
+The words are those of `pipelines.toybox.words`, which the captions of its training were made of, and the pictures are
+those of `pipelines.toybox.render`. Whoever changes either runs this again; a test compares.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from pipelines.models.folders import read_json
+from pipelines.toybox import words
+
+CARD = Path(__file__).resolve().parents[2] / "assets" / "models" / "toybox" / "card.json"
+PICTURES: dict[str, Any] = {"made_for": "flat drawings of its own small world", "smooth": 0.5}
+"""Of 100 scenes as they are drawn, as an edit leaves them and as JPEG files, none is less smooth."""
+
+
+def vocabulary() -> dict[str, list[list[str]]]:
+    """Every word and phrase that the captions say, those of one meaning together."""
+    return {
+        "subject": _groups(words.SUBJECTS),
+        "colour": _groups(words.COLOURS),
+        "size": _groups(words.SIZES),
+        "action": _groups(words.ACTIONS),
+        "background": [
+            list(dict.fromkeys(words.BACKGROUNDS[place] + words.PLACES[place])) for place in words.BACKGROUNDS
+        ],
+        "also": [["a", "an", "the"], ["empty"]],
+    }
+
+
+def _groups(table: dict[str, tuple[str, ...]]) -> list[list[str]]:
+    return [list(forms) for forms in table.values() if forms]
+
+
+def write(card: Path = CARD) -> None:
+    """Put both into the file `card`, beside what else it says."""
+    said = read_json(card) | {"vocabulary": vocabulary(), "pictures": PICTURES}
+    text = json.dumps(said, indent=2, ensure_ascii=False)
+    # One meaning a line: a list of words as a column would be hundreds of lines.
+    card.write_text(re.sub(r"\[\s+((?:\"[^\"]*\",?\s*)+)\]", _on_one_line, text) + "\n", encoding="utf-8")
+
+
+def _on_one_line(found: re.Match[str]) -> str:
+    return "[" + " ".join(found[1].split()) + "]"
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m pipelines.toybox.card", description=__doc__)
+    parser.add_argument("--card", type=Path, default=CARD, help="the file to complete")
+    write(parser.parse_args().card)

@@ -1,0 +1,46 @@
+"""The card of the embedded model says the words that its captions are made of, and no others."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+from pipelines.hints.unknown import unknown_in
+from pipelines.models.domain import domain_of
+from pipelines.models.folders import find_model
+from pipelines.toybox import card, words
+from pipelines.toybox.scene import sample_scene, training_caption
+from studio.settings import ASSETS
+
+AGAIN = "the words changed: run python -m pipelines.toybox.card, and commit the card"
+
+
+def test_the_card_that_is_shipped_is_the_one_that_the_command_writes(tmp_path: Path) -> None:
+    copy = tmp_path / "card.json"
+    copy.write_bytes(card.CARD.read_bytes())
+    card.write(copy)
+    assert copy.read_text(encoding="utf-8") == card.CARD.read_text(encoding="utf-8"), AGAIN
+
+
+def test_the_command_leaves_what_else_the_card_says(tmp_path: Path) -> None:
+    copy = tmp_path / "card.json"
+    copy.write_text(json.dumps({"title": "Mine", "vocabulary": {}, "notes": "none"}))
+    card.write(copy)
+    said = json.loads(copy.read_text())
+    assert (said["title"], said["notes"]) == ("Mine", "none")
+    assert domain_of(said).remarks == ()
+
+
+def test_card_and_tokenizer_know_the_same_words() -> None:
+    vocabulary = find_model("toybox", [ASSETS / "models"]).domain.vocabulary
+    assert vocabulary is not None
+    assert sorted({word for form in vocabulary.forms for word in form.split()}) == words.vocabulary(), AGAIN
+
+
+def test_no_caption_of_the_training_has_a_word_that_is_marked() -> None:
+    vocabulary = find_model("toybox", [ASSETS / "models"]).domain.vocabulary
+    assert vocabulary is not None
+    rng = random.Random(3)
+    captions = [training_caption(sample_scene(rng), rng) for _ in range(500)]
+    assert [caption for caption in captions if unknown_in(caption, vocabulary)] == []
