@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines.contract import Backbone, EditRequest, Quality
+from pipelines.contract import Backbone, EditRequest, Quality, Scope
 from pipelines.errors import ModelError, PipelineError, UnknownMethod
 from pipelines.layered.key import fit_key
+from pipelines.layered.plan import Asks, idle_settings
 from pipelines.models.folders import ModelCard
 from pipelines.params import InpaintParams, InstructParams, LayeredParams, Params, SDEditParams, checked
 
@@ -44,6 +45,15 @@ class Method:
     """The models it runs on."""
     fit_key: Callable[[EditRequest, Any], str] | None = None
     """``fit_key(request, params)`` names what it fits before it samples; ``None`` where it fits nothing."""
+    own_idle: Callable[[Any, Any], dict[str, str]] = lambda asked, params: {}
+    """What of `idle` only this method knows."""
+
+    def idle(self, asked: Asks, params: Params) -> dict[str, str]:
+        """The settings that change nothing with what is asked and with the others as they are: name to the reason."""
+        found = self.own_idle(asked, params)
+        if asked.scope is Scope.BOTH and hasattr(params, "paste_back"):
+            found["paste_back"] = "this turn changes both parts: there is nothing to copy back"
+        return found
 
     def resolve(self) -> Callable[..., Any]:
         module, function = self.entry.split(":")
@@ -63,6 +73,7 @@ CATALOG: dict[str, Method] = {
             stages=("reference", "embeddings", "fine-tune", "guidance"),
             paper="Li et al., LayerDiffusion: Layered Controlled Image Editing with Diffusion Models, 2023",
             fit_key=fit_key,
+            own_idle=idle_settings,
         ),
         Method(
             name="sdedit",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 from pipelines.diffusion.fit import Settling, fit
 from pipelines.diffusion.stages import Step
-from pipelines.layered.losses import Draws, Layers, layer_losses, masked_loss
+from pipelines.layered.losses import Draws, Layers, Part, masked_loss, part_losses
 from pipelines.models.bundle import ModelBundle
 from pipelines.models.texts import Texts
 from pipelines.params import EmbedMode, LayeredParams
@@ -23,14 +25,31 @@ def literal_loss(bundle: ModelBundle, layers: Layers, e_a: Texts, e_b: Texts, dr
     return masked_loss(layers.m_obj, eps, bundle.predict(x_t, t, e), draws.by_area)
 
 
+@dataclass(frozen=True)
+class Fits:
+    """Which of the two texts phase 1 fits: those that somebody reads afterwards."""
+
+    object: bool = True
+    background: bool = True
+
+    def of(self, a: Texts, b: Texts) -> list[Texts]:
+        return [e for e, wanted in ((a, self.object), (b, self.background)) if wanted]
+
+
+BOTH = Fits()
+
+
 def embedding_loss(
-    bundle: ModelBundle, layers: Layers, e_a: Texts, e_b: Texts, draws: Draws, mode: EmbedMode
+    bundle: ModelBundle, layers: Layers, e_a: Texts, e_b: Texts, draws: Draws, mode: EmbedMode, fits: Fits = BOTH
 ) -> Tensor:
-    """What Eq. 2 minimises, for one set of draws; both texts in one pass, however it is read."""
+    """What Eq. 2 minimises, for one set of draws; the texts that are fitted in one pass, however it is read."""
     if mode is EmbedMode.LITERAL:
         return literal_loss(bundle, layers, e_a, e_b, draws)
-    loss_a, loss_b = layer_losses(bundle, layers, e_a, e_b, draws)
-    return loss_a + loss_b
+    parts = [
+        *([Part(layers.x_obj, layers.m_obj, e_a)] if fits.object else []),
+        *([Part(layers.x_bg, layers.m_bg, e_b)] if fits.background else []),
+    ]
+    return torch.stack(part_losses(bundle, parts, draws)).sum()
 
 
 def optimised_embeddings(
@@ -42,19 +61,23 @@ def optimised_embeddings(
     source: torch.Generator,
     after_step: Step,
     begin: tuple[Texts, Texts] | None = None,
+    fits: Fits = BOTH,
 ) -> tuple[Texts, Texts]:
     """Eq. 2: ``[e_a, e_b] = argmin E || M (eps - f(x_t, t, [e_a, e_b])) ||^2`` with the network frozen.
 
-    `e_a` (object) and `e_b` (background) are one text each; returns both with their tokens fitted. Read as *layered*,
+    `e_a` (object) and `e_b` (background) are one text each; returns both, with the tokens of those that `fits` names
+    fitted. Read as *layered*,
     each text is fitted under its own part of the mask; read literally, both together under the object's. The search
     begins at `begin` (ours), or at the texts themselves.
     """
     assert not any(p.requires_grad for p in bundle.unet.parameters()), "phase 1 keeps the network frozen"
     draws = Draws(source, params.timesteps_per_step, params.normalize_by_area)
-    a, b = (e.open() for e in begin or (e_a, e_b))
+    begun_a, begun_b = begin or (e_a, e_b)
+    a = begun_a.open() if fits.object else e_a
+    b = begun_b.open() if fits.background else e_b
 
     def loss(a: Texts, b: Texts, draws: Draws) -> Tensor:
-        return embedding_loss(bundle, layers, a, b, draws, params.embed_mode)
+        return embedding_loss(bundle, layers, a, b, draws, params.embed_mode, fits)
 
     settling = None
     if params.early_stop:
@@ -62,14 +85,14 @@ def optimised_embeddings(
         cold = None if begin is None else settled(e_a, e_b, draws.fixed).item()
         settling = Settling(lambda: settled(a, b, draws.fixed), cold=cold)
     fit(
-        [a.tokens, b.tokens],
+        [e.tokens for e in fits.of(a, b)],
         lambda _: loss(a, b, draws),
         params.embed_steps,
         params.embed_rate,
         after_step,
         settling,
     )
-    return a.closed(), b.closed()
+    return (a.closed() if fits.object else a), (b.closed() if fits.background else b)
 
 
 def blended(e_a: Texts, e_b: Texts, alpha: float) -> Texts:

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.contract import EditRequest, LoraUse, Scope
+from pipelines.contract import EditRequest, LoraUse
+from pipelines.layered.plan import plan_of
 from pipelines.params import LayeredParams, Reach, knobs
 
 SAMPLING = frozenset({"seed", "candidates", "feather", "fitted", "fit_seed"})
@@ -27,15 +28,10 @@ READING = 2
 same words, are not found."""
 
 
-def draws_reference(request: EditRequest) -> bool:
-    """Whether the model itself makes the picture that the background is learnt from, out of its text."""
-    spoken_of = request.scope is not Scope.SUBJECT and bool(request.background.strip())
-    return spoken_of and request.background_reference is None
-
-
 def fit_key(request: EditRequest, params: LayeredParams) -> str:
     """64 hex digits over all that phases 1 and 2 depend on, but for the model's weights."""
-    reaching = {Reach.FIT, Reach.REFERENCE} if draws_reference(request) else {Reach.FIT}
+    plan = plan_of(request, params)
+    reaching = {Reach.FIT, Reach.REFERENCE} if plan.draws_reference else {Reach.FIT}
     asked = {
         f.name: _plain(getattr(request, f.name)) for f in fields(request) if f.name not in SAMPLING | READ | {"warm"}
     }
@@ -46,6 +42,8 @@ def fit_key(request: EditRequest, params: LayeredParams) -> str:
     else:
         del settings["name_what_stays"]  # keys from before there was this setting are still found
     named: dict[str, Any] = {"request": asked, "params": settings, "seed": request.fitting_seed}
+    if plan.fits_object != plan.fits_background:  # keys from before texts were left out are those of both
+        named["fits"] = "object" if plan.fits_object else "background"
     if params.warm_start and request.warm is not None:
         named["warm"] = hashlib.sha256(request.warm).hexdigest()
     return hashlib.sha256(json.dumps(named, sort_keys=True, allow_nan=False).encode()).hexdigest()

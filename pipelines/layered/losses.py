@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -61,18 +62,34 @@ def masked_loss(m: Tensor, eps: Tensor, predicted: Tensor, by_area: bool) -> Ten
     return squares.sum() / (m.sum() * eps.shape[0] * eps.shape[1]).clamp(min=1e-6)
 
 
-def layer_losses(bundle: ModelBundle, layers: Layers, e_obj: Texts, e_bg: Texts, draws: Draws) -> tuple[Tensor, Tensor]:
-    """The object's and the background's loss, told `e_obj` and `e_bg`; one network call.
+@dataclass(frozen=True)
+class Part:
+    """One layer and the text that it is learnt with."""
 
-    Both share their timesteps and noise: the two losses then differ by what is learnt, not by luck.
+    x: Tensor
+    """Latent of the picture, ``(1, C, h, w)``."""
+    m: Tensor
+    """Where in it the layer is, ``(1, 1, h, w)`` in [0, 1]."""
+    e: Texts
+    """Of batch 1."""
+
+
+def part_losses(bundle: ModelBundle, parts: Sequence[Part], draws: Draws) -> tuple[Tensor, ...]:
+    """The loss of each part, told its own text; one network call for all of them.
+
+    They share their timesteps and noise: the losses then differ by what is learnt, not by luck.
     """
     k = draws.count
     t = draws.timesteps(bundle)
-    eps = normal_like(layers.x_obj.expand(k, -1, -1, -1), draws.source)
-    x_t = torch.cat([bundle.schedule.noised(x, eps, t) for x in (layers.x_obj, layers.x_bg)])  # (2k, C, h, w)
-    e = Texts.joined([e_obj.expanded(k), e_bg.expanded(k)])
-    predicted_obj, predicted_bg = bundle.predict(x_t, torch.cat([t, t]), e).chunk(2)
-    return (
-        masked_loss(layers.m_obj, eps, predicted_obj, draws.by_area),
-        masked_loss(layers.m_bg, eps, predicted_bg, draws.by_area),
-    )
+    eps = normal_like(parts[0].x.expand(k, -1, -1, -1), draws.source)
+    x_t = torch.cat([bundle.schedule.noised(part.x, eps, t) for part in parts])  # (parts * k, C, h, w)
+    e = Texts.joined([part.e.expanded(k) for part in parts])
+    predicted = bundle.predict(x_t, t.repeat(len(parts)), e).chunk(len(parts))
+    return tuple(masked_loss(part.m, eps, p, draws.by_area) for part, p in zip(parts, predicted, strict=True))
+
+
+def layer_losses(bundle: ModelBundle, layers: Layers, e_obj: Texts, e_bg: Texts, draws: Draws) -> tuple[Tensor, Tensor]:
+    """The object's and the background's loss, told `e_obj` and `e_bg`; see `part_losses`."""
+    parts = (Part(layers.x_obj, layers.m_obj, e_obj), Part(layers.x_bg, layers.m_bg, e_bg))
+    loss_obj, loss_bg = part_losses(bundle, parts, draws)
+    return loss_obj, loss_bg

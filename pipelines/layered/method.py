@@ -30,12 +30,12 @@ from pipelines.diffusion.stages import Previews, Stages
 from pipelines.diffusion.walks import DDIM
 from pipelines.errors import BadRequest
 from pipelines.images import covering, from_network, mask_at, placed_subject
-from pipelines.layered.embed import blended, optimised_embeddings
+from pipelines.layered.embed import Fits, blended, optimised_embeddings
 from pipelines.layered.finetune import tuned_weights
-from pipelines.layered.guide import guided_candidates, uses_composite
-from pipelines.layered.key import draws_reference
+from pipelines.layered.guide import guided_candidates
 from pipelines.layered.losses import Layers
 from pipelines.layered.memory import free_bytes, room_for
+from pipelines.layered.plan import LayeredPlan, plan_of
 from pipelines.layered.state import Fitted, Origin
 from pipelines.layered.warm import beginning
 from pipelines.masks.moved import moved_mask, moved_subject
@@ -64,32 +64,22 @@ def compiles(bundle: ModelBundle, request: EditRequest, params: LayeredParams) -
 
 
 def _edited(bundle: ModelBundle, request: EditRequest, params: LayeredParams, stages: Stages) -> EditResult:
+    plan = plan_of(request, params)
     canvas = Canvas.of(bundle, request)
     subject = _subject_layer(canvas)
     if request.fitted is not None:
         fitted = Fitted.from_bytes(request.fitted, bundle, subject.mask)
     else:
-        fitted = _fit(canvas, subject, _background_reference(canvas, params, stages), params, stages)
-    e_opt = blended(fitted.e_a, fitted.e_b, object_share(request, params))
-    e_object = fitted.e_a if request.subject.strip() else e_opt
+        fitted = _fit(canvas, subject, _background_reference(canvas, plan, params, stages), plan, params, stages)
     composite = None
-    if uses_composite(request, params):
+    if plan.uses_composite:
         composite = canvas.latent_of(_composite(subject, fitted.reference))
     with fitted.applied(bundle):
-        candidates = guided_candidates(canvas, stages, e_object, e_opt, composite, params)
+        e_opt = blended(fitted.e_a, fitted.e_b, plan.alpha)
+        candidates = guided_candidates(canvas, stages, fitted.e_a, e_opt, composite, plan, params)
     return EditResult(
         candidates, stages.finished, background_reference=fitted.reference, fitted=request.fitted or fitted.to_bytes()
     )
-
-
-def object_share(request: EditRequest, params: LayeredParams) -> float:
-    """Alpha of Eq. 3. The paper always has both texts; where only one is given, the blend is that one.
-
-    An empty text has an embedding too, but mixing that in says "anything", and the edit fades towards it.
-    """
-    if not request.subject.strip():
-        return 0.0
-    return params.subject_weight if request.background.strip() else 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,10 +116,10 @@ def _subject_layer(canvas: Canvas) -> _SubjectLayer:
     return _SubjectLayer(canvas.small, mask, canvas.small)
 
 
-def _background_reference(canvas: Canvas, params: LayeredParams, stages: Stages) -> Picture | None:
+def _background_reference(canvas: Canvas, plan: LayeredPlan, params: LayeredParams, stages: Stages) -> Picture | None:
     """The picture that supplies the background, at the network's size; ``None`` where the input itself does."""
     request = canvas.request
-    if draws_reference(request):
+    if plan.draws_reference:
         return _generated(canvas, request.background.strip(), params, stages)
     if request.scope is Scope.SUBJECT or request.background_reference is None:
         return None
@@ -174,20 +164,26 @@ def _layers(canvas: Canvas, subject: _SubjectLayer, reference: Picture | None) -
 
 
 def _fit(
-    canvas: Canvas, subject: _SubjectLayer, reference: Picture | None, params: LayeredParams, stages: Stages
+    canvas: Canvas,
+    subject: _SubjectLayer,
+    reference: Picture | None,
+    plan: LayeredPlan,
+    params: LayeredParams,
+    stages: Stages,
 ) -> Fitted:
     """Phases 1 and 2, each begun where `beginning` says. A phase without steps is skipped and reports nothing."""
     bundle, request = canvas.bundle, canvas.request
     layers = _layers(canvas, subject, reference)
     e_a, e_b = canvas.prompts[request.subject.strip()], canvas.prompts[request.background.strip()]
     begin = beginning(bundle, request, params, e_a, e_b)
-    if params.embed_steps:
+    fits = Fits(plan.fits_object, plan.fits_background)
+    if fits.object or fits.background:
         with stages.stage("embeddings", params.embed_steps) as step:
             source = generator(request.fitting_seed, "embeddings")
-            e_a, e_b = optimised_embeddings(bundle, layers, e_a, e_b, params, source, step, begin.texts)
+            e_a, e_b = optimised_embeddings(bundle, layers, e_a, e_b, params, source, step, begin.texts, fits)
     weights: dict[str, torch.Tensor] = {}
-    if params.tuned is not Tuned.NONE and params.tune_steps:
-        e_opt = blended(e_a, e_b, object_share(request, params))
+    if plan.tunes:
+        e_opt = blended(e_a, e_b, plan.alpha)
         with stages.stage("fine-tune", params.tune_steps) as step:
             source = generator(request.fitting_seed, "fine-tune")
             weights = tuned_weights(bundle, layers, e_opt, params, request.fitting_seed, source, step, begin.weights)

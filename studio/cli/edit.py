@@ -69,7 +69,8 @@ def edit(
     Point at the subject, and say what it and its background become.
     Of several candidates the first is written to OUT and the others beside it (NAME-2.png, NAME-3.png ...).
     """
-    params = settings(method, quality, options.changes_from(assignments))
+    changes = options.changes_from(assignments)
+    params = settings(method, quality, changes)
     own, loras = options.loras_from(lora, options.settings_from(models, device, model, segmenter))
     asked = scope or described(subject, background, subject_image, background_image)
     picture = options.read_editable(image, "the picture")
@@ -96,6 +97,9 @@ def edit(
         feather=prompts.feather,
         loras=loras,
     )
+    for name, reason in CATALOG[method].idle(request, params).items():
+        if name in changes:
+            say(f"{name} has no effect here: {reason}")
     result = engine.edit(own.model, method, request, params, ProgressLine())
     written = write_all(result.candidates, out)
     about = {"model": own.model, "method": method, "quality": quality, "seed": seed}

@@ -20,8 +20,9 @@ from pipelines.images import from_network, resized
 from pipelines.layered import method
 from pipelines.layered.embed import blended, literal_loss, optimised_embeddings
 from pipelines.layered.finetune import loss_weights, tuned_weights
-from pipelines.layered.guide import alternating, strength_of, told
+from pipelines.layered.guide import told
 from pipelines.layered.losses import Draws, Layers, layer_losses, masked_loss
+from pipelines.layered.plan import plan_of
 from pipelines.layered.state import Fitted
 from pipelines.models.bundle import ModelBundle
 from pipelines.models.texts import Texts
@@ -162,13 +163,15 @@ def test_eq_6_is_minimised_by_the_weights_that_are_returned(
     assert bundle.checksum() == checksum
 
 
-def test_eq_8_alternates_by_the_loop_index_and_ends_with_the_blend(bundle: ModelBundle) -> None:
+def test_eq_8_alternates_by_the_loop_index_and_ends_with_the_blend(
+    bundle: ModelBundle, request_for: Callable[..., EditRequest]
+) -> None:
     """All of DDIM's own timesteps are odd here, so a parity of timesteps would never follow the subject alone."""
     timesteps = bundle.schedule.timesteps(50)
     assert len(timesteps) == 50 and {t % 2 for t in timesteps} == {1}
     followed: list[str] = []
     named = {"e_a": bundle.embed_texts(["a"]), "e_opt": bundle.embed_texts(["b"])}
-    rule = alternating(named["e_a"], named["e_opt"])
+    rule = told(plan_of(request_for(), LayeredParams()), 50, named["e_a"], named["e_opt"])
 
     def condition(i: int) -> Texts:
         e = rule(i)
@@ -194,7 +197,7 @@ def test_only_the_objects_text_is_followed_while_the_background_is_held(
 ) -> None:
     """``A``: the object's text; ``B``: the blend. The background is held only where both parts change."""
     e_a, e_opt = Texts(torch.zeros(1, 2, 4)), Texts(torch.ones(1, 2, 4))
-    rule = told(request_for(scope=scope), LayeredParams(hold_background=share), 6, e_a, e_opt)
+    rule = told(plan_of(request_for(scope=scope), LayeredParams(hold_background=share)), 6, e_a, e_opt)
     assert "".join("A" if rule(i) is e_a else "B" for i in range(6, 0, -1)) == expected
 
 
@@ -204,8 +207,8 @@ def test_only_the_objects_text_is_followed_while_the_background_is_held(
 def test_a_turn_of_both_parts_may_begin_at_less_noise(
     request_for: Callable[..., EditRequest], scope: Scope, of_both: float, expected: float
 ) -> None:
-    params = LayeredParams(strength=0.6, strength_of_both=of_both)
-    assert strength_of(request_for(scope=scope), params) == expected
+    params = LayeredParams(start=Start.COMPOSITE, strength=0.6, strength_of_both=of_both)
+    assert plan_of(request_for(scope=scope), params).strength == expected
 
 
 # ------------------------------------------------------------------------------------------- the three in their order
@@ -314,4 +317,4 @@ def test_a_text_that_was_not_given_is_not_mixed_in(subject: str, background: str
     """Eq. 3 blends two texts; with one of them there is nothing to blend."""
     blank = np.zeros((16, 16, 3), np.uint8)
     request = EditRequest(blank, np.zeros((16, 16), bool), subject, background, Scope.BOTH, seed=0)
-    assert method.object_share(request, LayeredParams()) == alpha
+    assert plan_of(request, LayeredParams()).alpha == alpha

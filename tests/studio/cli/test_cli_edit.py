@@ -280,3 +280,10 @@ def test_a_lora_from_a_file_changes_the_picture(run: Run, asked: list[object], t
 def test_a_lora_that_is_not_there(run: Run, asked: list[object], tmp_path: Path, lora: str, told: str) -> None:
     refused = run(*asked, "--lora", lora, "--out", tmp_path / "out.png")
     assert refused.code == 2 and told in refused.err and "Traceback" not in refused.err
+
+
+def test_a_setting_without_effect_is_said_to_have_none(run: Run, asked: list[object], tmp_path: Path) -> None:
+    ran = run(*asked, "--set", "paste_back=false", "--out", tmp_path / "out.png")
+    assert ran.code == 0
+    assert "paste_back has no effect here: this turn changes both parts" in ran.err
+    assert "steps has no effect" not in ran.err

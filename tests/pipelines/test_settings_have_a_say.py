@@ -1,0 +1,138 @@
+"""Every setting of every method changes the picture, or is said to change nothing with the others as they are.
+
+Both ways round: what is said to be idle must not change a single pixel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipelines.catalog import CATALOG, settings
+from pipelines.contract import Backbone, EditRequest, Quality, Scope
+from pipelines.engine import Engine
+from pipelines.layered.plan import plan_of
+from pipelines.params import Params, knobs
+
+FEW = {"steps": 4, "embed_steps": 2, "tune_steps": 2, "tune_rate": 1e-2, "embed_rate": 1e-1, "lora_rank": 2}
+EVENTS = {
+    "compiled": "a GPU",
+    "early_stop": "a fit that settles",
+    "warm_start": "a turn before that was fitted",
+    "name_what_stays": "a model that can read its pictures",
+    "residual": "small changes",
+    "small_object_loss": "a small subject",
+    "small_object_area": "a subject of about that size",
+}
+"""Settings that wait for something which these edits do not have: not idle, and without a say here."""
+OTHERS: dict[str, Any] = {"guidance": 2.0, "strength": 0.6, "strength_of_both": 0.55, "hold_background": 0.5}
+
+CASES = [
+    ("layered", Quality.DRAFT, Scope.BOTH, "a blue dog", "in a forest"),
+    ("layered", Quality.STANDARD, Scope.SUBJECT, "a blue dog", ""),
+    ("layered", Quality.EXACT, Scope.BOTH, "a blue dog", "in a forest"),
+    ("sdedit", Quality.STANDARD, Scope.BOTH, "a blue dog", "in a forest"),
+    ("inpaint", Quality.STANDARD, Scope.SUBJECT, "a blue dog", ""),
+    ("instruct", Quality.STANDARD, Scope.SUBJECT, "make it blue", ""),
+]
+
+
+@pytest.fixture(scope="module")
+def engine(model_folders: tuple) -> Engine:
+    return Engine(model_folders, device="cpu")
+
+
+def base(name: str, quality: Quality) -> Params:
+    preset = settings(name, quality)
+    return replace(preset, **{field: few for field, few in FEW.items() if getattr(preset, field, 0)})
+
+
+def another(name: str, kind: type, value: Any) -> Any:
+    """A value of the setting that is not `value`."""
+    if kind is bool:
+        return not value
+    if issubclass(kind, StrEnum):
+        return next(choice for choice in kind if choice != value)
+    if name in OTHERS and value != OTHERS[name]:
+        return OTHERS[name]
+    return value + 1 if kind is int else value * 0.5 or 0.5
+
+
+def edited(engine: Engine, name: str, request: EditRequest, params: Params) -> np.ndarray:
+    model = "tiny" if Backbone.PLAIN in CATALOG[name].serves else "tiny-instruct"
+    return engine.edit(model, name, request, params).candidates[0].picture
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "quality", "scope", "subject", "background"), CASES)
+def test_a_setting_changes_the_picture_or_is_said_to_change_nothing(
+    engine: Engine,
+    request_for: Callable[..., EditRequest],
+    name: str,
+    quality: Quality,
+    scope: Scope,
+    subject: str,
+    background: str,
+) -> None:
+    request = request_for(scope=scope, subject=subject, background=background)
+    params = base(name, quality)
+    usual, idle = edited(engine, name, request, params), CATALOG[name].idle(request, params)
+    assert set(idle) <= set(knobs(params))
+    silent, lying = [], []
+    for field, (kind, _, _) in knobs(params).items():
+        changed = replace(params, **{field: another(field, kind, getattr(params, field))})
+        differs = not np.array_equal(edited(engine, name, request, changed), usual)
+        if field in idle and differs:
+            lying.append(field)
+        if field not in idle and field not in EVENTS and not differs:
+            silent.append(field)
+    assert (silent, lying) == ([], [])
+
+
+def test_with_one_text_the_blend_is_that_one(request_for: Callable[..., EditRequest]) -> None:
+    exact = settings("layered", Quality.EXACT)
+    asked = request_for(scope=Scope.BACKGROUND, subject="")
+    assert {"alternate", "subject_weight", "strength"} <= set(CATALOG["layered"].idle(asked, exact))
+    plan = plan_of(asked, exact)
+    assert (plan.fits_object, plan.fits_background, plan.alternates, plan.alpha) == (False, True, False, 0)
+
+
+@pytest.mark.parametrize(
+    ("quality", "subject", "background", "fitted"),
+    [
+        (
+            Quality.DRAFT,
+            "a dog",
+            "in a forest",
+            (True, False),
+        ),  # held throughout: the background's text is read by none
+        (Quality.STANDARD, "a dog", "in a forest", (True, True)),  # the weights are tuned at the blend
+        (Quality.EXACT, "a dog", "in a forest", (True, True)),
+        (Quality.STANDARD, "a dog", "", (True, False)),
+        (Quality.STANDARD, "", "in a forest", (False, True)),
+    ],
+)
+def test_no_text_is_fitted_that_nobody_reads(
+    request_for: Callable[..., EditRequest],
+    quality: Quality,
+    subject: str,
+    background: str,
+    fitted: tuple[bool, bool],
+) -> None:
+    plan = plan_of(request_for(subject=subject, background=background), settings("layered", quality))
+    assert (plan.fits_object, plan.fits_background) == fitted
+
+
+def test_at_draft_and_standard_what_the_preset_overrules_is_told(request_for: Callable[..., EditRequest]) -> None:
+    both = request_for()
+    for quality in (Quality.DRAFT, Quality.STANDARD):
+        idle = CATALOG["layered"].idle(both, settings("layered", quality))
+        assert "hold_background is 1" in idle["alternate"]
+    assert "subject_weight" in CATALOG["layered"].idle(both, settings("layered", Quality.DRAFT))
+    exact = CATALOG["layered"].idle(both, settings("layered", Quality.EXACT))
+    assert not {"alternate", "subject_weight", "tune_rate"} & set(exact)
