@@ -59,6 +59,10 @@ MAGIC = (
 """First bytes of files that people take for pictures we read, only to say what came."""
 
 
+BRIGHT = 128
+"""The level, of 0 to 255, from which a mask's pixel is the subject's."""
+LIKE_SRGB = 2
+"""Levels that a profile may move a colour by and still be sRGB."""
 PROFILE_IGNORED = "The colour profile does not fit this picture and was ignored."
 PROFILED = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
 """A profile's colour space to the mode it can be applied to."""
@@ -78,16 +82,20 @@ def decode(data: bytes) -> Decoded:
     Raises `BadPicture` for every other file, a damaged one, and one outside the limits above.
     """
     image, notes = _opened(data)
-    image, profile_note = _flat(image, background="white")
+    alpha, (image, profile_note) = _alpha(image), _flat(image, background="white")
     if profile_note:
         notes.append(profile_note)
+    if alpha is not None:
+        notes.append("Transparent parts were put on white.")
     return Decoded(np.array(image, dtype=np.uint8), tuple(notes))
 
 
 def decode_mask(data: bytes, extent: Extent) -> Mask:
     """A mask from a picture file of exactly `extent`: bright and opaque is the subject.
 
-    Raises `BadPicture` as `decode` does, and when the size is another one.
+    Where nothing is bright, what the file has two of tells: 0 and another level (as labels 0 and 1), or what is clear
+    and what is not. Raises `BadPicture` as `decode` does, when the size is another one, and for more levels than two of
+    which none is bright.
     """
     image, _ = _opened(data)
     if image.size != (extent.width, extent.height):
@@ -95,8 +103,22 @@ def decode_mask(data: bytes, extent: Extent) -> Mask:
             f"A mask must be as large as its picture, {extent.width} x {extent.height} pixels; this one is "
             f"{image.width} x {image.height}. Export it at the picture's size."
         )
+    raw, alpha = np.asarray(image) if image.mode.startswith("I;16") else None, _alpha(image)
     flat, _ = _flat(image, background="black")
-    return np.asarray(flat.convert("L")) >= 128
+    levels = np.asarray(flat.convert("L"))
+    if raw is not None and alpha is None and 0 < raw.max() < 256:  # eight bits in a file of sixteen
+        levels = raw.astype(np.uint8)
+    if not levels.any() and alpha is not None:
+        levels = np.asarray(alpha)
+    if levels.max() >= BRIGHT or not levels.any():
+        return levels >= BRIGHT
+    found = np.unique(levels)
+    if len(found) > 2 or found[0] != 0:
+        raise BadPicture(
+            f"The brightest level of this mask is {found[-1]}, and the subject is what has {BRIGHT} or more. "
+            "Export it white on black."
+        )
+    return levels > 0
 
 
 def encode_png(picture: Picture) -> bytes:
@@ -253,10 +275,18 @@ def _srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, str |
             image = image.convert("RGB")
         if image.mode != PROFILED.get(source.profile.xcolor_space.strip()):
             return image.convert("RGB"), PROFILE_IGNORED
-        if ImageCms.getProfileDescription(source).startswith("sRGB"):
+        if image.mode == "RGB" and _is_srgb(source):
             return image, None
         converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
         return image.convert("RGB"), PROFILE_IGNORED
     assert converted is not None  # None only when done in place
     return converted, "Colours were converted from the file's own profile to sRGB."
+
+
+def _is_srgb(profile: ImageCms.ImageCmsProfile) -> bool:
+    """Whether colours stay what they are under that profile, whatever it is called."""
+    steps = np.linspace(0, 255, 9).astype(np.uint8)
+    colours = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(27, 27, 3)
+    moved = ImageCms.profileToProfile(Image.fromarray(colours), profile, ImageCms.createProfile("sRGB"))
+    return bool(np.abs(np.asarray(moved).astype(int) - colours).max() <= LIKE_SRGB)

@@ -69,6 +69,7 @@ def edit(
     Point at the subject, and say what it and its background become.
     Of several candidates the first is written to OUT and the others beside it (NAME-2.png, NAME-3.png ...).
     """
+    options.spare(out, image, mask, subject_image, subject_image_mask, background_image)
     changes = options.changes_from(assignments)
     params = settings(method, quality, changes)
     own, loras = options.loras_from(lora, options.settings_from(models, device, model, segmenter))

@@ -32,6 +32,13 @@ def writable(path: Path | None) -> Path | None:
     return path
 
 
+def spare(out: Path | None, *read: Path | None) -> None:
+    """Refuse to write over a file that the command reads."""
+    for path in read:
+        if out is not None and path is not None and out.exists() and path.exists() and out.samefile(path):
+            raise typer.BadParameter(f"{out} is what the command reads; name another file with --out")
+
+
 def _writable_png(path: Path) -> Path:
     if path.suffix.lower() != ".png":
         raise typer.BadParameter(f"a PNG file is written, so the name must end in .png; got {path.name!r}")

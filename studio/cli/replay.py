@@ -92,6 +92,7 @@ def replay(
     1 when one did not, 2 when the file or its model cannot be used. Without it the turns follow on one another, masks
     found again where the picture before is another, and become a new session: in --out, or else in the data folder.
     """
+    options.spare(out, file)
     if check and out is not None:
         raise typer.BadParameter("--check keeps nothing, so there is nothing to write; leave out --check or --out")
     own, kept = options.settings_from(models, device, segmenter=segmenter), not check and out is None

@@ -37,7 +37,9 @@ def answer(as_json: bool, value: Value, lines: Callable[[], list[str]]) -> None:
 
 
 def write(path: Path, data: bytes) -> None:
-    """Write a result; raises `StorageError` in words when that cannot be."""
+    """Write a result; what is written over is said. Raises `StorageError` in words when that cannot be."""
+    if path.exists():
+        say(f"{path} was there already and is written over")
     try:
         path.write_bytes(data)
     except OSError as error:

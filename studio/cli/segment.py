@@ -31,6 +31,7 @@ def segment(
 
     The answer is written as a mask: white is the subject.
     """
+    options.spare(out, image, mask)
     own = options.settings_from(models, device, segmenter=segmenter)
     picture = options.read_picture(image)
     prompts, uploaded = options.pointed_at(

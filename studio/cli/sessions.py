@@ -48,6 +48,19 @@ class ExportFormat(StrEnum):
     """The whole session."""
 
 
+ENDINGS = {
+    ExportFormat.PNG: (".png",),
+    ExportFormat.JPEG: (".jpg", ".jpeg"),
+    ExportFormat.WEBP: (".webp",),
+    ExportFormat.ORA: (".ora",),
+    ExportFormat.PSD: (".psd",),
+    ExportFormat.GIF: (".gif",),
+    ExportFormat.WEBP_ANIMATION: (".webp",),
+    ExportFormat.PALIMPSEST: (options.SESSION_SUFFIX,),
+}
+"""What the name of such a file ends with."""
+
+
 @sessions.callback(invoke_without_command=True)
 def listing(
     context: typer.Context,
@@ -120,6 +133,9 @@ def export(
     A turn as a picture (png, jpeg, webp) or with layers (ora, psd); the way from the original to it as an animation
     (gif, webp-animation); the whole session as a file that any studio can import (palimpsest).
     """
+    if out.suffix.lower() not in ENDINGS[to]:
+        raise typer.BadParameter(f"a file of the kind {to} ends in {' or '.join(ENDINGS[to])}; got {out.name!r}")
+    options.spare(out, Path(source))
     with session_of(source, data) as (record, pictures):
         line = line_of(record.tree, branch)
         chosen = (

@@ -523,6 +523,73 @@ def test_a_drawn_mask_may_be_grey_coloured_or_cut_out() -> None:
         assert mask[:, :16].all() and not mask[:, 16:].any()
 
 
+LEFT = np.arange(32)[None, :].repeat(32, 0) < 16
+
+
+def labelled(palette: tuple[int, ...]) -> Image.Image:
+    image = Image.fromarray(LEFT.astype(np.uint8), "P")
+    image.putpalette(palette)
+    return image
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        Image.fromarray(LEFT),
+        Image.fromarray(LEFT.astype(np.uint8)),
+        Image.fromarray(LEFT * np.uint8(100)),
+        Image.fromarray(LEFT.astype(np.uint16)),
+        Image.fromarray(LEFT * np.uint16(255)),
+        Image.fromarray(LEFT * np.uint16(65_535)),
+        labelled((0, 0, 0, 1, 1, 1)),
+        labelled((0, 0, 0, 128, 0, 0)),
+        labelled((0, 0, 0, 255, 255, 255)),
+        Image.fromarray(np.dstack([np.zeros((32, 32, 3), np.uint8), LEFT * np.uint8(255)])),
+        Image.fromarray(np.dstack([np.full((32, 32), 255, np.uint8), LEFT * np.uint8(255)])),
+    ],
+    ids=[
+        *("1 bit", "0 and 1", "0 and 100", "16 bits of 0 and 1", "16 bits of 0 and 255", "16 bits", "labels"),
+        *("labels in dark red", "labels in white", "black that is clear elsewhere", "white that is clear elsewhere"),
+    ],
+)
+def test_a_mask_is_understood_however_it_is_coded(image: Image.Image) -> None:
+    np.testing.assert_array_equal(decode_mask(saved(image, "PNG"), Extent(32, 32)), LEFT)
+
+
+def test_a_mask_in_which_nothing_is_bright_is_told_and_an_empty_one_is_empty() -> None:
+    labels = Image.fromarray(LEFT.astype(np.uint8) + (np.arange(32) < 4).astype(np.uint8))
+    with pytest.raises(BadPicture, match="The brightest level of this mask is 2, and the subject is what has 128"):
+        decode_mask(saved(labels, "PNG"), Extent(32, 32))
+    with pytest.raises(BadPicture, match="brightest level of this mask is 127"):
+        decode_mask(saved(Image.new("L", (32, 32), 127), "PNG"), Extent(32, 32))
+    assert not decode_mask(saved(Image.new("L", (32, 32), 0), "PNG"), Extent(32, 32)).any()
+
+
+def test_what_was_transparent_is_told() -> None:
+    clear = Image.new("RGBA", (32, 32), (10, 20, 30, 255))
+    assert decode(saved(clear, "PNG")).notes == ()
+    clear.putpixel((3, 3), (10, 20, 30, 128))
+    decoded = decode(saved(clear, "PNG"))
+    assert decoded.notes == ("Transparent parts were put on white.",) and tuple(decoded.picture[0, 0]) == (10, 20, 30)
+
+
+def called(profile: bytes, name: str) -> bytes:
+    """`profile` under another name of four letters."""
+    old = "Swap" if "Swap".encode("utf-16-be") in profile else "sRGB"
+    return profile.replace(old.encode("utf-16-be"), name.encode("utf-16-be"))
+
+
+def test_a_profile_is_known_by_what_it_does_and_not_by_its_name() -> None:
+    picture = Image.fromarray(photograph())
+    own = decode(saved(picture, "PNG", icc_profile=called(profile_bytes("sRGB"), "Mine")))
+    assert own.notes == () and np.array_equal(own.picture, photograph()), "which is sRGB by another name"
+    named = decode(
+        saved(Image.new("RGB", (32, 32), (200, 20, 20)), "PNG", icc_profile=called(adobe_like_profile(), "sRGB"))
+    )
+    assert named.notes == ("Colours were converted from the file's own profile to sRGB.",)
+    assert named.picture[0, 0, 0] < named.picture[0, 0, 2], "which exchanges red and blue and is called sRGB"
+
+
 def test_a_mask_of_another_size_is_refused() -> None:
     with pytest.raises(BadPicture, match="60 x 40 pixels; this one is 40 x 60"):
         decode_mask(encode_mask(np.ones((60, 40), np.bool_)), Extent(60, 40))

@@ -138,7 +138,7 @@ def test_a_turn_is_chosen_by_number_and_branch(run: Run, session_file: Path, tmp
 def test_layers_and_animations_leave_too(run: Run, session_file: Path, tmp_path: Path) -> None:
     record, pictures = saved.read(session_file, tmp_path / "pictures")
     wanted = decode(pictures.get(record.tree.here.picture)).picture
-    outs = {kind: tmp_path / f"dog.{kind}" for kind in ("ora", "psd", "gif", "webp-animation")}
+    outs = {kind: tmp_path / f"dog.{kind.partition('-')[0]}" for kind in ("ora", "psd", "gif", "webp-animation")}
     for kind, out in outs.items():
         ran = run("export", session_file, "--to", kind, "--out", out)
         assert ran.code == 0, ran.err
@@ -181,7 +181,7 @@ def test_what_cannot_be_exported_is_refused(
     run: Run, session_file: Path, data: list[object], tmp_path: Path, arguments: list[str], says: str
 ) -> None:
     asked = [str(session_file) if argument == "FILE" else argument for argument in arguments]
-    out = tmp_path / "out.file"
+    out = tmp_path / f"out.{asked[asked.index('--to') + 1]}"
     ran = run("export", *asked, "--out", out, *data)
     assert ran.code == 2
     assert says in ran.err
