@@ -33,7 +33,7 @@ from psd_tools.psd.layer_and_mask import (
 )
 
 from pipelines import pictures as codec
-from pipelines.contract import Extent, Mask, Picture
+from pipelines.contract import Extent, Mask, Picture, Scope
 from pipelines.masks.moved import filled_from_around, moved_mask
 from pipelines.masks.refine import soft_edge
 from studio.history.tree import Tree
@@ -41,6 +41,8 @@ from studio.store.blobs import Blobs
 
 PICTURE, PLATE, SUBJECT, MASK = "Picture", "Background plate", "Subject", "Subject mask"
 """Names of the layers."""
+UNCLEAN_PLATE = f"{PLATE} (may show a rim of the subject)"
+"""After a turn of both parts: the mask is that of the subject before, and what is drawn may reach beyond it."""
 THUMBNAIL = 256
 """Longest side of OpenRaster's thumbnail in pixels, as its specification says."""
 ZIP_DATE = (1980, 1, 1, 0, 0, 0)
@@ -75,11 +77,12 @@ def turn_layers(tree: Tree, id: str, pictures: Blobs) -> tuple[Picture, tuple[La
         mask,
         turn.request.feather,
         None if reference is None else codec.decode(pictures.get(reference)).picture,
+        UNCLEAN_PLATE if turn.request.scope is Scope.BOTH else PLATE,
     )
 
 
 def picture_layers(
-    picture: Picture, mask: Mask | None, feather: float, reference: Picture | None = None
+    picture: Picture, mask: Mask | None, feather: float, reference: Picture | None = None, plate_name: str = PLATE
 ) -> tuple[Layer, ...]:
     """The layers of `picture` ``(H, W, 3) uint8``, bottom to top.
 
@@ -102,7 +105,7 @@ def picture_layers(
     top, left = int(rows[0]), int(columns[0])
     box = slice(top, int(rows[-1]) + 1), slice(left, int(columns[-1]) + 1)
     return (
-        Layer(PLATE, _with_alpha(plate, whole.pixels[..., 3])),
+        Layer(plate_name, _with_alpha(plate, whole.pixels[..., 3])),
         Layer(SUBJECT, _with_alpha(subject[box], alpha[box]), left, top),
         hidden,
     )

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from psd_tools import PSDImage
 
-from pipelines.contract import Mask, Motion, Picture
+from pipelines.contract import Mask, Motion, Picture, Scope
 from pipelines.masks.refine import soft_edge
 from studio.errors import UnknownTurn
-from studio.exports.layers import Layer, openraster, picture_layers, psd, turn_layers, unmixed
+from studio.exports.layers import UNCLEAN_PLATE, Layer, openraster, picture_layers, psd, turn_layers, unmixed
 from studio.store.blobs import Blobs
 from studio.store.record import Record
 
@@ -150,15 +150,25 @@ def test_turns_of_a_session(record: Record, photo: Picture, pictures: Blobs) -> 
     original, edited, whole = record.tree.line(record.tree.current)
     picture, layers = turn_layers(record.tree, edited, pictures)
     assert np.array_equal(picture, 255 - photo)
-    assert [layer.name for layer in layers] == NAMES
+    assert [layer.name for layer in layers] == [UNCLEAN_PLATE, *NAMES[1:]], "a turn of both parts"
     assert np.array_equal(laid_over(layers), picture)
-    assert tuple(layer_named(layers, "Background plate").pixels[22, 30, :3]) == (20, 90, 160)
+    assert tuple(layer_named(layers, UNCLEAN_PLATE).pixels[22, 30, :3]) == (20, 90, 160)
     for id, expected in ((original, photo), (whole, photo // 2)):
         picture, layers = turn_layers(record.tree, id, pictures)
         assert [layer.name for layer in layers] == ["Picture"]
         assert np.array_equal(picture, expected)
     with pytest.raises(UnknownTurn):
         turn_layers(record.tree, "0" * 64, pictures)
+
+
+@pytest.mark.parametrize("scope", [Scope.SUBJECT, Scope.BACKGROUND])
+def test_the_plate_of_a_turn_of_one_part_says_nothing(record: Record, pictures: Blobs, scope: Scope) -> None:
+    tree = record.tree
+    turn = tree[tree.line(tree.current)[1]]
+    assert turn.request is not None
+    one = replace(turn, request=replace(turn.request, scope=scope))
+    layers = turn_layers(replace(tree, turns={**tree.turns, turn.id: one}), turn.id, pictures)[1]
+    assert [layer.name for layer in layers] == NAMES
 
 
 def test_a_subject_that_was_moved_is_cut_out_where_it_is_now(record: Record, pictures: Blobs) -> None:
