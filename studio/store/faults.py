@@ -30,6 +30,11 @@ def storing() -> Iterator[None]:
         text = str(problem.orig)
         if "disk is full" in text:
             raise _full() from problem
+        if "malformed" in text or "not a database" in text:
+            raise StorageError(
+                f"the database of the data folder is damaged ({text}); nothing was stored. Stop the studio, start it "
+                "again: it then puts the database aside and takes over what can be read of it"
+            ) from problem
         raise StorageError(
             f"the studio could not use its database ({text}); nothing was stored. "
             "Check that the disk is there and writable, then try again"

@@ -249,3 +249,15 @@ def test_a_running_studio_copies_again_after_many_changes(folder: Path, monkeypa
     found = again.load("new")
     assert found is not None and found.rev == record.rev, "the newest copy of either kind takes its place"
     again.close()
+
+
+def test_a_database_that_is_damaged_while_it_is_used_is_told_and_recovered_by_the_next_start(folder: Path) -> None:
+    store = Store(folder)
+    store.engine.dispose()  # what it holds of the file in memory would be right
+    page_lost(folder / DATABASE)
+    with pytest.raises(StorageError, match=r"is damaged .*start it again"):
+        store.load("old")
+    store.close()
+    again = Store(folder)
+    assert again.notice is not None and again.load("old") is not None
+    again.close()
