@@ -128,6 +128,7 @@ def test_a_lora_is_pulled_listed_verified_and_removed(data: Path, run: Run, tmp_
         "usable": True,
         "fault": None,
         "notes": "",
+        "remarks": [],
     }
     (line,) = [line for line in run("models", "list").out.splitlines() if line.startswith("pencil ")]
     assert line.split()[1] == "lora" and f"{hub.repo} at {COMMIT[:12]}" in line and line.endswith(str(file))

@@ -47,6 +47,7 @@ def test_models_says_what_can_be_used_and_why_the_rest_cannot(run: Run, tiny: Pa
         "usable": True,
         "fault": None,
         "notes": "",
+        "remarks": [],
     }
     assert not found["pickled"]["usable"]
     assert "pickle" in found["pickled"]["fault"]
