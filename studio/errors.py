@@ -15,6 +15,7 @@
     ├── Busy                       the session already has a job, or the queue is full
     ├── StaleView                  another page changed the session, and this one has not seen it
     ├── OnlyHere                   what only a page on the studio's own machine may do
+    ├── BadBody                    what was sent is too much, or not what the studio's own page sends
     ├── NothingStaged              there is no finished candidate to keep or to make more of
     ├── DeviceLost                 the process that computes pictures ended before it had answered
     ├── StorageError               a file could not be written or read; nothing was half stored
@@ -82,6 +83,10 @@ class StaleView(UserError):
 
 class OnlyHere(UserError):
     """Others can reach the studio, and what was asked is not for strangers."""
+
+
+class BadBody(UserError):
+    """What was sent cannot be read; the message is for whoever sent it."""
 
 
 class NothingStaged(UserError):

@@ -1,4 +1,4 @@
-// The stage. `props.value` is what the page marked, whole: {count, prompts}; `count` tells answers of older marks apart.
+// The stage. `props.value` is what the page marked, whole, as JSON: {count, prompts}; `count` tells answers of older marks apart.
 const p = window.palimpsest, { h, urls, marks, actions } = p;
 const root = element.querySelector(".p-root");
 const TOOLS = [
@@ -371,7 +371,7 @@ function apply(next) {
   prompts = next;
   count += 1;
   waiting = count;
-  props.value = { count, prompts };
+  props.value = JSON.stringify({ count, prompts });
   trigger("mark", {});
   drawTools();
   drawMarks(p.state.view);
@@ -508,6 +508,6 @@ Object.assign(actions, {
 });
 
 p.on((state) => {
-  if (state.view || state.echo !== null) root.dataset.opening = "no";
+  if (state.view || state.echo !== null || state.message.failed) root.dataset.opening = "no";
   draw();
 });

@@ -53,7 +53,7 @@ function row(m) {
 }
 
 function pull() { if (repo.value.trim()) trigger("pull_model", { repo: repo.value.trim(), file: file.value.trim(), half: half.checked }); }
-function add() { if (path.value.trim()) trigger("add_model", { path: path.value.trim() }); }
+function add() { if (path.value.trim()) trigger("add_model", { folder: path.value.trim() }); }
 
 function left(seconds) {
   if (seconds === null || seconds === undefined) return "";

@@ -87,6 +87,18 @@ window.palimpsest = (() => {
     state.message = {};
   }
 
+  // What no handler answered (it was too much at once, or a failure of the studio's own) has no message: it is told here.
+  const ask = window.fetch;
+  window.fetch = async (...asked) => {
+    const answer = await ask(...asked);
+    if (!answer.ok && /\/gradio_api\/(run\/predict|queue\/join)$/.test(new URL(answer.url).pathname)) {
+      const words = (answer.headers.get("Content-Type") || "").startsWith("text/plain") && answer.status < 500 ? await answer.clone().text()
+        : `Something went wrong inside the studio (${answer.status}); your turns are safe. Try again; the server's log has the details.`;
+      receive({ notice: { text: words, tone: "bad" }, failed: true });
+    }
+    return answer;
+  };
+
   /** The view with its whole film, where it came as what is not as in the film named `since`; null if another is here. */
   function complete(next, last) {
     if (!next || next.since === undefined) return next;

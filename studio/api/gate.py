@@ -1,4 +1,5 @@
-"""Stands in front of every route: answers the open ones only, to the studio's own pages only, with fixed headers.
+"""Stands in front of every route: answers the open ones only, to the studio's own pages only, with fixed headers, and
+reads no more than the route takes.
 
 Whoever opens a website lets its scripts send requests to a studio on the same machine. Browsers say in headers that
 scripts cannot change where a request comes from (``Origin``, ``Sec-Fetch-Site``); a request from another site is
@@ -8,24 +9,38 @@ Gradio's ``file=``, which fetches whatever address it is given and answers it as
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from anyio import to_thread
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from studio.api.open_routes import OpenRoute, find
+from studio.api import bodies
+from studio.api.bodies import LARGEST_EVENT, EventShape
+from studio.api.open_routes import OpenRoute, Takes, find
+from studio.errors import BadBody
 
 NOT_OPEN = "The studio does not answer this address."
 FOREIGN = (
     "The request comes from another site ({source:.80}); the studio answers its own page only. "
     "Open that page and do it there. Where a proxy stands in front, let it pass the Host header on."
 )
+
+NO_LENGTH = "The request must say how long it is (Content-Length)."
+TOO_LARGE = "At most {most} are taken here; the request has {came}."
+NOT_READ = "What was sent cannot be read: {why}. Reload the page and do it again."
+SLOW = "The request did not arrive within {seconds:.0f} seconds. Do it again."
+EVENT_SECONDS = 60.0
+"""Within which an event must have arrived."""
 
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -46,29 +61,35 @@ NOWHERE = "'none'"
 INLINE_SCRIPT = re.compile(rb"<script(?:\s[^>]*)?>(.*?)</script", re.DOTALL | re.IGNORECASE)
 
 
-def guard(names: Iterable[str], frames: Iterable[str], scripts: Iterable[str] = ()) -> Middleware:
-    """What an application is given to stand in front of all its routes.
+@dataclass(frozen=True)
+class House:
+    """What the gate knows of the studio behind it."""
 
-    `names` are those of a proxy, under which the studio's page may be; `frames` the sites that may show it in a frame;
-    `scripts` the texts of those that the page adds to itself when it has loaded.
-    """
-    return Middleware(Gate, names=tuple(names), frames=tuple(frames), scripts=tuple(scripts))
+    names: tuple[str, ...] = ()
+    """Of a proxy, under which the page may be."""
+    frames: tuple[str, ...] = ()
+    """Sites that may show the page in a frame."""
+    scripts: tuple[str, ...] = ()
+    """Texts of those scripts that the page adds to itself when it has loaded."""
+    events: Mapping[int, EventShape] = field(default_factory=dict)
+    """By the number that Gradio gives each."""
+    largest_file: int = 0
+    """Bytes that may be sent as one file."""
+
+
+def guard(house: House) -> Middleware:
+    """What an application is given to stand in front of all its routes."""
+    return Middleware(Gate, house=house)
 
 
 class Gate:
     """Lets pass what asks for an open route from the studio's own page, and gives every answer its headers."""
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        names: tuple[str, ...] = (),
-        frames: tuple[str, ...] = (),
-        scripts: tuple[str, ...] = (),
-    ) -> None:
-        self.app = app
-        self.names = frozenset(name.lower() for name in names)
-        self.added = [script.encode() for script in scripts]
-        self.framed = f"; frame-ancestors {' '.join(frames) or NOWHERE}"
+    def __init__(self, app: ASGIApp, house: House) -> None:
+        self.app, self.house = app, house
+        self.names = frozenset(name.lower() for name in house.names)
+        self.added = [script.encode() for script in house.scripts]
+        self.framed = f"; frame-ancestors {' '.join(house.frames) or NOWHERE}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -81,6 +102,20 @@ class Gate:
             return await self._refuse(scope, receive, send, 404, NOT_OPEN)
         if (source := self.foreign(route, headers)) is not None:
             return await self._refuse(scope, receive, send, 403, FOREIGN.format(source=repr(source)))
+        if (refused := self.oversized(route, headers)) is not None:
+            return await self._refuse(scope, receive, send, *refused)
+        if route.takes in (Takes.EVENT, Takes.LASTING):
+            try:
+                async with asyncio.timeout(EVENT_SECONDS):
+                    sent = await _body(receive)
+                event = await to_thread.run_sync(bodies.event, sent, self.house.events, route.takes is Takes.LASTING)
+            except ClientDisconnect:
+                return None
+            except TimeoutError:
+                return await self._refuse(scope, receive, send, 408, SLOW.format(seconds=EVENT_SECONDS))
+            except BadBody as problem:
+                return await self._refuse(scope, receive, send, 400, NOT_READ.format(why=problem))
+            return await self.app(_described(scope, event), _replayed(event, receive), self._data(send))
         if route.is_page and scope["method"] == "GET":
             return await self.app(scope, receive, self._page(send))
         return await self.app(scope, receive, self._data(send))
@@ -98,6 +133,14 @@ class Gate:
         if route.changes:
             return site or "it does not say which"
         return None if site is None or headers.get("sec-fetch-mode") == "navigate" else site
+
+    def oversized(self, route: OpenRoute, headers: Headers) -> tuple[int, str] | None:
+        """Status and words for a body that is longer than `route` takes, or does not say how long it is."""
+        if "transfer-encoding" in headers:
+            return 411, NO_LENGTH
+        limits = {Takes.NOTHING: 0, Takes.FILE: self.house.largest_file}
+        most, came = limits.get(route.takes, LARGEST_EVENT), int(headers.get("content-length", "0"))
+        return (413, TOO_LARGE.format(most=_size(most), came=_size(came))) if came > most else None
 
     def is_own(self, origin: str, host: str) -> bool:
         """Whether a page at `origin` is the one that the request's `host` serves, or that of a named proxy."""
@@ -149,3 +192,37 @@ class Gate:
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send, status: int, words: str) -> None:
         await PlainTextResponse(words, status_code=status)(scope, receive, self._data(send))
+
+
+async def _body(receive: Receive) -> bytes:
+    """All of a body, whose length was found to be within its limit."""
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        body += message.get("body", b"")
+        if not message.get("more_body", False):
+            return bytes(body)
+
+
+def _described(scope: Scope, body: bytes) -> Scope:
+    """The request with `body` for its own."""
+    told = ((b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()))
+    kept = [(name, value) for name, value in scope["headers"] if name not in (b"content-type", b"content-length")]
+    return {**scope, "headers": [*kept, *told]}
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    """Gives `body` first, and then what else there is to hear of the request."""
+    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def next_message() -> Message:
+        return messages.pop() if messages else await receive()
+
+    return next_message
+
+
+def _size(size: int) -> str:
+    """``4 MB``; what is smaller than one, in bytes."""
+    return f"{size / 2**20:,.0f} MB" if size >= 2**20 else f"{size:,} bytes"

@@ -9,8 +9,18 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from starlette.routing import compile_path
+
+
+class Takes(StrEnum):
+    """What may be in the body of a request."""
+
+    NOTHING = "nothing"
+    EVENT = "an event"
+    LASTING = "an event that lasts"
+    FILE = "a file"
 
 
 @dataclass(frozen=True)
@@ -21,6 +31,7 @@ class OpenRoute:
     path: str
     """As FastAPI writes it: ``{name}`` is one part of the path, ``{name:path}`` all the rest."""
     reason: str
+    takes: Takes = Takes.NOTHING
     pattern: re.Pattern[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -48,10 +59,10 @@ OPEN = (
     OpenRoute("GET", "/gradio_api/startup-events", "Gradio calls it once itself; afterwards it does nothing"),
     OpenRoute("GET", "/gradio_api/app_id", "a page whose connection was lost asks whether the studio is the same one"),
     OpenRoute("GET", "/gradio_api/heartbeat/{session_hash}", "tells when a page was closed"),
-    OpenRoute("POST", "/gradio_api/run/predict", "every button of the page"),
-    OpenRoute("POST", "/gradio_api/queue/join", "a page begins to follow its running job"),
+    OpenRoute("POST", "/gradio_api/run/predict", "every button of the page", Takes.EVENT),
+    OpenRoute("POST", "/gradio_api/queue/join", "a page begins to follow its running job", Takes.LASTING),
     OpenRoute("GET", "/gradio_api/queue/data", "the messages of the job that it follows"),
-    OpenRoute("POST", "/studio/upload", "a picture, mask or session file that a person chose"),
+    OpenRoute("POST", "/studio/upload", "a picture, mask or session file that a person chose", Takes.FILE),
     OpenRoute("GET", "/studio/picture/{sid}/{digest}.png", "a picture of a session whose id one knows"),
     OpenRoute("GET", "/studio/cover/{sid}/{digest}.jpg", "the picture of a session in the gallery"),
     OpenRoute("GET", "/studio/preview/{sid}/{number}.jpg", "the picture of the running job"),

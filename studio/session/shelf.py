@@ -30,6 +30,7 @@ from studio.settings import Settings
 T = TypeVar("T")
 
 PULL = "pipelines.models.hub:pull"
+NOT_HERE = "models are managed on the studio's own machine: `launch.py models` there"
 OWNER = "models"
 
 
@@ -164,7 +165,7 @@ class Shelf:
 
     def _refuse_strangers(self) -> None:
         if not self._settings.manages_models:
-            raise OnlyHere("models are managed on the studio's own machine: `launch.py models` there")
+            raise OnlyHere(NOT_HERE)
 
     def _stock(self) -> list[Item]:
         return stock(self._settings.all_model_folders, self._settings.own_models)

@@ -8,11 +8,12 @@ from typing import Any
 import gradio as gr
 
 from studio.api import exports, gate, hosts, pictures
+from studio.api.bodies import EventShape
 from studio.api.uploads import Uploads
 from studio.app import Studio
 from studio.settings import Settings, is_loopback
 from studio.ui import assets, canvas, gallery, models, text, timeline, topbar, turn_panel, wire
-from studio.ui.handlers import Fields, Handlers
+from studio.ui.handlers import Handlers
 from studio.ui.panel import EVENT, Shared
 from studio.ui.theme import studio_theme
 
@@ -40,7 +41,7 @@ def build_page(studio: Studio, uploads: Uploads) -> gr.Blocks:
         # Following is the one event that lasts, so it is queued, and nobody's following waits for another's.
         follow = EVENT | ends | {"fn": handlers.follow, "queue": True, "concurrency_limit": None}
         settle = EVENT | ends | {"fn": handlers.settled, "inputs": [seat, shown]}
-        shared = Shared(seat, line, panel.fields, shown, follow, settle)
+        shared = Shared(handlers, seat, line, panel.fields, panel.holding, shown, follow, settle)
         topbar.bind(bar, handlers, shared, panel.values)
         canvas.bind(stage, handlers, shared)
         turn_panel.bind(panel, handlers, shared)
@@ -48,11 +49,10 @@ def build_page(studio: Studio, uploads: Uploads) -> gr.Blocks:
         gallery.bind(rooms, handlers, shared)
         models.bind(shelf, handlers, shared, panel.model)
 
-        def boot(last: dict[str, Any] | None, request: gr.Request) -> Fields:
-            shown, payload, values = handlers.boot(last, request)
-            return [shown, payload, *values]
-
-        page.load(boot, [stored], shared.opened, **EVENT).then(**follow)
+        # What a browser remembers may be of any version, or spoilt; a page must come up all the same.
+        remembered: dict[str, Any] = {"values": [stored], "holding": [Any], "seated": False}
+        boots = shared.on(page.load, handlers.boot, shared.opened, with_request=True, **remembered)
+        boots.then(**follow)
         seat.change(lambda now: {"sid": now.sid} if now and now.sid else gr.skip(), [seat], [stored], **EVENT)
         page.unload(handlers.left)
     page.queue(api_open=False, max_size=128)
@@ -80,7 +80,14 @@ def open_page(studio: Studio, settings: Settings) -> OpenPage:
     uploads = Uploads(settings.upload_limit * 2**20)
     page = build_page(studio, uploads)
     guard = [hosts.guard(settings.allowed_hosts)] if is_loopback(settings.host) else []
-    guard.append(gate.guard(settings.allowed_hosts, settings.frames, [assets.library()]))
+    house = gate.House(
+        names=settings.allowed_hosts,
+        frames=settings.frames,
+        scripts=(assets.library(),),
+        events={fn._id: EventShape(len(fn.inputs), queued=fn.queue) for fn in page.fns.values() if fn.fn},
+        largest_file=uploads.limit,
+    )
+    guard.append(gate.guard(house))
     app, url, _ = page.launch(
         prevent_thread_lock=True,
         server_name=settings.host,

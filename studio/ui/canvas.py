@@ -1,18 +1,23 @@
 """The stage: the picture with its mask tools and views, the finished candidates, and the start page when it is empty.
 
-The component's own value is what the page marked: ``{"count": n, "prompts": {...}}`` with the whole list of clicks,
-box and strokes. It is passed as an input, because an event's data is the first one's when events are merged.
+The component's own value is what the page marked, as JSON: ``{"count": n, "prompts": {...}}`` with the whole list of
+clicks, box and strokes. It is passed as an input, because an event's data is the first one's when events are merged.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import gradio as gr
 
-from studio.ui.handlers import Fields, Handlers, Seat
-from studio.ui.panel import EVENT, Shared, drawn
+from studio.api import bodies
+from studio.ui.handlers import Handlers, Seat
+from studio.ui.panel import Shared, drawn
+from studio.ui.payload import Payload
+from studio.ui.sent import Example, File, Marks, Picked, Text
+
+MOST_MARKS = 500_000
+"""Numbers and points of all strokes."""
 
 
 @dataclass(frozen=True)
@@ -30,27 +35,17 @@ def build() -> Canvas:
 def bind(panel: Canvas, handlers: Handlers, shared: Shared) -> None:
     """Attaches the handlers."""
 
-    def open_file(seat: Seat | None, evt: gr.EventData) -> Fields:
-        taken, payload, values = handlers.opened(seat, evt._data.get("ticket"), evt._data.get("name"))
-        return [taken, payload, *values]
+    def mark(seat: Seat | None, marks: str | None) -> Payload:
+        # A text, for Gradio looks at each value that it can see into, and a long painting has a hundred thousand.
+        return handlers.mark(seat, Marks.of(bodies.read((marks or "{}").encode(), MOST_MARKS)).model_dump())
 
-    def open_example(seat: Seat | None, evt: gr.EventData) -> Fields:
-        taken, payload, values = handlers.example(seat, evt._data.get("example"))
-        return [taken, payload, *values]
-
-    def upload_mask(seat: Seat | None, evt: gr.EventData) -> Any:
-        return handlers.upload_mask(seat, evt._data.get("ticket"))
-
-    def keep(seat: Seat | None, evt: gr.EventData) -> Fields:
-        payload, values = handlers.keep(seat, evt._data.get("index"))
-        return [payload, *values]
-
-    stage, seat, wire = panel.stage, shared.seat, shared.wire
-    stage.open_file(open_file, [seat], shared.opened, **EVENT)
-    stage.open_example(open_example, [seat], shared.opened, **EVENT)
+    stage, on = panel.stage, shared.on
+    on(stage.open_file, lambda seat, file: handlers.opened(seat, file.ticket, file.name), shared.opened, hears=File)
+    on(stage.open_example, lambda seat, one: handlers.example(seat, one.example), shared.opened, hears=Example)
     # The last state of the marks wins; what lies between two answers is skipped.
-    stage.mark(handlers.mark, [seat, stage], [wire], trigger_mode="always_last", **EVENT)
-    stage.upload_mask(upload_mask, [seat], [wire], **EVENT)
-    stage.keep(keep, [seat], shared.restored, **EVENT).then(**shared.settle)
-    stage.discard(handlers.discard, [seat], [wire], **EVENT)
-    stage.more_seeds(handlers.more_seeds, [seat], [wire], **EVENT).then(**shared.follow)
+    on(stage.mark, mark, values=[stage], holding=[Text], trigger_mode="always_last")
+    on(stage.upload_mask, lambda seat, file: handlers.upload_mask(seat, file.ticket), hears=File)
+    keeps = on(stage.keep, lambda seat, one: handlers.keep(seat, one.index), shared.restored, hears=Picked)
+    keeps.then(**shared.settle)
+    on(stage.discard, handlers.discard)
+    on(stage.more_seeds, handlers.more_seeds).then(**shared.follow)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import gradio as gr
 
 from studio.api.hosts import came_from_elsewhere
 from studio.ui import gallery_handlers
 from studio.ui.handlers import Fields, Handlers, Seat
-from studio.ui.panel import EVENT, Shared, drawn
+from studio.ui.panel import Shared, drawn
+from studio.ui.payload import Payload
+from studio.ui.sent import Named, Sought
 
 
 @dataclass(frozen=True)
@@ -27,34 +28,30 @@ def build() -> Gallery:
 
 def bind(panel: Gallery, handlers: Handlers, shared: Shared) -> None:
     """Attaches the handlers."""
+    rooms, on = panel.rooms, shared.on
 
-    def seek(evt: gr.EventData, request: gr.Request) -> Any:
-        return gallery_handlers.listed(handlers, evt._data, came_from_elsewhere(request.headers))
+    def seek(seat: Seat | None, sought: Sought, request: gr.Request) -> Payload:  # noqa: ARG001  a list needs no session
+        return gallery_handlers.listed(handlers, sought.model_dump(), came_from_elsewhere(request.headers))
 
-    def enter(seat: Seat | None, evt: gr.EventData) -> Fields:
-        taken, payload, values = gallery_handlers.entered(handlers, seat, evt._data.get("sid"))
-        return [taken, payload, *values]
+    def enter(seat: Seat | None, one: Named) -> tuple[Seat | None, Payload, Fields]:
+        return gallery_handlers.entered(handlers, seat, one.sid)
 
-    def rename(seat: Seat | None, evt: gr.EventData) -> Any:
-        return gallery_handlers.renamed(handlers, seat, evt._data.get("sid"), evt._data.get("name"))
+    def rename(seat: Seat | None, one: Named) -> Payload:
+        return gallery_handlers.renamed(handlers, seat, one.sid, one.name)
 
-    def duplicate(evt: gr.EventData) -> Any:
-        return gallery_handlers.duplicated(handlers, evt._data.get("sid"))
+    def duplicate(seat: Seat | None, one: Named) -> Payload:  # noqa: ARG001  the page stays where it is
+        return gallery_handlers.duplicated(handlers, one.sid)
 
-    def trash(seat: Seat | None, evt: gr.EventData) -> Fields:
-        taken, payload, values = gallery_handlers.trashed(handlers, seat, evt._data.get("sid"))
-        return [taken, payload, *values]
+    def trash(seat: Seat | None, one: Named) -> tuple[Seat | None, Payload, Fields]:
+        return gallery_handlers.trashed(handlers, seat, one.sid)
 
-    def bring_back(seat: Seat | None, evt: gr.EventData) -> Fields:
-        found = evt._data
-        taken, payload, values = gallery_handlers.brought_back(handlers, seat, found.get("sid"), found.get("enter"))
-        return [taken, payload, *values]
+    def bring_back(seat: Seat | None, one: Named) -> tuple[Seat | None, Payload, Fields]:
+        return gallery_handlers.brought_back(handlers, seat, one.sid, one.enter)
 
-    rooms, seat, wire = panel.rooms, shared.seat, shared.wire
     # Every letter that is searched for may ask again, and no question is dropped: the page knows the last one's answer.
-    rooms.seek_sessions(seek, [], [wire], trigger_mode="multiple", **EVENT)
-    rooms.enter_session(enter, [seat], shared.opened, **EVENT).then(**shared.follow)
-    rooms.rename_session(rename, [seat], [wire], trigger_mode="multiple", **EVENT)
-    rooms.duplicate_session(duplicate, [], [wire], trigger_mode="multiple", **EVENT)
-    rooms.trash_session(trash, [seat], shared.opened, trigger_mode="multiple", **EVENT)
-    rooms.bring_back_session(bring_back, [seat], shared.opened, trigger_mode="multiple", **EVENT)
+    on(rooms.seek_sessions, seek, hears=Sought, with_request=True, trigger_mode="multiple")
+    on(rooms.enter_session, enter, shared.opened, hears=Named).then(**shared.follow)
+    on(rooms.rename_session, rename, hears=Named, trigger_mode="multiple")
+    on(rooms.duplicate_session, duplicate, hears=Named, trigger_mode="multiple")
+    on(rooms.trash_session, trash, shared.opened, hears=Named, trigger_mode="multiple")
+    on(rooms.bring_back_session, bring_back, shared.opened, hears=Named, trigger_mode="multiple")

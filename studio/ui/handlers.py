@@ -18,6 +18,7 @@ from typing import Any
 import gradio as gr
 
 from pipelines.catalog import CATALOG, serving
+from pipelines.catalog import method as find_method
 from pipelines.contract import Extent, Quality, Scope
 from pipelines.errors import PipelineError
 from pipelines.masks.prompts import MaskPrompts
@@ -68,9 +69,11 @@ class Handlers:
 
     # ------------------------------------------------------------------------------------------ coming and going
 
-    def boot(self, stored: dict[str, Any] | None, request: gr.Request) -> tuple[Seat, Payload, Fields]:
+    def boot(self, stored: object, request: gr.Request) -> tuple[Seat, Payload, Fields]:
         """What a page shows that was just loaded: the session in its address, else the last one of this browser."""
-        seat = Seat(request.query_params.get("session") or (stored or {}).get("sid"), str(request.session_hash))
+        last = stored.get("sid") if isinstance(stored, dict) else None
+        sid = request.query_params.get("session") or (last if isinstance(last, str) else None)
+        seat = Seat(sid, str(request.session_hash))
         payload, fields = self._looked(seat) if seat.sid else ({}, self.kept_fields())
         if "view" not in payload:
             seat = replace(seat, sid=None)
@@ -406,7 +409,7 @@ class Handlers:
     def draft(self, before: Draft, values: tuple[Any, ...]) -> Draft:
         """`before` with the panel's `values` over it; mask and references are not the panel's."""
         plain = dict(zip(PLAIN_FIELDS, values, strict=False))
-        method, quality = str(plain["method"]), Quality(plain["quality"])
+        method, quality = find_method(str(plain["method"])).name, Quality(plain["quality"])
         settings = dict(zip(CATALOG, _split(values[len(PLAIN_FIELDS) :]), strict=True))
         return replace(
             before,

@@ -8,7 +8,9 @@ import gradio as gr
 
 from studio.ui import instruction_handlers
 from studio.ui.handlers import Fields, Handlers, Seat
-from studio.ui.panel import EVENT, Shared, drawn
+from studio.ui.panel import Shared, drawn
+from studio.ui.payload import Payload
+from studio.ui.sent import Turns, Words
 
 
 def build() -> gr.HTML:
@@ -16,21 +18,19 @@ def build() -> gr.HTML:
     return drawn("instruction", "instruction")
 
 
-def bind(said: gr.HTML, everything: list[Any], handlers: Handlers, shared: Shared) -> None:
-    """Attaches the handlers; `everything` are the seat and the panel's values."""
+def bind(said: gr.HTML, values: list[Any], handlers: Handlers, shared: Shared) -> None:
+    """Attaches the handlers; `values` are the panel's."""
 
-    def split(seat: Seat | None, evt: gr.EventData) -> Any:
-        return instruction_handlers.split_up(handlers, seat, evt._data.get("words"), evt._data.get("count"))
+    def split(seat: Seat | None, sent: Words) -> Payload:
+        return instruction_handlers.split_up(handlers, seat, sent.words, sent.count)
 
-    def use(seat: Seat | None, evt: gr.EventData) -> Fields:
-        payload, fields = instruction_handlers.used(handlers, seat, evt._data.get("turns"))
-        return [payload, *fields]
+    def use(seat: Seat | None, sent: Turns) -> tuple[Payload, Fields]:
+        return instruction_handlers.used(handlers, seat, sent.turns)
 
-    def run_all(seat: Seat | None, evt: gr.EventData, *values: Any) -> Any:
-        insists = evt._data.get("insists") is True
-        return instruction_handlers.run_all(handlers, seat, evt._data.get("turns"), *values, insists=insists)
+    def run_all(seat: Seat | None, sent: Turns, *values: Any) -> Payload:
+        return instruction_handlers.run_all(handlers, seat, sent.turns, *values, insists=sent.insists)
 
-    seat, wire = shared.seat, shared.wire
-    said.split_words(split, [seat], [wire], **EVENT).then(**shared.follow)
-    said.use_turn(use, [seat], shared.restored, **EVENT)
-    said.run_turns(run_all, everything, [wire], **EVENT).then(**shared.follow)
+    shared.on(said.split_words, split, hears=Words).then(**shared.follow)
+    shared.on(said.use_turn, use, shared.restored, hears=Turns)
+    runs = shared.on(said.run_turns, run_all, hears=Turns, values=values, holding=shared.panel)
+    runs.then(**shared.follow)

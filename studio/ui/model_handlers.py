@@ -9,21 +9,27 @@ from typing import Any
 import gradio as gr
 
 from studio.session.session import Session
-from studio.ui.handlers import Fields, Handlers, Seat
-from studio.ui.payload import Payload
+from studio.session.shelf import NOT_HERE
+from studio.ui.handlers import Handlers, Seat
+from studio.ui.payload import Payload, notice
 
 
-def shown(handlers: Handlers, seat: Seat | None, act: Callable[[], object] = lambda: None) -> Fields:
-    """Does `act`; answers with the list as it is then, and the models that a turn can be run on.
+def shown(
+    handlers: Handlers, seat: Seat | None, act: Callable[[], object] = lambda: None, elsewhere: bool = False
+) -> tuple[Payload, Any]:
+    """Does `act`; answers with the list as it is then, and the models that a turn can be run on. For a page that is
+    `elsewhere`, behind a proxy, nothing is done.
 
     The one that the page has chosen stays among them though it was removed: Gradio refuses what a page sends with a
     value that is no choice.
     """
+    if elsewhere:
+        return notice(NOT_HERE), gr.skip()
     views: list[dict[str, Any]] = []
     failed = handlers.calmly(act)
     unseen = handlers.calmly(lambda: views.append(asdict(handlers.studio.shelf.view())))
     payload: Payload = {"models": views[0]} if views else {}
-    return [payload | (unseen or {}) | (failed or {}), gr.update(choices=handlers.models(handlers.chosen_model(seat)))]
+    return payload | (unseen or {}) | (failed or {}), gr.update(choices=handlers.models(handlers.chosen_model(seat)))
 
 
 def put_loras(handlers: Handlers, seat: Seat | None, sent: Mapping[str, Any]) -> Payload:

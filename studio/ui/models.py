@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
+from studio.api.hosts import came_from_elsewhere
 from studio.ui import model_handlers
-from studio.ui.handlers import Fields, Handlers, Seat
-from studio.ui.panel import EVENT, Shared, drawn
+from studio.ui.handlers import Handlers, Seat
+from studio.ui.panel import Shared, drawn
+from studio.ui.payload import Payload
+from studio.ui.sent import Folder, Repository, Row, Sent
 
 
 @dataclass(frozen=True)
@@ -26,38 +30,18 @@ def build() -> Models:
 
 def bind(panel: Models, handlers: Handlers, shared: Shared, model: gr.Dropdown) -> None:
     """Attaches the handlers; `model` is the turn panel's choice, which a pull adds to."""
-    shelf = handlers.studio.shelf
+    shelf, component = handlers.studio.shelf, panel.shelf
 
-    def see(seat: Seat | None) -> Fields:
-        return model_handlers.shown(handlers, seat)
+    def on(event: Callable[..., Any], acts: Callable[..., object], hears: type[Sent] | None = None) -> None:
+        def does(seat: Seat | None, *sent: Any, request: gr.Request) -> tuple[Payload, Any]:
+            return model_handlers.shown(handlers, seat, lambda: acts(*sent), came_from_elsewhere(request.headers))
 
-    def pull(seat: Seat | None, evt: gr.EventData) -> Fields:
-        sent = evt._data
-        repo, file = (str(sent.get(name) or "").strip() for name in ("repo", "file"))
-        return model_handlers.shown(handlers, seat, lambda: shelf.pull(repo, sent.get("half") is True, file))
+        outputs = [shared.wire, model]
+        shared.on(event, does, outputs, hears=hears, with_request=True, trigger_mode="multiple")
 
-    def add(seat: Seat | None, evt: gr.EventData) -> Fields:
-        return model_handlers.shown(handlers, seat, lambda: shelf.add(str(evt._data.get("path") or "").strip()))
-
-    def verify(seat: Seat | None, evt: gr.EventData) -> Fields:
-        return model_handlers.shown(handlers, seat, lambda: shelf.verify(*_asked(evt)))
-
-    def remove(seat: Seat | None, evt: gr.EventData) -> Fields:
-        return model_handlers.shown(handlers, seat, lambda: shelf.remove(*_asked(evt)))
-
-    def stop(seat: Seat | None) -> Fields:
-        return model_handlers.shown(handlers, seat, shelf.cancel)
-
-    component, seat, outputs = panel.shelf, [shared.seat], [shared.wire, model]
-    often: dict[str, Any] = {"trigger_mode": "multiple", **EVENT}
-    component.see_models(see, seat, outputs, **often)
-    component.pull_model(pull, seat, outputs, **often)
-    component.add_model(add, seat, outputs, **often)
-    component.verify_model(verify, seat, outputs, **often)
-    component.remove_model(remove, seat, outputs, **often)
-    component.stop_model(stop, seat, outputs, **often)
-
-
-def _asked(evt: gr.EventData) -> tuple[str, bool]:
-    """Of which row an event speaks: its id, and whether it is a LoRA's."""
-    return str(evt._data.get("id")), evt._data.get("lora") is True
+    on(component.see_models, lambda: None)
+    on(component.pull_model, lambda one: shelf.pull(one.repo.strip(), one.half, one.file.strip()), Repository)
+    on(component.add_model, lambda one: shelf.add(one.folder.strip()), Folder)
+    on(component.verify_model, lambda row: shelf.verify(row.id, row.lora), Row)
+    on(component.remove_model, lambda row: shelf.remove(row.id, row.lora), Row)
+    on(component.stop_model, shelf.cancel)

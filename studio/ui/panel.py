@@ -2,33 +2,85 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
+from pydantic import TypeAdapter
 
 from studio.ui.assets import script
+from studio.ui.handlers import Handlers
+from studio.ui.payload import Payload
+from studio.ui.sent import Sent, held_as
 
-EVENT: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-"""How a button's event is bound: answered at once, beside the queue of long work, with no overlay of Gradio's."""
+EVENT: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private", "preprocess": False}
+"""How a button's event is bound: answered at once, beside the queue of long work, with no overlay of Gradio's. Values
+come as they were sent: `Shared.on` looks at them, and not each component in its own way."""
 
 
 @dataclass(frozen=True)
 class Shared:
-    """The components that several panels write to."""
+    """The components that several panels write to, and how their events are bound."""
 
+    handlers: Handlers
     seat: gr.State
     """The `handlers.Seat` of this page; the server believes no other."""
     wire: gr.HTML
     """Takes the messages of `payload`."""
     fields: list[gr.components.Component]
     """The turn panel's fields, then one group a method: what `Handlers.fields` fills."""
+    panel: list[Any]
+    """What the turn panel's fields that hold a value may hold: see `sent.PANEL`."""
     shown: gr.State
     """Revision of the view that the last of those handlers sent."""
     follow: dict[str, Any]
     """Arguments of the event that follows a running job; comes after every event that may have started one."""
     settle: dict[str, Any]
     """Arguments of the event that shows the mask made anew; comes after every event that changes the picture."""
+
+    def on(
+        self,
+        event: Callable[..., Any],
+        does: Callable[..., object],
+        outputs: Sequence[Any] | None = None,
+        *,
+        hears: type[Sent] | None = None,
+        values: Sequence[Any] = (),
+        holding: Sequence[Any] = (),
+        with_request: bool = False,
+        seated: bool = True,
+        trigger_mode: str | None = None,
+    ) -> Any:
+        """Binds `event` to ``does(seat, what was sent, *values)``; what it raises or must not be sent is told.
+
+        What was sent is of the type `hears`, and left out without one; `values` are those of components, of the types
+        in `holding`. `with_request` adds it as ``request``. Without `seated` there is no seat yet. `outputs` are the
+        wire alone unless said. The answer is a payload, or a tuple of as many as there are outputs; lists in it count
+        as their items.
+        """
+        fills = list(outputs or [self.wire])
+        wire = fills.index(self.wire)
+        kinds = [TypeAdapter[Any](kind) for kind in holding]
+
+        def told(failed: Payload) -> Any:
+            return failed if len(fills) == 1 else [failed if at == wire else gr.skip() for at in range(len(fills))]
+
+        def heard(evt: gr.EventData, request: gr.Request, *given: Any) -> Any:
+            answers: list[Any] = []
+
+            def work() -> None:
+                said = [hears.of(evt._data)] if hears else []
+                held = [held_as(kind, value) for kind, value in zip(kinds, given[len(seat) :], strict=True)]
+                more = {"request": request} if with_request else {}
+                answers.append(does(*given[: len(seat)], *said, *held, **more))
+
+            failed = self.handlers.calmly(work)
+            return told(failed) if failed else _flat(answers[0])
+
+        seat = [self.seat] if seated else []
+        inputs = [*seat, *values]
+        return event(heard, inputs, fills, trigger_mode=trigger_mode, **EVENT)
 
     @property
     def restored(self) -> list[Any]:
@@ -50,3 +102,10 @@ def drawn(name: str, elem_id: str) -> gr.HTML:
         elem_id=elem_id,
         apply_default_css=False,
     )
+
+
+def _flat(answer: object) -> Any:
+    """A tuple's parts, and those of the lists among them, as one list."""
+    if not isinstance(answer, tuple):
+        return answer
+    return [item for part in answer for item in (part if isinstance(part, list) else [part])]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipelines.errors import BadParameter, PipelineError
-from studio.errors import UserError
+from studio.errors import BadBody, UserError
 
 TITLE = "Palimpsest"
 
@@ -68,6 +68,8 @@ def label(name: str) -> str:
 def fault(error: UserError | PipelineError) -> str:
     """What the page says of a refusal; a setting is called what its field is called."""
     message = str(error)
+    if isinstance(error, BadBody):
+        return f"The page sent something that the studio does not know ({message}). Reload the page and do it again."
     if isinstance(error, BadParameter) and error.setting:
         return label(error.setting) + message.removeprefix(error.setting)
     return message

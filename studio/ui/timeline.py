@@ -8,9 +8,9 @@ from typing import Any
 
 import gradio as gr
 
-from studio.ui.handlers import Fields, Handlers, Seat
-from studio.ui.panel import EVENT, Shared, drawn
-from studio.ui.payload import Payload
+from studio.ui.handlers import Handlers, Seat
+from studio.ui.panel import Shared, drawn
+from studio.ui.sent import Film
 from studio.ui.timeline_handlers import TimelineHandlers
 
 
@@ -28,35 +28,17 @@ def build() -> Timeline:
 
 def bind(panel: Timeline, handlers: Handlers, shared: Shared) -> None:
     """Attaches the handlers. Each event of the film has the name of its handler."""
-    does = TimelineHandlers(handlers)
+    does, film, on = TimelineHandlers(handlers), panel.film, shared.on
 
-    def moves(name: str) -> Callable[..., Fields]:
-        def move(seat: Seat | None, evt: gr.EventData) -> Fields:
-            payload, values = does.moved(name, seat, evt._data or {})
-            return [payload, *values]
+    def named(do: Callable[[str, Seat | None, dict[str, Any]], object], name: str) -> Callable[..., object]:
+        return lambda seat, sent: do(name, seat, sent.model_dump())
 
-        return move
-
-    def answers(do: Callable[[str, Seat | None, dict[str, Any]], Payload], name: str) -> Callable[..., Payload]:
-        def answer(seat: Seat | None, evt: gr.EventData) -> Payload:
-            return do(name, seat, evt._data or {})
-
-        return answer
-
-    def arrived(seat: Seat | None) -> Fields:
-        payload, values = does.arrived(seat)
-        return [payload, *values]
-
-    def orders(seat: Seat | None, evt: gr.EventData) -> Payload:
-        return does.orders(seat, evt._data or {})
-
-    seat, wire, film = [shared.seat], [shared.wire], panel.film
     for name in does.moves:
-        event = getattr(film, name)
-        event(moves(name), seat, shared.restored, trigger_mode="multiple", **EVENT).then(**shared.settle)
+        moves = on(getattr(film, name), named(does.moved, name), shared.restored, hears=Film, trigger_mode="multiple")
+        moves.then(**shared.settle)
     for name in does.jobs:
-        getattr(film, name)(answers(does.started, name), seat, wire, **EVENT).then(**shared.follow)
+        on(getattr(film, name), named(does.started, name), hears=Film).then(**shared.follow)
     for name in does.changes:
-        getattr(film, name)(answers(does.changed, name), seat, wire, **EVENT)
-    film.arrived(arrived, seat, shared.restored, **EVENT).then(**shared.settle)
-    film.orders(orders, seat, wire, trigger_mode="multiple", **EVENT)
+        on(getattr(film, name), named(does.changed, name), hears=Film)
+    on(film.arrived, does.arrived, shared.restored).then(**shared.settle)
+    on(film.orders, lambda seat, sent: does.orders(seat, sent.model_dump()), hears=Film, trigger_mode="multiple")

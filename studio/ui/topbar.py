@@ -9,7 +9,9 @@ import gradio as gr
 
 from studio.ui import gallery_handlers
 from studio.ui.handlers import Fields, Handlers, Seat
-from studio.ui.panel import EVENT, Shared, drawn
+from studio.ui.panel import Shared, drawn
+from studio.ui.payload import Payload
+from studio.ui.sent import NewName, Typed
 
 
 @dataclass(frozen=True)
@@ -26,24 +28,17 @@ def build() -> TopBar:
 
 def bind(panel: TopBar, handlers: Handlers, shared: Shared, values: list[Any]) -> None:
     """Attaches the handlers; `values` are the turn panel's."""
+    bar, on = panel.bar, shared.on
 
-    def undo(seat: Seat | None) -> Fields:
-        payload, values = handlers.undo(seat)
-        return [payload, *values]
+    def rename(seat: Seat | None, new: NewName) -> Payload:
+        return gallery_handlers.renamed(handlers, seat, seat.sid if seat else None, new.name)
 
-    def redo(seat: Seat | None) -> Fields:
-        payload, values = handlers.redo(seat)
-        return [payload, *values]
-
-    def rename(seat: Seat | None, evt: gr.EventData) -> Any:
-        return gallery_handlers.renamed(handlers, seat, seat.sid if seat else None, evt._data.get("name"))
-
-    def look(seat: Seat | None, evt: gr.EventData, *values: Any) -> Fields:
-        payload, fields = gallery_handlers.looked(handlers, seat, evt._data, *values)
-        return [payload, *fields]
+    def look(seat: Seat | None, known: Typed, *values: Any) -> tuple[Payload, Fields]:
+        return gallery_handlers.looked(handlers, seat, known.model_dump(), *values)
 
     # Every press counts, so none is dropped while an earlier one is answered.
-    for event, handler in ((panel.bar.undo, undo), (panel.bar.redo, redo)):
-        event(handler, [shared.seat], shared.restored, trigger_mode="multiple", **EVENT).then(**shared.settle)
-    panel.bar.rename_here(rename, [shared.seat], [shared.wire], trigger_mode="multiple", **EVENT)
-    panel.bar.look(look, [shared.seat, *values], shared.restored, **EVENT).then(**shared.follow)
+    for event, handler in ((bar.undo, handlers.undo), (bar.redo, handlers.redo)):
+        on(event, handler, shared.restored, trigger_mode="multiple").then(**shared.settle)
+    on(bar.rename_here, rename, hears=NewName, trigger_mode="multiple")
+    looks = on(bar.look, look, shared.restored, hears=Typed, values=values, holding=shared.panel)
+    looks.then(**shared.follow)

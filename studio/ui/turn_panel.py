@@ -7,17 +7,21 @@ drawn by our scripts.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import gradio as gr
+from pydantic import StrictStr
 
 from pipelines.catalog import CATALOG
 from pipelines.requests import LONGEST_TEXT
 from studio.session.view import Draft
 from studio.ui import hints, instruction, model_handlers, text
 from studio.ui.forms import Form, build_forms
-from studio.ui.handlers import Fields, Handlers, Seat
-from studio.ui.panel import EVENT, Shared, drawn
+from studio.ui.handlers import Handlers, Seat
+from studio.ui.panel import Shared, drawn
+from studio.ui.payload import Payload
+from studio.ui.sent import PANEL, Loras, Reference, Run, Setting
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,11 @@ class TurnPanel:
     def values(self) -> list[gr.components.Component]:
         """Every field that holds a value of the draft."""
         return [*self.plain, *(c for form in self.forms for c in form.components.values())]
+
+    @property
+    def holding(self) -> list[Any]:
+        """The types of `values`."""
+        return [*PANEL, *[Setting] * (len(self.values) - len(PANEL))]
 
     @property
     def fields(self) -> list[Any]:
@@ -143,37 +152,27 @@ def build(models: list[tuple[str, str]]) -> TurnPanel:
 def bind(panel: TurnPanel, handlers: Handlers, shared: Shared) -> None:
     """Attaches the handlers."""
 
-    def reference(seat: Seat | None, evt: gr.EventData) -> Any:
-        return handlers.reference(seat, evt._data.get("which"), evt._data.get("ticket"))
+    def loras(seat: Seat | None, sent: Loras) -> Payload:
+        return model_handlers.put_loras(handlers, seat, sent.model_dump())
 
-    def loras(seat: Seat | None, evt: gr.EventData) -> Any:
-        return model_handlers.put_loras(handlers, seat, evt._data)
+    def run(seat: Seat | None, sent: Run, *values: Any) -> Payload:
+        return handlers.run(seat, *values, insists=sent.insists)
 
-    def run(seat: Seat | None, evt: gr.EventData, *values: Any) -> Any:
-        return handlers.run(seat, *values, insists=evt._data.get("insists") is True)
-
-    def retuned(seat: Seat | None, *values: Any) -> Fields:
-        payload, fields = handlers.retuned(seat, *values)
-        return [payload, *fields]
-
-    def remodelled(seat: Seat | None, model: Any) -> Fields:
-        payload, fields = handlers.remodelled(seat, model)
-        return [payload, *fields]
-
-    seat, wire, everything = shared.seat, shared.wire, [shared.seat, *panel.values]
-    panel.reference.put_reference(reference, [seat], [wire], **EVENT)
-    panel.loras.put_loras(loras, [seat], [wire], trigger_mode="multiple", **EVENT)
-    # Gradio sends a choice twice. By the second time the answer to the first may have taken the method that the page
-    # still shows off its choices, and Gradio refuses such a value: so the method is not sent with another model.
-    switches = ((panel.method, retuned, everything), (panel.quality, retuned, everything))
-    for switch, chosen, sent in (*switches, (panel.model, remodelled, [seat, panel.model])):
-        switch.input(chosen, sent, shared.restored, trigger_mode="always_last", **EVENT)
+    on = shared.on
+    everything: dict[str, Any] = {"values": panel.values, "holding": shared.panel}
+    on(panel.reference.put_reference, lambda seat, to: handlers.reference(seat, to.which, to.ticket), hears=Reference)
+    on(panel.loras.put_loras, loras, hears=Loras, trigger_mode="multiple")
+    for switch in (panel.method, panel.quality):
+        on(switch.input, handlers.retuned, shared.restored, **everything, trigger_mode="always_last")
+    model: dict[str, Any] = {"values": [panel.model], "holding": [StrictStr]}
+    on(panel.model.input, handlers.remodelled, shared.restored, **model, trigger_mode="always_last")
     own = (panel.method, panel.quality, panel.model, panel.filled)
     others: list[Any] = [field for field in panel.values if field not in own]
     # Gradio tells nothing of the first change to a text that it filled itself, so leaving the text counts too.
     edited = [*(field.input for field in others), panel.subject.blur, panel.background.blur]
-    gr.on(edited, handlers.drafted, everything, [wire], trigger_mode="always_last", **EVENT)
-    panel.go.run(run, everything, [wire], **EVENT).then(**shared.follow)
+    on(partial(gr.on, edited), handlers.drafted, **everything, trigger_mode="always_last")
+    runs = on(panel.go.run, run, hears=Run, **everything)
+    runs.then(**shared.follow)
     hints.bind(panel.hints, handlers, shared)
-    instruction.bind(panel.instruction, everything, handlers, shared)
-    panel.go.cancel(handlers.cancel, [seat], [wire], **EVENT)
+    instruction.bind(panel.instruction, panel.values, handlers, shared)
+    on(panel.go.cancel, handlers.cancel)

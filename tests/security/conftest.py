@@ -16,6 +16,7 @@ from gradio.blocks import BlockFunction
 from playwright.sync_api import Browser, sync_playwright
 
 from studio.app import Studio, build_studio
+from studio.session.shelf import Shelf
 from studio.settings import Settings
 from studio.ui.app import OpenPage, open_page
 from tests.browser.desk import launched
@@ -64,7 +65,13 @@ class Visitor:
 
     def post(self, fn: BlockFunction, data: list[Any], sent: Any = None) -> httpx.Response:
         body = {"data": data, "event_data": sent, "fn_index": fn._id, "trigger_id": 0, "session_hash": self.name}
-        return self.client.post("/gradio_api/run/predict", json=body)
+        return self.client.post(
+            "/gradio_api/run/predict", content=json.dumps(body), headers={"content-type": "application/json"}
+        )
+
+    def values(self, fn: BlockFunction) -> list[Any]:
+        """What a page that was just loaded sends with an event: what stands in its fields."""
+        return [None if isinstance(block, gr.State) else getattr(block, "value", None) for block in fn.inputs]
 
     def fires(self, component: str, event: str, *values: Any, **sent: Any) -> dict[str, Any]:
         """The message that answers the event; `values` are those of the fields that go with it."""
@@ -89,6 +96,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with pytest.MonkeyPatch.context() as patch:
         uploads = tmp_path_factory.mktemp("uploads")
         patch.setenv("GRADIO_TEMP_DIR", str(uploads))
+        # Nobody answers there: what is pulled is asked for on this machine, if at all.
+        patch.setattr("studio.app.Shelf", lambda settings: Shelf(settings, "http://127.0.0.1:9"))
         settings = Settings(data=tmp_path_factory.mktemp("data"), port=0, warm_up=False)
         studio = build_studio(settings, StandInEngine())
         page = open_page(studio, settings)
