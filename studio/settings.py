@@ -12,7 +12,6 @@ from enum import StrEnum
 from pathlib import Path
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
-LOG_FORMAT = "%(levelname)s %(name)s: %(message)s"
 
 
 def default_data_folder(environment: Mapping[str, str] = os.environ) -> Path:

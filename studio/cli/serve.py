@@ -11,11 +11,12 @@ from typing import Annotated
 
 import typer
 
+from studio import logs
 from studio.app import build_studio
 from studio.cli.options import DEFAULTS, Data, Device, LanguageModel, Model, Models, SegmenterName, settings_from
 from studio.cli.report import say
 from studio.session.upkeep import Upkeep
-from studio.settings import LOG_FORMAT, Gallery, is_loopback, is_site
+from studio.settings import Gallery, is_loopback, is_site
 
 
 def _sites(given: list[str]) -> list[str]:
@@ -64,7 +65,7 @@ def serve(
     """Open the studio in the browser."""
     from studio.ui.app import open_page  # gradio takes seconds to import, and no other command needs it
 
-    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, stream=sys.stderr)
+    logs.to_terminal()
     logging.getLogger("httpx").setLevel(logging.WARNING)
     own = settings_from(models, device, model, segmenter)
     settings = replace(
@@ -90,6 +91,7 @@ def serve(
     except OSError:
         studio.close()
         raise typer.BadParameter(f"the port {port} at {host} is taken; name another one, like --port 7861") from None
+    logs.take_over("uvicorn")
     say(f"Palimpsest is open at {page.url}  (Ctrl-C stops it; sessions are kept in {data})")
     upkeep = Upkeep(studio.store, studio.sessions, settings.trash_days)
     if browser and has_desktop():

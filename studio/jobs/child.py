@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import sys
 import threading
 import time
 import traceback
@@ -23,8 +22,9 @@ from pipelines import errors
 from pipelines.contract import Picture
 from pipelines.errors import DeviceFault, PipelineError
 from pipelines.progress import Cancelled
+from studio import logs
 from studio.jobs.work import EditingEngine, resolve
-from studio.settings import LOG_FORMAT, Settings
+from studio.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -114,7 +114,7 @@ class Failure:
 def serve(connection: Connection, build: str, settings: Settings, level: int) -> None:
     """The process's whole life. `build`, as ``module:name``, makes the engine of `settings` when it is first needed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal; the studio ends this one
-    logging.basicConfig(level=level, format=LOG_FORMAT, stream=sys.stderr)
+    logs.to_terminal(level)
     _Desk(connection, resolve(build)(settings)).attend()
 
 

@@ -106,6 +106,8 @@ class Shelf:
 
     def add(self, path: str) -> None:
         """Take in a model that lies elsewhere on this machine."""
+        if not path.strip():  # which would be the folder that the studio was started in
+            raise ModelError("no folder was named; name that of a model, or its file")
         own, folders = self._settings.own_models, self._settings.model_folders
         self._start(
             "add",

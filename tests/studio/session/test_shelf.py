@@ -103,6 +103,16 @@ def test_a_folder_is_added_and_what_is_gone_is_told(
     assert "mine" not in {model.id for model in shelf.view().models}
 
 
+@pytest.mark.parametrize("path", ["", " ", "\n"])
+def test_no_path_is_not_the_folder_that_the_studio_was_started_in(
+    shelf: Shelf, model_folder: Path, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(model_folder / "toybox")
+    with pytest.raises(ModelError, match="no folder was named"):
+        shelf.add(path)
+    assert shelf.view().job is None
+
+
 @pytest.mark.parametrize("changes", [{"host": "0.0.0.0"}, {"gallery": Gallery.OWN}])
 def test_strangers_manage_nothing(settings: Settings, changes: dict[str, object]) -> None:
     shelf = Shelf(replace(settings, **changes))  # type: ignore[arg-type]
