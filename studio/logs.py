@@ -18,7 +18,7 @@ Raised = tuple[type[BaseException], BaseException, TracebackType | None] | tuple
 
 
 class OneRecord(logging.Formatter):
-    """Writes what is no printable character as its escape. Only a traceback has further lines, and they are indented."""
+    """Writes what is no printable character as its escape. Only a traceback has more lines, and they are indented."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  the library's name
         return escaped(super().formatMessage(record))

@@ -39,6 +39,10 @@ NO_LENGTH = "The request must say how long it is (Content-Length)."
 TOO_LARGE = "At most {most} are taken here; the request has {came}."
 NOT_READ = "What was sent cannot be read: {why}. Reload the page and do it again."
 SLOW = "The request did not arrive within {seconds:.0f} seconds. Do it again."
+TOO_MANY = "Too many pages of this studio are open at once. Close some, and reload this one."
+MOST_LASTING = 400
+"""Answers that go on at the same time, of all pages together: each has two at most, and holds a connection with each.
+Where a process may have a thousand, some are left for everybody else."""
 EVENT_SECONDS = 60.0
 """Within which an event must have arrived."""
 
@@ -87,6 +91,7 @@ class Gate:
 
     def __init__(self, app: ASGIApp, house: House) -> None:
         self.app, self.house = app, house
+        self.lasting = 0
         self.names = frozenset(name.lower() for name in house.names)
         self.added = [script.encode() for script in house.scripts]
         self.framed = f"; frame-ancestors {' '.join(house.frames) or NOWHERE}"
@@ -118,7 +123,15 @@ class Gate:
             return await self.app(_described(scope, event), _replayed(event, receive), self._data(send))
         if route.is_page and scope["method"] == "GET":
             return await self.app(scope, receive, self._page(send))
-        return await self.app(scope, receive, self._data(send))
+        if not route.lasts:
+            return await self.app(scope, receive, self._data(send))
+        if self.lasting >= MOST_LASTING:
+            return await self._refuse(scope, receive, send, 503, TOO_MANY)
+        self.lasting += 1
+        try:
+            return await self.app(scope, receive, self._data(send))
+        finally:
+            self.lasting -= 1
 
     def foreign(self, route: OpenRoute, headers: Headers) -> str | None:
         """The other site that a request comes from, in the browser's words; ``None`` for one from the studio's page.

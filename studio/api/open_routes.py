@@ -32,6 +32,8 @@ class OpenRoute:
     """As FastAPI writes it: ``{name}`` is one part of the path, ``{name:path}`` all the rest."""
     reason: str
     takes: Takes = Takes.NOTHING
+    lasts: bool = False
+    """Whether an answer goes on until the page is closed."""
     pattern: re.Pattern[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -58,10 +60,10 @@ OPEN = (
     OpenRoute("GET", "/manifest.json", "the page names it; title and icon"),
     OpenRoute("GET", "/gradio_api/startup-events", "Gradio calls it once itself; afterwards it does nothing"),
     OpenRoute("GET", "/gradio_api/app_id", "a page whose connection was lost asks whether the studio is the same one"),
-    OpenRoute("GET", "/gradio_api/heartbeat/{session_hash}", "tells when a page was closed"),
+    OpenRoute("GET", "/gradio_api/heartbeat/{session_hash}", "tells when a page was closed", lasts=True),
     OpenRoute("POST", "/gradio_api/run/predict", "every button of the page", Takes.EVENT),
     OpenRoute("POST", "/gradio_api/queue/join", "a page begins to follow its running job", Takes.LASTING),
-    OpenRoute("GET", "/gradio_api/queue/data", "the messages of the job that it follows"),
+    OpenRoute("GET", "/gradio_api/queue/data", "the messages of the job that it follows", lasts=True),
     OpenRoute("POST", "/studio/upload", "a picture, mask or session file that a person chose", Takes.FILE),
     OpenRoute("GET", "/studio/picture/{sid}/{digest}.png", "a picture of a session whose id one knows"),
     OpenRoute("GET", "/studio/cover/{sid}/{digest}.jpg", "the picture of a session in the gallery"),

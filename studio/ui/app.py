@@ -21,6 +21,10 @@ STORAGE_KEY = "palimpsest"
 STORAGE_SALT = "names the last session of this browser"
 """Not a secret: Gradio prints it in its own configuration. It must only be the same after a restart."""
 
+MOST_PAGES = 500
+"""Pages of which Gradio remembers what stands in them, a third of a megabyte each; the longest unused is forgotten, and
+is told to reload. Without a bound whoever calls himself a new page ten thousand times takes three gigabytes."""
+
 
 def build_page(studio: Studio, uploads: Uploads) -> gr.Blocks:
     """The page, not yet served."""
@@ -99,6 +103,7 @@ def open_page(studio: Studio, settings: Settings) -> OpenPage:
         inbrowser=False,
         app_kwargs={"middleware": guard},
         ssr_mode=False,
+        state_session_capacity=MOST_PAGES,
         run_history=False,
         footer_links=[],
         theme=studio_theme(),

@@ -65,6 +65,7 @@ class Handlers:
 
     def __init__(self, studio: Studio, uploads: Uploads | None = None) -> None:
         self.studio = studio
+        self._followers: dict[str, object] = {}
         self.uploads = Uploads(studio.settings.upload_limit * 2**20) if uploads is None else uploads
 
     # ------------------------------------------------------------------------------------------ coming and going
@@ -192,13 +193,25 @@ class Handlers:
         return self._shown(seat, session, view) | {"settled": True}
 
     async def follow(self, seat: Seat | None) -> AsyncIterator[Payload]:
-        """Messages while the session's job runs; the last one shows what came of it."""
+        """Messages while the session's job runs; the last one shows what came of it. A page follows once: where it asks
+        again, the one before stops."""
         session = await asyncio.to_thread(self.found, seat)
-        if session is None:
+        if session is None or seat is None:
             return
         view = session.view()
         if view.job is None:
             return
+        this = self._followers[seat.tab] = object()
+        try:
+            async for message in self._followed(seat, session, view):
+                if self._followers.get(seat.tab) is not this:
+                    return
+                yield message
+        finally:
+            if self._followers.get(seat.tab) is this:
+                del self._followers[seat.tab]
+
+    async def _followed(self, seat: Seat, session: Session, view: SessionView) -> AsyncIterator[Payload]:
         while is_live(view.job):
             yield tick(view)
             await asyncio.sleep(FOLLOW_EVERY)

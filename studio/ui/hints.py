@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import gradio as gr
 
 from studio.ui import hint_handlers
 from studio.ui.handlers import Fields, Handlers, Seat
-from studio.ui.panel import EVENT, Shared, drawn
+from studio.ui.panel import Shared, drawn
+from studio.ui.payload import Payload
+from studio.ui.sent import Hinted, Part
 
 
 def build() -> gr.HTML:
@@ -19,12 +19,11 @@ def build() -> gr.HTML:
 def bind(remarks: gr.HTML, handlers: Handlers, shared: Shared) -> None:
     """Attaches the handlers."""
 
-    def ask(seat: Seat | None, evt: gr.EventData) -> Any:
-        return hint_handlers.hinted(handlers, seat, evt._data)
+    def ask(seat: Seat | None, sent: Hinted) -> Payload:
+        return hint_handlers.hinted(handlers, seat, sent.model_dump())
 
-    def crop(seat: Seat | None, evt: gr.EventData) -> Fields:
-        taken, payload, values = hint_handlers.cropped(handlers, seat, evt._data)
-        return [taken, payload, *values]
+    def crop(seat: Seat | None, part: Part) -> tuple[Seat | None, Payload, Fields]:
+        return hint_handlers.cropped(handlers, seat, part.model_dump())
 
-    remarks.ask_hints(ask, [shared.seat], [shared.wire], trigger_mode="multiple", **EVENT)
-    remarks.crop_here(crop, [shared.seat], shared.opened, **EVENT)
+    shared.on(remarks.ask_hints, ask, hears=Hinted, trigger_mode="multiple")
+    shared.on(remarks.crop_here, crop, shared.opened, hears=Part)

@@ -140,6 +140,24 @@ class Turns(Sent):
     insists: bool = False
 
 
+class Hinted(Sent):
+    """The two texts as they stand, about which something may be said."""
+
+    subject: str = ""
+    background: str = ""
+    scope: str | None = None
+    count: int = 0
+
+
+class Part(Sent):
+    """Of a picture, in pixels."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+
 class Run(Sent):
     """The turn in preparation; `insists` where it is wanted in spite of what was said of it."""
 
