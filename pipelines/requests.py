@@ -106,8 +106,8 @@ def _check_texts(request: EditRequest) -> None:
     says_subject = bool(subject) or request.subject_reference is not None
     says_background = bool(background) or request.background_reference is not None
     if request.scope is Scope.SUBJECT and not says_subject:
-        raise BadRequest("say what the subject becomes, or give a picture of it: the scope is the subject")
+        raise BadRequest("say what the subject becomes, or give a picture of it: only the subject is to change")
     if request.scope is Scope.BACKGROUND and not says_background:
-        raise BadRequest("say what the background becomes, or give a picture of it: the scope is the background")
+        raise BadRequest("say what the background becomes, or give a picture of it: only the background is to change")
     if request.scope is Scope.BOTH and not (says_subject or says_background):
         raise BadRequest("say what the subject or the background becomes: both texts are empty")

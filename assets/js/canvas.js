@@ -1,5 +1,5 @@
 // The stage. `props.value` is what the page marked, whole, as JSON: {count, prompts}; `count` tells answers of older marks apart.
-const p = window.palimpsest, { h, urls, marks, actions } = p;
+const p = window.palimpsest, { h, urls, marks, actions, percent } = p;
 const root = element.querySelector(".p-root");
 const TOOLS = [
   ["include", "Include", "C", "Click what belongs to the subject; drag for a box"],
@@ -9,11 +9,11 @@ const TOOLS = [
   ["erase", "Erase", "E", "Rub out of the mask"],
 ];
 const TABS = [["picture", "Picture"], ["compare", "Before / after"], ["difference", "Difference"], ["layers", "Layers"]];
-const coarse = window.matchMedia("(pointer: coarse)").matches;
 const DRAG = 8; // pixels on the screen from which a click is a box
 
-let tool = "include", tab = "picture", radius = 8, against = "parent", peeking = false;
+let tool = "include", tab = "picture", radius = 8, peeking = false;
 let prompts = marks.empty(), count = 0, waiting = null, shownSid = null, drawnMask = null, maskToken = 0;
+const afterMark = []; // what waits for the answer to the marks
 let frameSize = { width: 0, height: 0 }, cross = null, gesture = null;
 
 // ------------------------------------------------------------------------------------------------------- building
@@ -84,7 +84,7 @@ root.append(stage, start);
 
 const busy = () => p.live(p.state.view);
 const stagedNow = () => (p.state.view.staged.length ? p.state.view.staged[Math.min(p.state.picked, p.state.view.staged.length - 1)] : null);
-const canMark = () => p.state.view && !p.swap.shows(p.state) && !busy() && !stagedNow() && tab === "picture";
+const canMark = () => p.state.view && !p.state.away && !p.swap.shows(p.state) && !busy() && !stagedNow() && tab === "picture";
 const step = () => Math.max(1, Math.round(Math.max(p.state.view.width, p.state.view.height) / 128));
 
 /** The picture that is looked at, what came before it, and the mask of the edit between the two. */
@@ -92,10 +92,8 @@ function shown(v) {
   const now = p.current(v), candidate = stagedNow();
   if (candidate) return { after: candidate.picture, before: now.picture, mask: v.mask.mask, beforeName: "before", afterName: `candidate ${p.state.picked + 1}`, facts: candidate };
   const parent = now.parent ? p.turn(v, now.parent) : null;
-  const origin = v.turns.find((t) => t.number === 0) || now;
-  const other = against === "original" ? origin : parent;
-  return { after: now.picture, before: other ? other.picture : null, mask: now.mask, now,
-    beforeName: other && other.number ? `turn ${other.number}` : "original", afterName: now.number ? `turn ${now.number}` : "original", facts: parent ? now : null };
+  return { after: now.picture, before: parent ? parent.picture : null, mask: now.mask, now,
+    beforeName: parent && parent.number ? `turn ${parent.number}` : "original", afterName: now.number ? `turn ${now.number}` : "original", facts: parent ? now : null };
 }
 
 function source(image, url) {
@@ -161,15 +159,17 @@ async function drawDifference(s) {
   const wanted = `${s.before} ${s.after} ${s.mask}`;
   if (wanted === differing) return;
   differing = wanted;
-  const share = await p.compare.difference(difference, urls.picture(s.before), urls.picture(s.after), s.mask ? urls.picture(s.mask) : null);
+  // Of a part that was kept only the seam is drawn anew, so what differs of it is told as that (`outside_changed` counts
+  // what differs beyond the seam).
+  const kept = s.facts && p.keptPart(s.facts.scope), exact = Boolean(kept) && s.facts.outside_changed === 0;
+  const count = await p.compare.difference(difference, urls.picture(s.before), urls.picture(s.after), s.mask ? urls.picture(s.mask) : null, exact ? kept : null);
   if (wanted !== differing) return;
-  const part = (name, value) => h("span", { class: `p-key p-${name}` }, h("i"), `${name} ${percent(value)} changed`);
-  legend.replaceChildren(...(share.subject === null ? [] : [part("subject", share.subject)]),
-    ...(share.background === null ? [] : [part("background", share.background)]), h("span", { class: "p-hint", text: "brighter is more" }));
+  const key = (name, words) => h("span", { class: `p-key p-${name}` }, h("i"), words);
+  const parts = ["subject", "background"].filter((part) => count[part].all).map((part) => (exact && part === kept ? key(part, `${part} kept`) : key(part, `${part} ${percent(count[part].changed / count[part].all)} changed`)));
+  const seam = exact && count[kept].changed ? [key("seam", `seam ${count[kept].changed.toLocaleString("en")} pixels`)] : [];
+  legend.replaceChildren(...parts, ...seam, h("span", { class: "p-hint", text: "brighter is more" }));
   difference.dataset.ready = wanted;
 }
-
-const percent = (x) => (x > 0 && x < 0.01 ? "under 1 %" : `${Math.round(x * 100)} %`);
 
 function drawTools() {
   const v = p.state.view, usable = canMark();
@@ -199,6 +199,7 @@ function drawTools() {
   area.title = v.mask.stale ? "The marks were made on another turn's picture. Look whether the outline still fits." : "";
   if (v.mask.stale && v.mask.mask) area.textContent = "carried over: check it";
   frame.dataset.tool = usable ? tool : "none";
+  settleTools();
 }
 
 function drawTabs(v) {
@@ -221,9 +222,10 @@ async function drawMarks(v) {
   dots.hidden = live.hidden = !visible;
   live.setAttribute("viewBox", `0 0 ${v.width} ${v.height}`);
   dots.replaceChildren(...prompts.clicks.map((c, k) => h("button", {
-    type: "button", class: c.include ? "p-dot" : "p-dot p-neg", title: "Remove this click",
+    type: "button", class: c.include ? "p-dot" : "p-dot p-neg", title: "Remove this click", "data-click": k,
     "aria-label": `${c.include ? "Included" : "Excluded"} at ${Math.round(c.x)}, ${Math.round(c.y)}. Remove.`,
-    style: `left:${(c.x / v.width) * 100}%;top:${(c.y / v.height) * 100}%`, onclick: () => apply(marks.unclicked(prompts, k)),
+    style: `left:${(c.x / v.width) * 100}%;top:${(c.y / v.height) * 100}%`,
+    onclick: (event) => { if (!event.detail) apply(marks.unclicked(prompts, k)); }, // by the keyboard; a pointer is the frame's
   })));
   if (!gesture) drawLive(v);
   if (waiting !== null || p.state.settling) return; // a newer mask is on its way
@@ -263,12 +265,14 @@ function drawChips(v) {
   chips.hidden = !visible;
   const has = v.mask.mask || waiting !== null;
   advice.hidden = !canMark() || has;
-  advice.textContent = coarse ? "Tap the subject, or drag a box around it" : "Click the subject. Right click excludes, drag for a box.";
+  advice.textContent = p.coarse ? "Tap the subject, or drag a box around it" : "Click the subject. Right click excludes, drag for a box.";
   if (!visible) return;
+  const chosen = prompts.choice ?? v.mask.chosen, had = chips.contains(document.activeElement);
   chips.replaceChildren(...v.mask.choices.map((c, k) => h("button", {
-    type: "button", class: "p-chip", role: "radio", "aria-checked": String(k === v.mask.chosen), tabindex: k === v.mask.chosen ? "0" : "-1",
+    type: "button", class: "p-chip", role: "radio", "aria-checked": String(k === chosen), tabindex: k === chosen ? "0" : "-1",
     title: "How sure the segmenter is of this outline", onclick: () => apply(marks.chosen(prompts, k)),
   }, h("span", { text: c.label }), h("small", { text: c.score.toFixed(2) }))));
+  if (had) chips.children[chosen].focus();
 }
 
 function drawStaging(v) {
@@ -287,7 +291,7 @@ function drawStaging(v) {
   staging.replaceChildren(
     h("div", { class: "p-cands", role: "radiogroup", "aria-label": "Candidates" }, ...thumbs),
     act("keep", `Keep as turn ${p.current(v).number + 1}`, () => trigger("keep", { index: at }), "p-go"),
-    act("more", "More seeds", () => trigger("more_seeds", {})), act("discard", "Discard", () => trigger("discard", {})));
+    act("more", "More seeds", () => trigger("more_seeds", {})), act("discard", v.staged.length > 1 ? `Discard all ${v.staged.length}` : "Discard", () => trigger("discard", {})));
   const again = focused && staging.querySelector(`[data-id="${focused[0] === "c" ? `c${at}` : focused}"]`);
   if (again) again.focus();
 }
@@ -358,10 +362,23 @@ new ResizeObserver(() => { if (p.state.view) { fit(); drawMarks(p.state.view); i
 
 /** The server's marks replace ours unless ours are newer: an answer to older marks must not undo a later click. */
 function adoptPrompts(v) {
-  const answered = p.state.echo !== null && p.state.echo === waiting;
+  const answered = p.state.message.failed || (p.state.echo !== null && p.state.echo === waiting);
   if (answered) waiting = null;
-  if (shownSid !== v.sid) { waiting = null; drawnMask = null; shownSid = v.sid; radius = Math.max(2, Math.round(v.width / 32)); size.max = Math.max(16, Math.round(v.width / 4)); }
+  if (shownSid !== v.sid) begin(v);
+  if (waiting === null) for (const act of afterMark.splice(0)) setTimeout(act);
   if (waiting === null) prompts = plain(v.draft.prompts);
+}
+
+/** Another picture: nothing of what was in the hand for the last one is. */
+function begin(v) {
+  shownSid = v.sid;
+  waiting = drawnMask = cross = gesture = null;
+  afterMark.length = 0;
+  tool = "include";
+  tab = "picture";
+  peeking = false;
+  radius = Math.max(2, Math.round(v.width / 32));
+  size.max = Math.max(16, Math.round(v.width / 4));
 }
 
 const plain = (m) => ({ ...m, strokes: m.strokes.map((s) => ({ ...s, points: s.points.map((q) => (Array.isArray(q) ? q : [q.x, q.y])) })) });
@@ -386,15 +403,25 @@ function position(event) {
   return { x: Math.max(0, Math.min(v.width, x)), y: Math.max(0, Math.min(v.height, y)) };
 }
 
+/** Leaves undone what is being drawn. */
+function dropGesture() {
+  gesture = null;
+  if (p.state.view) drawLive(p.state.view);
+}
+
 const rounded = (x) => Math.round(x * 100) / 100;
 
 frame.addEventListener("contextmenu", (event) => { if (canMark()) event.preventDefault(); });
 frame.addEventListener("pointerdown", (event) => {
-  if (!canMark() || event.target.closest(".p-dot") || event.button > 2) return;
+  if (!event.isPrimary) return dropGesture(); // a second finger: they zoom
+  const dot = event.target.closest(".p-dot");
+  // A press that closes a menu does nothing else.
+  if (!canMark() || event.button > 2 || (dot && event.button) || document.querySelector(":popover-open")) return;
   frame.setPointerCapture(event.pointerId);
   const at = position(event), painting = tool === "brush" || tool === "erase";
   const include = !(tool === "exclude" || event.button === 2 || event.altKey);
-  gesture = { id: event.pointerId, at, screen: { x: event.clientX, y: event.clientY }, include,
+  // A click is removed where it was pressed: the click that a tap ends in meets the mark which the same tap has set.
+  gesture = { id: event.pointerId, at, screen: { x: event.clientX, y: event.clientY }, include, dot: dot ? Number(dot.dataset.click) : null,
     stroke: painting && event.button === 0 ? { points: [[rounded(at.x), rounded(at.y)]], radius, erase: tool === "erase" || event.altKey } : null, box: null };
   if (gesture.stroke) drawLive(p.state.view);
 });
@@ -412,14 +439,15 @@ frame.addEventListener("pointermove", (event) => {
 });
 frame.addEventListener("pointerup", (event) => {
   if (!gesture || event.pointerId !== gesture.id) return;
-  const { stroke, box, at, include } = gesture;
+  const { stroke, box, at, include, dot } = gesture;
   gesture = null;
-  if (stroke) apply(marks.stroked(prompts, stroke));
+  if (dot !== null && !box) apply(marks.unclicked(prompts, dot));
+  else if (stroke) apply(marks.stroked(prompts, stroke));
   else if (box && box.right - box.left >= 1 && box.bottom - box.top >= 1) apply(marks.boxed(prompts, { left: rounded(box.left), top: rounded(box.top), right: rounded(box.right), bottom: rounded(box.bottom) }));
   else if (tool !== "box") apply(marks.clicked(prompts, rounded(at.x), rounded(at.y), include));
   else drawLive(p.state.view);
 });
-frame.addEventListener("pointercancel", () => { gesture = null; if (p.state.view) drawLive(p.state.view); });
+frame.addEventListener("pointercancel", () => dropGesture());
 frame.addEventListener("pointerleave", () => { ring.hidden = true; });
 ring.hidden = crosshair.hidden = true;
 
@@ -451,21 +479,10 @@ frame.addEventListener("blur", () => { crosshair.hidden = true; });
 function pickTool(id) { tool = id; drawTools(); }
 function pickTab(id) { if (p.state.view && !tabButtons[id].disabled) { tab = id; draw(); } }
 
-function roving(group, selector, choose) {
-  group.addEventListener("keydown", (event) => {
-    const by = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1 }[event.key];
-    const items = [...group.querySelectorAll(selector)].filter((node) => !node.disabled);
-    const at = items.indexOf(document.activeElement);
-    if (!by || at < 0) return;
-    event.preventDefault();
-    const next = (at + by + items.length) % items.length;
-    items[next].focus();
-    choose(items[next]);
-  });
-}
-roving(tabs, ".p-tab", (node) => node.click());
-roving(staging, ".p-cand", (node) => node.click());
-roving(chips, ".p-chip", (node) => node.click());
+const settleTools = p.roving(tools, "button");
+p.roving(tabs, ".p-tab", (node) => node.click());
+p.roving(staging, ".p-cand", (node) => node.click());
+p.roving(chips, ".p-chip", (node) => node.click());
 
 async function sent(input) {
   const file = input.files ? input.files[0] : input;
@@ -489,14 +506,37 @@ async function sendMask() {
   if (file) trigger("upload_mask", file);
 }
 
+/** Puts the picture that is looked at into the clipboard. */
+async function copyPicture() {
+  const url = urls.picture(shown(p.state.view).after);
+  try {
+    await navigator.clipboard.write([new ClipboardItem({ "image/png": fetch(url).then((answer) => answer.blob()) })]);
+    p.toast("The picture is in the clipboard.", "good");
+  } catch {
+    p.toast("The browser did not let the picture into the clipboard. Take it from Export instead.");
+  }
+}
+
+// A picture from the clipboard is opened as a file is; texts are pasted where the cursor stands.
+document.addEventListener("paste", (event) => {
+  const { files } = event.clipboardData, text = event.clipboardData.types.includes("text/plain");
+  if (event.defaultPrevented || !files.length || (text && p.typing(event.target)) || document.querySelector("dialog:modal")) return;
+  event.preventDefault();
+  openFiles(files[0].name === "image.png" ? new File([files[0]], "Pasted picture", { type: files[0].type }) : files[0]);
+});
+
 // A file may be let go anywhere on the page, where the browser would leave the page for it.
 for (const kind of ["dragover", "drop"]) document.addEventListener(kind, (event) => {
   if (event.defaultPrevented || ![...event.dataTransfer.types].includes("Files")) return;
   event.preventDefault();
   drop.classList.toggle("p-over-it", kind === "dragover");
-  if (kind === "drop" && event.dataTransfer.files.length) openFiles(event.dataTransfer.files[0]);
+  if (kind !== "drop" || !event.dataTransfer.files.length) return;
+  if (event.dataTransfer.files.length > 1) p.toast(`One at a time: of ${event.dataTransfer.files.length} files “${event.dataTransfer.files[0].name}” is opened.`, "note");
+  openFiles(event.dataTransfer.files[0]);
 });
 document.addEventListener("dragleave", () => drop.classList.remove("p-over-it"));
+
+p.unsent.push({ name: "marks", read: () => (waiting === null ? null : prompts), put: apply });
 
 Object.assign(actions, {
   tool: (id) => { if (canMark()) pickTool(id); },
@@ -504,6 +544,13 @@ Object.assign(actions, {
   size: (by) => { radius = Math.max(1, Math.min(Number(size.max), radius + by)); if (p.state.view) drawTools(); },
   tab: (index) => pickTab(TABS[index][0]),
   peek: (on) => { if (peeking !== on && p.state.view && !busy()) { peeking = on; draw(); } },
+  drawing: () => gesture !== null,
+  undraw: dropGesture,
+  /** Does `act` once the marks that were set are answered: what came after them must not overtake them. */
+  whenMarked: (act) => (waiting === null ? act() : afterMark.push(act)),
+  marking: () => waiting !== null,
+  openFile: () => drop.focus(),
+  copy: copyPicture,
   keep: () => { const b = staging.querySelector(".p-go"); if (b && !staging.hidden) b.click(); },
 });
 

@@ -121,6 +121,7 @@ function visit() {
   show();
   seek();
   search.focus();
+  p.places.note();
 }
 
 function leave() {
@@ -128,6 +129,7 @@ function leave() {
   editing = null;
   show();
   document.getElementById("p-rooms").focus();
+  p.places.note();
 }
 
 function show() {
@@ -140,6 +142,7 @@ function show() {
 Object.assign(actions, {
   sessions: () => (opened ? leave() : visit()),
   isAmongSessions: () => opened,
+  enter,
   bringBack: (sent) => trigger("bring_back_session", sent),
 });
 
@@ -159,6 +162,7 @@ function draw() {
         : ["No sessions yet", p.state.about.lists_all ? "Open a picture, and it is kept here." : "Pictures that you open in this browser are kept here. Nobody else sees them."];
     empty.replaceChildren(h("b", { text: words[0] }), h("span", { text: words[1] }));
   }
+  settle();
   const want = focusOn || held;
   if (want && want.sid && opened) {
     const node = tiles.querySelector(`[data-sid="${CSS.escape(want.sid)}"] [data-does="${want.does}"]`) || tiles.querySelector(`[data-sid="${CSS.escape(want.sid)}"] button`);
@@ -167,6 +171,13 @@ function draw() {
   }
   focusOn = null;
 }
+
+/** Tab goes through the buttons of one tile, and the arrow keys from tile to tile: a long list is not a long way. */
+function settle(one = null) {
+  const at = one || tiles.firstElementChild;
+  for (const node of tiles.children) for (const button of node.querySelectorAll("button")) button.tabIndex = node === at ? 0 : -1;
+}
+tiles.addEventListener("focusin", (event) => settle(event.target.closest(".p-tile")));
 
 function drawRecent(sessions) {
   const recent = document.getElementById("p-recent");
@@ -206,11 +217,6 @@ p.on((state) => {
   const { view, message } = state, news = message.gallery;
   if (view) remember(view.sid);
   if (opened && view && view.sid !== last) leave(); // a session was opened, here or by a dropped file
-  if (!view && last) { // it went into the trash: reloading the page must not ask for it
-    const address = new URL(window.location.href);
-    address.searchParams.delete("session");
-    window.history.replaceState(null, "", address);
-  }
   last = view ? view.sid : null;
   const begins = state.heard && (!view || state.starting);
   if ((begins && !starting) || (begins && news && news.again)) setTimeout(seekRecent);

@@ -23,7 +23,7 @@ function start() {
   if (run.disabled || run.hidden) return;
   run.disabled = true;
   trigger("run", {});
-  if (window.innerWidth <= 760) window.scrollTo({ top: 0, behavior: "smooth" }); // a phone shows the picture or the panel
+  window.scrollTo({ top: 0, behavior: "smooth" }); // a page that scrolls shows the picture or the panel
 }
 
 function stop() {
@@ -61,31 +61,31 @@ function left(seconds) {
 const doing = (stage) => DOING[stage] || stage.charAt(0).toUpperCase() + stage.slice(1);
 
 let said = "";
-p.on(({ view, about, message }) => {
+p.on(({ view, about, away, message }) => {
   if (message.confirm && view) ask(message.confirm);
   if (doubt && (!view || standing(view) !== doubt || p.live(view))) doubt = null;
   confirm.hidden = !doubt;
   const live = p.live(view), job = view ? view.job : null;
   const other = live && job.does === "swap"; // which of its two turns runs stands under the bars
   if (!live) stopping = false;
-  run.disabled = !view;
+  run.disabled = !view || away;
   run.hidden = live || Boolean(doubt);
   cancel.hidden = !live;
-  cancel.disabled = stopping;
+  cancel.disabled = stopping || away;
   cancel.textContent = stopping ? "Stopping" : "Cancel";
   progress.hidden = !live;
   const method = view && about.methods[view.draft.method];
   const long = view && !live && p.crop.needed(view);
   missing.replaceChildren(...(long ? ["Too long to be edited. ", h("button", { type: "button", class: "p-link", text: "Choose a part", onclick: () => actions.crop() })]
-    : view && !live && !view.staged.length && !view.mask.mask && (!method || method.needs_mask) ? ["Click the subject on the picture first"] : []));
+    : view && !live && !view.staged.length && !view.mask.mask && (!method || method.needs_mask) ? [`${p.coarse ? "Tap" : "Click"} the subject on the picture first`] : []));
   missing.hidden = !missing.childNodes.length;
   if (live) {
     const queued = job.state === "queued";
     const single = job.does === "edit" || !job.does; // else its stages are whole turns, told in hundredths
     const told = job.does !== "split"; // how long an answer gets, nobody knows before
-    title.textContent = queued ? "Waiting" : !job.stage ? "Starting" : other ? "Other order" : doing(job.stage);
+    title.textContent = away ? "No connection" : queued ? "Waiting" : !job.stage ? "Starting" : other ? "Other order" : doing(job.stage);
     const steps = !job.total || !told ? "" : single ? `${job.step} / ${job.total}` : `${job.step} %`;
-    figures.textContent = queued ? (job.ahead ? `${job.ahead} before it` : "for the model") : [steps, told ? left(job.seconds_left) : ""].filter(Boolean).join(" · ");
+    figures.textContent = away ? "" : queued ? (job.ahead ? `${job.ahead} before it` : "for the model") : [steps, told ? left(job.seconds_left) : ""].filter(Boolean).join(" · ");
     const stages = job.stages.length ? job.stages : ((method && method.stages) || []).map((name) => ({ name, fraction: 0 }));
     bars.replaceChildren(...stages.map((s) => h("div", { class: s.name === job.stage ? "p-bar p-on" : "p-bar" },
       h("span", { role: "progressbar", "aria-label": doing(s.name), "aria-valuenow": Math.round(s.fraction * 100), "aria-valuemin": 0, "aria-valuemax": 100 }, h("i", { style: `width:${s.fraction * 100}%` })), h("small", { text: SHORT[s.name] || s.name }))));

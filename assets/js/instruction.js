@@ -18,7 +18,7 @@ const result = h("section", { class: "p-split", "aria-label": "Turns in the sent
 const spoken = h("div", { class: "p-sr", role: "status", "aria-live": "polite" });
 root.append(h("div", { class: "p-say" }, h("div", { class: "p-say-line" }, words, cut), result), spoken);
 
-let turns = [], count = 0, sid = null, ran = null, used = false, reading = null; // reading: the job of the language model
+let turns = [], found = null, count = 0, sid = null, ran = null, used = false, reading = null; // reading: the job of the language model
 
 function split() {
   if (!words.value.trim() || cut.disabled) return;
@@ -59,7 +59,8 @@ function clear(all) {
 }
 
 /** The turns that were found, for correction, with what was left out and who read the sentence. */
-function show(found) {
+function show(read) {
+  found = read;
   turns = found.turns.map((turn) => ({ ...turn }));
   const left = found.unread, none = !turns.length, ruled = ["toybox", "rules"].includes(found.reader);
   unread.replaceChildren(...(left.length || none ? [h("p", { class: "p-warn", text: none && !left.length ? "There is no change in this sentence. Say what the subject or the background should become." : `Not understood${none ? "" : ", and left out"}: ${left.map((piece) => `“${piece}”`).join(", ")}. Say it in other words, and name the subject.` })] : []),
@@ -102,8 +103,16 @@ function drawButtons() {
   use.hidden = !turns.length;
   use.disabled = live || !turns.every(said);
   use.textContent = turns.length > 1 ? `Run all ${turns.length} turns` : "Use in the panel";
-  use.title = turns.length > 1 ? "One after another, with the mask and the settings as they stand" : "Puts the texts into the panel; nothing runs yet";
+  use.title = turns.length > 1 ? "One after another, once each, with the mask and the settings as they stand" : "Puts the texts into the panel; nothing runs yet";
 }
+
+p.unsent.push({ name: "sentence",
+  read: () => (words.value.trim() ? { said: words.value, split: result.hidden ? null : { ...found, turns } } : null),
+  put: ({ said, split: read }) => {
+    words.value = said;
+    drawButtons();
+    if (read) show(read);
+  } });
 
 p.on((state) => {
   const { view, message } = state;

@@ -46,6 +46,9 @@ window.palimpsest.popover = (() => {
     const body = h("div", { class: "p-pop-body" });
     const close = h("button", { type: "button", class: "p-x", "aria-label": "Close", text: "×", onclick: () => node.hidePopover() });
     const node = h("div", { popover: "auto", class: "p-pop", role: "dialog", "aria-label": label, tabindex: "-1" }, h("div", { class: "p-pop-head" }, h("h2", { text: label }), close), body);
+    node.addEventListener("keydown", (event) => {
+      if (event.key === "Tab") setTimeout(() => { if (node.isConnected && !node.contains(document.activeElement)) node.hidePopover(); }); // it left
+    });
     fill(body);
     open(node, host, at);
     node.focus();

@@ -18,13 +18,21 @@ function part(which, { title, without, with: words }) {
   async function send(picture) {
     if (!picture) return;
     const ticket = await p.sent(picture);
-    if (ticket) trigger("put_reference", { which, ticket });
+    if (!ticket) return;
+    trigger("put_reference", { which, ticket });
+    p.actions.changes(which);
   }
 
   for (const kind of ["dragover", "drop", "dragleave"]) box.addEventListener(kind, (event) => {
     event.preventDefault();
     box.classList.toggle("p-over-it", kind === "dragover");
     if (kind === "drop" && event.dataTransfer.files.length) send(event.dataTransfer.files[0]);
+  });
+
+  box.addEventListener("paste", (event) => {
+    if (!event.clipboardData.files.length) return;
+    event.preventDefault();
+    send(event.clipboardData.files[0]);
   });
 
   let shown;

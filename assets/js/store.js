@@ -1,7 +1,7 @@
 // The page's memory: the newest message of the server, and who wants to know. Panels draw themselves from it.
 // Everything a person or a file named goes into the document as text, never as markup.
 window.palimpsest = (() => {
-  const state = { sid: null, view: null, settling: false, heard: false, about: { examples: [], methods: {}, upload_limit: 64 }, orders: null, starting: false, picked: 0, ahead: null, message: {} };
+  const state = { sid: null, view: null, settling: false, heard: false, away: false, about: { examples: [], methods: {}, upload_limit: 64 }, orders: null, starting: false, picked: 0, ahead: null, message: {} };
   const listeners = new Set();
   const actions = {}; // what a shortcut may call: each panel registers its own
 
@@ -82,6 +82,7 @@ window.palimpsest = (() => {
     state.echo = message.echo ?? null;
     state.engine = message.engine ?? state.engine;
     state.orders = message.orders ?? state.orders;
+    if (message.view && !message.notice && !message.settled) forget(message.view);
     if (message.notice && message.notice.text) toast(message.notice.text, message.notice.tone, message.action);
     emit();
     state.message = {};
@@ -127,9 +128,6 @@ window.palimpsest = (() => {
     if (other) {
       state.starting = false;
       state.orders = null;
-      const address = new URL(window.location.href);
-      address.searchParams.set("session", next.sid);
-      window.history.replaceState(null, "", address);
       window.scrollTo(0, 0);
     }
   }
@@ -152,16 +150,27 @@ window.palimpsest = (() => {
   }
   document.addEventListener("close", placeTray, true);
 
+  /** Puts a message among the others, or at their end again. */
+  function tell(note) {
+    placeTray();
+    tray.append(note);
+    while (tray.children.length > 3) tray.querySelector(":not(.p-away)").remove();
+  }
+
   /** A line for a moment. `action` is {text, does, sent}: a button that calls the action of that name. */
   function toast(text, tone = "bad", action = null) {
-    placeTray();
     for (const old of tray.children) if (old.firstChild.textContent === text) old.remove();
     const close = h("button", { type: "button", class: "p-x", "aria-label": "Dismiss", text: "×", onclick: () => note.remove() });
     const note = h("div", { class: `p-toast p-${tone}`, role: tone === "bad" ? "alert" : "status" }, h("span", { text }),
       action ? h("button", { type: "button", class: "p-btn", text: action.text, onclick: () => { note.remove(); actions[action.does](action.sent); } }) : null, close);
-    tray.append(note);
-    while (tray.children.length > 3) tray.firstChild.remove();
+    Object.assign(note, { told: tone === "bad" ? { sid: state.sid, rev: state.view ? state.view.rev : -1 } : null });
+    tell(note);
     setTimeout(() => note.remove(), tone === "bad" || action ? 15000 : 6000);
+  }
+
+  /** What went wrong has been seen by whoever goes on with something else, and it went right. */
+  function forget(view) {
+    for (const note of [...tray.children]) if (note.told && (note.told.sid !== view.sid || note.told.rev < view.rev)) note.remove();
   }
 
   /** How long ago that was, in words; `at` in seconds since 1970. */
@@ -173,6 +182,10 @@ window.palimpsest = (() => {
     return seconds < 86400 ? `${Math.floor(seconds / 3600)} h ago` : `${Math.floor(seconds / 86400)} d ago`;
   }
 
+  const coarse = window.matchMedia("(pointer: coarse)").matches; // fingers, mostly
+  /** The field that letters go into, if it is one. */
+  const typing = (node) => node.closest && node.closest("input:not([type=range]):not([type=radio]):not([type=checkbox]), textarea, select, [contenteditable]");
+
   const live = (view) => Boolean(view && view.job && ["queued", "running"].includes(view.job.state));
   const turn = (view, id) => view.turns.find((t) => t.id === id);
   const current = (view) => turn(view, view.current);
@@ -182,5 +195,8 @@ window.palimpsest = (() => {
   const keptPart = (scope) => ({ subject: "background", background: "subject" })[scope] || null;
   const changedText = (count, largest) => `${count.toLocaleString("en")} pixel${count === 1 ? "" : "s"} changed${count ? `, by ${largest} at most` : ""}`;
 
-  return { state, actions, h, icon, keptPart, changedText, urls, on, set, receive, toast, sent, ago, live, turn, current, caption };
+  /** A share from 0 to 1; what is not nothing or not all is never told as if it were. */
+  const percent = (x) => (x > 0 && x < 0.01 ? "under 1 %" : x < 1 && x > 0.99 ? "over 99 %" : `${Math.round(x * 100)} %`);
+
+  return { state, actions, coarse, typing, h, icon, keptPart, changedText, percent, base, urls, on, set, receive, toast, tell, sent, ago, live, turn, current, caption };
 })();

@@ -1,10 +1,9 @@
 // Two turns in both orders, side by side over the stage: what differs, by how much, and whether it matters.
 window.palimpsest.swap = (() => {
-  const p = window.palimpsest, { h, urls } = p;
+  const p = window.palimpsest, { h, urls, percent } = p;
   const KINDS = { "order does not matter": "same", "order matters a little": "little", "order matters": "matters" };
   const TABS = [["slider", "Slider"], ["side", "Side by side"], ["difference", "Difference"]];
   const PARTS = ["subject", "background", "overlap"];
-  const percent = (x) => (x > 0 && x < 0.01 ? "under 1 %" : `${Math.round(x * 100)} %`);
   let tab = "slider";
 
   /** What a measurement says in short: its kind (also the name of its sign), a figure, and words. */
@@ -48,14 +47,8 @@ window.palimpsest.swap = (() => {
       }
     }
     pick(tab);
-    const tablist = h("div", { class: "p-tablist", role: "tablist", "aria-label": "Views of both orders", onkeydown: (event) => {
-      const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key], at = tabs.indexOf(document.activeElement);
-      if (!by || at < 0) return;
-      event.preventDefault();
-      const next = tabs[(at + by + tabs.length) % tabs.length];
-      next.focus();
-      next.click();
-    } }, ...tabs);
+    const tablist = h("div", { class: "p-tablist", role: "tablist", "aria-label": "Views of both orders" }, ...tabs);
+    p.roving(tablist, ".p-tab", (node) => node.click());
 
     const number = (value, words, title, kind = "") => h("div", { class: `p-number ${kind}`, title }, h("b", {}, ...[].concat(value)), h("span", { text: words }));
     const { whole, disagreement } = consistency;
@@ -72,7 +65,7 @@ window.palimpsest.swap = (() => {
       room,
       h("div", { class: "p-swap-foot" }, figures, h("span", { class: "p-space" }),
         h("button", { type: "button", class: "p-btn", text: "Close", onclick: close }),
-        h("button", { type: "button", class: "p-btn p-go", text: "Use this order", title: `Lays ${other} down as a new branch; ${now} stays`, onclick: () => send.adopt() })),
+        h("button", { type: "button", class: "p-btn p-go", text: `Use ${other}`, title: `Lays ${other} down as a new branch; ${now} stays`, onclick: () => send.adopt() })),
       h("div", { class: "p-tabs" }, tablist, h("span", { class: "p-outside", text: told.other })));
   }
 

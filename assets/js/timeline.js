@@ -3,8 +3,13 @@
 const p = window.palimpsest, { h, urls, film } = p;
 const root = element.querySelector(".p-root");
 const EVENTS = ["jump", "edit", "leave", "branch", "adopt", "trash", "cherry_pick", "squash", "revert", "combine", "redo_from_original",
-  "swap", "measure", "restore", "rename_branch", "dismiss", "arrived", "orders"];
-const send = Object.fromEntries(EVENTS.map((name) => [name, (data = {}) => trigger(name, data)]));
+  "swap", "measure", "restore", "bring_back", "rename_branch", "dismiss", "arrived", "orders"];
+const GOES = ["jump", "edit", "leave", "branch", "trash", "restore", "rename_branch"]; // whoever does these asks for another branch
+const send = Object.fromEntries(EVENTS.map((name) => [name, (data = {}) => {
+  if (GOES.includes(name)) asked.branch = p.state.view.rev;
+  trigger(name, data);
+}]));
+const asked = { branch: null, orders: "" }; // the revision at which another branch was asked for; the table that was
 const NEAR = 400; // pixels around the visible part that are drawn as well
 
 const lines = h("path", { class: "p-line" }), stale = h("path", { class: "p-line p-dashed" });
@@ -20,6 +25,7 @@ const trash = h("button", { type: "button", class: "p-tool", "aria-haspopup": "d
 const rail = h("div", { class: "p-rail", role: "toolbar", "aria-label": "Timeline", "aria-orientation": "vertical" }, orders, trash);
 const drift = h("section", { class: "p-drift", "aria-label": "Drift from the original" });
 const facts = h("section", { class: "p-facts", "aria-label": "The turn that is shown" });
+const settleRail = p.roving(rail, "button");
 rail.hidden = strip.hidden = drift.hidden = facts.hidden = empty.hidden = true;
 root.append(h("div", { class: "p-film" }, rail, h("div", { class: "p-strip-box" }, strip, empty), drift, facts));
 
@@ -305,18 +311,29 @@ function drawFacts(view, about) {
 // ----------------------------------------------------------------------------------------------------- all together
 
 /** Asks for what no answer brings by itself: the panel's fields after a replay, and what is known of the orders. */
-let running = null, asked = "";
+let running = null;
 function follow(view) {
   const job = p.live(view) ? view.job : null;
   if (running && !job && running.does === "replay") send.arrived();
   const ended = running && !job && ["swap", "orders"].includes(running.does);
   const state = `${view.sid} ${job && job.does === "orders" ? job.stage : ""}`;
-  if (p.current(view).number > 1 && (ended || (state !== asked && (!job || job.does === "orders")))) send.orders({ count: Math.min(6, p.current(view).number) });
-  asked = state;
+  if (p.current(view).number > 1 && (ended || (state !== asked.orders && (!job || job.does === "orders")))) send.orders({ count: Math.min(6, p.current(view).number) });
+  asked.orders = state;
   running = job;
 }
 
-p.actions.leave = () => send.leave();
+/** Says so when one stands on another branch without having asked for it: what was made was laid down there. */
+let stood = null;
+function announce(view) {
+  const before = stood, went = asked.branch !== null;
+  stood = { sid: view.sid, branch: view.branch, current: view.current };
+  if (went && view.rev > asked.branch) asked.branch = null;
+  if (!before || before.sid !== view.sid || before.branch === view.branch) return;
+  if (went || film.path(view, view.current).some((t) => t.id === before.current)) return; // it goes on from there
+  p.toast(`This is on a new branch, “${view.branch}”. “${before.branch}” is as it was.`, "note", { text: `Back to “${before.branch}”`, does: "jump", sent: { turn: before.current } });
+}
+
+Object.assign(p.actions, { leave: () => send.leave(), stageAgain: (sent) => send.bring_back(sent), jump: (sent) => send.jump(sent) });
 
 p.on((state) => {
   const { view, about } = state;
@@ -330,10 +347,13 @@ p.on((state) => {
   p.drift.draw(drift, view, send);
   orders.disabled = p.current(view).number < 2;
   orders.title = orders.disabled ? "Stand on a line of at least two turns to see whether their order matters" : "Does the order of the last turns matter?";
-  trashed.textContent = view.trash.length ? `Trash ${view.trash.length}` : "Trash";
+  const thrown = view.trash.length + view.put_away.length;
+  trashed.textContent = thrown ? `Trash ${thrown}` : "Trash";
+  settleRail();
   p.orders.draw(state);
   p.trash.draw(state);
   strip.dataset.locked = p.live(view) ? "yes" : "no";
   follow(view);
+  announce(view);
   root.dataset.rev = view.rev;
 });

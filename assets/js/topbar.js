@@ -5,11 +5,12 @@ const mac = /Mac|iPhone|iPad/.test(navigator.platform);
 const MOD = mac ? "⌘" : "Ctrl";
 const SHORTCUTS = [
   ["On the picture", [["Click", "include in the subject"], ["Right click", "exclude (also Alt click)"], ["Drag", "box around the subject"],
-    ["C  N  R", "tools: include, exclude, box"], ["B  E", "tools: brush, erase"], ["[  ]", "smaller, larger brush"], ["X", "clear the marks"],
+    ["C  N  R", "tools: include, exclude, box"], ["B  E", "tools: brush, erase"], ["[  ]", "smaller, larger brush"], ["X", "clear the marks"], ["Escape", "leave what is being drawn"],
     ["Arrows", "move a crosshair"], ["Enter", "include there"], ["Shift Enter", "exclude there"]]],
   ["Looking", [["1  2", "picture, before / after"], ["3  4", "difference, layers"], ["Hold \\", "the picture before"]]],
+  ["Files", [[`${MOD} O`, "to where files are opened"], [`${MOD} V`, "open a picture from the clipboard"], [`${MOD} C`, "copy the picture"]]],
   ["Sessions", [["G", "all sessions"], ["Arrows", "walk along them"], ["Enter", "open"], ["F2", "rename"], ["Delete", "to the trash"]]],
-  ["The turn", [[`${MOD} Enter`, "run, or keep the candidate"], [`${MOD} .`, "cancel the run"], [`${MOD} Z`, "undo a mark or a turn"], [`${MOD} Shift Z`, "redo"]]],
+  ["The turn", [[`${MOD} Enter`, "run, or keep the candidate"], [`${MOD} .`, "cancel the run"], [`${MOD} Z`, "undo a mark or a turn"], [mac ? `${MOD} Shift Z` : `${MOD} Y`, "redo"]]],
   ["On the timeline", [["Arrows", "walk along the turns"], ["Enter", "stand on the turn"], ["M", "what can be done with it"], ["F2", "rename its branch"]]],
 ];
 
@@ -25,11 +26,11 @@ const naming = h("input", { type: "text", class: "p-naming", "aria-label": "Name
 const saved = h("span", { class: "p-saved" });
 const model = h("button", { type: "button", class: "p-hint p-model", onclick: () => actions.models() });
 const tool = (sign, label, fire, hint) => h("button", { type: "button", class: "p-btn p-ico", "aria-label": label, title: hint ? `${label} (${hint})` : label, onclick: fire }, sign);
-const undo = tool(p.icon("undo"), "Undo", () => trigger("undo", {}), `${MOD} Z`);
+const undo = tool(p.icon("undo"), "Undo", () => actions.whenMarked(() => trigger("undo", {})), `${MOD} Z`);
 undo.append(h("kbd", { text: `${MOD} Z` }));
-const redo = tool(p.icon("redo"), "Redo", () => trigger("redo", {}), `${MOD} Shift Z`);
+const redo = tool(p.icon("redo"), "Redo", () => actions.whenMarked(() => trigger("redo", {})), mac ? `${MOD} Shift Z` : `${MOD} Y`);
 const take = h("button", { type: "button", class: "p-btn p-export", title: "Save the picture, its layers or the whole session", "aria-haspopup": "menu", onclick: () => p.exports.open(take, root) }, h("span", { text: "Export" }), p.icon("down"));
-const open = h("button", { type: "button", class: "p-btn", text: "New", title: "Open another picture or a session file", onclick: () => p.set({ starting: true }) });
+const open = h("button", { type: "button", class: "p-btn", text: "New", title: "Open another picture or a session file", onclick: () => begin() });
 const rooms = h("button", { type: "button", class: "p-btn", id: "p-rooms", text: "Sessions", title: "All sessions (G)", "aria-expanded": "false", onclick: () => actions.sessions() });
 const help = tool(h("span", { "aria-hidden": "true", text: "?" }), "Shortcuts", () => sheet.showModal());
 const sheet = h("dialog", { class: "p-sheet", "aria-labelledby": "p-sheet-title", onclick: (e) => { if (e.target === sheet) sheet.close(); } },
@@ -38,6 +39,12 @@ const sheet = h("dialog", { class: "p-sheet", "aria-labelledby": "p-sheet-title"
     h("dl", {}, ...rows.flatMap(([keys, what]) => [h("dt", {}, ...keys.split("  ").map((key) => h("kbd", { text: key }))), h("dd", { text: what })]))))));
 root.append(h("header", { class: "p-top" },
   h("h1", { class: "p-brand" }, h("i", { "aria-hidden": "true" }), "Palimpsest"), name, naming, saved, h("span", { class: "p-space" }), model, undo, redo, take, open, rooms, help), sheet);
+
+/** To the start page, from wherever one is. */
+function begin() {
+  if (actions.isAmongSessions()) actions.sessions();
+  p.set({ starting: true });
+}
 
 // Another tab changed the session: said quietly, and nothing happens to what stands here until it is asked for.
 const newest = h("button", { type: "button", class: "p-link", text: "Show the newest", onclick: () => {
@@ -97,8 +104,8 @@ p.on((state) => {
   model.hidden = !model.textContent;
   model.disabled = !state.about.manages_models;
   model.title = model.disabled ? "" : "Models of this machine";
-  undo.disabled = !view || !view.can_undo || p.live(view);
-  redo.disabled = !view || !view.can_redo || p.live(view);
+  undo.disabled = !view || !view.can_undo || p.live(view) || state.away;
+  redo.disabled = !view || !view.can_redo || p.live(view) || state.away;
   name.hidden = !view || !naming.hidden;
   take.hidden = open.hidden = undo.hidden = redo.hidden = !view;
   tellOthers(state);
@@ -107,7 +114,19 @@ p.on((state) => {
 
 // -------------------------------------------------------------------------------------------------------- shortcuts
 
-const typing = (node) => node.closest && node.closest("input:not([type=range]):not([type=radio]):not([type=checkbox]), textarea, select, [contenteditable]");
+/** The letter of a key; on a keyboard for other letters, the one that its place has on a Latin one. */
+function letter(event) {
+  const key = event.key.toLowerCase(), placed = /^Key([A-Z])$/.exec(event.code);
+  return key.length === 1 && key > "~" && placed ? placed[1].toLowerCase() : key;
+}
+
+/** Undo or redo, if that is what was pressed. */
+function backOrForth(event) {
+  const key = letter(event);
+  if (!(mac ? event.metaKey : event.ctrlKey)) return null;
+  return key === "z" ? (event.shiftKey ? redo : undo) : key === "y" && !mac ? redo : null;
+}
+
 const plainKeys = {
   b: () => actions.tool("brush"), e: () => actions.tool("erase"), c: () => actions.tool("include"), n: () => actions.tool("exclude"), r: () => actions.tool("box"),
   x: () => actions.clear(), "[": () => actions.size(-2), "]": () => actions.size(2), "\\": () => actions.peek(true), "?": () => sheet.showModal(),
@@ -115,23 +134,35 @@ const plainKeys = {
 };
 document.addEventListener("keydown", (event) => {
   if (event.isComposing || event.defaultPrevented || sheet.open || actions.isAmongSessions()) return;
-  const mod = mac ? event.metaKey : event.ctrlKey;
-  if (mod && event.key === "Enter") {
+  const mod = mac ? event.metaKey : event.ctrlKey, key = letter(event), step = backOrForth(event);
+  if (actions.drawing()) { // what is under the hand comes first: it can be left undone, and nothing else is done meanwhile
     event.preventDefault();
-    if (p.state.view && p.state.view.staged.length && !typing(event.target)) actions.keep();
+    if (key === "escape" || step === undo) actions.undraw();
+  } else if (mod && key === "enter") {
+    event.preventDefault();
+    if (p.state.view && p.state.view.staged.length && !p.typing(event.target)) actions.keep();
     else actions.run();
-  } else if (mod && event.key === ".") {
+  } else if (mod && key === ".") {
     event.preventDefault();
     actions.cancel();
-  } else if (typing(event.target)) {
-    return; // letters and undo belong to the text
-  } else if (mod && event.key.toLowerCase() === "z") {
+  } else if (mod && key === "s") {
     event.preventDefault();
-    const wanted = event.shiftKey ? redo : undo;
-    if (!wanted.disabled && !wanted.hidden) wanted.click();
-  } else if (!mod && !event.altKey && plainKeys[event.key.toLowerCase()]) {
+    p.toast("Everything is saved while you work. Export makes files of it.", "note");
+  } else if (mod && key === "o" && !event.shiftKey) {
+    event.preventDefault();
+    begin();
+    actions.openFile();
+  } else if (p.typing(event.target)) {
+    return; // letters and undo belong to the text
+  } else if (step) {
+    event.preventDefault();
+    if (!step.hidden && (!step.disabled || (step === undo && actions.marking()))) actions.whenMarked(() => trigger(step === undo ? "undo" : "redo", {}));
+  } else if (mod && key === "c" && p.state.view && window.getSelection().isCollapsed) {
+    event.preventDefault();
+    actions.copy();
+  } else if (!mod && !event.altKey && plainKeys[key]) {
     event.preventDefault(); // the letter must not fall into a field that this opens
-    if (p.state.view || ["?", "g", "G"].includes(event.key)) plainKeys[event.key.toLowerCase()]();
+    if (p.state.view || ["?", "g"].includes(key)) plainKeys[key]();
   }
 });
 document.addEventListener("keyup", (event) => { if (event.key === "\\") actions.peek(false); });

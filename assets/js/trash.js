@@ -1,13 +1,18 @@
-// The trash of the timeline: what was taken out of sight, and the way back.
+// The trash of the timeline: turns that were taken out of sight, candidates that were not kept, and the way back.
 window.palimpsest.trash = (() => {
   const p = window.palimpsest, { h, urls } = p;
   let open = null;
 
   function fill(body, state, send) {
-    const rows = state.view.trash.map((t) => h("li", {},
-      h("img", { src: urls.picture(t.picture, 160), alt: "", loading: "lazy" }),
-      h("div", {}, h("span", { class: "p-trash-label", text: t.label || "a turn", title: t.label }), t.turns > 1 ? h("small", { class: "p-hint", text: `with ${t.turns - 1} turn${t.turns > 2 ? "s" : ""} after it` }) : null),
-      h("button", { type: "button", class: "p-btn", text: "Bring back", "aria-label": `Bring back ${t.label || "a turn"}`, onclick: () => send.restore({ turn: t.turn }) })));
+    const row = (picture, label, more, named, bring) => h("li", {},
+      h("img", { src: urls.picture(picture, 160), alt: "", loading: "lazy" }),
+      h("div", {}, h("span", { class: "p-trash-label", text: label, title: label }), more ? h("small", { class: "p-hint", text: more }) : null),
+      h("button", { type: "button", class: "p-btn", text: "Bring back", "aria-label": `Bring back ${named}`, onclick: bring }));
+    const after = (count) => (count > 1 ? `with ${count - 1} turn${count > 2 ? "s" : ""} after it` : "");
+    const rows = [
+      ...state.view.put_away.map((c) => row(c.picture, c.label, `candidate, seed ${c.seed}`, `the candidate ${c.label}, seed ${c.seed}`, () => send.bring_back({ pictures: [c.picture] }))),
+      ...state.view.trash.map((t) => row(t.picture, t.label || "a turn", after(t.turns), t.label || "a turn", () => send.restore({ turn: t.turn }))),
+    ];
     body.replaceChildren(rows.length ? h("ul", { class: "p-trash" }, ...rows) : h("p", { class: "p-hint", text: "The trash is empty. Nothing is ever deleted: what you move here waits to be brought back." }));
   }
 

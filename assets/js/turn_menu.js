@@ -14,12 +14,13 @@ window.palimpsest.turnMenu = (() => {
     const next = t.number && onLane ? onLane[0] : null;
 
     if (t.number) list.push(item("Change this turn", () => send.edit({ turn: t.id }), { hint: onLane && onLane.length ? `${turns(onLane.length)} ${onLane.length === 1 ? "runs" : "run"} again` : null }));
-    if (next) list.push(item("Swap with the next turn", () => send.swap({ first: t.id, second: next.id }), { hint: "does the order matter?" }));
+    if (next) list.push(item(`Swap with turn ${next.number}`, () => send.swap({ first: t.id, second: next.id }), { hint: "does the order matter?" }));
     if (t.number && !stands) list.push(item("Do this on the turn shown", () => send.cherry_pick({ turn: t.id, onto: here.id }), { hint: t.parent === here.id ? null : `after ${named(here)}`, reason: t.parent === here.id ? "it comes right after it already" : null }));
     if (t.number && before) list.push(item(`Merge turns ${t.number} to ${here.number} into one`, () => send.squash({ first: t.id, last: here.id })));
     if (!stands) {
-      list.push(item("Subject from here, background as shown", () => send.combine({ subject_of: t.id, background_of: here.id })));
-      list.push(item("Background from here, subject as shown", () => send.combine({ subject_of: here.id, background_of: t.id })));
+      const anew = { hint: "on a new branch" };
+      list.push(item(`Subject of ${named(t)}, background of ${named(here)}`, () => send.combine({ subject_of: t.id, background_of: here.id }), anew));
+      list.push(item(`Background of ${named(t)}, subject of ${named(here)}`, () => send.combine({ subject_of: here.id, background_of: t.id }), anew));
     }
     if (stands && edits.length) {
       for (const part of ["subject", "background"]) {

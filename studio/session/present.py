@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from pipelines.catalog import recorded, settings
+from pipelines.errors import PipelineError
 from pipelines.evaluation.drift import Drift
 from studio.history.replay import stale
 from studio.history.tree import Tree
@@ -88,7 +89,32 @@ def _label(subject: str, background: str) -> str:
 def staged_view(staged: Staged) -> StagedView:
     """One finished candidate."""
     asked, outcome = staged.request, staged.outcome
-    return StagedView(staged.picture, asked.scope, asked.seed, outcome.outside_changed, outcome.outside_largest)
+    return StagedView(
+        picture=staged.picture,
+        scope=asked.scope,
+        seed=asked.seed,
+        outside_changed=outcome.outside_changed,
+        outside_largest=outcome.outside_largest,
+        label=_label(asked.subject, asked.background),
+    )
+
+
+def staged_to_json(staged: Staged) -> dict[str, Any]:
+    """A candidate that was put away, for the panel's record."""
+    asked, outcome = staged.request.to_json(), staged.outcome.to_json()
+    return {"parent": staged.parent, "picture": staged.picture, "request": asked, "outcome": outcome}
+
+
+def stored_put_away(data: Any) -> tuple[Staged, ...]:
+    """A list of what `staged_to_json` gave, whatever became of it since: what cannot be read is not in it."""
+    found = []
+    for one in data if isinstance(data, list) else []:
+        try:
+            asked, outcome = TurnRequest.from_json(one["request"]), Outcome.from_json(one["outcome"])
+            found.append(Staged(str(one["parent"]), str(one["picture"]), asked, outcome))
+        except (PipelineError, LookupError, ValueError, TypeError, AttributeError):
+            continue
+    return tuple(found)
 
 
 def job_view(job: Job, runner: Runner) -> JobView:

@@ -40,7 +40,9 @@ from studio.session.present import (
     draft_to_json,
     editing_view,
     job_view,
+    staged_to_json,
     staged_view,
+    stored_put_away,
     trash_views,
     turn_view,
     turn_views,
@@ -57,6 +59,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 REPLACED_MASKS = 16
+MOST_PUT_AWAY = 8
+"""Candidates that were not kept and can be brought back; older ones are forgotten."""
 
 
 class Session:
@@ -80,6 +84,8 @@ class Session:
         self._computing = Computing(services, self._extent)
         editing = record.panel.get("editing")
         self._editing: str | None = editing if editing in record.tree.visible else None
+        self._put_away = stored_put_away(record.panel.get("put_away"))
+        self._discarded: tuple[int, tuple[Staged, ...]] = (-1, ())  # the revision that discarding made, and what went
         self._swap: Swap | None = None
         self._split: SplitView | None = None
         self._orders: dict[tuple[str, str], Compared] = {}
@@ -106,7 +112,7 @@ class Session:
                 turns=self._drawn[1],
                 film=self._drawn[2],
                 current=here,
-                can_undo=tree.can_undo or self._selections.can_undo(here),
+                can_undo=tree.can_undo or self._selections.can_undo(here) or self._just_discarded,
                 can_redo=tree.can_redo or self._selections.can_redo(here),
                 draft=replace(self._draft, prompts=self._selections.now.prompts),
                 mask=self._selections.now.view(tree.here.picture),
@@ -120,6 +126,7 @@ class Session:
                 trash=trash_views(tree),
                 split=self._split,
                 damage=record.damage,
+                put_away=tuple(staged_view(s) for s in self._put_away),
             )
 
     def wait(self, since_rev: int, timeout: float) -> SessionView:
@@ -316,17 +323,30 @@ class Session:
             return turn_view(tree[turn.id], tree.depths()[turn.id], tree.lanes()[turn.id])
 
     def discard(self) -> None:
-        """Keep none of the staged candidates."""
+        """Keep none of the staged candidates; `undo` right after it, or `bring_back`, has them again."""
         with self._lock:
             self._forget_finished_job()
             if self._record.staged:
+                gone = self._record.staged
                 self._commit(staged=())
+                self._discarded = (self._record.rev, gone)
+
+    def bring_back(self, pictures: Sequence[str]) -> None:
+        """Stage candidates again that were put away: discarded, or not chosen, or replaced by the next run's."""
+        with self._lock:
+            found = tuple(s for s in self._put_away if s.picture in pictures)
+            if not found:
+                raise NothingStaged("these candidates were put away too long ago; run their turn again")
+            self._stage_again(found)
 
     def undo(self) -> None:
-        """Take back the mask's last step on this turn; when there is none, go one turn back."""
+        """Bring back what was discarded just now; else take back the mask's last step on this turn; when there is
+        none, go one turn back."""
         with self._lock:
             tree = self._record.tree
-            if self._selections.can_undo(tree.current):
+            if self._just_discarded:
+                self._stage_again(self._discarded[1])
+            elif self._selections.can_undo(tree.current):
                 self._ticket()
                 self._commit(selections=self._selections.undo())
             elif tree.can_undo:
@@ -493,6 +513,22 @@ class Session:
     def _here(self) -> Turn:
         return self._record.tree.here
 
+    @property
+    def _just_discarded(self) -> bool:
+        return self._discarded[0] == self._record.rev
+
+    def _stage_again(self, found: tuple[Staged, ...]) -> None:
+        visible = self._record.tree.visible
+        if any(s.parent not in visible for s in found):
+            raise NothingStaged("the turn that these candidates follow is in the trash; bring that back first")
+        self._commit(staged=(*self._record.staged, *found))
+
+    def _without(self, staged: tuple[Staged, ...], tree: Tree) -> tuple[Staged, ...]:
+        """What is put away once `staged` wait: the candidates that leave the stage and become no turn, newest first."""
+        kept = {s.picture for s in staged}.union(turn.picture for turn in tree.turns.values())
+        left = {s.picture: s for s in (*self._record.staged, *self._put_away) if s.picture not in kept}
+        return tuple(left.values())[:MOST_PUT_AWAY]
+
     def _commit(
         self,
         *,
@@ -508,11 +544,13 @@ class Session:
         new_draft = self._draft if draft is None else draft
         new_selections = self._followed(tree) if selections is None else selections
         new_editing = self._editing if isinstance(editing, EllipsisType) else editing
+        new_tree = self._record.tree if tree is None else tree
+        put_away = self._put_away if staged is None else self._without(staged, new_tree)
         record = replace(
             self._record,
-            tree=self._record.tree if tree is None else tree,
+            tree=new_tree,
             staged=self._record.staged if staged is None else staged,
-            panel=panel(new_draft, new_selections, new_editing),
+            panel=panel(new_draft, new_selections, new_editing, put_away),
             name=self._record.name if name is None else name,
             rev=self._record.rev + 1,
             saved_at=time.time(),
@@ -523,6 +561,7 @@ class Session:
             self._refuse_damaged()
         self._replaced.extend(self._selections.files() - new_selections.files())
         self._record, self._draft, self._selections, self._editing = record, new_draft, new_selections, new_editing
+        self._put_away = put_away
         self._tick()
         moved = tree is not None or selections is not None
         if moved and not record.damage and new_selections.now.needs_remaking(record.tree.here.picture):
@@ -578,7 +617,7 @@ class Session:
     def _files(self) -> frozenset[str]:
         """Digests of everything this session may show."""
         turns = (turn.files() for turn in self._record.tree.turns.values())
-        staged = ({s.picture, s.outcome.background_reference} for s in self._record.staged)
+        staged = ({s.picture, s.outcome.background_reference} for s in (*self._record.staged, *self._put_away))
         draft = self._draft
         given = {draft.background_reference, draft.subject_reference, draft.subject_reference_mask}
         masks = self._selections.files().union(self._replaced)
@@ -740,6 +779,13 @@ def _sentence(remark: str) -> str:
     return f"{remark[:1].upper()}{remark[1:]}."
 
 
-def panel(draft: Draft, selections: Selections, editing: str | None = None) -> dict[str, Any]:
-    """How draft, mask steps and the turn that is being changed are stored."""
-    return {"draft": draft_to_json(draft), "selections": selections.to_json(), "editing": editing}
+def panel(
+    draft: Draft, selections: Selections, editing: str | None = None, put_away: tuple[Staged, ...] = ()
+) -> dict[str, Any]:
+    """How draft, mask steps, the turn that is being changed and the candidates that were put away are stored."""
+    return {
+        "draft": draft_to_json(draft),
+        "selections": selections.to_json(),
+        "editing": editing,
+        "put_away": [staged_to_json(s) for s in put_away],
+    }

@@ -137,6 +137,7 @@ class StagedView:
     seed: int
     outside_changed: int
     outside_largest: int
+    label: str
 
 
 @dataclass(frozen=True)
@@ -239,3 +240,5 @@ class SessionView:
     split: SplitView | None = None
     damage: str = ""
     """Why the session can be looked at only, in words; empty where all of it is as it was saved."""
+    put_away: tuple[StagedView, ...] = ()
+    """Candidates that were not kept, the newest first; they can be brought back."""

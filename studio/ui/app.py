@@ -107,7 +107,6 @@ def open_page(studio: Studio, settings: Settings) -> OpenPage:
         run_history=False,
         footer_links=[],
         theme=studio_theme(),
-        css=assets.style(),
         head=assets.head(),
         favicon_path=assets.ASSETS / "icon.svg",
     )

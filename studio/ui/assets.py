@@ -8,6 +8,9 @@ ASSETS = Path(__file__).resolve().parents[2] / "assets"
 
 LIBRARY = (
     "store.js",
+    "connection.js",
+    "places.js",
+    "roving.js",
     "overlay.js",
     "compare.js",
     "marks.js",
@@ -34,8 +37,12 @@ def script(name: str) -> str:
 
 
 def style() -> str:
-    """The whole style sheet."""
-    return "\n".join((ASSETS / name).read_text(encoding="utf-8") for name in STYLES)
+    """The whole style sheet, nested in the page's root, which is ``&`` in it.
+
+    The root is named more than once for weight: Gradio's own sheets arrive later, and would win a draw.
+    """
+    rules = "\n".join((ASSETS / name).read_text(encoding="utf-8") for name in STYLES)
+    return f":root:root:root {{\n{rules}\n}}"
 
 
 def library() -> str:
@@ -44,5 +51,10 @@ def library() -> str:
 
 
 def head() -> str:
-    """What goes into the page's head: the library, and a description of the viewport for phones."""
-    return f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<script>{library()}</script>'
+    """What goes into the page's head: the library, the style, and a description of the viewport for phones.
+
+    The style is not given to Gradio as ``css``: of that it rewrites the selectors, so that within ``@media`` none
+    reaches the page itself or a dialog, and drops every other rule with a condition.
+    """
+    viewport = '<meta name="viewport" content="width=device-width, initial-scale=1">'
+    return f"{viewport}\n<style>\n{style()}\n</style>\n<script>{library()}</script>"

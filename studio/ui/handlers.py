@@ -314,7 +314,18 @@ class Handlers:
         return self.moved(seat, lambda session: session.accept(int(str(index))))
 
     def discard(self, seat: Seat | None) -> Payload:
-        return self.answered(seat, lambda session: session.discard())
+        """No candidate is kept; they can be brought back."""
+        gone: list[str] = []
+
+        def act(session: Session) -> None:
+            gone.extend(staged.picture for staged in session.view().staged)
+            session.discard()
+
+        payload = self.answered(seat, act)
+        if "notice" in payload or not gone:
+            return payload
+        undo = {"text": text.UNDO, "does": "stageAgain", "sent": {"pictures": gone}}
+        return payload | notice(text.discarded(len(gone)), "note", action=undo)
 
     # ------------------------------------------------------------------------------------------------- timeline
 

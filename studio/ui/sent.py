@@ -178,6 +178,7 @@ class Film(Sent):
     old: str = ""
     new: str = ""
     count: Annotated[int, Field(ge=0)] = 0
+    pictures: list[str] = []
 
 
 class Repository(Sent):

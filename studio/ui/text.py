@@ -100,6 +100,11 @@ def in_trash(name: str) -> str:
     return f"“{name}” is in the trash."
 
 
+def discarded(candidates: int) -> str:
+    """A notice for candidates that were just put away."""
+    return f"{candidates} candidates are in the trash." if candidates > 1 else "The candidate is in the trash."
+
+
 def also_open(others: int) -> str:
     """A notice for a page that is not the only one on its session."""
     pages = "another tab" if others == 1 else f"{others} other tabs"

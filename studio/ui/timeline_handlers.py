@@ -45,6 +45,7 @@ class TimelineHandlers:
         }
         self.changes: dict[str, Callable[[Session, Sent], object]] = {
             "restore": lambda session, sent: session.restore(_id(sent, "turn")),
+            "bring_back": lambda session, sent: session.bring_back(_ids(sent, "pictures")),
             "rename_branch": lambda session, sent: session.rename_branch(_id(sent, "old"), _id(sent, "new")),
             "dismiss": lambda session, sent: session.dismiss(),
         }
@@ -87,6 +88,11 @@ def _branch(session: Session, sent: Sent) -> None:
 
 def _id(sent: Sent, name: str) -> str:
     return str(sent.get(name, ""))
+
+
+def _ids(sent: Sent, name: str) -> list[str]:
+    ids = sent.get(name)
+    return [str(id) for id in ids] if isinstance(ids, list) else []
 
 
 def _count(sent: Sent) -> int:

@@ -58,17 +58,23 @@ def launched(playwright: Playwright) -> Browser:
 
 
 @contextmanager
-def sat_down(browser: Browser, url: str, size: tuple[int, int] = DESKTOP) -> Iterator[Desk]:
-    """A fresh browser profile on the page; afterwards nothing may have gone wrong in it unseen."""
+def sat_down(
+    browser: Browser, url: str, size: tuple[int, int] = DESKTOP, scale: float = 1, touch: bool | None = None
+) -> Iterator[Desk]:
+    """A fresh browser profile on the page; afterwards nothing may have gone wrong in it unseen.
+
+    `size` is in CSS pixels of `scale` device pixels each. With `touch`, or on a phone, it is used with fingers.
+    """
+    fingers = size == PHONE if touch is None else touch
     context = browser.new_context(
         viewport={"width": size[0], "height": size[1]},
-        device_scale_factor=1,
+        device_scale_factor=scale,
         locale="en-US",
         timezone_id="UTC",
         reduced_motion="reduce",
         color_scheme="dark",
-        has_touch=size == PHONE,
-        is_mobile=size == PHONE,
+        has_touch=fingers,
+        is_mobile=fingers,
     )
     desk = Desk(context.new_page(), url)
     try:
@@ -104,7 +110,7 @@ class Desk:
     def _check_failed(self, request: Request) -> None:
         url = request.url
         if not re.search(
-            r"/(queue/data|heartbeat/|studio/preview/|studio/picture/)", url
+            r"/(queue/data|heartbeat/|app_id|studio/preview/|studio/picture/)", url
         ):  # cut off by a reload, or replaced
             self.troubles.append(f"failed: {url}")
 
@@ -155,6 +161,26 @@ class Desk:
             self.page.mouse.move(*self.on_screen(*point), steps=6)
         self.page.mouse.up()
         self.wait_mask()
+
+    def tap(self, x: float, y: float) -> None:
+        """Tap the picture with one finger and wait for the mask that answers it."""
+        self.page.touchscreen.tap(*self.on_screen(x, y))
+        self.wait_mask()
+
+    def touches(self, *fingers: list[tuple[float, float]]) -> None:
+        """Put the fingers down one after another, move them together along their points of the window, take them up."""
+        tools = self.page.context.new_cdp_session(self.page)
+
+        def touch(kind: str, places: list[tuple[float, float]]) -> None:
+            points = [{"x": x, "y": y, "id": k} for k, (x, y) in enumerate(places)]
+            tools.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+        for count in range(1, len(fingers) + 1):
+            touch("touchStart", [finger[0] for finger in fingers[:count]])
+        for places in zip(*(finger[1:] for finger in fingers), strict=True):
+            touch("touchMove", list(places))
+        touch("touchEnd", [])
+        tools.detach()
 
     def wait_mask(self) -> None:
         """Until the marks were answered and the mask that belongs to them is drawn."""

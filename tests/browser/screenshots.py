@@ -68,7 +68,7 @@ def screens(browser: Browser, url: str) -> Iterator[Screen]:
         desk.keeps()
         desk.page.get_by_role("button", name="Does the order of turns 1 and 2 matter?").click()
         compared = desk.page.get_by_role("region", name="Both orders compared")
-        expect(compared.get_by_role("button", name="Use this order")).to_be_visible(timeout=180_000)
+        expect(compared.get_by_role("button", name="Use 2 then 1")).to_be_visible(timeout=180_000)
         desk.looks("Side by side")
         yield "swap", *desk.picture()
         compared.get_by_role("button", name="Close", exact=True).last.click()

@@ -38,7 +38,7 @@ def two_turns(studio: Studio) -> Session:
     session.set_prompts(MaskPrompts.from_json(marks, Extent(256, 256)))
     for scope, words in ((Scope.SUBJECT, "a red turtle"), (Scope.BACKGROUND, "in a forest")):
         subject, background = (words, "") if scope is Scope.SUBJECT else ("", words)
-        session.set_draft(Draft(subject, background, scope, "sdedit", Quality.DRAFT))
+        session.set_draft(Draft(subject, background, scope, "sdedit", Quality.DRAFT, changes={"paste_back": True}))
         finished(session)
         session.accept(0)
     return session
@@ -68,7 +68,7 @@ def test_an_earlier_turn_is_changed_and_the_rest_replayed(browser: Browser, serv
         expect(run).to_contain_text("Run 2 turns")
         expect(desk.page.locator(".p-spot[data-state=stale] .p-node")).to_have_attribute("title", "2 · in a forest")
         expect(desk.page.locator("#subject textarea")).to_have_value("a red turtle")
-        desk.page.get_by_role("button", name="Leave as it was").click()
+        desk.page.get_by_role("button", name="Leave turn 1 as it was").click()
         expect(heading.locator("h2")).to_have_text("Turn 2")
         expect(desk.page.locator("#subject textarea")).to_have_value("")
 
@@ -123,7 +123,7 @@ def test_two_turns_are_swapped_looked_at_and_adopted(browser: Browser, served: t
         expect(desk.page.locator(".p-orders .p-known .p-sr")).to_have_text(found.consistency["order"])
         expect(desk.page.get_by_role("button", name="All measured")).to_be_disabled()
         desk.page.keyboard.press("Escape")
-        comparison.get_by_role("button", name="Use this order").click()
+        comparison.get_by_role("button", name="Use 2 then 1").click()
         expect(comparison).to_have_count(0)
         expect(desk.turns).to_have_count(5)
         captions = desk.page.locator(".p-node:not(.p-small) .p-cap")

@@ -368,6 +368,57 @@ def test_turns_that_follow_a_changed_one_begin_at_what_that_fitted(session: Sess
     assert [request.warm for request in engine.requests[-2:]] == [None, b"layers 5"]
 
 
+def test_candidates_that_were_not_kept_can_be_brought_back(studio: Studio, session: Session) -> None:
+    prepare(session, candidates=3, seed=7)
+    session.start()
+    assert ended(session) is JobState.DONE
+    staged = session.view().staged
+    session.discard()
+    assert session.view().staged == () and session.view().put_away == staged and session.view().can_undo
+    session.undo()
+    assert session.view().staged == staged and session.view().put_away == ()
+
+    session.accept(1)  # the other two were minutes of work as well
+    assert [s.seed for s in session.view().put_away] == [7, 9]
+    assert all(session.picture_bytes(s.picture) for s in session.view().put_away)
+    reopened = Session(studio.store.load(session.sid), session._services)  # type: ignore[arg-type]
+    assert reopened.view().put_away == session.view().put_away
+    first = session.view().put_away[0]
+    session.bring_back([first.picture])
+    assert [s.seed for s in session.view().staged] == [7] and [s.seed for s in session.view().put_away] == [9]
+    assert session.accept(0).parent == session.view().turns[0].id
+    with pytest.raises(NothingStaged, match="put away too long ago"):
+        session.bring_back([first.picture])
+
+
+def test_what_a_run_replaces_and_what_goes_with_a_turn_into_the_trash_is_put_away(session: Session) -> None:
+    kept = edited(session, subject="a red dog", seed=3)
+    for seed in (7, 20):
+        prepare(session, seed=seed)
+        session.start()
+        assert ended(session) is JobState.DONE
+    assert [s.seed for s in session.view().put_away] == [7]
+    session.trash(kept)
+    view = session.view()
+    assert view.staged == () and [s.seed for s in view.put_away] == [20, 7]
+    with pytest.raises(NothingStaged, match="bring that back first"):
+        session.bring_back([s.picture for s in view.put_away])
+    session.restore(kept)
+    session.bring_back([s.picture for s in view.put_away])
+    assert [s.seed for s in session.view().staged] == [20, 7]
+
+
+def test_undo_after_something_else_does_not_bring_back_what_was_discarded(session: Session) -> None:
+    prepare(session)
+    session.start()
+    assert ended(session) is JobState.DONE
+    session.discard()
+    session.set_prompts(OTHER_CLICK)
+    session.undo()
+    view = session.view()
+    assert view.staged == () and len(view.put_away) == 1 and view.draft.prompts == CLICK
+
+
 def test_a_run_again_takes_the_place_of_what_was_staged(session: Session) -> None:
     prepare(session)
     for seed in (7, 20):

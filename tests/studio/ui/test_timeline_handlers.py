@@ -170,3 +170,17 @@ def test_unknown_ids_change_nothing(
     after = session(handlers, seat).view()
     for part in ("turns", "current", "branches", "editing", "swap", "trash", "draft"):
         assert getattr(after, part) == getattr(before, part), part
+
+
+def test_what_was_discarded_is_brought_back_by_the_notice_that_told_it(
+    handlers: Handlers, does: TimelineHandlers, seat: Seat
+) -> None:
+    assert "notice" not in handlers.discard(seat), "there was nothing to discard"
+    handlers.run(seat, *panel(scope="subject", subject="a green dog", background="", candidates=2))
+    staged = finished(handlers, seat)["staged"]
+    told = handlers.discard(seat)
+    assert told["notice"] == {"text": "2 candidates are in the trash.", "tone": "note"}
+    assert told["view"]["staged"] == () and told["action"]["does"] == "stageAgain"
+    assert does.changed("bring_back", seat, told["action"]["sent"])["view"]["staged"] == staged
+    for sent in ({}, {"pictures": "all"}, {"pictures": [None, 3]}):
+        assert "too long ago" in does.changed("bring_back", seat, sent)["notice"]["text"]
