@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from pipelines import catalog
+from pipelines.cache import Cache
 from pipelines.contract import EditRequest, EditResult, Extent, Mask, Picture, Scope
 from pipelines.errors import BadParameter, ModelError, NumericalError
 from pipelines.evaluation.clip import ClipEmbed
@@ -34,7 +35,6 @@ from pipelines.masks.segmenter import Embedding, MaskAnswer, Segmenter
 from pipelines.masks.snap import snapped
 from pipelines.models.adapters import attached
 from pipelines.models.bundle import ModelBundle, check_weights
-from pipelines.models.cache import Cache
 from pipelines.models.folders import CLIP, SEGMENTER, ModelCard, find_model, find_models, phrase_finder
 from pipelines.models.loader import device_named, load_bundle
 from pipelines.models.lora_files import lora_path
@@ -53,8 +53,10 @@ FINDERS = 1
 CLIPS = 1
 FOR_AN_EDIT = "Ask for a lower quality or fewer candidates, or use a smaller picture"
 FOR_A_MASK = "Use a smaller picture, or paint the mask with the brush, which needs none"
-EMBEDDINGS = 16
-"""Pictures whose embedding is kept: 4 MB each for the published segmenters, a tenth of it for the embedded one."""
+EMBEDDINGS = 128 * 2**20
+"""Bytes of embedded pictures that are kept: 4 MB each for Segment Anything, 16 for SAM 2, less for the embedded one."""
+FOUND = 64 * 2**20
+"""Bytes of the masks of phrases that are kept."""
 
 
 class Engine:
@@ -71,9 +73,9 @@ class Engine:
         self._last_title = ""
         self._editing = threading.Lock()
         self._segmenters: Cache[str, Segmenter] = Cache(SEGMENTERS)
-        self._embeddings: Cache[tuple[str, str], Embedding] = Cache(EMBEDDINGS)
+        self._embeddings: Cache[tuple[str, str], Embedding] = Cache(EMBEDDINGS, lambda embedding: embedding.size)
         self._finders: Cache[str, PhraseFinder] = Cache(FINDERS)
-        self._found: Cache[tuple[str, str, str], tuple[Match, ...]] = Cache(EMBEDDINGS)
+        self._found: Cache[tuple[str, str, str], tuple[Match, ...]] = Cache(FOUND, _mask_bytes)
         self._pointing = threading.Lock()
         self._clips: Cache[str, ClipEmbed] = Cache(CLIPS)
         self._describers: Cache[str, SceneReader] = Cache(CLIPS)
@@ -308,6 +310,10 @@ def _changed(edit: Edited, picture: Picture) -> Mask:
     if edit.mask is None:
         return np.ones(picture.shape[:2], np.bool_)
     return edited_region(edit.mask, edit.scope, edit.feather)
+
+
+def _mask_bytes(matches: Sequence[Match]) -> int:
+    return sum(1_000 if match.mask is None else match.mask.nbytes for match in matches)
 
 
 def _digest(picture: Picture) -> str:

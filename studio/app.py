@@ -7,8 +7,9 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
 
+from pipelines.cache import Cache
+from pipelines.contract import Picture
 from pipelines.pictures import decode
 from studio.jobs.device import DeviceProcess
 from studio.jobs.job import Job
@@ -24,8 +25,8 @@ from studio.store.store import Store
 
 log = logging.getLogger(__name__)
 
-KEPT_DECODED = 4
-"""Pictures kept as pixels, all sessions together: at most 120 MB each, usually one or two."""
+KEPT_DECODED = 256 * 2**20
+"""Bytes of pictures that are kept as pixels, all sessions together: two of the largest, or seven photographs."""
 
 
 @dataclass(frozen=True)
@@ -85,13 +86,14 @@ def build_studio(settings: Settings, engine: EditingEngine | None = None) -> Stu
         limit=settings.queue_limit,
         replace_device=None if device is None else device.replace,
     )
+    decoded: Cache[str, Picture] = Cache(KEPT_DECODED, lambda picture: picture.nbytes)
     background = ThreadPoolExecutor(1, thread_name_prefix="masks")
     services = Services(
         store=store,
         runner=runner,
         engine=engine,
         background=background,
-        pixels=lru_cache(KEPT_DECODED)(lambda digest: decode(store.pictures.get(digest)).picture),
+        pixels=lambda digest: decoded.get(digest, lambda: decode(store.pictures.get(digest)).picture),
         model_folders=settings.all_model_folders,
         segmenter=settings.segmenter,
         splitter=splitter(settings, run_here if device is None else device.run),

@@ -48,6 +48,8 @@ class Schedule:
         if prediction not in ("epsilon", "v_prediction", "sample"):
             raise ModelError(f"the scheduler's prediction_type {prediction!r} is not one we can sample")
         alpha_bar = scheduler.alphas_cumprod.float().clamp(min=PUREST_NOISE)
+        if not torch.isfinite(alpha_bar).all() or alpha_bar.max() > 1:
+            raise ModelError("the scheduler's betas must be a noise schedule, each from 0 to 1; they are not")
         return cls(
             alpha_bar=alpha_bar,
             final_alpha_bar=float(scheduler.final_alpha_cumprod),

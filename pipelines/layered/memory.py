@@ -14,11 +14,11 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from pipelines.cache import Cache
 from pipelines.contract import Extent
 from pipelines.errors import NotEnoughMemory
 from pipelines.layered.steps import single_steps
 from pipelines.models.bundle import ModelBundle
-from pipelines.models.cache import Cache
 from pipelines.models.counting import on_meta, peak_bytes
 from pipelines.models.room import Room, products, tiled
 from pipelines.params import LayeredParams, Tuned

@@ -24,7 +24,8 @@ from transformers import (
 from pipelines.contract import Box, Extent, Picture
 from pipelines.errors import ModelError
 from pipelines.masks.phrases import MOST_MATCHES, Match, PhraseFinder, box_of
-from pipelines.models.folders import ModelCard, read_json
+from pipelines.models.configs import read_config
+from pipelines.models.folders import ModelCard
 from pipelines.models.loader import load_with_processor
 
 CLIPSEG_THRESHOLD = 0.4
@@ -118,7 +119,7 @@ FINDERS: dict[str, Any] = {
 
 def load_finder(card: ModelCard, device: torch.device) -> PhraseFinder:
     """The phrase finder of `card`'s folder; raises `ModelError` for files that are missing, damaged or unsafe."""
-    model_type = str(read_json(card.path / "config.json").get("model_type"))
+    model_type = str(read_config(card.path / "config.json").get("model_type"))
     if model_type not in FINDERS:
         raise ModelError(f"the model {card.id!r} reads no phrases: expected one of {', '.join(FINDERS)}")
     finder = FINDERS[model_type]

@@ -14,7 +14,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -30,6 +29,7 @@ from pipelines.errors import ModelError
 from pipelines.masks.passes import LABELS, Pass, ask, check_shape
 from pipelines.masks.prompts import Click, MaskPrompts
 from pipelines.masks.segmenter import Embedding, SegmenterAnswer
+from pipelines.models.configs import read_config
 
 log = logging.getLogger(__name__)
 
@@ -124,7 +124,7 @@ class SamSegmenter:
         check_shape(extent, self.sam.image_encoder.img_size)
         predictor = SamPredictor(self.sam)
         predictor.set_image(picture)
-        return Embedding(extent, self.name, predictor.features)
+        return Embedding(extent, self.name, predictor.features, predictor.features.nbytes)
 
     def segment(self, embedding: Embedding, prompts: MaskPrompts) -> SegmenterAnswer:
         """See `Segmenter.segment`."""
@@ -177,11 +177,11 @@ def load_sam(path: Path, device: str | torch.device = "cpu") -> SamSegmenter:
     else:
         state = _read_safetensors(path) if path.suffix == ".safetensors" else _converted(path)
         config, name = _published_config(state, path), path.stem
-    with torch.device("meta"):
-        sam = build_sam(config)
     try:
+        with torch.device("meta"):
+            sam = build_sam(config)
         sam.load_state_dict({key: value.float() for key, value in state.items()}, assign=True)
-    except RuntimeError as error:
+    except (RuntimeError, ValueError, TypeError, ArithmeticError, AssertionError) as error:
         raise ModelError(f"the weights of {path} do not fit their configuration: {str(error)[:400]}") from error
     # Not part of the weights, so still without values.
     sam.pixel_mean = torch.tensor(PIXEL_MEAN).view(-1, 1, 1)
@@ -198,13 +198,13 @@ def save_sam(sam: Sam, config: SamConfig, folder: Path) -> None:
 
 
 def _read_config(path: Path) -> SamConfig:
+    fields = read_config(path)
     try:
-        fields: dict[str, Any] = json.loads(path.read_text())
         if fields.pop("_class_name") != "Sam":
             raise ValueError("its _class_name is not Sam")
         tuples = {key: tuple(value) for key, value in fields.items() if isinstance(value, list)}
         return SamConfig(**{**fields, **tuples})
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{path} must describe a segmenter (see assets/models/toybox-segmenter): {error}") from error
 
 

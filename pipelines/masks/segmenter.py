@@ -23,6 +23,8 @@ class Embedding:
     segmenter: str
     features: Any = field(repr=False)
     """The segmenter's own; nobody else looks inside."""
+    size: int
+    """Bytes of `features`."""
 
     def check_made_by(self, segmenter: str) -> None:
         """Raises `ValueError` for the embedding of another segmenter, which is a bug of the caller."""

@@ -58,7 +58,8 @@ class TransformersSegmenter:
         pixels: Tensor = prepared["pixel_values"]
         height, width = prepared["reshaped_input_sizes"][0].tolist() if self._pads else pixels.shape[-2:]
         maps = self._model.get_image_embeddings(pixels.to(self._model.device))
-        return Embedding(extent, self.name, _Features(maps, Extent(width, height)))
+        size = sum(one.nbytes for one in ([maps] if isinstance(maps, Tensor) else maps))
+        return Embedding(extent, self.name, _Features(maps, Extent(width, height)), size)
 
     def segment(self, embedding: Embedding, prompts: MaskPrompts) -> SegmenterAnswer:
         """See `Segmenter.segment`."""

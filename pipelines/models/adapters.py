@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from pipelines.errors import ModelError
 from pipelines.models.bundle import ModelBundle
 from pipelines.models.lora_files import LoraLayer, family_of, layers_of
-from pipelines.models.own import header_of
+from pipelines.models.weights import read_header
 from pipelines.seeds import global_draws_from
 
 NAME = "layer"
@@ -155,8 +155,8 @@ def _adding(module: Layer, down: Tensor, up: Tensor) -> Hook:
 
 def _changes(bundle: ModelBundle, path: Path, scale: float) -> list[tuple[Layer, Tensor, Tensor]]:
     """``(module, A, scale * alpha / rank * B)`` of every layer, in the layer's dtype and on its device."""
-    header = header_of(path)
-    layers = layers_of(header, path.name)
+    header = read_header(path)
+    layers = layers_of(header.shapes, path.name)
     places = {part: _places(module) for part, module in bundle.modules.items()}
     found: list[tuple[Layer, Tensor, Tensor]] = []
     misfits = []
@@ -167,7 +167,7 @@ def _changes(bundle: ModelBundle, path: Path, scale: float) -> list[tuple[Layer,
                 module = places.get(layer.part, {}).get(layer.layer)
                 pair = None if module is None else _pair(module, file.get_tensor(layer.down), file.get_tensor(layer.up))
                 if module is None or pair is None:
-                    shape = "x".join(map(str, header[layer.down]["shape"]))
+                    shape = "x".join(map(str, header.shapes[layer.down]))
                     misfits.append(f"{layer.part} has no layer {layer.layer} that takes {shape}")
                     continue
                 down, up = pair
@@ -179,8 +179,8 @@ def _changes(bundle: ModelBundle, path: Path, scale: float) -> list[tuple[Layer,
         raise ModelError(f"the LoRA {path.name} cannot be read ({type(error).__name__}); fetch it again") from None
     if misfits:
         raise ModelError(
-            f"the LoRA {path.name} does not fit the model {bundle.card.id!r}: it was made for {family_of(header)}; "
-            f"{len(misfits)} of its {len(layers)} layers find no place, first: {misfits[0]}"
+            f"the LoRA {path.name} does not fit the model {bundle.card.id!r}: it was made for "
+            f"{family_of(header.shapes)}; {len(misfits)} of its {len(layers)} layers find no place, first: {misfits[0]}"
         )
     if not all(torch.isfinite(t).all() for _, down, up in found for t in (down, up)):
         raise ModelError(f"the LoRA {path.name} holds numbers that are not finite, so it is damaged; fetch it again")

@@ -10,7 +10,7 @@ This file imports no torch.
 
 from __future__ import annotations
 
-import json
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,9 +18,25 @@ from typing import Any
 
 from pipelines.contract import Backbone
 from pipelines.errors import ModelError
+from pipelines.models.configs import is_plain_name, read_card, read_config, read_index
 from pipelines.models.domain import NOTHING_SAID, Domain, domain_of
-from pipelines.models.original import EDM, OUR_NOISE, Form, form_of, is_original, resolution_of, unet_config
-from pipelines.models.weights import Header, read_header, weight_files
+from pipelines.models.original import (
+    EDM,
+    OUR_NOISE,
+    Form,
+    form_of,
+    is_original,
+    reader_config,
+    resolution_of,
+    unet_config,
+    vae_config,
+)
+from pipelines.models.original import (
+    READERS as TEXT_READERS,
+)
+from pipelines.models.weights import PICKLES, Header, read_header, weight_files
+
+log = logging.getLogger(__name__)
 
 TEXT_TO_IMAGE = "text-to-image"
 SEGMENTER = "segmenter"
@@ -51,6 +67,7 @@ PARTS = {
 """Parts of a text-to-image folder and the classes we can run."""
 SECOND_READER = {"text_encoder_2": ("CLIPTextModelWithProjection",), "tokenizer_2": PARTS["tokenizer"]}
 """What Stable Diffusion XL has beside them."""
+PREPARING = ("tokenizer_config.json", "preprocessor_config.json", "processor_config.json", "generation_config.json")
 FAMILIES = {768: Form.SD1, 1024: Form.SD2, 2048: Form.XL}
 """By the width of the texts that the network reads."""
 
@@ -81,33 +98,20 @@ class ModelCard:
     """The words and pictures that a text-to-image model was made for, where its card says so."""
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from a model folder; raises `ModelError` naming the file."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ModelError(f"{path} is missing; copy the whole model folder, with this file in it") from None
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path} cannot be read as JSON ({error}); copy the model folder again") from None
-    if not isinstance(value, dict):
-        raise ModelError(f"{path} must hold a JSON object; got {type(value).__name__}")
-    return value
-
-
 def cell_of(vae: dict[str, Any]) -> int:
     """Pixels a side of one latent cell, from the autoencoder's configuration: each level after the first halves."""
-    levels = vae.get("encoder_block_out_channels") or vae.get("block_out_channels") or ()
-    return 2 ** (len(levels) - 1) if levels else 8
+    levels = vae.get("encoder_block_out_channels") or vae.get("block_out_channels") or [0] * 4
+    return int(2 ** (len(levels) - 1))
 
 
 def parts_of(index: dict[str, Any]) -> dict[str, tuple[str, ...]]:
     """The parts that a folder with this ``model_index.json`` must have, and the classes that each may be of."""
-    return PARTS | SECOND_READER if (index.get("text_encoder_2") or [None])[0] else PARTS
+    return PARTS | SECOND_READER if "text_encoder_2" in index else PARTS
 
 
 def backbone_of(unet: dict[str, Any]) -> Backbone | None:
     """What the network with this ``config.json`` is shown, or ``None`` when that is nothing we know."""
-    given, made = unet.get("in_channels", 4), unet.get("out_channels", 4)
+    given, made = (unet.get(name) or 4 for name in ("in_channels", "out_channels"))
     return {made: Backbone.PLAIN, 2 * made: Backbone.INSTRUCT, 2 * made + 1: Backbone.INPAINTING}.get(given)
 
 
@@ -116,13 +120,13 @@ def _kind(folder: Path) -> str | None:
         return TEXT_TO_IMAGE
     if not (folder / "config.json").is_file():
         return None
-    config = read_json(folder / "config.json")
+    config = read_config(folder / "config.json")
     return next((kind for (key, value), kind in _BY_CONFIG.items() if config.get(key) == value), None)
 
 
 def _resolution(folder: Path, kind: str) -> int:
     if kind != TEXT_TO_IMAGE:
-        size = read_json(folder / "config.json").get("image_size", 0)
+        size = read_config(folder / "config.json").get("image_size", 0)
         return size if isinstance(size, int) else 0
     cells = _config(folder, "unet").get("sample_size") or 64
     return cells * cell_of(_config(folder, "vae")) if isinstance(cells, int) else 0
@@ -132,7 +136,7 @@ def _config(folder: Path, part: str) -> dict[str, Any]:
     """A part's configuration, empty when it cannot be read: an incomplete folder is still listed, and loading it says
     what is missing."""
     try:
-        return read_json(folder / part / "config.json")
+        return read_config(folder / part / "config.json")
     except ModelError:
         return {}
 
@@ -149,25 +153,25 @@ def card_of(folder: Path) -> ModelCard | None:
     kind = _kind(folder)
     if kind is None:
         return None
-    said = read_json(folder / "card.json") if (folder / "card.json").is_file() else {}
+    said = read_card(folder / "card.json") if (folder / "card.json").is_file() else {}
     card = ModelCard(
         id=folder.name,
-        title=str(said.get("title") or folder.name.replace("-", " ").capitalize()),
+        title=said.get("title") or folder.name.replace("-", " ").capitalize(),
         path=folder,
         kind=kind,
         resolution=_resolution(folder, kind),
-        notes=str(said.get("notes", "")),
+        notes=said.get("notes", ""),
     )
     if kind != TEXT_TO_IMAGE:
         return card
-    unet, vae = _config(folder, "unet"), said.get("vae")
+    unet = _config(folder, "unet")
     width = unet.get("cross_attention_dim")
     return replace(
         card,
         backbone=backbone_of(unet) if unet else None,
         family=FAMILIES.get(width, "") if isinstance(width, int) else "",
-        vae=folder.parent / str(vae) if vae else None,
-        describer=str(said.get("describer", "")),
+        vae=folder.parent / said["vae"] if "vae" in said else None,
+        describer=said.get("describer", ""),
         domain=domain_of(said),
     )
 
@@ -180,25 +184,25 @@ def _original_card(file: Path) -> ModelCard | None:
     said = said_beside(file)
     card = ModelCard(
         id=file.stem,
-        title=str(said.get("title") or file.stem.replace("-", " ").capitalize()),
+        title=said.get("title") or file.stem.replace("-", " ").capitalize(),
         path=file,
         kind=TEXT_TO_IMAGE,
-        notes=str(said.get("notes", "")),
-        vae=file.parent / str(said["vae"]) if said.get("vae") else None,
+        notes=said.get("notes", ""),
+        vae=file.parent / said["vae"] if "vae" in said else None,
         domain=domain_of(said),
     )
     try:
         form = form_of(header.shapes)
+        backbone = backbone_of(unet_config(header.shapes, form))
+        return replace(card, resolution=resolution_of(header, form, said), backbone=backbone, family=form)
     except ModelError:
         return card  # listed all the same: `check_parts` says what is wrong
-    backbone = backbone_of(unet_config(header.shapes, form))
-    return replace(card, resolution=resolution_of(header, form, said), backbone=backbone, family=form)
 
 
 def said_beside(file: Path) -> dict[str, Any]:
     """What the card of a checkpoint in one file says."""
     card = file.with_suffix(".json")
-    return read_json(card) if card.is_file() else {}
+    return read_card(card) if card.is_file() else {}
 
 
 def is_coarse(card: ModelCard) -> bool:
@@ -209,38 +213,63 @@ def is_coarse(card: ModelCard) -> bool:
 def phrase_finder(folders: Iterable[Path]) -> ModelCard | None:
     """The model that reads phrases, the most able one where there are several."""
     cards = [card for card in find_models(folders).values() if card.kind == PHRASE_FINDER]
-    able = [READERS.index(read_json(card.path / "config.json")["model_type"]) for card in cards]
+    able = [READERS.index(read_config(card.path / "config.json")["model_type"]) for card in cards]
     return cards[able.index(min(able))] if cards else None
 
 
 def find_models(folders: Iterable[Path]) -> dict[str, ModelCard]:
     """Every model directly under `folders`, by id; of two with one name the first is taken.
 
-    A folder that cannot be read is left out here: asking for it by name says why.
+    One that cannot be read is left out here: `found_models` says why, and so does asking for it by name.
     """
-    found: dict[str, ModelCard] = {}
+    return {card.id: card for card, fault in found_models(folders) if fault is None}
+
+
+def found_models(folders: Iterable[Path]) -> list[tuple[ModelCard, str | None]]:
+    """Every model directly under `folders`, and why nothing can be told of it where its own files say what cannot be.
+
+    Of two with one name the first is taken, and one that can be read rather than one that cannot. What has no kind was
+    not read far enough to know it.
+    """
+    found: dict[str, tuple[ModelCard, str | None]] = {}
     for folder in folders:
-        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-            try:
-                card = card_of(path)
-            except ModelError:
-                continue
-            if card is not None:
-                found.setdefault(card.id, card)
-    return found
+        for path in _entries(folder):
+            card, fault = _told(path)
+            if card is not None and (card.id not in found or (fault is None and found[card.id][1] is not None)):
+                found[card.id] = card, fault
+    return list(found.values())
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir()) if folder.is_dir() else []
+    except OSError:
+        log.warning("the models folder %s cannot be read", folder)
+        return []
+
+
+def _told(path: Path) -> tuple[ModelCard | None, str | None]:
+    """What lies at `path`, and why that cannot be read, if so."""
+    name = path.stem if path.suffix in (".safetensors", ".pth") else path.name
+    try:
+        return card_of(path), None
+    except ModelError as error:
+        return ModelCard(name, name, path, ""), str(error)
+    except OSError as error:
+        return ModelCard(name, name, path, ""), f"{path.name} cannot be read ({error.strerror or error})"
 
 
 def find_model(name: str, folders: Iterable[Path], kind: str = TEXT_TO_IMAGE) -> ModelCard:
     """The model of that name and kind; raises `ModelError` with the names there are."""
     folders = tuple(folders)
-    found = find_models(folders)
+    told = {card.id: (card, fault) for card, fault in found_models(folders)}
+    found = {id: card for id, (card, fault) in told.items() if fault is None}
     if name in found and found[name].kind == kind:
         return found[name]
+    if name in told and (fault := told[name][1]) is not None:
+        raise ModelError(f"the model {name!r} cannot be used: {fault}")
     for folder in folders:
-        if is_plain_name(name) and (file := folder / f"{name}.safetensors").is_file() and name not in found:
-            card_of(file)
         if is_plain_name(name) and (folder / name).is_dir() and name not in found:
-            card_of(folder / name)  # says what is wrong with its files, if anything is
             raise ModelError(
                 f"{folder / name} is not a model folder; a {kind} model needs "
                 f"{'model_index.json' if kind == TEXT_TO_IMAGE else 'config.json'} in it"
@@ -250,21 +279,41 @@ def find_model(name: str, folders: Iterable[Path], kind: str = TEXT_TO_IMAGE) ->
     raise ModelError(f"there is no {kind} model called {name!r} in {places}; found: {names}")
 
 
-def is_plain_name(name: str) -> bool:
-    """True for what can be the name of a file in a folder, and nothing that leads out of it."""
-    return bool(name) and name not in {".", ".."} and not set(name) & set("/\\\0")
-
-
 def fault_of(card: ModelCard) -> str | None:
     """Why a model cannot be used, or ``None``; its weights are not opened."""
-    if card.kind != TEXT_TO_IMAGE:
-        has_weights = card.path.is_file() or any(card.path.glob("*.safetensors"))
-        return None if has_weights else f"the model {card.id!r} in {card.path} has no weights (*.safetensors)"
     try:
-        check_parts(card)
+        if card.kind == TEXT_TO_IMAGE:
+            check_parts(card)
+        else:
+            check_other(card)
     except ModelError as error:
         return str(error)
+    except OSError as error:
+        return f"{card.path.name} cannot be read ({error.strerror or error})"
     return None
+
+
+def check_other(card: ModelCard) -> None:
+    """Weights that are whole and configurations that can be, of a model that draws no pictures; else `ModelError`."""
+    weights = [card.path] if card.path.is_file() else sorted(card.path.glob("*.safetensors"))
+    if not weights:
+        pickles = sorted(path.name for path in card.path.iterdir() if path.suffix in PICKLES)
+        only = f", only {pickles[0]}, a pickle, which could run any code and is never opened" if pickles else ""
+        raise ModelError(f"the model {card.id!r} in {card.path} has no weights (*.safetensors){only}")
+    try:
+        for file in weights:
+            if file.suffix == ".safetensors":
+                read_header(file)
+        _check_prepared(card.path)
+    except ModelError as error:
+        raise ModelError(f"the model {card.id!r} in {card.path} cannot be used: {error}") from None
+
+
+def _check_prepared(folder: Path) -> None:
+    """What the libraries read beside a part's own configuration: how texts and pictures are made ready for it."""
+    for name in PREPARING:
+        if (folder / name).is_file():
+            read_config(folder / name)
 
 
 def check_parts(card: ModelCard) -> None:
@@ -272,7 +321,7 @@ def check_parts(card: ModelCard) -> None:
     if card.path.is_file():
         _check_original(card)
         return
-    index = read_json(card.path / "model_index.json")
+    index = read_index(card.path / "model_index.json")
     faults = _stranger(index)
     if not faults:
         faults = [
@@ -299,14 +348,17 @@ def original_faults(header: Header) -> list[str]:
     """Why a checkpoint in one file with this header cannot be used."""
     try:
         form = form_of(header.shapes)
+        vae_config(header.shapes, form)
+        for reader in TEXT_READERS[form]:
+            reader_config(header.shapes, reader)
+        return _unknown(unet_config(header.shapes, form), two_readers=form is Form.XL)
     except ModelError as error:
         return [str(error)]
-    return _unknown(unet_config(header.shapes, form), two_readers=form is Form.XL)
 
 
 def family_faults(folder: Path) -> list[str]:
     """Why a diffusers folder cannot be used whatever its weights are: its configurations are of no family we know."""
-    index = read_json(folder / "model_index.json")
+    index = read_index(folder / "model_index.json")
     return _stranger(index) or _family_faults(folder, index)
 
 
@@ -320,7 +372,10 @@ def _noise_faults(folder: Path) -> list[str]:
     file = folder / "scheduler" / "scheduler_config.json"
     if not file.is_file():
         return ["scheduler/scheduler_config.json is missing"]
-    config = read_json(file)
+    try:
+        config = read_config(file)
+    except ModelError as error:
+        return [str(error)]
     name, predicts_v = str(config.get("_class_name")), config.get("prediction_type") == "v_prediction"
     if _config(folder, "vae").get("latents_mean") is not None:
         return [f"{EDM['edm_mean']}; {OUR_NOISE}"]
@@ -338,14 +393,14 @@ def _stranger(index: dict[str, Any]) -> list[str]:
     kind = index.get("_class_name")
     if "transformer" in index and "unet" not in index:
         return [f"it is a {kind}, whose network is a transformer; the methods here work on a U-Net"]
-    if parts_of(index) != PARTS and not (index.get("text_encoder") or [None])[0]:
+    if parts_of(index) != PARTS and "text_encoder" not in index:
         return ["it is the refiner of Stable Diffusion XL, which only finishes what another model began; take the base"]
     return []
 
 
 def _unknown(unet: dict[str, Any], two_readers: bool) -> list[str]:
     """What this ``config.json`` of a network asks for that no family we know does."""
-    faults, made = [], unet.get("out_channels", 4)
+    faults, made = [], unet.get("out_channels") or 4
     if backbone_of(unet) is None:
         faults.append(
             f"its U-Net takes {unet.get('in_channels')} channels and gives {made}: {made} would be a plain model, "
@@ -367,24 +422,35 @@ def _vae_faults(folder: Path) -> list[str]:
     if not (folder / "config.json").is_file():
         return [f"{folder} must be a folder with config.json and weights, beside the model's own"]
     if _config(folder.parent, folder.name).get("_class_name") not in PARTS["vae"]:
-        return [f'config.json must say "_class_name": {" or ".join(PARTS["vae"])}']
+        wrong = [f'config.json must say "_class_name": {" or ".join(PARTS["vae"])}']
+        return _config_faults(folder) or wrong
     return _weight_faults(folder, "vae")
 
 
 def _faults(folder: Path, index: dict[str, Any], part: str, classes: tuple[str, ...]) -> list[str]:
     place = folder / part
-    named = index.get(part)
-    cls = named[1] if isinstance(named, list) and len(named) == 2 else None
+    cls = index.get(part, (None, None))[1]
     if cls not in classes:
         return [f"{part} must be {' or '.join(classes)}, but model_index.json names {cls}"]
     if not place.is_dir():
         return [f"the folder {part} is missing"]
     if part.startswith("tokenizer"):
         known = any((place / name).is_file() for name in ("vocab.json", "tokenizer.json"))
-        return [] if known else [f"{part}/vocab.json is missing"]
+        return _config_faults(place) if known else [f"{part}/vocab.json is missing"]
     if not (place / "config.json").is_file():
         return [f"{part}/config.json is missing"]
-    return [f"{part}/{fault}" for fault in _weight_faults(place, part)]
+    return _config_faults(place) or [f"{part}/{fault}" for fault in _weight_faults(place, part)]
+
+
+def _config_faults(folder: Path) -> list[str]:
+    """Why the configurations of a part cannot be."""
+    try:
+        if (folder / "config.json").is_file():
+            read_config(folder / "config.json")
+        _check_prepared(folder)
+    except ModelError as error:
+        return [str(error)]
+    return []
 
 
 def _weight_faults(folder: Path, part: str) -> list[str]:

@@ -32,13 +32,13 @@ from huggingface_hub.errors import (
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # type: ignore[attr-defined]
 
 from pipelines.errors import ModelError, PullError
+from pipelines.models.configs import is_plain_name
 from pipelines.models.folders import (
     TEXT_TO_IMAGE,
     ModelCard,
     card_of,
     family_faults,
     fault_of,
-    is_plain_name,
     original_faults,
 )
 from pipelines.models.lora_files import find_loras, layers_of, lora_card

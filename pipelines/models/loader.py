@@ -6,13 +6,14 @@ Safetensors only, local files only; nothing is guessed and nothing is downloaded
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import diffusers
 import torch
 import transformers
-from safetensors import SafetensorError
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
@@ -26,8 +27,9 @@ from transformers import (
 from pipelines.diffusion.schedule import Schedule
 from pipelines.errors import ModelError
 from pipelines.models.bundle import ModelBundle, check_weights
+from pipelines.models.configs import read_config, read_index
 from pipelines.models.convert import original_modules
-from pipelines.models.folders import ModelCard, check_parts, parts_of, read_json, said_beside
+from pipelines.models.folders import ModelCard, check_other, check_parts, parts_of, said_beside
 from pipelines.models.original import READERS, TOKENIZER, Reader, form_of, scheduler_config
 from pipelines.models.weights import read_header, weight_files
 
@@ -40,9 +42,6 @@ _CLASSES: dict[str, Any] = {
     "CLIPTokenizer": CLIPTokenizer,
     "CLIPTokenizerFast": CLIPTokenizer,
 }
-
-UNREADABLE = (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError)
-"""What the libraries raise over files that are missing, damaged or of another model."""
 
 
 def device_named(wanted: str) -> torch.device:
@@ -76,13 +75,9 @@ def load_bundle(card: ModelCard, device: torch.device) -> ModelBundle:
     """
     check_parts(card)
     _hush_libraries()
-    try:
+    with _loading(card):
         parts, scheduler, empty_is_zero = _original(card) if card.path.is_file() else _folder(card)
         schedule = Schedule.from_config(scheduler)
-    except ModelError:
-        raise
-    except UNREADABLE as error:
-        raise _unloadable(card, error) from error
     for module in parts.values():
         if isinstance(module, torch.nn.Module):
             module.to(device).eval().requires_grad_(False)
@@ -108,9 +103,9 @@ def load_bundle(card: ModelCard, device: torch.device) -> ModelBundle:
 
 def _folder(card: ModelCard) -> tuple[dict[str, Any], dict[str, Any], bool]:
     """The parts of a diffusers folder, its scheduler's configuration, and whether an empty text is zeros."""
-    index = read_json(card.path / "model_index.json")
+    index = read_index(card.path / "model_index.json")
     parts = {part: _load_part(card, part, index[part][1]) for part in parts_of(index)}
-    scheduler = read_json(card.path / "scheduler" / "scheduler_config.json")
+    scheduler = read_config(card.path / "scheduler" / "scheduler_config.json")
     return parts, scheduler, bool(index.get("force_zeros_for_empty_prompt", True))
 
 
@@ -154,14 +149,13 @@ def load_with_processor(
     message calls the model.
     """
     _hush_libraries()
+    check_other(card)
     folder = os.fspath(card.path)
-    try:
+    with _loading(card):
         model, info = model_class.from_pretrained(
             folder, output_loading_info=True, use_safetensors=True, local_files_only=True, dtype=torch.float32
         )
         processor = processor_class.from_pretrained(folder, local_files_only=True)
-    except (*UNREADABLE, ImportError) as error:
-        raise _unloadable(card, error) from error
     _check_whole(card, part, info)
     return model.to(device).eval().requires_grad_(False), processor
 
@@ -179,7 +173,9 @@ def load_language_model(name: str, device: str) -> tuple[Any, Any]:
         model, info = AutoModelForCausalLM.from_pretrained(
             name, use_safetensors=True, dtype="auto", output_loading_info=True, **options
         )
-    except (*UNREADABLE, ImportError) as error:
+    except (MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
         raise ModelError(
             f"the language model {shown!r} cannot be loaded ({type(error).__name__}): expected a folder, or a hub name "
             "that was downloaded before, with a tokenizer and safetensors weights"
@@ -190,9 +186,21 @@ def load_language_model(name: str, device: str) -> tuple[Any, Any]:
     return tokenizer, model.to(device_named(device)).eval()
 
 
-def _unloadable(card: ModelCard, error: Exception, part: str = "") -> ModelError:
-    reason = str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
-    return ModelError(f"the model {card.id!r} in {card.path} cannot be loaded: {part and part + ': '}{reason}")
+@contextmanager
+def _loading(card: ModelCard, part: str = "") -> Iterator[None]:
+    """Around the libraries: whatever they trip over in files that are damaged or of another model is a `ModelError`.
+
+    They raise anything at all: one of them raises bare exceptions.
+    """
+    try:
+        yield
+    except (ModelError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
+        raise ModelError(
+            f"the model {card.id!r} in {card.path} cannot be loaded: {part and part + ': '}{reason}"
+        ) from error
 
 
 def _check_whole(card: ModelCard, part: str, info: dict[str, Any]) -> None:
@@ -216,15 +224,13 @@ def _load_part(card: ModelCard, part: str, name: str) -> Any:
     if part.startswith("tokenizer"):
         return _CLASSES[name].from_pretrained(folder, local_files_only=True)
     if part == "vae" and card.vae is not None:
-        folder, name = card.vae, read_json(card.vae / "config.json")["_class_name"]
+        folder, name = card.vae, read_config(card.vae / "config.json")["_class_name"]
     options: dict[str, Any] = {"use_safetensors": True, "local_files_only": True}
     options["dtype" if part.startswith("text_encoder") else "torch_dtype"] = torch.float32
     if variant := weight_files(folder, part).variant:
         options["variant"] = variant
-    try:
+    with _loading(card, part):
         loaded, info = _CLASSES[name].from_pretrained(os.fspath(folder), output_loading_info=True, **options)
-    except UNREADABLE as error:
-        raise _unloadable(card, error, part) from error
     _check_whole(card, part, info)
     return loaded
 

@@ -8,20 +8,25 @@ torch; `pipelines.models.adapters` puts the weights to work.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from pipelines.contract import LoraUse
 from pipelines.errors import ModelError
 from pipelines.models.folders import LORA, ModelCard
-from pipelines.models.own import LORAS, header_of, sha256_of
-from pipelines.models.weights import PICKLES
+from pipelines.models.own import LORAS, sha256_of
+from pipelines.models.weights import PICKLES, read_header
 
 SUFFIX = ".safetensors"
+MOST_RANK = 2_048
+MOST_NUMBERS = 10**9
+"""Of one file, twice as many as there are in a LoRA of rank 256 for the whole of Stable Diffusion XL."""
+
+Shapes = Mapping[str, tuple[int, ...]]
 
 _DOWN = r"\.lora_A(?:\.default)?\.weight|[._]lora\.down\.weight|\.lora_down\.weight|\.lora_linear_layer\.down\.weight"
 _UP = r"\.lora_B(?:\.default)?\.weight|[._]lora\.up\.weight|\.lora_up\.weight|\.lora_linear_layer\.up\.weight"
@@ -107,9 +112,9 @@ def find_lora(name: str, folders: Sequence[Path]) -> Path:
 
 def lora_card(path: Path) -> ModelCard:
     """What a LoRA file is, as if it were a model; raises `ModelError` where it is none."""
-    header = header_of(path)
-    layers_of(header, path.name)
-    return ModelCard(path.stem, path.stem, path, LORA, family=family_of(header))
+    shapes = read_header(path).shapes
+    layers_of(shapes, path.name)
+    return ModelCard(path.stem, path.stem, path, LORA, family=family_of(shapes))
 
 
 def lora_use(name: str, scale: float, folders: Sequence[Path]) -> LoraUse:
@@ -129,10 +134,11 @@ def lora_path(use: LoraUse, folders: Sequence[Path]) -> Path:
     return path
 
 
-def layers_of(header: Mapping[str, Any], name: str) -> list[LoraLayer]:
-    """The changed layers of a file with these tensors; raises `ModelError` where it is no LoRA in a form we read."""
+def layers_of(shapes: Shapes, name: str) -> list[LoraLayer]:
+    """The changed layers of a file with tensors of these shapes; raises `ModelError` where it is no LoRA in a form we
+    read, or is so large that it cannot be one."""
     grouped: dict[tuple[str, str], dict[str, str]] = {}
-    for key in header:
+    for key in shapes:
         match = _KEY.fullmatch(key)
         if match is None:
             other = next((form for mark, form in _OTHERS.items() if mark in key), None)
@@ -145,20 +151,35 @@ def layers_of(header: Mapping[str, Any], name: str) -> list[LoraLayer]:
     for (_, layer), roles in grouped.items():
         if not {"down", "up"} <= set(roles):
             raise ModelError(f"{name} lacks a half of the layer {layer}; fetch it again")
+        _check_rank(shapes, roles, f"{name}: the layer {layer}")
     if not grouped:
         raise ModelError(f"{name} holds no tensors, so it is no LoRA")
+    if (numbers := sum(math.prod(shape) for shape in shapes.values())) > MOST_NUMBERS:
+        raise ModelError(f"a LoRA must have at most {MOST_NUMBERS:,} numbers; {name} has {numbers:,}")
     return [LoraLayer(part, layer, r["down"], r["up"], r.get("alpha")) for (part, layer), r in grouped.items()]
 
 
-def family_of(header: Mapping[str, Any]) -> str:
+def _check_rank(shapes: Shapes, roles: Mapping[str, str], layer: str) -> None:
+    down, up = shapes[roles["down"]], shapes[roles["up"]]
+    if not 2 <= len(down) <= 4 or not 2 <= len(up) <= 4:
+        raise ModelError(f"{layer} must have two matrices of 2 to 4 sides; they have {len(down)} and {len(up)}")
+    if not 1 <= down[0] <= MOST_RANK:
+        raise ModelError(f"{layer} must have a rank from 1 to {MOST_RANK:,}; it has {down[0]:,}")
+    if up[1] != down[0]:
+        raise ModelError(f"{layer} must have two matrices of one rank; theirs are {down[0]:,} and {up[1]:,}")
+    if "alpha" in roles and math.prod(shapes[roles["alpha"]]) != 1:
+        raise ModelError(f"{layer} must have an alpha of one number; it has {math.prod(shapes[roles['alpha']]):,}")
+
+
+def family_of(shapes: Shapes) -> str:
     """Which models a LoRA was made for, in words, from its layers and their widths."""
-    if any(key.startswith(("lora_te2_", "text_encoder_2.")) for key in header):
+    if any(key.startswith(("lora_te2_", "text_encoder_2.")) for key in shapes):
         return "Stable Diffusion XL"
-    if any(mark in key or mark in key.replace(".", "_") for key in header for mark in _TRANSFORMERS):
+    if any(mark in key or mark in key.replace(".", "_") for key in shapes for mark in _TRANSFORMERS):
         return "a diffusion transformer, like Flux or Stable Diffusion 3"
     widths = {
-        value["shape"][1]
-        for key, value in header.items()
+        math.prod(shape[1:])
+        for key, shape in shapes.items()
         if (match := _KEY.fullmatch(key)) is not None and match["down"] and re.search(r"attn2.*to[._]k", key)
     }
     if len(widths) != 1:

@@ -15,10 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.errors import ModelError
+from pipelines.models.configs import CARD
 from pipelines.models.weights import Header
 
 UNET = "model.diffusion_model."
 VAE = "first_stage_model."
+MOST_LAYERS = 200
+"""Of one part. A file of a few bytes can name a layer of any number, and all before it would be built."""
 HEAD = 64
 """Channels of one attention head, in every text encoder and in the networks of 2.x and XL."""
 
@@ -102,17 +105,18 @@ def prediction_of(header: Header, form: Form, said: Mapping[str, Any]) -> str:
         return str(told)
     if "v_pred" in header.shapes:
         return "v_prediction"
-    inputs = header.shapes[f"{UNET}input_blocks.0.0.weight"][1]
+    inputs = _shape(header.shapes, f"{UNET}input_blocks.0.0.weight", 4)[1]
     return "v_prediction" if form is Form.SD2 and inputs == 4 and resolution_of(header, form, said) > 512 else "epsilon"
 
 
 def resolution_of(header: Header, form: Form, said: Mapping[str, Any]) -> int:
     """Pixels a side, as the card says, or the file's own note, or as its family usually has."""
-    noted = re.match(r"(\d+)", header.notes.get("modelspec.resolution", ""))
-    if told := said.get("resolution") or (noted and noted.group(1)):
-        return int(told)
+    noted = re.match(r"(\d{2,4})(?!\d)", header.notes.get("modelspec.resolution", ""))
+    told: int = said.get("resolution") or (int(noted[1]) if noted else 0)
+    if CARD["resolution"].admits(told):
+        return told
     if form is Form.SD2:
-        return 768 if header.shapes[f"{UNET}input_blocks.0.0.weight"][1] == 4 else 512
+        return 768 if _shape(header.shapes, f"{UNET}input_blocks.0.0.weight", 4)[1] == 4 else 512
     return {Form.SD1: 512, Form.XL: 1024}[form]
 
 
@@ -133,7 +137,7 @@ def scheduler_config(header: Header, form: Form, said: Mapping[str, Any]) -> dic
 
 
 def unet_config(shapes: Shapes, form: Form) -> dict[str, Any]:
-    """The ``config.json`` that the network would have in a diffusers folder."""
+    """The ``config.json`` that the network would have in a diffusers folder; raises `ModelError` where it is none."""
     levels: list[list[tuple[int, int]]] = [[]]  # of each block: channels, and transformers in its attention
     for i in range(1, _count(shapes, rf"{UNET}input_blocks\.(\d+)\.")):
         block = f"{UNET}input_blocks.{i}."
@@ -141,16 +145,21 @@ def unet_config(shapes: Shapes, form: Form) -> dict[str, Any]:
             levels.append([])
         else:
             depth = _count(shapes, rf"{block}1\.transformer_blocks\.(\d+)\.")
-            levels[-1].append((shapes[f"{block}0.in_layers.2.weight"][0], depth))
+            levels[-1].append((_shape(shapes, f"{block}0.in_layers.2.weight", 4)[0], depth))
+    if not all(levels):
+        raise ModelError("its U-Net must have blocks at every level; it has a level without any")
     channels = [level[0][0] for level in levels]
     depths = [level[0][1] for level in levels]
-    words = {shape[1] for name, shape in shapes.items() if name.startswith(UNET) and name.endswith("attn2.to_k.weight")}
+    reads = [name for name in shapes if name.startswith(UNET) and name.endswith("attn2.to_k.weight")]
+    words = {_shape(shapes, name, 2)[1] for name in reads}
+    if len(words) != 1:
+        raise ModelError(f"its U-Net must read texts of one width; its layers read {sorted(words) or 'none'}")
     linear = any(name.endswith("1.proj_in.weight") and len(shape) == 2 for name, shape in shapes.items())
     down = ["CrossAttnDownBlock2D" if depth else "DownBlock2D" for depth in depths]
     up = ["CrossAttnUpBlock2D" if depth else "UpBlock2D" for depth in reversed(depths)]
     config: dict[str, Any] = {
-        "in_channels": shapes[f"{UNET}input_blocks.0.0.weight"][1],
-        "out_channels": shapes[f"{UNET}out.2.weight"][0],
+        "in_channels": _shape(shapes, f"{UNET}input_blocks.0.0.weight", 4)[1],
+        "out_channels": _shape(shapes, f"{UNET}out.2.weight", 4)[0],
         "block_out_channels": channels,
         "layers_per_block": len(levels[0]),
         "down_block_types": down,
@@ -162,8 +171,8 @@ def unet_config(shapes: Shapes, form: Form) -> dict[str, Any]:
         "attention_head_dim": 8 if form is Form.SD1 else [max(width // HEAD, 1) for width in channels],
     }
     if form is Form.XL:
-        told = shapes[f"{UNET}label_emb.0.0.weight"][1]
-        summary = shapes[f"{READERS[form][1].prefix}text_projection"][1]
+        told = _shape(shapes, f"{UNET}label_emb.0.0.weight", 2)[1]
+        summary = _shape(shapes, f"{READERS[form][1].prefix}text_projection", 2)[1]
         config |= {
             "addition_embed_type": "text_time",
             "addition_time_embed_dim": (told - summary) // 6,
@@ -173,21 +182,21 @@ def unet_config(shapes: Shapes, form: Form) -> dict[str, Any]:
 
 
 def vae_config(shapes: Shapes, form: Form) -> dict[str, Any]:
-    """The ``config.json`` that the autoencoder would have in a diffusers folder."""
+    """The ``config.json`` that the autoencoder would have in a diffusers folder; raises `ModelError` for none."""
     levels = _count(shapes, rf"{VAE}encoder\.down\.(\d+)\.")
-    channels = [shapes[f"{VAE}encoder.down.{level}.block.0.conv1.weight"][0] for level in range(levels)]
+    channels = [_shape(shapes, f"{VAE}encoder.down.{level}.block.0.conv1.weight", 4)[0] for level in range(levels)]
     return {
         "block_out_channels": channels,
         "layers_per_block": _count(shapes, rf"{VAE}encoder\.down\.0\.block\.(\d+)\."),
         "down_block_types": ["DownEncoderBlock2D"] * levels,
         "up_block_types": ["UpDecoderBlock2D"] * levels,
-        "latent_channels": shapes[f"{VAE}decoder.conv_in.weight"][1],
+        "latent_channels": _shape(shapes, f"{VAE}decoder.conv_in.weight", 4)[1],
         "scaling_factor": SCALE[form],
     }
 
 
 def reader_config(shapes: Shapes, reader: Reader) -> dict[str, Any]:
-    """The ``config.json`` that a text encoder would have in a diffusers folder."""
+    """The ``config.json`` that a text encoder would have in a diffusers folder; raises `ModelError` for none."""
     if reader.open_clip:
         table, places = "token_embedding.weight", "positional_embedding"
         layer, inner = r"transformer\.resblocks\.(\d+)\.", "transformer.resblocks.0.mlp.c_fc.weight"
@@ -197,23 +206,39 @@ def reader_config(shapes: Shapes, reader: Reader) -> dict[str, Any]:
             "text_model.embeddings.position_embedding.weight",
         )
         layer, inner = r"text_model\.encoder\.layers\.(\d+)\.", "text_model.encoder.layers.0.mlp.fc1.weight"
-    vocabulary, width = shapes[reader.prefix + table]
+    vocabulary, width = _shape(shapes, reader.prefix + table, 2)
     layers = _count(shapes, re.escape(reader.prefix) + layer)
-    summary = shapes.get(f"{reader.prefix}text_projection", (width, width))[1]
+    projection = f"{reader.prefix}text_projection"
+    summary = _shape(shapes, projection, 2)[1] if projection in shapes else width
     return {
         "vocab_size": vocabulary,
         "hidden_size": width,
-        "intermediate_size": shapes[reader.prefix + inner][0],
+        "intermediate_size": _shape(shapes, reader.prefix + inner, 2)[0],
         # 2.x reads the last layer but one, so the last is not built.
         "num_hidden_layers": layers - 1 if reader.open_clip and reader.part == "text_encoder" else layers,
         "num_attention_heads": max(width // HEAD, 1),
-        "max_position_embeddings": shapes[reader.prefix + places][0],
+        "max_position_embeddings": _shape(shapes, reader.prefix + places, 2)[0],
         "hidden_act": reader.act,
         "projection_dim": summary,
     }
 
 
+def _shape(shapes: Shapes, name: str, sides: int) -> tuple[int, ...]:
+    """The shape of a tensor that must be there, with that many sides and no empty one; raises `ModelError`."""
+    found = shapes.get(name)
+    if found is None:
+        raise ModelError(f"it lacks {name}; take the full checkpoint")
+    if len(found) != sides or 0 in found:
+        told = "x".join(map(str, found)) or "a single number"
+        raise ModelError(f"{name} must have {sides} sides of 1 or more; it is {told}")
+    return found
+
+
 def _count(shapes: Shapes, pattern: str) -> int:
-    """One more than the largest number that `pattern` finds at the start of a name."""
-    found = [int(match.group(1)) for name in shapes if (match := re.match(pattern, name))]
-    return max(found, default=-1) + 1
+    """One more than the largest number that `pattern` finds at the start of a name; raises `ModelError` for a number
+    that no model has."""
+    found = {match[1] for name in shapes if (match := re.match(pattern, name))}
+    if any(len(number) > 4 or int(number) >= MOST_LAYERS for number in found):
+        longest = max(found, key=lambda number: (len(number), number))
+        raise ModelError(f"a part must have at most {MOST_LAYERS} layers; it names one of number {longest:.20}")
+    return max(map(int, found), default=-1) + 1

@@ -12,7 +12,6 @@ import hashlib
 import json
 import os
 import shutil
-import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -20,7 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.errors import ModelError
-from pipelines.models.folders import LORA, ModelCard, card_of, find_models, is_plain_name, read_json
+from pipelines.models.configs import is_plain_name, read_json
+from pipelines.models.folders import LORA, ModelCard, card_of, find_models
+from pipelines.models.weights import read_header
 from pipelines.progress import Progress, silent
 
 RECORDS = ".records"
@@ -30,8 +31,6 @@ LORAS = "loras"
 CHUNK = 4 * 2**20
 """Bytes read at once."""
 MB = 10**6
-LONGEST_HEADER = 100 * MB
-"""The same limit as in the safetensors library."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +58,8 @@ class ModelRecord:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> ModelRecord:
         files = {str(path): FileMark(int(m["size"]), str(m["sha256"])) for path, m in data["files"].items()}
+        if not all(is_plain_name(part) for path in files for part in path.split("/")):
+            raise ValueError("a file outside the model")
         return cls(str(data["source"]), files, str(data["revision"]), str(data["commit"]))
 
 
@@ -261,30 +262,10 @@ def chunks(path: Path) -> Iterator[bytes]:
             yield chunk
 
 
-def header_of(path: Path) -> dict[str, Any]:
-    """What a ``.safetensors`` says of its tensors: name to ``dtype``, ``shape``, ``data_offsets``; no weight is read.
-
-    Raises `ModelError` where it is no such file or a part of one.
-    """
-    try:
-        with path.open("rb") as file:
-            length = struct.unpack("<Q", file.read(8))[0]
-            if length > LONGEST_HEADER:
-                raise ValueError(f"a header of {length} bytes")
-            header = json.loads(file.read(length))
-        ends = [value["data_offsets"][1] for name, value in header.items() if name != "__metadata__"]
-        whole = 8 + length + max(ends, default=0)
-    except (OSError, ValueError, struct.error, TypeError, KeyError, IndexError, AttributeError):
-        raise ModelError(f"{path.name} is no safetensors file, or only its beginning; fetch it again") from None
-    if (size := path.stat().st_size) != whole:
-        raise ModelError(f"{path.name} has {size} bytes, but its header speaks of {whole}; fetch it again")
-    return {name: value for name, value in header.items() if name != "__metadata__"}
-
-
 def cut_short(path: Path) -> str | None:
     """Why a ``.safetensors`` cannot be whole, or ``None``."""
     try:
-        header_of(path)
+        read_header(path)
     except ModelError as error:
         return str(error)
     return None

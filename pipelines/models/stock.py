@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipelines.errors import ModelError
-from pipelines.models.folders import LORA, TEXT_TO_IMAGE, ModelCard, card_of, fault_of, find_models
+from pipelines.models.folders import LORA, TEXT_TO_IMAGE, ModelCard, card_of, fault_of, found_models
 from pipelines.models.lora_files import lora_cards
 from pipelines.models.own import LORAS, ModelRecord, entry_of, names, place_of, record_for, size_of
 
@@ -37,7 +37,7 @@ class Item:
 def stock(folders: Iterable[Path], own: Path) -> list[Item]:
     """Everything there is in `folders`, of which `own` is one: what edits pictures first, what is lost last."""
     folders = tuple(folders)
-    found = [item_of(card, fault_of(card), own) for card in find_models(folders).values()]
+    found = [item_of(card, fault or fault_of(card), own) for card, fault in found_models(folders)]
     loras = [item_of(card, fault, own) for card, fault in lora_cards(folders)]
     there = sorted((*found, *loras), key=_order)
     rest = [_unseen(name, own, "") for name in names(own) if name not in {item.card.id for item in found}]
@@ -49,7 +49,7 @@ def item_of(card: ModelCard, fault: str | None, own: Path) -> Item:
     """The row of what is there; a record that cannot be read is a fault too."""
     try:
         record = record_for(card, own)
-    except ModelError as error:
+    except (ModelError, OSError) as error:
         record, fault = None, str(error)
     return Item(card, fault, size_of(card.path), record, card.path.parent == place_of(card, own))
 
@@ -64,7 +64,7 @@ def _unseen(name: str, own: Path, kind: str) -> Item:
         try:
             card_of(card.path)
             fault = f"{card.path} is no model any more; pull it again"
-        except ModelError as error:
+        except (ModelError, OSError) as error:
             fault = str(error)
     return replace(item_of(card, fault, own), lost=lost)
 

@@ -6,16 +6,27 @@ place of each tensor) and the tensors' bytes.
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pipelines.errors import ModelError
+from pipelines.models.configs import Each, Text, Whole, came, check, is_plain_name, parsed, read_json
 
 PICKLES = (".bin", ".ckpt", ".pt", ".pth", ".pkl")
-LONGEST_HEADER = 100_000_000
-"""Bytes; the format's own limit."""
+LONGEST_HEADER = 16 * 2**20
+"""Bytes. The format allows 100 MB, which take gigabytes to parse; what trainers note in a file may be a few of them."""
+BITS = {
+    **dict.fromkeys(("BOOL", "U8", "I8", "F8_E4M3", "F8_E5M2", "F8_E8M0", "F8_E4M3FNUZ", "F8_E5M2FNUZ"), 8),
+    **dict.fromkeys(("U16", "I16", "F16", "BF16"), 16),
+    **dict.fromkeys(("U32", "I32", "F32"), 32),
+    **dict.fromkeys(("U64", "I64", "F64", "C64"), 64),
+    "F4": 4,
+}
+"""Of one number, by the format's name for its type."""
+DTYPE, SHAPE, OFFSETS = Text(choices=tuple(BITS)), Each(Whole(0, 2**40), 8), Each(Whole(0, 2**50), 2)
 
 
 @dataclass(frozen=True)
@@ -41,22 +52,56 @@ def read_start(path: Path, size: int, name: str) -> Header:
     try:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
-            if not 2 <= length <= min(size - 8, LONGEST_HEADER):
-                raise ValueError("its first bytes give no length that fits the file")
-            told = json.loads(file.read(length))
-        notes = told.pop("__metadata__", None) or {}
-        shapes = {name: tuple(int(n) for n in entry["shape"]) for name, entry in told.items()}
-        end = 8 + length + max((int(entry["data_offsets"][1]) for entry in told.values()), default=0)
+            if not 2 <= length <= size - 8:
+                raise ModelError(
+                    f"{name} is not safetensors, or damaged (its first bytes give no length that fits the file); copy "
+                    "or download it again"
+                )
+            if length > LONGEST_HEADER:
+                raise ModelError(
+                    f"the header of {name} must have at most {LONGEST_HEADER >> 20} MB; it has {length >> 20} MB"
+                )
+            told = parsed(file.read(length), f"the header of {name}", LONGEST_HEADER)
     except OSError as error:
         raise ModelError(f"{name} cannot be read ({error.strerror})") from None
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
-        raise ModelError(f"{name} is not safetensors, or damaged ({error}); copy or download it again") from None
+    notes = told.pop("__metadata__", None) or {}
+    if not isinstance(notes, dict):
+        raise ModelError(f"the header of {name}: __metadata__ must be an object of texts; got {came(notes)}")
+    end = 8 + length + _checked_bytes(told, f"the header of {name}")
     if size != end:
         raise ModelError(
             f"{name} is {'cut off' if size < end else 'longer than it says'}: its header promises {end:,} bytes, "
             f"there are {size:,}; copy or download it again"
         )
+    shapes = {tensor: tuple(entry["shape"]) for tensor, entry in told.items()}
     return Header(shapes, {str(key): str(value) for key, value in notes.items()})
+
+
+def _checked_bytes(tensors: Mapping[str, Any], shown: str) -> int:
+    """How many bytes the tensors fill, one behind the other, each as many as its shape and type need."""
+    places: list[tuple[int, int, str]] = []
+    for name, entry in tensors.items():
+        field = f"{shown}: {name[:200]}"
+        if not isinstance(entry, dict):
+            raise ModelError(f"{field} must be an object with dtype, shape and data_offsets; got {came(entry)}")
+        for key, allowed in (("dtype", DTYPE), ("shape", SHAPE), ("data_offsets", OFFSETS)):
+            value = entry.get(key)
+            if value is None or (value != [] or key != "shape"):
+                check("nothing" if value is None else value, allowed, f"{field}: {key}")
+        needed = math.prod(entry["shape"]) * BITS[entry["dtype"]] / 8
+        begin, end = entry["data_offsets"][0], entry["data_offsets"][-1]
+        if end - begin != needed:
+            raise ModelError(
+                f"{field}: {came(entry['shape'])} of {entry['dtype']} must fill {needed:,.0f} bytes; it fills "
+                f"{end - begin:,}"
+            )
+        places.append((begin, end, field))
+    filled = 0
+    for begin, end, field in sorted(places):
+        if begin != filled:
+            raise ModelError(f"{field} must begin where the tensor before it ends, at {filled:,}; got {begin:,}")
+        filled = end
+    return filled
 
 
 @dataclass(frozen=True)
@@ -101,10 +146,10 @@ _TEXT = {"text_encoder": "CLIPTextModel", "text_encoder_2": "CLIPTextModelWithPr
 
 
 def _shards(index: Path) -> tuple[Path, ...]:
-    try:
-        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ModelError(f"{index.name} cannot be read ({error}); copy or download it again") from None
+    files = read_json(index).get("weight_map")
+    if not isinstance(files, dict) or not all(isinstance(name, str) and is_plain_name(name) for name in files.values()):
+        raise ModelError(f"{index.name}: weight_map must name a file for every weight; got {came(files)}")
+    names = sorted(set(files.values()))
     absent = [name for name in names if not (index.parent / name).is_file()]
     if absent or not names:
         raise ModelError(f"{', '.join(absent) or 'every file'} that {index.name} names is missing; copy it again")

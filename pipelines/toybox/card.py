@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from pipelines.models.folders import read_json
+from pipelines.models.configs import read_json
 from pipelines.toybox import words
 
 CARD = Path(__file__).resolve().parents[2] / "assets" / "models" / "toybox" / "card.json"

@@ -14,11 +14,13 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from pipelines.contract import Picture
 from pipelines.errors import ModelError
+from pipelines.models.configs import read_config
 from pipelines.toybox.scene import Scene
 from pipelines.toybox.words import ACTIONS, BACKGROUNDS, COLOURS, NATURAL, SIZES, SUBJECTS, Attributes
 
@@ -126,13 +128,16 @@ class Judge(nn.Module):
                 f"a judge's folder holds config.json and model.safetensors; {folder} lacks {' and '.join(missing)}. "
                 "Train one with: python -m pipelines.toybox.train judge --minutes 12"
             )
-        config = json.loads((folder / "config.json").read_text())
+        config = read_config(folder / "config.json")
         known = {name: list(values) for name, values in HEADS.items()}
         if config.get("heads") != known:
             raise ModelError(
                 f"the judge in {folder} was trained on other attributes than this world has; train it anew"
             )
-        judge = cls(config["widths"])
-        state = {name: tensor.float() for name, tensor in load_file(folder / "model.safetensors").items()}
-        judge.load_state_dict(state)
+        try:
+            judge = cls(config["widths"])
+            state = {name: tensor.float() for name, tensor in load_file(folder / "model.safetensors").items()}
+            judge.load_state_dict(state)
+        except (KeyError, ValueError, RuntimeError, SafetensorError) as error:
+            raise ModelError(f"the judge in {folder} is damaged ({str(error)[:200]}); train it anew") from error
         return judge.eval().to(device)

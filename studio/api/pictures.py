@@ -6,21 +6,24 @@ The files are not put under Gradio's ``allowed_paths``: those are served inline 
 
 from __future__ import annotations
 
-import functools
 import re
 from pathlib import Path
+from threading import Lock
 
 from fastapi import HTTPException, Response
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute
 
-from pipelines.pictures import decode, thumbnail
+from pipelines.cache import Cache
+from pipelines.pictures import decode, digest, thumbnail
 from studio.api.answers import KEEP, NOT_KEPT, found, headers
 from studio.app import Studio
 
 LARGEST_THUMBNAIL = 1024
 """Pixels a side."""
+KEPT_SMALL = 32 * 2**20
+"""Bytes of thumbnails that are kept: some thousand of them."""
 COVER = 320
 """Pixels a side of a session's picture in a list."""
 
@@ -28,9 +31,15 @@ COVER = 320
 def routes(studio: Studio, examples: Path) -> list[BaseRoute]:
     """The studio's own routes."""
 
-    @functools.lru_cache(maxsize=512)
+    kept: Cache[tuple[str, int], bytes] = Cache(KEPT_SMALL, len)
+    making = Lock()
+
     def small(data: bytes, side: int) -> bytes:
-        return thumbnail(decode(data).picture, side)
+        def make() -> bytes:
+            with making:  # one at a time: of the largest pictures each takes 250 MB meanwhile
+                return thumbnail(decode(data).picture, side)
+
+        return kept.get((digest(data), side), make)
 
     def sized(data: bytes, side: int | None, name: str | None = None) -> Response:
         if side is None:

@@ -29,8 +29,8 @@ from studio.settings import Settings
 log = logging.getLogger(__name__)
 
 ON_DEVICE = frozenset({"edit", "weights", "warm_up"})
-HELD = 4
-"""Pictures that were pointed at last and stay over there; usually one is clicked again and again."""
+HELD = 128 * 2**20
+"""Bytes of pictures that were pointed at last and stay over there; usually one is clicked again and again."""
 BESIDE = 8
 """Calls that are answered beside an edit."""
 BEAT = 1.0
@@ -52,10 +52,11 @@ class Call:
 
 @dataclass(frozen=True, eq=False)
 class Hold:
-    """From the studio: keep this picture, in the place of the oldest of `HELD`; a later call may name it."""
+    """From the studio: keep this picture, which a later call may name, and forget those."""
 
     key: int
     picture: Picture
+    instead: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -141,8 +142,8 @@ class _Desk:
                 if (stop := self._stops.get(message.number)) is not None:
                     stop.set()
             elif isinstance(message, Hold):
-                if len(self._held) == HELD:
-                    del self._held[min(self._held)]
+                for key in message.instead:
+                    del self._held[key]
                 self._held[message.key] = message.picture
             else:
                 args = (self._held[arg.key] if isinstance(arg, Held) else arg for arg in message.args)

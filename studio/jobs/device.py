@@ -213,7 +213,7 @@ class _Child:
         self._guard = threading.Lock()
         self._sending = threading.Lock()
         self._numbers = count(1)
-        self._held: deque[tuple[int, Picture]] = deque(maxlen=HELD)
+        self._held: deque[tuple[int, Picture]] = deque()
         self._waiting: dict[int, _Answers] = {}
         self._ended: str | None = None
         """Why it was ended on purpose, or what became of it."""
@@ -299,8 +299,10 @@ class _Child:
         for key, held in self._held:
             if held is picture:
                 return Held(key)
-        key = next(self._numbers)
-        self._connection.send(Hold(key, picture))
+        key, instead = next(self._numbers), []
+        while self._held and picture.nbytes + sum(held.nbytes for _, held in self._held) > HELD:
+            instead.append(self._held.popleft()[0])
+        self._connection.send(Hold(key, picture, tuple(instead)))
         self._held.append((key, picture))
         return Held(key)
 

@@ -137,7 +137,7 @@ def model_folder(tmp_path: Path) -> Path:
     segmenter = tmp_path / "models" / "toybox-segmenter"
     segmenter.mkdir()
     (segmenter / "config.json").write_text(json.dumps({"_class_name": "Sam"}))
-    (segmenter / "model.safetensors").write_bytes(b"")
+    (segmenter / "model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
     return folder.parent
 
 

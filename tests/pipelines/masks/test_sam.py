@@ -6,6 +6,7 @@ import pickle
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -133,7 +134,7 @@ def test_an_embedding_keeps_answering_after_other_pictures_were_embedded(segment
 
 def test_an_embedding_of_another_segmenter_is_a_bug(segmenter: SamSegmenter) -> None:
     with pytest.raises(ValueError, match="made by 'other'"):
-        segmenter.segment(Embedding(Extent(4, 4), "other", None), MaskPrompts(clicks=(Click(1, 1),)))
+        segmenter.segment(Embedding(Extent(4, 4), "other", None, 0), MaskPrompts(clicks=(Click(1, 1),)))
 
 
 # ----------------------------------------------------------------------------------------------------------- files
@@ -173,7 +174,7 @@ def vit_b(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def test_a_file_of_published_format_loads_and_answers_clicks(vit_b: Path) -> None:
     segmenter = load_sam(vit_b)
     assert sum(p.numel() for p in segmenter.sam.parameters()) == 93_735_472
-    made_up = Embedding(Extent(300, 200), segmenter.name, torch.randn(1, 256, 64, 64))
+    made_up = Embedding(Extent(300, 200), segmenter.name, torch.randn(1, 256, 64, 64), 2**22)
     answer = segmenter.segment(made_up, MaskPrompts(clicks=(Click(120, 150),)))
     assert answer.masks.shape == (3, 200, 300) and answer.labels == ("small", "medium", "large")
 
@@ -252,11 +253,33 @@ def _folder_with(tmp_path: Path, folder: Path, config: str | None = None, weight
 
 @pytest.mark.parametrize(
     "config",
-    ["", "[]", "{}", '{"_class_name": "UNet2DConditionModel"}', '{"_class_name": "Sam", "encoder_width": 16}'],
+    [
+        "{}",
+        '{"_class_name": "UNet2DConditionModel"}',
+        '{"_class_name": "Sam", "encoder_width": 16}',
+        '{"_class_name": "Sam", "wide": 16}',
+    ],
 )
 def test_a_folder_of_another_kind_is_refused(tmp_path: Path, folder: Path, config: str) -> None:
     with pytest.raises(ModelError, match="must describe a segmenter"):
         load_sam(_folder_with(tmp_path, folder, config=config))
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"image_size": 10**6}, "image_size must be a whole number"),
+        ({"encoder_depth": 10**6}, "encoder_depth must be a whole number"),
+        ({"encoder_heads": 0}, "encoder_heads must be a whole number from 1"),
+        ({"encoder_heads": 7}, "do not fit their configuration"),
+        ({"patch_size": 0}, "do not fit their configuration"),
+        ({"labels": 5}, "labels must be a list"),
+    ],
+)
+def test_sizes_that_cannot_be_are_refused(tmp_path: Path, folder: Path, change: dict[str, Any], told: str) -> None:
+    config = json.loads((folder / "config.json").read_text()) | change
+    with pytest.raises(ModelError, match=told):
+        load_sam(_folder_with(tmp_path, folder, config=json.dumps(config)))
 
 
 def test_a_folder_with_missing_damaged_or_other_weights_is_refused(tmp_path: Path, folder: Path) -> None:

@@ -369,5 +369,10 @@ def test_missing_and_damaged_files_each_get_their_message(models: Path, tmp_path
     assert "the segmenter lacks 1 of its weights, first mask_decoder.iou_token" in damaged(
         models, tmp_path, without_a_weight
     )
-    for change in (only_a_pickle, truncated, another_size, without_the_processor):
-        assert "cannot be loaded" in damaged(models, tmp_path, change), change.__name__
+    for change, told in (
+        (only_a_pickle, "only pytorch_model.bin, a pickle, which could run any code and is never opened"),
+        (truncated, "model.safetensors is not safetensors, or damaged"),
+        (another_size, "cannot be loaded"),
+        (without_the_processor, "cannot be loaded"),
+    ):
+        assert told in damaged(models, tmp_path, change), change.__name__

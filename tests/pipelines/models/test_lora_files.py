@@ -21,8 +21,8 @@ from pipelines.errors import BadRequest, ModelError, NotEnoughMemory
 from pipelines.models.adapters import attached, lora, with_delta
 from pipelines.models.bundle import ModelBundle
 from pipelines.models.lora_files import family_of, find_lora, find_loras, lora_path, lora_use
-from pipelines.models.own import header_of
 from pipelines.models.texts import Texts
+from pipelines.models.weights import read_header
 from pipelines.params import LayeredParams, SDEditParams, Tuned
 from pipelines.progress import Cancelled
 from tests.pipelines.models.loras import as_kohya, as_peft, parts_of, update_for, write
@@ -243,7 +243,7 @@ def spoilt(bundle: ModelBundle, how: str) -> dict[str, Tensor]:
     tensors = as_kohya(update_for(parts_of(bundle, "unet")))
     key = next(name for name in tensors if name.endswith("attn2_to_k.lora_down.weight"))
     if how == "width":
-        for name in [name for name in tensors if "attn2_to_k" in name and "down" in name]:
+        for name in [name for name in tensors if name.endswith("attn2_to_k.lora_down.weight")]:
             tensors[name] = torch.zeros(2, 2048)
     elif how == "half":
         del tensors[key]
@@ -291,9 +291,9 @@ def test_cut_and_pickled_files(style: Path, tmp_path: Path) -> None:
     (folder / "renamed.safetensors").write_bytes(pickle.dumps({"a": 1}))
     assert set(find_loras((tmp_path,))) == {"style"}
     for name, told in (
-        ("cut", "its header speaks of"),
+        ("cut", "is cut off: its header promises"),
         ("old", "old.pt is a pickle, which could run any code"),
-        ("renamed", "is no safetensors file"),
+        ("renamed", "is not safetensors"),
         ("ghost", "no LoRA called 'ghost' in .*; found: style"),
         ("../loras/style", "no LoRA called"),
     ):
@@ -328,7 +328,7 @@ def test_what_a_request_may_not_ask(
 def test_families_are_told_from_shapes(bundle: ModelBundle, tmp_path: Path) -> None:
     def told(**tensors: Tensor) -> str:
         return family_of(
-            header_of(write(tmp_path / "f.safetensors", {k.replace("__", "."): t for k, t in tensors.items()}))
+            read_header(write(tmp_path / "f.safetensors", {k.replace("__", "."): t for k, t in tensors.items()})).shapes
         )
 
     name = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k__lora_down__weight"

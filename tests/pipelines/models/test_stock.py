@@ -98,7 +98,10 @@ def test_a_link_that_leads_nowhere_is_no_lora(own: Path, tmp_path: Path) -> None
 def test_beside_models_only_what_is_a_lora_is_one(own: Path) -> None:
     write(own / PENCIL, LORA)
     (own / "half.safetensors").write_bytes(b"nothing")
-    assert [item.card.id for item in stock((own,), own)] == ["pencil"]
+    write(own / "other.safetensors", {"conv.weight": torch.zeros(2, 2)})
+    pencil, half = stock((own,), own)
+    assert pencil.card.id == "pencil" and pencil.fault is None
+    assert half.card.id == "half" and "half.safetensors is not safetensors, or damaged" in str(half.fault)
 
 
 def test_a_model_that_cannot_be_read_says_why(own: Path, model_folders: tuple[Path, ...], tmp_path: Path) -> None:

@@ -21,7 +21,8 @@ from pipelines.errors import DeviceFault, NotEnoughMemory, NumericalError
 from pipelines.masks.prompts import MaskPrompts
 from pipelines.params import SDEditParams
 from studio.errors import Busy, DeviceLost
-from studio.jobs.child import HELD, Hold
+from studio.jobs import device as device_module
+from studio.jobs.child import Hold
 from studio.jobs.device import MOST_POINTING, DeviceProcess
 from studio.jobs.job import JobState
 from studio.jobs.runner import Runner
@@ -91,11 +92,18 @@ def test_a_picture_that_is_clicked_again_travels_once_and_is_never_another_one(
     sent: list[object] = []
     send = shared._child._connection.send
     monkeypatch.setattr(shared._child._connection, "send", lambda message: (sent.append(message), send(message)))
-    pictures = [np.random.default_rng(k).integers(0, 256, (24, 32, 3), dtype=np.uint8) for k in range(HELD + 2)]
-    for number in (*range(HELD + 2), *range(HELD + 2), HELD + 1, HELD + 1, HELD + 1):
+    pictures = [np.random.default_rng(k).integers(0, 256, (24, 32, 3), dtype=np.uint8) for k in range(6)]
+    monkeypatch.setattr(device_module, "HELD", 4 * pictures[0].nbytes)
+    for number in (*range(6), *range(6), 5, 5, 5):
         found = shared.segment(pictures[number], MaskPrompts(), "threshold").mask
         assert np.array_equal(found, pictures[number][..., 0] > 127)
-    assert sum(isinstance(message, Hold) for message in sent) == 2 * (HELD + 2)
+    assert sum(isinstance(message, Hold) for message in sent) == 2 * 6
+    assert sum(held.nbytes for _, held in shared._child._held) <= 4 * pictures[0].nbytes
+    huge = np.zeros((64, 64, 3), np.uint8)
+    assert shared.segment(huge, MaskPrompts(), "threshold").mask.shape == (64, 64), (
+        "one alone is held whatever its size"
+    )
+    assert len(shared._child._held) == 1
 
 
 @pytest.mark.parametrize(

@@ -178,7 +178,7 @@ def test_lora_files_are_listed(shelf: Shelf, settings: Settings, model_folder: P
         ("theirs", "lora", ""),
         ("toybox-segmenter", "segmenter", ""),
     ]
-    assert "is no safetensors file" in str(row(view, "other")["fault"])
+    assert "is not safetensors" in str(row(view, "other")["fault"])
     shelf.remove("other", lora=True)
     with pytest.raises(ModelError, match="no LoRA called 'theirs'"):
         shelf.remove("theirs", lora=True)
