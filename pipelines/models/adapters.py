@@ -7,9 +7,8 @@ taking it away is exact.
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,13 +18,13 @@ import torch
 import torch.nn.functional as F
 from diffusers import UNet2DConditionModel
 from peft import LoraConfig, get_peft_model_state_dict, set_peft_model_state_dict
+from peft.tuners.loha.layer import make_weight, make_weight_cp
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from pipelines.errors import ModelError
 from pipelines.models.bundle import ModelBundle
-from pipelines.models.lora_files import LoraLayer, family_of, layers_of
-from pipelines.models.weights import read_header
+from pipelines.models.lora_files import LoraLayer, family_of, read_lora
 from pipelines.seeds import global_draws_from
 
 NAME = "layer"
@@ -119,12 +118,12 @@ def with_delta(unet: UNet2DConditionModel, delta: Mapping[str, Tensor]) -> Itera
 
 @contextmanager
 def attached(bundle: ModelBundle, loras: Sequence[tuple[Path, float]]) -> Iterator[None]:
-    """The bundle with ``W + scale * alpha / rank * B A`` for every layer of every file ``(path, scale)``.
+    """The bundle with the change of every layer of every LoRA ``(path, scale)``: what diffusers and PEFT add there.
 
-    Raises `ModelError` before anything is attached: for a file that cannot be read or was made for another family.
+    Raises `ModelError` before anything is attached: for what cannot be read or was made for another family.
     """
     changes = [change for path, scale in loras for change in _changes(bundle, path, scale)]
-    hooks = [module.register_forward_hook(_adding(module, down, up)) for module, down, up in changes]
+    hooks = [module.register_forward_hook(change) for module, change in changes]
     try:
         yield
     finally:
@@ -133,58 +132,108 @@ def attached(bundle: ModelBundle, loras: Sequence[tuple[Path, float]]) -> Iterat
 
 
 Layer = nn.Linear | nn.Conv2d
-Hook = Callable[[nn.Module, tuple[Any, ...], Tensor], Tensor]
 
 
-def _adding(module: Layer, down: Tensor, up: Tensor) -> Hook:
-    """A hook that adds ``up(down(x))`` to the layer's result."""
-    if isinstance(module, nn.Conv2d):
-        conv = module
+class _LowRank:
+    """Adds ``up(down(x))`` to the layer's result, all of it times `magnitude` where there is one (DoRA)."""
 
-        def add_conv(_: nn.Module, args: tuple[Any, ...], out: Tensor) -> Tensor:
-            low = F.conv2d(args[0], down, None, conv.stride, conv.padding, conv.dilation)
-            return out + F.conv2d(low, up)
+    def __init__(self, down: Tensor, up: Tensor, magnitude: Tensor | None = None) -> None:
+        self.down, self.up, self.magnitude = down, up, magnitude
 
-        return add_conv
+    def __call__(self, module: nn.Module, args: tuple[Any, ...], out: Tensor) -> Tensor:
+        bias: Any = module.bias
+        if isinstance(module, nn.Conv2d):
+            low = F.conv2d(args[0], self.down, None, module.stride, module.padding, module.dilation)
+            added, bias = F.conv2d(low, self.up), None if bias is None else bias[:, None, None]
+        else:
+            added = F.linear(F.linear(args[0], self.down), self.up)
+        if self.magnitude is None:
+            return out + added
+        bare = out if bias is None else out - bias
+        return (out + (self.magnitude - 1) * bare + self.magnitude * added).to(out.dtype)
 
-    def add(_: nn.Module, args: tuple[Any, ...], out: Tensor) -> Tensor:
-        return out + F.linear(F.linear(args[0], down), up)
 
-    return add
+class _Whole:
+    """Adds what a change of the whole weight gives: a LoHa's has no low rank."""
+
+    def __init__(self, delta: Tensor) -> None:
+        self.delta = delta
+
+    def __call__(self, module: nn.Module, args: tuple[Any, ...], out: Tensor) -> Tensor:
+        if isinstance(module, nn.Conv2d):
+            return out + F.conv2d(args[0], self.delta, None, module.stride, module.padding, module.dilation)
+        return out + F.linear(args[0], self.delta)
 
 
-def _changes(bundle: ModelBundle, path: Path, scale: float) -> list[tuple[Layer, Tensor, Tensor]]:
-    """``(module, A, scale * alpha / rank * B)`` of every layer, in the layer's dtype and on its device."""
-    header = read_header(path)
-    layers = layers_of(header.shapes, path.name)
+def _changes(bundle: ModelBundle, path: Path, scale: float) -> list[tuple[Layer, _LowRank | _Whole]]:
+    """What every layer of a LoRA adds, in the layer's dtype and on its device."""
+    lora = read_lora(path)
     places = {part: _places(module) for part, module in bundle.modules.items()}
-    found: list[tuple[Layer, Tensor, Tensor]] = []
+    found: list[tuple[Layer, _LowRank | _Whole]] = []
     misfits = []
     try:
-        with safe_open(path, "pt") as file:
-            said = _said(file.metadata() or {})
-            for layer in layers:
-                module = places.get(layer.part, {}).get(layer.layer)
-                pair = None if module is None else _pair(module, file.get_tensor(layer.down), file.get_tensor(layer.up))
-                if module is None or pair is None:
-                    shape = "x".join(map(str, header.shapes[layer.down]))
+        with safe_open(lora.weights, "pt") as file:
+            for layer in lora.layers:
+                module = places.get(layer.part, {}).get(layer.layer.replace(".", "_"))
+                tensors = {role: file.get_tensor(key).float() for role, key in layer.tensors.items()}
+                if not all(torch.isfinite(t).all() for t in tensors.values()):
+                    raise ModelError(
+                        f"the LoRA {path.name} holds numbers that are not finite, so it is damaged; fetch it again"
+                    )
+                scaling = float(tensors["alpha"]) / layer.rank if "alpha" in tensors else layer.scaling
+                change = None if module is None else _change(module, layer, tensors, scale * scaling)
+                if module is None or change is None:
+                    first = tensors.get("down", tensors.get("hada_w1_b"))
+                    shape = "" if first is None else "x".join(map(str, first.shape))
                     misfits.append(f"{layer.part} has no layer {layer.layer} that takes {shape}")
                     continue
-                down, up = pair
-                alpha = float(file.get_tensor(layer.alpha)) if layer.alpha else said(layer, len(down))
-                up = up.float() * (scale * alpha / len(down))
-                weight = module.weight
-                found.append((module, down.to(weight.device, weight.dtype), up.to(weight.device, weight.dtype)))
+                found.append((module, change))
     except (OSError, SafetensorError, ValueError, AttributeError, TypeError) as error:
         raise ModelError(f"the LoRA {path.name} cannot be read ({type(error).__name__}); fetch it again") from None
     if misfits:
         raise ModelError(
             f"the LoRA {path.name} does not fit the model {bundle.card.id!r}: it was made for "
-            f"{family_of(header.shapes)}; {len(misfits)} of its {len(layers)} layers find no place, first: {misfits[0]}"
+            f"{family_of(lora.shapes)}; {len(misfits)} of its {len(lora.layers)} layers find no place, first: "
+            f"{misfits[0]}"
         )
-    if not all(torch.isfinite(t).all() for _, down, up in found for t in (down, up)):
-        raise ModelError(f"the LoRA {path.name} holds numbers that are not finite, so it is damaged; fetch it again")
     return found
+
+
+def _change(module: Layer, layer: LoraLayer, tensors: Mapping[str, Tensor], scaling: float) -> _LowRank | _Whole | None:
+    """What the layer's tensors add to `module`, or ``None`` where they do not fit it."""
+    weight = module.weight
+    if layer.is_hadamard:
+        delta = _hadamard(tensors, scaling)
+        return _Whole(delta.reshape(weight.shape).to(weight)) if delta.numel() == weight.numel() else None
+    pair = _pair(module, tensors["down"], tensors["up"])
+    if pair is None:
+        return None
+    down, up = pair[0], pair[1] * scaling
+    if "magnitude" not in tensors:
+        return _LowRank(down.to(weight), up.to(weight))
+    magnitude = tensors["magnitude"]
+    sides = [side for side in magnitude.shape if side > 1]
+    if magnitude.numel() != len(weight) or (magnitude.ndim == 2 and magnitude.shape[-1] != 1):
+        raise ModelError(
+            f"its layer {layer.layer} must have one magnitude for each of its {len(weight):,} outputs; it has "
+            f"{'x'.join(map(str, sides)) or 1} along its inputs, which PEFT does not run. Train it with wd_on_output"
+        )
+    whole = weight.float() + (up.flatten(1) @ down.flatten(1)).to(weight.device).reshape(weight.shape)
+    factor = magnitude.flatten().to(weight.device) / whole.flatten(1).norm(dim=1)
+    shaped = factor[:, None, None] if isinstance(module, nn.Conv2d) else factor
+    return _LowRank(down.to(weight), up.to(weight), shaped.to(weight))
+
+
+def _hadamard(tensors: Mapping[str, Tensor], scaling: float) -> Tensor:
+    """The change of the whole weight, by PEFT, up to its shape."""
+    matrices = [tensors[role] for role in ("hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b")]
+    scale = torch.tensor(scaling)
+    delta: Tensor
+    if "hada_t1" in tensors:
+        delta = make_weight_cp(tensors["hada_t1"], *matrices[:2], tensors["hada_t2"], *matrices[2:], scale)
+    else:
+        delta = make_weight(*matrices, scale)
+    return delta
 
 
 def _pair(module: Layer, down: Tensor, up: Tensor) -> tuple[Tensor, Tensor] | None:
@@ -194,17 +243,6 @@ def _pair(module: Layer, down: Tensor, up: Tensor) -> tuple[Tensor, Tensor] | No
     if down.numel() != torch.Size(wanted_down).numel() or up.numel() != torch.Size(wanted_up).numel():
         return None
     return down.reshape(wanted_down), up.reshape(wanted_up)
-
-
-def _said(metadata: Mapping[str, str]) -> Callable[[LoraLayer, int], float]:
-    """Alpha by diffusers' own note in the file, where a layer has none of its own; the rank, where there is no note."""
-    note = json.loads(metadata.get("lora_adapter_metadata", "{}"))
-
-    def alpha(layer: LoraLayer, rank: int) -> float:
-        said = note.get(f"{layer.part}.lora_alpha", note.get("lora_alpha", rank))
-        return float(said)
-
-    return alpha
 
 
 def _places(part: nn.Module) -> dict[str, Layer]:

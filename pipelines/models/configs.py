@@ -138,6 +138,20 @@ class Levels:
         return f"{self.of.words()}, or a list of such"
 
 
+@dataclass(frozen=True)
+class Table:
+    """An object of at most `most` names, each with a value of one kind."""
+
+    of: Allowed
+    most: int = 5_000
+
+    def admits(self, value: Any) -> bool:
+        return isinstance(value, dict) and len(value) <= self.most and all(map(self.of.admits, value.values()))
+
+    def words(self) -> str:
+        return f"an object of at most {self.most:,} names, each with {self.of.words()}"
+
+
 DEPTH, WIDTH, HEADS = Whole(0, 256), Whole(1, 65_536), Whole(1, 1_024)
 WIDTHS = Each(WIDTH, 16)
 SIDE = Whole(1, 4_096)

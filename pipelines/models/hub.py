@@ -318,7 +318,7 @@ def _place_of(staged: _Staged, file: RemoteFile, own: Path, folders: Sequence[Pa
         place, taken = own / name, None
     else:
         try:
-            layers_of(header.shapes, name)
+            layers_of(header, name)
         except ModelError as error:
             raise PullError(
                 f"{file.path} is no checkpoint of Stable Diffusion in the original form, and {error}. Its weights were "

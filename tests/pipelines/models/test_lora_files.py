@@ -251,8 +251,8 @@ def spoilt(bundle: ModelBundle, how: str) -> dict[str, Tensor]:
         tensors[key][0, 0] = float("nan")
     elif how == "layer":
         tensors |= {name.replace("down_blocks_1", "down_blocks_7"): t.clone() for name, t in tensors.items()}
-    elif how == "loha":
-        tensors = {"lora_unet_x.hada_w1_a": torch.zeros(2, 2)}
+    elif how == "lokr":
+        tensors = {"lora_unet_x.lokr_w1": torch.zeros(2, 2)}
     elif how == "checkpoint":
         tensors = {"model.diffusion_model.input_blocks.0.0.weight": torch.zeros(2, 2)}
     return tensors
@@ -268,7 +268,7 @@ def spoilt(bundle: ModelBundle, how: str) -> dict[str, Tensor]:
         ("half", "lacks a half of the layer"),
         ("nan", "not finite"),
         ("layer", r"made for a model whose texts are 16 numbers wide; .* unet has no layer down_blocks_7_"),
-        ("loha", "is a LoHa file"),
+        ("lokr", "is a LoKr file"),
         ("checkpoint", "is no LoRA, which is not one of the forms"),
     ],
 )
