@@ -107,9 +107,10 @@ class ModelBundle:
 
     def _embedded(self, texts: Sequence[str]) -> Texts:
         if self.text_encoder_2 is None:
-            return Texts(self.text_encoder(self._ids(self.tokenizer, texts)).last_hidden_state.float())
-        first = self.text_encoder(self._ids(self.tokenizer, texts), output_hidden_states=True)
-        second = self.text_encoder_2(self._ids(self.tokenizer_2, texts), output_hidden_states=True)
+            ids = self._ids(self.tokenizer, self.text_encoder, texts)
+            return Texts(self.text_encoder(ids).last_hidden_state.float())
+        first = self.text_encoder(self._ids(self.tokenizer, self.text_encoder, texts), output_hidden_states=True)
+        second = self.text_encoder_2(self._ids(self.tokenizer_2, self.text_encoder_2, texts), output_hidden_states=True)
         tokens = torch.cat([first.hidden_states[-2], second.hidden_states[-2]], dim=-1).float()
         pooled = second.text_embeds.float()
         if self.empty_is_zero:
@@ -117,9 +118,11 @@ class ModelBundle:
             tokens, pooled = tokens * said[:, None, None], pooled * said[:, None]
         return Texts(tokens, pooled)
 
-    def _ids(self, tokenizer: CLIPTokenizer, texts: Sequence[str]) -> Tensor:
-        """``(len(texts), L) int64``."""
-        length = tokenizer.model_max_length
+    def _ids(
+        self, tokenizer: CLIPTokenizer, encoder: CLIPTextModel | CLIPTextModelWithProjection, texts: Sequence[str]
+    ) -> Tensor:
+        """``(len(texts), L) int64``: as many as the encoder has places for; a tokenizer may not say, or say more."""
+        length = min(tokenizer.model_max_length, encoder.config.max_position_embeddings)
         told = tokenizer(list(texts), padding="max_length", truncation=True, max_length=length, return_tensors="pt")
         ids: Tensor = told.input_ids
         return ids.to(self.device)

@@ -58,8 +58,10 @@ def _filled(part: str, build: Callable[[], nn.Module], weights: Mapping[str, Ten
     with init_empty_weights():
         module = build()
     own = {name: t.float() for name, t in weights.items()}
-    if not any(name.startswith("text_model.") for name in module.state_dict()):
-        own = {name.removeprefix("text_model."): t for name, t in own.items()}
+    if part.startswith("text_encoder"):  # whose outer name some files, and newer versions of the library, leave out
+        outer = "text_model." if any(name.startswith("text_model.") for name in module.state_dict()) else ""
+        bare = {name.removeprefix("text_model."): t for name, t in own.items()}
+        own = {name if name.startswith("text_projection") else outer + name: t for name, t in bare.items()}
     missing = module.load_state_dict(own, strict=False, assign=True).missing_keys
     if missing:
         raise ModelError(f"its {part} lacks {len(missing)} weights, first {missing[0]}")

@@ -11,14 +11,14 @@ This file imports no torch.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pipelines.contract import Backbone
 from pipelines.errors import ModelError
-from pipelines.models.configs import is_plain_name, read_card, read_config, read_index
+from pipelines.models.configs import read_card, read_config, read_index
 from pipelines.models.domain import NOTHING_SAID, Domain, domain_of
 from pipelines.models.original import (
     EDM,
@@ -34,6 +34,7 @@ from pipelines.models.original import (
 from pipelines.models.original import (
     READERS as TEXT_READERS,
 )
+from pipelines.models.other_files import refused_by_name
 from pipelines.models.weights import PICKLES, Header, read_header, weight_files
 
 log = logging.getLogger(__name__)
@@ -268,15 +269,24 @@ def find_model(name: str, folders: Iterable[Path], kind: str = TEXT_TO_IMAGE) ->
         return found[name]
     if name in told and (fault := told[name][1]) is not None:
         raise ModelError(f"the model {name!r} cannot be used: {fault}")
-    for folder in folders:
-        if is_plain_name(name) and (folder / name).is_dir() and name not in found:
+    if name in found:
+        raise ModelError(
+            f"{name!r} is a {found[name].kind} model, not a {kind} model; choose one of {_named(found, kind)}"
+        )
+    for path in (path for folder in folders for path in _entries(folder) if name in (path.name, path.stem)):
+        if other := refused_by_name(path, f"a {kind} model"):
+            raise other
+        if path.is_dir():
             raise ModelError(
-                f"{folder / name} is not a model folder; a {kind} model needs "
+                f"{path} is not a model folder; a {kind} model needs "
                 f"{'model_index.json' if kind == TEXT_TO_IMAGE else 'config.json'} in it"
             )
-    names = ", ".join(sorted(card.id for card in found.values() if card.kind == kind)) or "none"
     places = ", ".join(str(folder) for folder in folders) or "no folder"
-    raise ModelError(f"there is no {kind} model called {name!r} in {places}; found: {names}")
+    raise ModelError(f"there is no {kind} model called {name!r:.80} in {places}; found: {_named(found, kind)}")
+
+
+def _named(found: Mapping[str, ModelCard], kind: str) -> str:
+    return ", ".join(sorted(card.id for card in found.values() if card.kind == kind)) or "none"
 
 
 def fault_of(card: ModelCard) -> str | None:

@@ -25,6 +25,7 @@ from pipelines.contract import LoraUse
 from pipelines.errors import ModelError
 from pipelines.models.configs import Allowed, Flag, Number, Table, Text, Whole, came, check, parsed, read_json
 from pipelines.models.folders import LORA, ModelCard
+from pipelines.models.other_files import MERGED, SUFFIXES, refused_by_name, told_by_tensors
 from pipelines.models.own import LORAS, sha256_of
 from pipelines.models.weights import PICKLES, Header, read_header
 
@@ -67,25 +68,8 @@ _PARTS = (
     ("base_model.model.", ""),
     ("unet.", "unet"),
 )
-_OTHERS = {
-    "lokr_": "a LoKr file",
-    "lora_mid": "a LoCon (Tucker) file",
-    "boft_": "a BOFT file",
-    "oft_": "an OFT file",
-    "ia3_": "an IA3 file",
-    "vera_lambda": "a VeRA file",
-    "lora_embedding": "a LoRA of embeddings",
-    "lora_B": "a LoRA with biases",
-    ".diff.": "a LoRA with whole weights",
-    "emb_params.": "an embedding (textual inversion)",
-    "string_to_param": "an embedding (textual inversion)",
-    "controlnet_": "a ControlNet",
-    "ip_adapter": "an IP-Adapter",
-}
-"""What else is shared as a small file, by a piece of its tensors' names."""
 _WIDTHS = {768: "Stable Diffusion 1.x", 1024: "Stable Diffusion 2.x", 2048: "Stable Diffusion XL"}
 _TRANSFORMERS = ("double_blocks", "single_blocks", "transformer_blocks_0_attn_", "joint_blocks", "diffusion_model.")
-INSTEAD = "merge it into its model with the tool that made it, or look for it as a LoRA"
 
 RECORDED: dict[str, Allowed] = {
     "r": Whole(1, MOST_RANK),
@@ -244,11 +228,8 @@ def find_lora(name: str, folders: Sequence[Path]) -> Path:
             if "/" in name or "\\" in name or not place.is_dir():
                 continue
             for path in sorted(place.glob("*")):
-                if path.stem == name and path.suffix in PICKLES:
-                    raise ModelError(
-                        f"the LoRA {path.name} is a pickle, which could run any code and is never opened; "
-                        "look for it as .safetensors"
-                    )
+                if path.stem == name and path.suffix in SUFFIXES and (told := refused_by_name(path, "a LoRA")):
+                    raise told
                 if name_of(path) == name and (path.is_dir() or path.suffix == SUFFIX):
                     raise ModelError(str(_told(path)[1]))
     places = ", ".join(str(folder / LORAS) for folder in folders) or "no folder"
@@ -290,11 +271,11 @@ def layers_of(header: Header, name: str, noted: Mapping[str, Any] | None = None)
     for key in shapes:
         match = _KEY.fullmatch(key)
         if match is None:
-            other = next((form for mark, form in _OTHERS.items() if mark in f"{key}."), None)
+            other, todo = told_by_tensors([key]) or told_by_tensors(shapes) or ("no LoRA", "")
             raise ModelError(
-                f"{name} is {other or 'no LoRA'}, which is not one of the forms that are read "
-                f"(LoRA, DoRA and LoHa of PEFT, diffusers, kohya): it holds {key!r:.80}"
-                + (f"; {INSTEAD}" if other else "")
+                f"{name} is {'in no form of LoRA' if other == 'a LoRA' else other}, which is not one of the forms that "
+                f"are read (LoRA, DoRA and LoHa of PEFT, diffusers, kohya): it holds {key!r:.80}"
+                + (f"; {todo}" if todo and other != "a LoRA" else "")
             )
         role = next(role for role in _ROLES if match[role] is not None)
         roles = grouped.setdefault(_place(match["layer"]), {})
@@ -389,12 +370,12 @@ def _recorded_of(values: Mapping[str, Any], shown: str) -> Recorded:
         check(values.get(key), allowed, f"{shown}: {key}")
     kind = str(values.get("peft_type") or "LORA").upper()
     if kind not in ("LORA", "LOHA"):
-        raise ModelError(f"{shown} calls it {came(kind)}; what is read are LORA and LOHA, so {INSTEAD}")
+        raise ModelError(f"{shown} calls it {came(kind)}; what is read are LORA and LOHA, so {MERGED}")
     for key in OTHERWISE:
         if values.get(key):
-            raise ModelError(f"{shown} asks for {key} ({came(values[key])}), which is not run here; {INSTEAD}")
+            raise ModelError(f"{shown} asks for {key} ({came(values[key])}), which is not run here; {MERGED}")
     if values.get("bias") not in (None, "none"):
-        raise ModelError(f"{shown}: bias must be none; got {came(values['bias'])}, which is not run here; {INSTEAD}")
+        raise ModelError(f"{shown}: bias must be none; got {came(values['bias'])}, which is not run here; {MERGED}")
     if (start := values.get("init_lora_weights")) not in PLAIN_STARTS:
         raise ModelError(
             f"{shown}: init_lora_weights is {came(start)}, by which the model's own weights were changed too; save it "

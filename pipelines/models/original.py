@@ -201,11 +201,10 @@ def reader_config(shapes: Shapes, reader: Reader) -> dict[str, Any]:
         table, places = "token_embedding.weight", "positional_embedding"
         layer, inner = r"transformer\.resblocks\.(\d+)\.", "transformer.resblocks.0.mlp.c_fc.weight"
     else:
-        table, places = (
-            "text_model.embeddings.token_embedding.weight",
-            "text_model.embeddings.position_embedding.weight",
-        )
-        layer, inner = r"text_model\.encoder\.layers\.(\d+)\.", "text_model.encoder.layers.0.mlp.fc1.weight"
+        # Some leave out the outer name, as newer versions of the library do.
+        outer = "text_model." if _has(shapes, f"{reader.prefix}text_model.") else ""
+        table, places = f"{outer}embeddings.token_embedding.weight", f"{outer}embeddings.position_embedding.weight"
+        layer, inner = rf"{outer}encoder\.layers\.(\d+)\.", f"{outer}encoder.layers.0.mlp.fc1.weight"
     vocabulary, width = _shape(shapes, reader.prefix + table, 2)
     layers = _count(shapes, re.escape(reader.prefix) + layer)
     projection = f"{reader.prefix}text_projection"

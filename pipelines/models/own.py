@@ -21,6 +21,7 @@ from typing import Any
 from pipelines.errors import ModelError
 from pipelines.models.configs import is_plain_name, read_json
 from pipelines.models.folders import LORA, ModelCard, card_of, find_models
+from pipelines.models.other_files import refused_by_name
 from pipelines.models.weights import read_header
 from pipelines.progress import Progress, silent
 
@@ -121,7 +122,7 @@ def add(path: Path, own: Path, folders: Iterable[Path], progress: Progress = sil
     if not source.exists():
         raise ModelError(f"{source} does not exist; name the folder of a model, or its file")
     if card_of(source) is None:
-        raise ModelError(
+        raise refused_by_name(source, "a model") or ModelError(
             f"{source} is no model: expected a folder with model_index.json or config.json in it, or a checkpoint file"
         )
     called = source.stem if source.is_file() else source.name

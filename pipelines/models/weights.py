@@ -7,6 +7,7 @@ place of each tensor) and the tensors' bytes.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,7 +111,7 @@ class WeightFiles:
 
     paths: tuple[Path, ...]
     variant: str | None
-    """``fp16`` where only that is there; the library that loads the part wants to be told."""
+    """``fp16``, say, where only that is there; the library that loads the part wants to be told."""
 
 
 def base_name(part: str) -> str:
@@ -120,9 +121,9 @@ def base_name(part: str) -> str:
 
 def weight_files(folder: Path, part: str) -> WeightFiles:
     """What is loaded for the part in `folder`: the full weights if they are there, in one file or in several, else
-    those in half precision. Raises `ModelError` when a file is missing or damaged."""
+    another copy, in half precision or not averaged. Raises `ModelError` when a file is missing or damaged."""
     base = base_name(part)
-    for variant in (None, "fp16"):
+    for variant in _variants(folder, base):
         dot = f".{variant}" if variant else ""
         whole, index = folder / f"{base}{dot}.safetensors", folder / f"{base}.safetensors.index{dot}.json"
         if whole.is_file() or index.is_file():
@@ -140,6 +141,14 @@ def weight_files(folder: Path, part: str) -> WeightFiles:
         f"convert it with {maker}: from_pretrained of the folder {folder.name}, use_safetensors=False, and then "
         "save_pretrained"
     )
+
+
+def _variants(folder: Path, base: str) -> list[str | None]:
+    """The copies of the weights that there may be, the best first; `None` is the one without a name."""
+    said = re.compile(rf"{base}(?:\.safetensors\.index)?\.(\w+)\.(?:safetensors|json)")
+    named = {match[1] for path in folder.iterdir() if (match := said.fullmatch(path.name))} - {"safetensors"}
+    order = {name: place for place, name in enumerate(("fp32", "bf16", "fp16", "ema"))}
+    return [None, *sorted(named, key=lambda name: (order.get(name, len(order)), name))]
 
 
 _TEXT = {"text_encoder": "CLIPTextModel", "text_encoder_2": "CLIPTextModelWithProjection"}

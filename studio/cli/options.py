@@ -12,10 +12,11 @@ from typing import Annotated, Any
 import typer
 
 from pipelines.contract import Box, Extent, LoraUse, Mask, Picture, Quality
-from pipelines.errors import BadParameter, BadRequest
+from pipelines.errors import BadParameter, BadRequest, ModelError
 from pipelines.masks.prompts import Click, MaskPrompts
 from pipelines.models.folders import find_models, is_coarse
 from pipelines.models.lora_files import lora_use
+from pipelines.models.other_files import SUFFIXES
 from pipelines.pictures import decode, decode_mask, digest
 from pipelines.requests import check_picture
 from studio.cli.report import say
@@ -152,10 +153,13 @@ def settings_from(
 def located(model: str) -> tuple[Path | None, str]:
     """The folder to look in and the model's name there, for a path; only the name, for a name."""
     path = Path(model).expanduser()
-    if len(path.parts) < 2 or not path.exists():
+    if len(path.parts) > 1 and not path.exists():
+        raise ModelError(f"there is no file or folder {path}; give the path of one, or a name from `models`")
+    if len(path.parts) < 2 and not path.is_file():
         return None, model
     path = path.resolve()
-    return path.parent, path.stem if path.is_file() else path.name
+    known = path.is_file() and path.suffix not in SUFFIXES  # by its whole name such a file is refused for what it is
+    return path.parent, path.stem if known else path.name
 
 
 def loras_from(texts: list[str], settings: Settings) -> tuple[Settings, tuple[LoraUse, ...]]:
