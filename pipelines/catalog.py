@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-import json
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.contract import Backbone, EditRequest, Quality, Scope
-from pipelines.errors import ModelError, PipelineError, UnknownMethod
+from pipelines.errors import BadParameter, ModelError, PipelineError, UnknownMethod
 from pipelines.layered.key import fit_key
 from pipelines.layered.plan import Asks, idle_settings
+from pipelines.models.configs import came, read_json
 from pipelines.models.folders import ModelCard
 from pipelines.params import InpaintParams, InstructParams, LayeredParams, Params, SDEditParams, checked
+
+log = logging.getLogger(__name__)
 
 PRESETS = Path(__file__).resolve().parents[1] / "assets" / "presets"
 
@@ -140,15 +143,34 @@ def check_serves(entry: Method, card: ModelCard, models: Iterable[ModelCard]) ->
 
 
 def preset(name: str, quality: Quality) -> dict[str, Any]:
-    """The settings of ``assets/presets/<method>.json`` for `quality`, as plain values."""
-    table = json.loads((PRESETS / f"{method(name).name}.json").read_text())
-    values: dict[str, Any] = table[quality]
+    """What `settings` begins with, to be shown; nothing where that cannot be read, which is logged."""
+    try:
+        return stored_preset(name, quality)
+    except BadParameter as error:
+        log.warning("the defaults are shown instead: %s", error)
+        return {}
+
+
+def stored_preset(name: str, quality: Quality) -> dict[str, Any]:
+    """The settings of ``assets/presets/<method>.json`` for `quality`, as plain values; raises `BadParameter`."""
+    entry = method(name)
+    try:
+        table = read_json(PRESETS / f"{entry.name}.json")
+        values = table.get(quality)
+        if not isinstance(values, dict):
+            raise BadParameter(f"{quality} must be an object of settings; got {came(values)}")
+        checked(entry.params, values)
+    except PipelineError as error:
+        raise BadParameter(
+            f"the presets of {entry.name} cannot be used, {error}. Put {entry.name}.json as it was published into "
+            "assets/presets"
+        ) from None
     return values
 
 
 def settings(name: str, quality: Quality, changes: dict[str, Any] | None = None) -> Params:
     """The preset with `changes` over it, checked."""
-    return checked(method(name).params, {**preset(name, quality), **(changes or {})})
+    return checked(method(name).params, {**stored_preset(name, quality), **(changes or {})})
 
 
 def usable(name: str, quality: Quality, changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -156,7 +178,7 @@ def usable(name: str, quality: Quality, changes: Mapping[str, Any]) -> dict[str,
     kept: dict[str, Any] = {}
     for setting, value in changes.items():
         with suppress(PipelineError):
-            settings(name, quality, {setting: value})
+            checked(method(name).params, {**preset(name, quality), setting: value})
             kept[setting] = value
     return kept
 

@@ -15,6 +15,7 @@
     ├── Busy                       the session already has a job, or the queue is full
     ├── StaleView                  another page changed the session, and this one has not seen it
     ├── OnlyHere                   what only a page on the studio's own machine may do
+    ├── AddressRefused             nothing can listen at the host and port that were named, and why
     ├── BadBody                    what was sent is too much, or not what the studio's own page sends
     ├── NothingStaged              there is no finished candidate to keep or to make more of
     ├── DeviceLost                 the process that computes pictures ended before it had answered
@@ -35,6 +36,10 @@ and what to do next.
 
 class UserError(Exception):
     """Base of all errors of the studio that a person can act on."""
+
+
+class AddressRefused(UserError):
+    """Nothing can listen at the host and port that were named."""
 
 
 class UnknownSession(UserError):

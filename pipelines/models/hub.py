@@ -453,6 +453,11 @@ def _size(path: Path) -> int:
 # ------------------------------------------------------------------------------------------------------ in words
 
 
+def _proxies() -> list[str]:
+    """The variables that name a proxy."""
+    return sorted(name for name in os.environ if name.lower() in ("http_proxy", "https_proxy", "all_proxy"))
+
+
 @contextmanager
 def _said(repo: str, revision: str, endpoint: str | None) -> Iterator[None]:
     """What the client and the disk raise, as a `PullError` that says what to do."""
@@ -480,8 +485,18 @@ def _said(repo: str, revision: str, endpoint: str | None) -> Iterator[None]:
         todo = "set HF_TOKEN to a token that may read it" if code == 403 else "try again later"
         raise PullError(f"{hub} refused to send {repo} (HTTP {code}); {todo}") from None
     except httpx2.HTTPError as error:
+        proxies = " and ".join(_proxies())
         raise PullError(
-            f"{hub} cannot be reached ({type(error).__name__}): check the network, and HF_ENDPOINT if it is set"
+            f"{hub} cannot be reached ({type(error).__name__}): check the network, "
+            + (f"the proxy that {proxies} names, " if proxies else "")
+            + "and HF_ENDPOINT if it is set"
+        ) from None
+    except (ImportError, httpx2.InvalidURL, ValueError) as error:
+        if not _proxies():
+            raise
+        raise PullError(
+            f"the proxy that {' and '.join(_proxies())} names cannot be used ({str(error)[:80]}): expected one like "
+            "http://HOST:PORT, as proxies of other kinds need further packages; name such a one, or unset it"
         ) from None
     except OSError as error:
         told = (

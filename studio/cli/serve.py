@@ -15,8 +15,9 @@ from studio import logs
 from studio.app import build_studio
 from studio.cli.options import DEFAULTS, Data, Device, LanguageModel, Model, Models, SegmenterName, settings_from
 from studio.cli.report import say
+from studio.environment import check_address, own_surroundings, without_proxies
 from studio.session.upkeep import Upkeep
-from studio.settings import Gallery, is_loopback, is_site
+from studio.settings import Gallery, Settings, is_loopback, is_site
 
 
 def _sites(given: list[str]) -> list[str]:
@@ -63,8 +64,6 @@ def serve(
     ] = True,
 ) -> None:
     """Open the studio in the browser."""
-    from studio.ui.app import open_page  # gradio takes seconds to import, and no other command needs it
-
     logs.to_terminal()
     logging.getLogger("httpx").setLevel(logging.WARNING)
     own = settings_from(models, device, model, segmenter)
@@ -85,14 +84,26 @@ def serve(
     if not is_loopback(host):
         seen = "and see all its sessions" if settings.lists_all else "though not list the sessions of others"
         say(f"Anyone who can reach {host} can now use this studio, {seen}: there is no password.")
+    check_address(host, port)
+    with own_surroundings() as ignored:
+        if ignored:
+            say(f"{', '.join(ignored)} do nothing here: what can be set is in `serve --help`.")
+        _served(settings, browser)
+
+
+def _served(settings: Settings, browser: bool) -> None:
+    """Until Ctrl-C."""
+    with without_proxies():  # the page's library makes a client for them as it is imported
+        from studio.ui.app import open_page  # it takes seconds to import, and no other command needs it
+
     studio = build_studio(settings)
     try:
         page = open_page(studio, settings)
-    except OSError:
+    except BaseException:
         studio.close()
-        raise typer.BadParameter(f"the port {port} at {host} is taken; name another one, like --port 7861") from None
+        raise
     logs.take_over("uvicorn")
-    say(f"Palimpsest is open at {page.url}  (Ctrl-C stops it; sessions are kept in {data})")
+    say(f"Palimpsest is open at {page.url}  (Ctrl-C stops it; sessions are kept in {settings.data})")
     upkeep = Upkeep(studio.store, studio.sessions, settings.trash_days)
     if browser and has_desktop():
         webbrowser.open(page.url)

@@ -11,6 +11,8 @@ from studio.api import exports, gate, hosts, pictures
 from studio.api.bodies import EventShape
 from studio.api.uploads import Uploads
 from studio.app import Studio
+from studio.environment import check_address, without_proxies
+from studio.errors import AddressRefused
 from studio.settings import Settings, is_loopback
 from studio.ui import assets, canvas, gallery, models, text, timeline, topbar, turn_panel, wire
 from studio.ui.handlers import Handlers
@@ -92,23 +94,30 @@ def open_page(studio: Studio, settings: Settings) -> OpenPage:
         largest_file=uploads.limit,
     )
     guard.append(gate.guard(house))
-    app, url, _ = page.launch(
-        prevent_thread_lock=True,
-        server_name=settings.host,
-        server_port=settings.port or None,  # without one Gradio takes the first that is free
-        quiet=True,
-        show_error=False,
-        share=False,
-        inline=False,
-        inbrowser=False,
-        app_kwargs={"middleware": guard},
-        ssr_mode=False,
-        state_session_capacity=MOST_PAGES,
-        run_history=False,
-        footer_links=[],
-        theme=studio_theme(),
-        head=assets.head(),
-        favicon_path=assets.ASSETS / "icon.svg",
-    )
+    try:
+        with without_proxies():
+            app, url, _ = page.launch(
+                prevent_thread_lock=True,
+                server_name=settings.host,
+                server_port=settings.port or None,  # without one Gradio takes the first that is free
+                quiet=True,
+                show_error=False,
+                share=False,
+                inline=False,
+                inbrowser=False,
+                app_kwargs={"middleware": guard},
+                ssr_mode=False,
+                state_session_capacity=MOST_PAGES,
+                run_history=False,
+                footer_links=[],
+                theme=studio_theme(),
+                head=assets.head(),
+                favicon_path=assets.ASSETS / "icon.svg",
+            )
+    except OSError as error:  # somebody was quicker, since it was looked at
+        check_address(settings.host, settings.port)
+        raise AddressRefused(
+            f"the page could not be opened at {settings.host}:{settings.port} ({error}); name another --port"
+        ) from None
     app.router.routes[:0] = [*pictures.routes(studio, settings.examples), *exports.routes(studio), *uploads.routes()]
     return OpenPage(url.rstrip("/"), page, uploads)
