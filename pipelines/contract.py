@@ -153,6 +153,8 @@ class EditRequest:
     begins at what of it fits; all else begins cold."""
     loras: tuple[LoraUse, ...] = ()
     """Attached to the model by the engine for as long as the method runs."""
+    negative: str = ""
+    """What is to be kept out: guidance leads away from this text instead of away from none at all."""
     motion: Motion | None = None
     """What brings the subject of `picture` into the pose that its text asks for, where it has another one and both are
     known; follows from the picture and the text, and the engine says so."""

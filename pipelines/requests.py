@@ -100,7 +100,7 @@ def _check_selection(mask: Mask, method: Method) -> None:
 
 def _check_texts(request: EditRequest) -> None:
     subject, background = request.subject.strip(), request.background.strip()
-    for text, name in ((subject, "subject"), (background, "background")):
+    for text, name in ((subject, "subject"), (background, "background"), (request.negative.strip(), "negative")):
         if len(text) > LONGEST_TEXT:
             raise BadRequest(f"the {name} text may have {LONGEST_TEXT} characters; got {len(text)}. Say it shorter")
     says_subject = bool(subject) or request.subject_reference is not None

@@ -36,14 +36,15 @@ class Sampling:
     """Levels: smaller changes of the finished picture are undone."""
     beside: Beside | None = None
     """What a network made for it is shown beside the latent."""
-    inverted: bool = False
-    """Whether sampling follows the noise that `start` has of its own (`DDPMInversion`)."""
+    inverted: Texts | None = None
+    """The text under which sampling follows the noise that `start` has of its own (`DDPMInversion`); ``None`` where
+    it follows noise of no meaning."""
 
     def walk(self, z_ref: Tensor, seed: int) -> Walk:
         """The way of the candidate with that seed, for a latent like `z_ref`."""
         source = generator(seed, self.stage)
-        if self.inverted and self.start is not None:
-            return DDPMInversion(self.start, self.e_null, source)
+        if self.inverted is not None and self.start is not None:
+            return DDPMInversion(self.start, self.inverted, source)
         return DDIM(normal_like(z_ref, source))
 
 

@@ -36,6 +36,11 @@ def frame_of(bundle: ModelBundle, request: EditRequest) -> Frame:
     return Frame.fitting(Extent.of(request.picture), bundle.card.resolution, bundle.cell, bundle.halvings)
 
 
+def avoided_text(request: EditRequest) -> str:
+    """The text that guidance leads away from; it has no say where guidance is 1."""
+    return request.negative.strip()
+
+
 @dataclass(frozen=True)
 class Canvas:
     """The request's picture in its frame."""

@@ -40,7 +40,7 @@ class Hint:
 
     kind: Kind
     part: str
-    """``subject`` or ``background``."""
+    """``subject``, ``background`` or ``negative``."""
     spans: tuple[Span, ...]
     """Where in the part's text the words stand that are meant, in order."""
     says: str

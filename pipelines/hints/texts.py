@@ -27,6 +27,7 @@ MOST_LISTED = 4
 """Unknown words that a sentence names."""
 TO_INSTRUCTION = "Say it as an instruction"
 LEAVE_OUT = "Leave it out"
+NEGATIVE = "negative"
 
 Texts = Mapping[str, str]
 """``subject`` and ``background``, without a part that stays as it is."""
@@ -59,6 +60,22 @@ def hints_of(
             spoken += _unknown(texts, part, card.title, vocabulary, marked)
         found += sorted(spoken, key=lambda hint: hint.spans)[:MOST_HINTS]
         found += [hint for hint in cut if hint.part == part]
+    return tuple(found)
+
+
+def hints_of_negative(text: str, card: ModelCard | None) -> tuple[Hint, ...]:
+    """The same of what is to be kept out: another program's notation, and where the model stops reading it.
+
+    It names what must not be there, so that it names it is no fault.
+    """
+    text = text[:LONGEST_TEXT]
+    found = [*_notation({NEGATIVE: text}, NEGATIVE)][:MOST_HINTS]
+    reader = None if card is None else text_reader(card)
+    start = None if reader is None else reader.unread_from(text)
+    if card is not None and reader is not None and start is not None:
+        end = len(text.rstrip())
+        says = f"{card.title} reads {reader.limit} tokens: nothing from “{_short(text[start:end], 24)}” on."
+        found.append(Hint(Kind.CUT, NEGATIVE, ((start, end),), says))
     return tuple(found)
 
 
@@ -112,7 +129,8 @@ def _notation(texts: Texts, part: str) -> Iterator[Hint]:
         why = "LoRA files are chosen by themselves" if "lora" in said.lower() else "weights and options do nothing"
         says = f"“{_short(said)}” is read as plain words: {why}."
         after = exchanged(texts[part], span, words) if words else left_out(texts[part], span)
-        yield Hint(Kind.SYNTAX, part, (span,), says, (Fix(_short(words) or LEAVE_OUT, **{part: after}),))
+        fixes = () if part == NEGATIVE else (Fix(_short(words) or LEAVE_OUT, **{part: after}),)
+        yield Hint(Kind.SYNTAX, part, (span,), says, fixes)
 
 
 def _unknown(texts: Texts, part: str, title: str, vocabulary: Vocabulary, known: Sequence[Span]) -> Iterator[Hint]:

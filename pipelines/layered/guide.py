@@ -7,7 +7,7 @@ from torch import Tensor
 from pipelines.contract import Candidate, Scope
 from pipelines.diffusion.candidates import Sampling, sample_candidates
 from pipelines.diffusion.denoise import Condition, Hold
-from pipelines.diffusion.encode import Canvas
+from pipelines.diffusion.encode import Canvas, avoided_text
 from pipelines.diffusion.stages import Stages
 from pipelines.images import edited_region
 from pipelines.layered.plan import Follows, LayeredPlan
@@ -53,11 +53,11 @@ def guided_candidates(
         timesteps=timesteps,
         start=None if params.start is Start.NOISE else composite,
         condition=told(plan, len(timesteps), e_a, e_opt),
-        e_null=canvas.prompts[""],
+        e_null=canvas.prompts[avoided_text(canvas.request)],
         guidance=params.guidance,
         hold=holding(canvas, composite, plan),
         paste_back=params.paste_back,
         residual=params.residual,
-        inverted=params.start is Start.INVERTED,
+        inverted=canvas.prompts[""] if params.start is Start.INVERTED else None,
     )
     return sample_candidates(canvas, stages, how)

@@ -17,8 +17,9 @@ from pipelines.contract import EditRequest, LoraUse
 from pipelines.layered.plan import plan_of
 from pipelines.params import LayeredParams, Reach, knobs
 
-SAMPLING = frozenset({"seed", "candidates", "feather", "fitted", "fit_seed"})
-"""Fields of a request that have no say before sampling. Draws before it are made from `EditRequest.fitting_seed`."""
+SAMPLING = frozenset({"seed", "candidates", "feather", "fitted", "fit_seed", "negative"})
+"""Fields of a request that have no say before sampling, but where the model itself draws a reference. Draws before it
+are made from `EditRequest.fitting_seed`."""
 
 READ = frozenset({"motion"})
 """Fields that follow from the picture and the texts, which the name is of already."""
@@ -44,6 +45,8 @@ def fit_key(request: EditRequest, params: LayeredParams) -> str:
     named: dict[str, Any] = {"request": asked, "params": settings, "seed": request.fitting_seed}
     if plan.fits_object != plan.fits_background:  # keys from before texts were left out are those of both
         named["fits"] = "object" if plan.fits_object else "background"
+    if plan.draws_reference and (avoided := request.negative.strip()):  # the reference is drawn away from it too
+        named["negative"] = avoided
     if params.warm_start and request.warm is not None:
         named["warm"] = hashlib.sha256(request.warm).hexdigest()
     return hashlib.sha256(json.dumps(named, sort_keys=True, allow_nan=False).encode()).hexdigest()

@@ -25,7 +25,7 @@ import torch
 
 from pipelines.contract import EditRequest, EditResult, Mask, Picture, Scope
 from pipelines.diffusion.denoise import always, denoise
-from pipelines.diffusion.encode import Canvas, frame_of
+from pipelines.diffusion.encode import Canvas, avoided_text, frame_of
 from pipelines.diffusion.stages import Previews, Stages
 from pipelines.diffusion.walks import DDIM
 from pipelines.errors import BadRequest
@@ -139,7 +139,7 @@ def _generated(canvas: Canvas, text: str, params: LayeredParams, stages: Stages)
             DDIM(noise),
             timesteps,
             always(canvas.prompts[text]),
-            canvas.prompts[""],
+            canvas.prompts[avoided_text(canvas.request)],
             params.guidance,
             after_step=lambda z_0: step(previews.of(z_0)),
         )

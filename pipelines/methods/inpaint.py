@@ -11,7 +11,7 @@ import torch
 from pipelines.contract import Backbone, EditRequest, EditResult
 from pipelines.diffusion.candidates import Sampling, sample_candidates
 from pipelines.diffusion.denoise import always
-from pipelines.diffusion.encode import Canvas, target_text
+from pipelines.diffusion.encode import Canvas, avoided_text, target_text
 from pipelines.diffusion.guidance import Beside
 from pipelines.diffusion.stages import Stages
 from pipelines.images import mask_at, to_network
@@ -31,7 +31,7 @@ def run(bundle: ModelBundle, request: EditRequest, params: InpaintParams, progre
     """The catalogue entry. With the whole noise schedule (`strength` 1) nothing of the edited part survives."""
     canvas, stages = Canvas.of(bundle, request), Stages(progress)
     shown = bundle.card.backbone is Backbone.INPAINTING
-    texts = bundle.embed_texts(["", target_text(request)])
+    texts = bundle.embed_texts([avoided_text(request), target_text(request)])
     how = Sampling(
         stage="denoise",
         timesteps=bundle.schedule.timesteps(params.steps, params.strength),

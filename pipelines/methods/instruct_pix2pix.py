@@ -8,7 +8,7 @@ from __future__ import annotations
 from pipelines.contract import EditRequest, EditResult
 from pipelines.diffusion.candidates import Sampling, sample_candidates
 from pipelines.diffusion.denoise import always
-from pipelines.diffusion.encode import Canvas
+from pipelines.diffusion.encode import Canvas, avoided_text
 from pipelines.diffusion.guidance import Beside
 from pipelines.diffusion.stages import Stages
 from pipelines.models.bundle import ModelBundle
@@ -24,7 +24,7 @@ def instruction(request: EditRequest) -> str:
 def run(bundle: ModelBundle, request: EditRequest, params: InstructParams, progress: Progress = silent) -> EditResult:
     """The catalogue entry. The mask says only what is pasted back, if anything is."""
     canvas, stages = Canvas.of(bundle, request), Stages(progress)
-    texts = bundle.embed_texts(["", instruction(request)])
+    texts = bundle.embed_texts([avoided_text(request), instruction(request)])
     how = Sampling(
         stage="denoise",
         timesteps=bundle.schedule.timesteps(params.steps),

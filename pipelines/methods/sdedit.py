@@ -5,7 +5,7 @@ from __future__ import annotations
 from pipelines.contract import EditRequest, EditResult
 from pipelines.diffusion.candidates import Sampling, sample_candidates
 from pipelines.diffusion.denoise import always
-from pipelines.diffusion.encode import Canvas, target_text
+from pipelines.diffusion.encode import Canvas, avoided_text, target_text
 from pipelines.diffusion.stages import Stages
 from pipelines.models.bundle import ModelBundle
 from pipelines.params import SDEditParams
@@ -15,7 +15,7 @@ from pipelines.progress import Progress, silent
 def run(bundle: ModelBundle, request: EditRequest, params: SDEditParams, progress: Progress = silent) -> EditResult:
     """The catalogue entry. The mask says only what is pasted back, if anything is."""
     canvas, stages = Canvas.of(bundle, request), Stages(progress)
-    texts = bundle.embed_texts(["", target_text(request)])
+    texts = bundle.embed_texts([avoided_text(request), target_text(request)])
     how = Sampling(
         stage="denoise",
         timesteps=bundle.schedule.timesteps(params.steps, params.strength),

@@ -12,7 +12,7 @@ from pipelines.catalog import method as find_method
 from pipelines.contract import Candidate, EditRequest, EditResult, Extent, Mask, Picture, Quality, Scope
 from pipelines.errors import BadRequest
 from pipelines.hints.pictures import misfit
-from pipelines.hints.texts import hints_of, line
+from pipelines.hints.texts import hints_of, hints_of_negative, line
 from pipelines.masks.prompts import central_click
 from pipelines.models.folders import find_models
 from pipelines.pictures import decode_mask, encode_png
@@ -27,6 +27,9 @@ def edit(
     out: options.Out,
     subject: Annotated[str, typer.Option(help="What the subject becomes; left out, the subject is kept.")] = "",
     background: Annotated[str, typer.Option(help="What is behind it; left out, the background is kept.")] = "",
+    negative: Annotated[
+        str, typer.Option(help="What is to be kept out of the picture; guidance leads away from it.")
+    ] = "",
     scope: Annotated[Scope | None, typer.Option(help="What may change; by default what was described.")] = None,
     click: options.Clicks = [],  # noqa: B006  typer copies it, here and below
     exclude: options.Excludes = [],  # noqa: B006
@@ -75,7 +78,7 @@ def edit(
     own, loras = options.loras_from(lora, options.settings_from(models, device, model, segmenter))
     asked = scope or described(subject, background, subject_image, background_image)
     picture = options.read_editable(image, "the picture")
-    tell_limits(own, method, asked, subject, background, picture)
+    tell_limits(own, method, asked, subject, background, picture, negative)
     follows_background = (
         None if background_image is None else options.read_editable(background_image, "the background reference")
     )
@@ -97,7 +100,10 @@ def edit(
         subject_reference_mask=cut,
         feather=prompts.feather,
         loras=loras,
+        negative=negative.strip(),
     )
+    if negative.strip() and getattr(params, "guidance", None) == 1:
+        say("--negative has no effect here: with a guidance of 1 nothing is led away from")
     for name, reason in CATALOG[method].idle(request, params).items():
         if name in changes:
             say(f"{name} has no effect here: {reason}")
@@ -122,10 +128,12 @@ def subject_reference(
     return picture, found if found.any() and not found.all() else None
 
 
-def tell_limits(settings: Settings, method: str, scope: Scope, subject: str, background: str, picture: Picture) -> None:
+def tell_limits(
+    settings: Settings, method: str, scope: Scope, subject: str, background: str, picture: Picture, negative: str
+) -> None:
     """What the model cannot do with these texts and this picture, on stderr: nothing is refused for it."""
     card = find_models(settings.all_model_folders).get(settings.model)
-    for hint in hints_of(subject, background, scope, find_method(method), card):
+    for hint in (*hints_of(subject, background, scope, find_method(method), card), *hints_of_negative(negative, card)):
         say(line(hint))
     if card is not None and (why := misfit(picture, card)):
         say(why)

@@ -63,18 +63,20 @@ class TurnRequest:
     """Digest of the mask of the subject reference's subject, of that picture's size; ``None``: all of it is."""
     warm: str | None = None
     """Digest of the parent's fitted layers, where the fit was given them to begin at; ``None``: it began cold."""
+    negative: str = ""
+    """What is to be kept out of the picture."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "params", _plain(self.params))
         object.__setattr__(self, "prompts", _plain(self.prompts))
 
     def to_json(self) -> dict[str, Any]:
-        """What is not there is left out, so that turns from before there were two seeds, LoRAs, masks of references or
-        warm starts keep their ids."""
+        """What is not there is left out, so that turns from before there were two seeds, LoRAs, masks of references,
+        warm starts or negative texts keep their ids."""
         data = asdict(self)
         data["loras"] = list(data["loras"])
-        for name in ("fit_seed", "loras", "subject_reference_mask", "warm"):
-            if data[name] in (None, []):
+        for name in ("fit_seed", "loras", "subject_reference_mask", "warm", "negative"):
+            if data[name] in (None, [], ""):
                 del data[name]
         return data
 

@@ -91,6 +91,7 @@ class Computing:
             feather=asked.feather,
             fit_seed=asked.fit_seed,
             loras=asked.loras,
+            negative=asked.negative,
         )
 
     def check(self, picture: str, asked: TurnRequest, candidates: int) -> None:

@@ -172,4 +172,5 @@ def draft_of(asked: TurnRequest, before: Draft) -> Draft:
         subject_reference=asked.subject_reference,
         subject_reference_mask=asked.subject_reference_mask,
         loras={use.name: use.scale for use in asked.loras},
+        negative=asked.negative,
     )

@@ -686,6 +686,7 @@ class Session:
             subject_reference=draft.subject_reference,
             subject_reference_mask=draft.subject_reference_mask,
             loras=tuple(lora_use(name, scale, self._services.model_folders) for name, scale in draft.loras.items()),
+            negative=draft.negative.strip(),
         )
 
     def _selection_of(self, asked: TurnRequest, prompts: MaskPrompts, picture: str) -> Selection:

@@ -37,6 +37,8 @@ class Draft:
     """Digest of the mask of its subject; ``None`` where the whole picture is."""
     loras: dict[str, float] = field(default_factory=dict)
     """Scale by name of each LoRA file that is attached."""
+    negative: str = ""
+    """What is to be kept out of the picture."""
     insisted: bool = False
     """Whether somebody said in this session to run a model on a picture that it was not made for."""
     prompts: MaskPrompts = field(default_factory=MaskPrompts)

@@ -40,6 +40,7 @@ class StoredDraft:
     subject_reference: str | None = None
     loras: Mapping[str, Any] = field(default_factory=dict)
     subject_reference_mask: str | None = None
+    negative: str = ""
 
 
 @dataclass(frozen=True)

@@ -100,7 +100,10 @@ def _to_json(session: SessionFile) -> dict[str, Any]:
         }
         for turn in session.turns
     ]
-    return {**asdict(replace(session, turns=())), "turns": turns}
+    data = {**asdict(replace(session, turns=())), "turns": turns}
+    if not session.draft.negative:  # older versions of the studio know of none
+        del data["draft"]["negative"]
+    return data
 
 
 def _branches(branches: Mapping[str, str]) -> tuple[Branch, ...]:

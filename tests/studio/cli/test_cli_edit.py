@@ -287,3 +287,20 @@ def test_a_setting_without_effect_is_said_to_have_none(run: Run, asked: list[obj
     assert ran.code == 0
     assert "paste_back has no effect here: this turn changes both parts" in ran.err
     assert "steps has no effect" not in ran.err
+
+
+def test_a_negative_text_leads_away_and_says_what_it_cannot(run: Run, asked: list[object], tmp_path: Path) -> None:
+    pictures = []
+    for number, more in enumerate((["--negative", ""], ["--negative", "(snow:1.3)"])):
+        out = tmp_path / f"{number}.png"
+        ran = run(*asked, "--out", out, *more)
+        assert ran.code == 0, ran.err
+        assert ("--negative: “(snow:1.3)” is read as plain words: weights and options do nothing." in ran.err) is bool(
+            number
+        )
+        pictures.append(out.read_bytes())
+    assert pictures[0] != pictures[1]
+    idle = run(*asked, "--out", tmp_path / "idle.png", "--negative", "snow", "--set", "guidance=1")
+    assert "--negative has no effect here: with a guidance of 1" in idle.err
+    long = run(*asked, "--out", tmp_path / "long.png", "--negative", "x" * 1_001)
+    assert long.code == 2 and "the negative text may have 1000 characters; got 1001" in long.err
