@@ -36,7 +36,10 @@
 
   window.addEventListener("popstate", (event) => {
     const place = event.state && event.state.place;
-    closing = false;
+    if (closing) { // answered; one may have gone somewhere else meanwhile, which is noted now
+      closing = false;
+      return note();
+    }
     if (!place || place === here()) return;
     going = place;
     if ((place === SESSIONS) !== actions.isAmongSessions()) actions.sessions();
