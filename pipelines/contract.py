@@ -183,6 +183,9 @@ class Candidate:
     seed: int
     picture: Picture
     outside: OutsideChange
+    flat: str = ""
+    """The colour, ``#rrggbb``, in which all of what was to change came out; empty where it is a picture. A filter in
+    a model's folder, or numbers that ran over, leave nothing but black."""
 
 
 @dataclass(frozen=True)

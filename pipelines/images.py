@@ -223,6 +223,20 @@ def small_changes_undone(edit: Picture, original: Picture, residual: float) -> P
     return np.where((smooth < residual)[..., None], original, edit)
 
 
+FLAT_LEVELS, FLAT_SHARE = 2, 0.9
+"""What is within so many levels of one colour, in such a share of its pixels, is flat: the rest may be its seam."""
+
+
+def flat_colour(result: Picture, region: Mask) -> str:
+    """The colour, ``#rrggbb``, that `result` has all over `region`; empty where it has more than one there."""
+    inside = result[region].astype(np.int16)
+    if not len(inside):
+        return ""
+    middle = np.median(inside, 0).round().astype(np.int16)
+    flat = float((np.abs(inside - middle).max(-1) <= FLAT_LEVELS).mean()) >= FLAT_SHARE
+    return "#" + bytes(middle.astype(np.uint8)).hex() if flat else ""
+
+
 def outside_change(result: Picture, original: Picture, region: Mask) -> OutsideChange:
     """What differs outside `region`, i.e. among the pixels that were to be kept."""
     difference = np.abs(result.astype(np.int16) - original.astype(np.int16)).max(-1)[~region]

@@ -211,7 +211,10 @@ function drawTabs(v) {
     node.disabled = busy() ? id !== "picture" : id === "layers" ? !(s.mask || v.mask.mask) : id !== "picture" && !s.before;
   }
   const kept = s.facts && p.keptPart(s.facts.scope);
+  const flat = !busy() && s.facts && s.facts.flat;
+  outside.classList.toggle("p-warn", Boolean(flat));
   outside.textContent = busy() ? "live preview" : !s.facts ? `${v.width} × ${v.height} pixels`
+    : flat ? `what was to change came out ${p.flatText(flat)}`
     : kept ? `${kept} kept: ${p.changedText(s.facts.outside_changed, s.facts.outside_largest)}` : "subject and background changed";
 }
 
@@ -284,7 +287,7 @@ function drawStaging(v) {
   const pick = (k) => p.set({ picked: k });
   const thumbs = v.staged.map((c, k) => {
     const node = h("button", { type: "button", class: "p-cand", role: "radio", "aria-checked": String(k === at), tabindex: k === at ? "0" : "-1", "data-id": `c${k}`,
-      title: `seed ${c.seed}`, "aria-label": `Candidate ${k + 1}, seed ${c.seed}`, onclick: () => pick(k) }, h("img", { src: urls.picture(c.picture, 160), alt: "" }), h("small", { text: `seed ${c.seed}` }));
+      title: `seed ${c.seed}`, "aria-label": `Candidate ${k + 1}, seed ${c.seed}${c.flat ? `, came out ${p.flatText(c.flat)}` : ""}`, onclick: () => pick(k) }, h("img", { src: urls.picture(c.picture, 160), alt: "" }), h("small", c.flat ? { class: "p-warn", text: p.flatText(c.flat) } : { text: `seed ${c.seed}` }));
     return node;
   });
   const act = (id, text, fire, kind = "") => h("button", { type: "button", class: `p-btn ${kind}`, "data-id": id, text, onclick: fire });

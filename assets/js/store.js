@@ -195,8 +195,10 @@ window.palimpsest = (() => {
   const keptPart = (scope) => ({ subject: "background", background: "subject" })[scope] || null;
   const changedText = (count, largest) => `${count.toLocaleString("en")} pixel${count === 1 ? "" : "s"} changed${count ? `, by ${largest} at most` : ""}`;
 
+  const flatText = (flat) => ({ "#000000": "all black", "#ffffff": "all white" })[flat] || `all ${flat}`;
+
   /** A share from 0 to 1; what is not nothing or not all is never told as if it were. */
   const percent = (x) => (x > 0 && x < 0.01 ? "under 1 %" : x < 1 && x > 0.99 ? "over 99 %" : `${Math.round(x * 100)} %`);
 
-  return { state, actions, coarse, typing, h, icon, keptPart, changedText, percent, base, urls, on, set, receive, toast, tell, sent, ago, live, turn, current, caption };
+  return { state, actions, coarse, typing, h, icon, keptPart, changedText, flatText, percent, base, urls, on, set, receive, toast, tell, sent, ago, live, turn, current, caption };
 })();

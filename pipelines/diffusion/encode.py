@@ -15,6 +15,7 @@ from pipelines.images import (
     Frame,
     bled,
     edited_region,
+    flat_colour,
     from_network,
     outside_change,
     pasted_back,
@@ -99,7 +100,8 @@ class Canvas:
                 kept = bled(kept, ~self.region)
             picture = pasted_back(picture, kept, self.region, request.feather)
         picture = small_changes_undone(picture, request.picture, residual)
-        return Candidate(seed, picture, outside_change(picture, request.picture, self.region))
+        outside = outside_change(picture, request.picture, self.region)
+        return Candidate(seed, picture, outside, flat_colour(picture, self.region))
 
 
 def _cells(bundle: ModelBundle, frame: Frame, region: Mask) -> Tensor:

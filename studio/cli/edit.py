@@ -172,6 +172,7 @@ def report(result: EditResult, mask: Mask, written: list[Path]) -> dict[str, Any
                 "seed": candidate.seed,
                 "out": str(path),
                 "changed_outside": {"count": candidate.outside.changed, "max": candidate.outside.largest},
+                "flat": candidate.flat,
             }
             for candidate, path in zip(result.candidates, written, strict=True)
         ],
@@ -196,4 +197,6 @@ def in_words(result: EditResult, mask: Mask, written: list[Path]) -> list[str]:
         outside = candidate.outside
         kept = f"{outside.changed} of {outside.kept} kept pixels changed, by {outside.largest} levels at most"
         lines.append(f"{path}: seed {candidate.seed}; {kept}")
+        if candidate.flat:
+            lines.append(f"look at {path.name}: all of what was to change came out {candidate.flat}")
     return lines

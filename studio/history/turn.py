@@ -107,6 +107,8 @@ class Outcome:
     """Pixels that were to be kept."""
     outside_largest: int = 0
     """Largest difference among them, in levels of 0 to 255."""
+    flat: str = ""
+    """The colour, ``#rrggbb``, in which all of what was to change came out; empty where it is a picture."""
     weights_after: str = ""
     in_float32: bool = False
     """The fast arithmetic left the finite numbers, and this was made by a second run in float32."""

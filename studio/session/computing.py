@@ -293,6 +293,7 @@ class Computing:
                 outside_changed=outside.changed,
                 outside_kept=outside.kept,
                 outside_largest=outside.largest,
+                flat=candidate.flat,
                 drift=self._drift(line, asked, outcome, candidate.picture),
             ),
         )

@@ -49,6 +49,7 @@ def turn_view(turn: Turn, number: int, lane: int) -> TurnView:
         seconds=outcome.seconds,
         outside_changed=outcome.outside_changed,
         outside_largest=outcome.outside_largest,
+        flat=outcome.flat,
         in_float32=outcome.in_float32,
         subject_told=outcome.subject_told,
         subject_moved="" if outcome.motion is None else str(outcome.motion),
@@ -95,6 +96,7 @@ def staged_view(staged: Staged) -> StagedView:
         seed=asked.seed,
         outside_changed=outcome.outside_changed,
         outside_largest=outcome.outside_largest,
+        flat=outcome.flat,
         label=_label(asked.subject, asked.background),
     )
 

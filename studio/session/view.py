@@ -88,6 +88,8 @@ class TurnView:
     seconds: float = 0.0
     outside_changed: int = 0
     outside_largest: int = 0
+    flat: str = ""
+    """The one colour, ``#rrggbb``, of all that was to change; empty where it is a picture."""
     in_float32: bool = False
     """It took a second run, in float32."""
     subject_told: str = ""
@@ -139,6 +141,7 @@ class StagedView:
     seed: int
     outside_changed: int
     outside_largest: int
+    flat: str
     label: str
 
 

@@ -16,7 +16,7 @@ import psutil
 import pytest
 import torch
 
-from pipelines.contract import EditRequest, EditResult, Picture
+from pipelines.contract import EditRequest, EditResult, Picture, Scope
 from pipelines.engine import Engine
 from pipelines.errors import DeviceFault, ModelError, NotEnoughMemory, NumericalError, PipelineError
 from pipelines.faults import meaning
@@ -189,6 +189,16 @@ def test_d01_numbers_that_left_the_finite_ones_are_tried_once_more_in_float32(
         steps = [step for name, step, _ in told if name == stage]
         assert steps == sorted(set(steps)), f"{stage} went back"
     assert told[-1][1] == told[-1][2]
+
+
+def test_a_picture_that_came_out_all_black_says_so(
+    engine: Engine, request_for: Callable[..., EditRequest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert edit(engine, request_for(), FEW).candidates[0].flat == ""
+    decode = ModelBundle.decode
+    monkeypatch.setattr(ModelBundle, "decode", lambda self, z: torch.full_like(decode(self, z), -1))
+    for scope in Scope:
+        assert edit(engine, request_for(scope=scope), FEW).candidates[0].flat == "#000000", scope
 
 
 def test_d01_layers_fitted_in_fast_arithmetic_are_fitted_anew_in_float32(

@@ -13,6 +13,7 @@ from pipelines.images import (
     bled,
     covering,
     edited_region,
+    flat_colour,
     mask_at,
     outside_change,
     pasted_back,
@@ -160,6 +161,22 @@ def test_outside_change_is_counted_in_pixels_and_levels() -> None:
     region[3, 3] = True
     change = outside_change(result, original, region)
     assert (change.changed, change.kept, change.largest) == (2, 15, 10)
+
+
+def test_one_colour_all_over_what_was_to_change_is_named() -> None:
+    region = np.zeros((40, 40), bool)
+    region[10:30, 10:30] = True
+    picture = np.random.default_rng(0).integers(0, 256, (40, 40, 3)).astype(np.uint8)
+    assert flat_colour(picture, region) == ""
+    assert flat_colour(picture, np.zeros_like(region)) == "", "nothing was to change"
+    picture[10:30, 10:30] = (0, 1, 0)
+    assert flat_colour(picture, region) == "#000100"
+    picture[10:30, 10] = 255  # the seam
+    assert flat_colour(picture, region) == "#000100"
+    picture[10:30, 10:14] = 255
+    assert flat_colour(picture, region) == "", "a fifth of it is something else"
+    picture[10:30, 10:30] = np.linspace(100, 130, 20).astype(np.uint8)[:, None]
+    assert flat_colour(picture, region) == "", "a sky is no flat colour"
 
 
 def test_purposes_never_share_draws() -> None:

@@ -3,6 +3,7 @@ their ids say, texts and numbers within their limits."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,6 +26,7 @@ LONGEST_TEXT = 100_000
 LONGEST_NAME = 120
 """Characters of a session's name."""
 MOST_NOTES = 100
+COLOUR = re.compile("#[0-9a-f]{6}")
 LATEST = 253_402_300_799.0
 """Seconds since 1970 at the end of the year 9999."""
 
@@ -102,6 +104,8 @@ def _check_turn(turn: Turn, extent: Extent) -> None:
     if not 0 <= turn.created_at <= LATEST or outcome.fitted is not None:
         raise BadArchive(f"{number} of the session file has an impossible time, or layers that do not travel")
     counts = (outcome.outside_changed, outcome.outside_kept, outcome.outside_largest)
+    if outcome.flat and not COLOUR.fullmatch(outcome.flat):
+        raise BadArchive(f"{number} of the session file has a colour that is none: {outcome.flat!r:.20}")
     stages = [(stage.seconds, stage.steps, LONGEST_NAME - len(stage.name)) for stage in outcome.stages]
     if min(outcome.seconds, *counts, *(least for stage in stages for least in stage)) < 0 or len(stages) > 100:
         raise BadArchive(f"{number} of the session file counts what cannot be counted")
