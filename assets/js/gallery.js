@@ -49,7 +49,7 @@ function tile(s) {
   const here = Boolean(p.state.view) && s.sid === p.state.sid, renaming = editing === s.sid;
   const picture = cover(s);
   if (here) picture.append(h("span", { class: "p-tag p-left", text: "open now" }));
-  const about = h("span", { class: "p-hint", text: facts(s) }), words = renaming ? [] : [h("b", { text: s.name, title: s.name }), about];
+  const about = h("span", { class: s.damaged ? "p-hint p-warn" : "p-hint", text: facts(s) }), words = renaming ? [] : [h("b", { text: s.name, title: s.name }), about];
   const door = bin ? h("div", { class: "p-door" }, picture, ...words)
     : h("button", { type: "button", class: "p-door", "data-does": "enter", "aria-label": `Open ${s.name}, ${facts(s)}`, "aria-current": here ? "true" : null, onclick: () => enter(s.sid) }, picture, ...words);
   const acts = bin ? [small("back", "Bring back", () => trigger("bring_back_session", { sid: s.sid, enter: false }), `Bring ${s.name} back`)]

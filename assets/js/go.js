@@ -68,7 +68,8 @@ p.on(({ view, about, away, message }) => {
   const live = p.live(view), job = view ? view.job : null;
   const other = live && job.does === "swap"; // which of its two turns runs stands under the bars
   if (!live) stopping = false;
-  run.disabled = !view || away;
+  const damaged = Boolean(view && view.damage);
+  run.disabled = !view || away || damaged;
   run.hidden = live || Boolean(doubt);
   cancel.hidden = !live;
   cancel.disabled = stopping || away;
@@ -76,7 +77,7 @@ p.on(({ view, about, away, message }) => {
   progress.hidden = !live;
   const method = view && about.methods[view.draft.method];
   const long = view && !live && p.crop.needed(view);
-  missing.replaceChildren(...(long ? ["Too long to be edited. ", h("button", { type: "button", class: "p-link", text: "Choose a part", onclick: () => actions.crop() })]
+  missing.replaceChildren(...(damaged ? ["Damaged: to look at and to export. Its duplicate, among the sessions, can be edited."] : long ? ["Too long to be edited. ", h("button", { type: "button", class: "p-link", text: "Choose a part", onclick: () => actions.crop() })]
     : view && !live && !view.staged.length && !view.mask.mask && (!method || method.needs_mask) ? [`${p.coarse ? "Tap" : "Click"} the subject on the picture first`] : []));
   missing.hidden = !missing.childNodes.length;
   if (live) {

@@ -85,7 +85,10 @@ class Uploads:
 
         async def upload(request: Request) -> Response:
             """The ticket of the file that is the request's body."""
-            file: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115  closed by whoever takes it
+            try:
+                file: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115  closed by whoever takes it
+            except OSError as problem:
+                return _not_written(problem)
             try:
                 async for chunk in _gathered(request.stream()):
                     await anyio.to_thread.run_sync(file.write, chunk)
@@ -94,15 +97,19 @@ class Uploads:
                 return Response(status_code=400)
             except OSError as problem:
                 file.close()
-                full = problem.errno in (errno.ENOSPC, errno.EDQUOT)
-                words = NO_ROOM if full else NOT_WRITTEN.format(why=problem.strerror or "no reason was given")
-                return PlainTextResponse(words, status_code=507)
+                return _not_written(problem)
             except BaseException:
                 file.close()
                 raise
             return JSONResponse({"ticket": self.keep(file)})
 
         return [APIRoute("/studio/upload", upload, methods=["POST"], include_in_schema=False)]
+
+
+def _not_written(problem: OSError) -> Response:
+    full = problem.errno in (errno.ENOSPC, errno.EDQUOT)
+    words = NO_ROOM if full else NOT_WRITTEN.format(why=problem.strerror or "no reason was given")
+    return PlainTextResponse(words, status_code=507)
 
 
 async def _gathered(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -75,6 +75,10 @@ def test_a_full_disk_is_told_without_naming_a_folder(
         def write(self, data: Any) -> int:
             raise OSError(code, "the disk has a fault", "/secret/folder")
 
-    monkeypatch.setattr(tempfile, "TemporaryFile", Full)
-    answer = TestClient(FastAPI(routes=kept.routes())).post("/studio/upload", content=b"x")
-    assert answer.status_code == 507 and words in answer.text and "secret" not in answer.text
+    def fuller() -> None:
+        raise OSError(code, "the disk has a fault", "/secret/folder")
+
+    for full in (Full, fuller):
+        monkeypatch.setattr(tempfile, "TemporaryFile", full)
+        answer = TestClient(FastAPI(routes=kept.routes())).post("/studio/upload", content=b"x")
+        assert answer.status_code == 507 and words in answer.text and "secret" not in answer.text
