@@ -118,8 +118,14 @@ def refuse_taken(name: str, folders: Iterable[Path]) -> None:
 
 def add(path: Path, own: Path, folders: Iterable[Path], progress: Progress = silent) -> ModelCard:
     """Take in a model that lies elsewhere, by a link; its files are left where they are. Raises `ModelError`."""
-    source = path.expanduser().resolve()
-    if not source.exists():
+    try:
+        source = path.expanduser().resolve()
+        exists = source.exists()
+    except (OSError, ValueError, RuntimeError) as error:  # a null byte, a loop of links, a home of nobody
+        raise ModelError(
+            f"{str(path)!r:.200} cannot be a path ({error}); name the folder of a model, or its file"
+        ) from None
+    if not exists:
         raise ModelError(f"{source} does not exist; name the folder of a model, or its file")
     if card_of(source) is None:
         raise refused_by_name(source, "a model") or ModelError(

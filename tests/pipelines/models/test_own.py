@@ -44,6 +44,9 @@ def test_an_added_model_is_found_and_stays_where_it_is(elsewhere: Path, own: Pat
 def test_what_cannot_be_added(elsewhere: Path, own: Path, tmp_path: Path, model_folders: tuple[Path, ...]) -> None:
     with pytest.raises(ModelError, match="does not exist"):
         add(tmp_path / "nowhere", own, ())
+    for odd in ("a\0b", "~nobody-of-that-name/x", "x" * 5000):
+        with pytest.raises(ModelError, match="cannot be a path"):
+            add(Path(odd), own, ())
     with pytest.raises(ModelError, match=r"is no model: expected a folder with model_index.json"):
         add(tmp_path, own, ())
     with pytest.raises(ModelError, match="called 'tiny' already"):
