@@ -103,6 +103,10 @@ def _check_texts(request: EditRequest) -> None:
     for text, name in ((subject, "subject"), (background, "background"), (request.negative.strip(), "negative")):
         if len(text) > LONGEST_TEXT:
             raise BadRequest(f"the {name} text may have {LONGEST_TEXT} characters; got {len(text)}. Say it shorter")
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            raise BadRequest(
+                f"the {name} text must be of whole characters; got {text[:40]!a}, in which one is half. Type it again"
+            )
     says_subject = bool(subject) or request.subject_reference is not None
     says_background = bool(background) or request.background_reference is not None
     if request.scope is Scope.SUBJECT and not says_subject:

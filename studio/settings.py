@@ -11,13 +11,24 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from studio.errors import DataFolderError
+
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
+
+
+def _expanded(path: str, variable: str) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise DataFolderError(
+            f"{variable} must name folders; got {path!r:.80}, of a user that there is none of here. Give the whole path"
+        ) from None
 
 
 def default_data_folder(environment: Mapping[str, str] = os.environ) -> Path:
     """The platform's folder for a user's application data, or ``PALIMPSEST_DATA``."""
     if given := environment.get("PALIMPSEST_DATA"):
-        return Path(given).expanduser()
+        return _expanded(given, "PALIMPSEST_DATA")
     if sys.platform == "win32":
         base = Path(environment.get("LOCALAPPDATA", str(Path.home() / "AppData" / "Local")))
     elif sys.platform == "darwin":
@@ -29,7 +40,7 @@ def default_data_folder(environment: Mapping[str, str] = os.environ) -> Path:
 
 def default_model_folders(environment: Mapping[str, str] = os.environ) -> tuple[Path, ...]:
     """The embedded models, then the folders in ``PALIMPSEST_MODELS`` (separated as in ``PATH``)."""
-    extra = [Path(p).expanduser() for p in environment.get("PALIMPSEST_MODELS", "").split(os.pathsep) if p]
+    extra = [_expanded(p, "PALIMPSEST_MODELS") for p in environment.get("PALIMPSEST_MODELS", "").split(os.pathsep) if p]
     return (ASSETS / "models", *extra)
 
 

@@ -38,7 +38,10 @@ class TextReader:
 
     def tokens(self, text: str) -> list[Span]:
         """Which characters each token of `text` stands for."""
-        return list(self.tokenizer.encode(text, add_special_tokens=False).offsets)
+        whole = text.encode(
+            "utf-8", "replace"
+        ).decode()  # half a character would be refused, and a hint refuses nothing
+        return list(self.tokenizer.encode(whole, add_special_tokens=False).offsets)
 
     def unread_from(self, text: str) -> int | None:
         """Where the word begins with which the model stops reading `text`; ``None`` where it reads all of it."""

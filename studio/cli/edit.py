@@ -123,7 +123,7 @@ def subject_reference(
         return None, None
     picture = options.read_editable(image, "the subject reference")
     if mask is not None:
-        return picture, decode_mask(mask.read_bytes(), Extent.of(picture))
+        return picture, decode_mask(options.read_file(mask), Extent.of(picture))
     found = engine.segment(picture, central_click(Extent.of(picture)), segmenter).mask
     return picture, found if found.any() and not found.all() else None
 

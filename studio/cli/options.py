@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from pipelines.contract import Box, Extent, LoraUse, Mask, Picture, Quality
-from pipelines.errors import BadParameter, BadRequest, ModelError
+from pipelines.errors import BadParameter, BadPicture, BadRequest, ModelError
 from pipelines.masks.prompts import Click, MaskPrompts
 from pipelines.models.folders import find_models, is_coarse
 from pipelines.models.lora_files import lora_use
@@ -36,7 +36,7 @@ def writable(path: Path | None) -> Path | None:
 def spare(out: Path | None, *read: Path | None) -> None:
     """Refuse to write over a file that the command reads."""
     for path in read:
-        if out is not None and path is not None and out.exists() and path.exists() and out.samefile(path):
+        if out is not None and path is not None and _lies(out) and _lies(path) and out.samefile(path):
             raise typer.BadParameter(f"{out} is what the command reads; name another file with --out")
 
 
@@ -152,14 +152,22 @@ def settings_from(
 
 def located(model: str) -> tuple[Path | None, str]:
     """The folder to look in and the model's name there, for a path; only the name, for a name."""
-    path = Path(model).expanduser()
-    if len(path.parts) > 1 and not path.exists():
+    path = Path(os.path.expanduser(model))  # noqa: PTH111  of a user that there is none of, Path's own raises
+    if len(path.parts) > 1 and not _lies(path):
         raise ModelError(f"there is no file or folder {path}; give the path of one, or a name from `models`")
-    if len(path.parts) < 2 and not path.is_file():
+    if len(path.parts) < 2 and not (_lies(path) and path.is_file()):
         return None, model
     path = path.resolve()
     known = path.is_file() and path.suffix not in SUFFIXES  # by its whole name such a file is refused for what it is
     return path.parent, path.stem if known else path.name
+
+
+def _lies(path: Path) -> bool:
+    """Whether something lies there; of a name that no file can have, nothing does."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
 
 
 def loras_from(texts: list[str], settings: Settings) -> tuple[Settings, tuple[LoraUse, ...]]:
@@ -179,10 +187,18 @@ def loras_from(texts: list[str], settings: Settings) -> tuple[Settings, tuple[Lo
 
 def read_picture(path: Path) -> Picture:
     """The pixels of a file; what had to be changed about it is said. Raises `BadPicture`."""
-    decoded = decode(path.read_bytes())
+    decoded = decode(read_file(path))
     for note in decoded.notes:
         say(f"{path.name}: {note}")
     return decoded.picture
+
+
+def read_file(path: Path) -> bytes:
+    """All of a file that was named; raises `BadPicture` where the system does not let it be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BadPicture(f"{path.name} cannot be read ({error.strerror or error}); copy it elsewhere first") from None
 
 
 def read_editable(path: Path, name: str) -> Picture:
@@ -213,7 +229,7 @@ def pointed_at(
     points = [(text, "--click", True) for text in clicks] + [(text, "--exclude", False) for text in excludes]
     placed = [(numbers(text, 2, option, "120,150"), include) for text, option, include in points]
     edges = None if box is None else Box(*numbers(box, 4, "--box", "40,30,200,180"))
-    data = None if mask is None else mask.read_bytes()
+    data = None if mask is None else read_file(mask)
     prompts = MaskPrompts(
         clicks=tuple(Click(x, y, include) for (x, y), include in placed),
         box=edges,
