@@ -257,6 +257,22 @@ def test_lycoris_files_are_run_as_peft_runs_the_same_numbers(
         assert torch.allclose(ours[1], looked_at(bundle)[1], atol=1e-5)
 
 
+def test_magnitudes_by_kohyas_name_are_run_as_peft_runs_the_same_numbers(
+    bundle: ModelBundle, made: Mapping[str, Path], tmp_path: Path
+) -> None:
+    folder, tensors = made["diffusers, DoRA"], {}
+    for name, t in safetensors.torch.load_file(folder / SAVED[1]).items():
+        stem = "lora_unet_" + re.sub(r"\.lora_.*", "", name.removeprefix("unet.")).replace(".", "_")
+        role = {"A": "lora_down.weight", "B": "lora_up.weight", "m": "dora_scale"}[name.split(".lora_")[1][0]]
+        tensors[f"{stem}.{role}"] = t.reshape(-1, 1) if role == "dora_scale" else t
+        tensors[f"{stem}.alpha"] = torch.tensor(4.0)
+    path = write(tmp_path / "x.safetensors", tensors)
+    with attached(bundle, [(path, 1.0)]):
+        ours = looked_at(bundle)
+    with attached(bundle, [(folder, 1.0)]):
+        assert torch.allclose(ours[1], looked_at(bundle)[1], atol=1e-5)
+
+
 @pytest.mark.parametrize("scale", [0.5, -1.0, 2.0])
 def test_the_scale_is_the_libraries(bundle: ModelBundle, made: Mapping[str, Path], scale: float) -> None:
     """A DoRA is not linear in it."""
