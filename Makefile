@@ -8,7 +8,7 @@ MINUTES ?= 20
 DEVICE ?= auto
 MODELS := autoencoder text-to-image segmenter judge clip
 
-.PHONY: help setup browser run test check format bench bench-speed screenshots baselines train clean
+.PHONY: help setup browser run test check check-page types format bench bench-speed screenshots baselines train clean
 
 help: ## list these commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -47,6 +47,24 @@ check: $(STAMP) ## format, lint, types and import contracts
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.page.view_types --check
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory check-page; \
+		else echo 'Skipped: lint, types and unit tests of the page (assets/js), which need npm'; fi
+
+# The page runs what is in assets/js as it is; what npm installs only looks at it. As above, the stamp is written last.
+PAGE := tests/page
+PAGE_STAMP := $(PAGE)/node_modules/.installed
+$(PAGE_STAMP): $(PAGE)/package.json $(PAGE)/package-lock.json
+	npm --prefix $(PAGE) ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+check-page: $(PAGE_STAMP) ## lint, types and unit tests of the page's scripts
+	npm --prefix $(PAGE) run --silent lint
+	npm --prefix $(PAGE) run --silent types
+	npm --prefix $(PAGE) run --silent unit
+
+types: $(STAMP) ## write the types of what the page is sent
+	$(BIN)/python -m tests.page.view_types
 
 format: $(STAMP) ## put the code into its one form
 	$(BIN)/ruff format .
@@ -71,3 +89,4 @@ train: $(STAMP) ## train the embedded models again: MINUTES= each, DEVICE=auto|c
 
 clean: ## remove what was built, not .venv
 	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(PAGE)/node_modules

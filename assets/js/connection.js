@@ -1,88 +1,75 @@
-// Whether the studio answers, and what a person does while it does not: it is told, asked again, and nothing typed is lost.
-// Gradio loads the page anew when a connection comes back; what the studio had not heard by then is put back after that.
-(() => {
-  const p = window.palimpsest, { h, state } = p;
-  const KEY = "palimpsest-unsent", QUIET = 4000, PATIENCE = 4000; // milliseconds without a word of a run, and for an answer
-  const unsent = []; // {name, read, put}: `read` gives what the view does not have of it yet, or null
+// Whether the studio answers: while it does not, that is told, and it is asked again. Gradio loads the page anew when a
+// connection comes back; see `unsent` for what the studio had not heard by then.
+import { actions } from "./actions.js";
+import { h } from "./dom.js";
+import { on, receive, set, state } from "./store.js";
+import { tell } from "./toasts.js";
+import { isLive } from "./turns.js";
+import { base } from "./urls.js";
 
-  // ------------------------------------------------------------------------------------------- what is not sent yet
+const QUIET = 4000, PATIENCE = 4000; // milliseconds without a word of a run, and for an answer
+const told = h("div", { class: "p-toast p-bad p-away", role: "alert" }, h("span", { text: "The studio does not answer. It is asked again every second; what you type stays here." }));
+const fetched = window.fetch;
 
-  window.addEventListener("pagehide", () => {
-    const left = state.view ? unsent.map(({ name, read }) => [name, read(state.view)]).filter(([, value]) => value !== null) : [];
-    try {
-      if (left.length) window.sessionStorage.setItem(KEY, JSON.stringify({ sid: state.sid, left }));
-    } catch { /* a page in a frame may have no storage */ }
-  });
+let heardAt = performance.now(), asking = false;
+let reloads = false; // Gradio noticed it too, and will load the page anew
 
-  let kept = null;
+/** The name of the running studio's process, or null when there is no answer. */
+async function asked() {
   try {
-    kept = JSON.parse(window.sessionStorage.getItem(KEY));
-    window.sessionStorage.removeItem(KEY);
-  } catch { /* nothing was kept */ }
-
-  function putBack(view) {
-    const { sid, left } = kept || {};
-    kept = null;
-    if (sid === view.sid) for (const [name, value] of left) unsent.find((one) => one.name === name)?.put(value);
+    const answer = await fetched(`${base}gradio_api/app_id`, { cache: "no-store", signal: AbortSignal.timeout(PATIENCE) });
+    return answer.ok ? (await answer.json()).app_id : null;
+  } catch {
+    return null;
   }
+}
 
-  // ------------------------------------------------------------------------------------------------- is it still there
+async function look() {
+  const quiet = isLive(state.view) && performance.now() - heardAt > QUIET;
+  if (asking || !(quiet || state.away)) return;
+  asking = true;
+  const name = await asked();
+  asking = false;
+  if (name === null) return away(true);
+  if (name !== /** @type {any} */ (window).gradio_config.app_id || reloads) return window.location.reload(); // the page's seat is gone
+  heardAt = performance.now();
+  if (!state.away) return;
+  away(false);
+  actions.look();
+}
+setInterval(look, 1000);
 
-  let heardAt = performance.now(), reloads = false; // reloads: Gradio noticed it too, and will load the page anew
+/** @param {boolean} now */
+function away(now) {
+  if (state.away === now) return;
+  if (now) tell(told);
+  else told.remove();
+  set({ away: now });
+}
 
-  /** The name of the running studio's process, or null when there is no answer. */
-  async function asked() {
-    try {
-      const answer = await fetch(`${p.base}gradio_api/app_id`, { cache: "no-store", signal: AbortSignal.timeout(PATIENCE) });
-      return answer.ok ? (await answer.json()).app_id : null;
-    } catch {
-      return null;
+on(({ message }) => {
+  if (message.view || message.tick) heardAt = performance.now();
+});
+
+// Gradio tells of a lost connection in its own words, which are hidden. And what no handler answered, which was too much at
+// once or is a failure of the studio's own, has no message: it is told here.
+window.fetch = async (...asks) => {
+  let answer;
+  try {
+    answer = await fetched(...asks);
+  } catch (error) {
+    const url = asks[0] instanceof Request ? asks[0].url : asks[0];
+    if (/** @type {Error} */ (error).name !== "AbortError" && new URL(url, window.location.href).pathname.startsWith(`${base}gradio_api/run/`)) {
+      reloads = true;
+      away(true);
+      receive({ failed: true });
     }
+    throw error;
   }
-
-  let asking = false;
-  async function look() {
-    const quiet = p.live(state.view) && performance.now() - heardAt > QUIET;
-    if (asking || !(quiet || state.away)) return;
-    asking = true;
-    const name = await asked();
-    asking = false;
-    if (name === null) return away(true);
-    if (name !== window.gradio_config.app_id || reloads) return window.location.reload(); // the page's seat is gone
-    heardAt = performance.now();
-    if (!state.away) return;
-    away(false);
-    p.actions.look();
+  if (!answer.ok && /\/gradio_api\/(run\/predict|queue\/join)$/.test(new URL(answer.url).pathname)) {
+    const words = (answer.headers.get("Content-Type") || "").startsWith("text/plain") && answer.status < 500 ? await answer.clone().text()
+      : `Something went wrong inside the studio (${answer.status}); your turns are safe. Try again; the server's log has the details.`;
+    receive({ notice: { text: words, tone: "bad" }, failed: true });
   }
-  setInterval(look, 1000);
-
-  const told = h("div", { class: "p-toast p-bad p-away", role: "alert" }, h("span", { text: "The studio does not answer. It is asked again every second; what you type stays here." }));
-  function away(now) {
-    if (state.away === now) return;
-    if (now) p.tell(told);
-    else told.remove();
-    p.set({ away: now });
-  }
-
-  // Gradio tells of a lost connection in its own words, which are hidden.
-  const fetched = window.fetch;
-  window.fetch = async (...asks) => {
-    try {
-      return await fetched(...asks);
-    } catch (error) {
-      if (error.name !== "AbortError" && new URL(asks[0].url || asks[0], window.location.href).pathname.startsWith(`${p.base}gradio_api/run/`)) {
-        reloads = true;
-        away(true);
-        p.receive({ failed: true });
-      }
-      throw error;
-    }
-  };
-
-  p.on(({ view, message }) => {
-    if (message.view || message.tick) heardAt = performance.now();
-    if (kept && view) setTimeout(() => putBack(view), 0);
-  });
-
-  p.unsent = unsent;
-})();
+  return answer;
+};

@@ -1,53 +1,61 @@
 // How far the line one stands on has gone from the original: a small plot, and the offer to start over.
-window.palimpsest.drift = (() => {
-  const p = window.palimpsest, { h } = p;
-  const WIDE = 172, HIGH = 50, PAD = 4;
-  const LEAST_LIKE = 0.7, LEAST_DB = 20, MOST_DB = 60;
-  const SERIES = [
-    { key: "subject", name: "subject", low: LEAST_LIKE, high: 1, start: 1, say: (x) => x.toFixed(2) },
-    { key: "background", name: "background", low: LEAST_LIKE, high: 1, start: 1, say: (x) => x.toFixed(2) },
-    { key: "kept_psnr", name: "kept", low: LEAST_DB, high: MOST_DB, start: MOST_DB, say: (x) => `${Math.round(x)} dB` },
+import { h } from "./dom.js";
+import * as film from "./film.js";
+import { currentTurn, isLive } from "./turns.js";
+
+/** @typedef {import("./view.js").SessionView} SessionView */
+/** @typedef {import("./send.js").Send} Send */
+
+const WIDE = 172, HIGH = 50, PAD = 4;
+const LEAST_LIKE = 0.7, LEAST_DB = 20, MOST_DB = 60;
+/** @typedef {import("./view.js").Drift & { exceeds: boolean }} Drift */
+/** @typedef {{ key: "subject" | "background" | "kept_psnr", name: string, low: number, high: number, start: number, say: (x: number) => string }} Series */
+
+/** @type {Series[]} */
+const SERIES = [
+  { key: "subject", name: "subject", low: LEAST_LIKE, high: 1, start: 1, say: (x) => x.toFixed(2) },
+  { key: "background", name: "background", low: LEAST_LIKE, high: 1, start: 1, say: (x) => x.toFixed(2) },
+  { key: "kept_psnr", name: "kept", low: LEAST_DB, high: MOST_DB, start: MOST_DB, say: (x) => `${Math.round(x)} dB` },
+];
+const TITLE = "Subject and background: how alike they are to the original, 1 is the same. Kept: how exact the pixels are that no turn was to change; 60 dB is exact.";
+
+/** What went too far, in words. The limits are the studio's: a turn says itself whether it `exceeds`. @param {Drift} drift */
+function reason(drift) {
+  const most = Math.max(drift.subject_turns, drift.background_turns);
+  if (most > 3) return `its ${drift.subject_turns === most ? "subject" : "background"} was painted over ${most} times`;
+  if (drift.kept_psnr !== null && drift.kept_psnr < 30) return `kept pixels are down to ${Math.round(drift.kept_psnr)} dB`;
+  const part = drift.subject_turns === 0 && drift.subject !== null && drift.subject < 0.95 ? "subject" : "background";
+  return `the ${part} changed though no turn asked for it`;
+}
+
+/** Fills `box`; it is hidden while nothing was measured. @param {HTMLElement} box @param {SessionView} view @param {Send} send */
+export function draw(box, view, send) {
+  const { lane } = film.index(view), here = currentTurn(view);
+  box.hidden = !lane.some((t) => t.drift);
+  if (box.hidden) return;
+  const end = lane[lane.length - 1].number, x = (/** @type {number} */ n) => PAD + ((WIDE - 2 * PAD) * n) / Math.max(1, end);
+  const shown = here.drift, said = [], lines = [];
+  for (const s of SERIES) {
+    const points = [{ n: 0, value: s.start }, ...lane.flatMap(({ number: n, drift }) => (drift && drift[s.key] !== null ? [{ n, value: Number(drift[s.key]) }] : []))];
+    if (points.length < 2) continue;
+    const low = Math.min(s.low, ...points.map(({ value }) => value)), y = (/** @type {number} */ value) => PAD + (HIGH - 2 * PAD) * (1 - Math.min(1, (value - low) / (s.high - low)));
+    lines.push(h("polyline", { class: `p-${s.name}`, points: points.map(({ n, value }) => `${x(n).toFixed(1)},${y(value).toFixed(1)}`).join(" ") }));
+    const now = shown && shown[s.key];
+    if (now !== null) {
+      lines.push(h("circle", { class: `p-${s.name}`, cx: x(here.number).toFixed(1), cy: y(now).toFixed(1), r: 3 }));
+      said.push(h("span", { class: `p-${s.name}` }, `${s.name} ${s.say(now)}`));
+    }
+  }
+  const grid = h("path", { class: "p-grid", d: `M0 ${PAD}H${WIDE}M0 ${HIGH / 2}H${WIDE}M0 ${HIGH - PAD}H${WIDE}` });
+  const plot = h("svg", { viewBox: `0 0 ${WIDE} ${HIGH}`, role: "img", "aria-label": `Drift along ${end} turn${end === 1 ? "" : "s"}`, preserveAspectRatio: "none" }, grid, ...lines);
+  /** @type {Element[]} */
+  const parts = [
+    h("div", { class: "p-drift-head", title: TITLE }, h("b", { text: "Drift from the original" })), plot,
+    h("div", { class: "p-drift-figures", title: TITLE }, ...(said.length ? said : [h("span", { class: "p-hint", text: "stand on a turn for its figures" })])),
   ];
-  const TITLE = "Subject and background: how alike they are to the original, 1 is the same. Kept: how exact the pixels are that no turn was to change; 60 dB is exact.";
-
-  /** What went too far, in words. The limits are the studio's: a turn says itself whether it `exceeds`. */
-  function reason(drift) {
-    const most = Math.max(drift.subject_turns, drift.background_turns);
-    if (most > 3) return `its ${drift.subject_turns === most ? "subject" : "background"} was painted over ${most} times`;
-    if (drift.kept_psnr !== null && drift.kept_psnr < 30) return `kept pixels are down to ${Math.round(drift.kept_psnr)} dB`;
-    const part = drift.subject_turns === 0 && drift.subject !== null && drift.subject < 0.95 ? "subject" : "background";
-    return `the ${part} changed though no turn asked for it`;
+  if (shown && shown.exceeds) {
+    parts.push(h("p", { class: "p-drift-warn", text: `This line has drifted: ${reason(shown)}.` }));
+    if (here.number > 1) parts.push(h("button", { type: "button", class: "p-btn p-redo", disabled: isLive(view), text: "Redo from the original", title: "Does everything the turns of this line asked for in one turn of the original; this line stays", "aria-label": "Redo from the original in one turn", onclick: () => send.redo_from_original() }));
   }
-
-  /** Fills `box`; it is hidden while nothing was measured. */
-  function draw(box, view, send) {
-    const { lane } = p.film.index(view), measured = lane.filter((t) => t.drift), here = p.current(view);
-    box.hidden = !measured.length;
-    if (box.hidden) return;
-    const end = lane[lane.length - 1].number, x = (n) => PAD + ((WIDE - 2 * PAD) * n) / Math.max(1, end);
-    const shown = here.drift, said = [], lines = [];
-    for (const s of SERIES) {
-      const points = [[0, s.start], ...measured.filter((t) => t.drift[s.key] !== null).map((t) => [t.number, t.drift[s.key]])];
-      if (points.length < 2) continue;
-      const low = Math.min(s.low, ...points.map(([, value]) => value)), y = (value) => PAD + (HIGH - 2 * PAD) * (1 - Math.min(1, (value - low) / (s.high - low)));
-      lines.push(h("polyline", { class: `p-${s.name}`, points: points.map(([n, v]) => `${x(n).toFixed(1)},${y(v).toFixed(1)}`).join(" ") }));
-      if (shown && shown[s.key] !== null) {
-        lines.push(h("circle", { class: `p-${s.name}`, cx: x(here.number).toFixed(1), cy: y(shown[s.key]).toFixed(1), r: 3 }));
-        said.push(h("span", { class: `p-${s.name}` }, `${s.name} ${s.say(shown[s.key])}`));
-      }
-    }
-    const grid = h("path", { class: "p-grid", d: `M0 ${PAD}H${WIDE}M0 ${HIGH / 2}H${WIDE}M0 ${HIGH - PAD}H${WIDE}` });
-    const plot = h("svg", { viewBox: `0 0 ${WIDE} ${HIGH}`, role: "img", "aria-label": `Drift along ${end} turn${end === 1 ? "" : "s"}`, preserveAspectRatio: "none" }, grid, ...lines);
-    const parts = [
-      h("div", { class: "p-drift-head", title: TITLE }, h("b", { text: "Drift from the original" })), plot,
-      h("div", { class: "p-drift-figures", title: TITLE }, ...(said.length ? said : [h("span", { class: "p-hint", text: "stand on a turn for its figures" })])),
-    ];
-    if (shown && shown.exceeds) {
-      parts.push(h("p", { class: "p-drift-warn", text: `This line has drifted: ${reason(shown)}.` }));
-      if (here.number > 1) parts.push(h("button", { type: "button", class: "p-btn p-redo", disabled: p.live(view), text: "Redo from the original", title: "Does everything the turns of this line asked for in one turn of the original; this line stays", "aria-label": "Redo from the original in one turn", onclick: () => send.redo_from_original() }));
-    }
-    box.replaceChildren(...parts);
-  }
-
-  return { draw };
-})();
+  box.replaceChildren(...parts);
+}

@@ -1,50 +1,52 @@
 // What can be taken out of the studio: the turn one stands on as a picture, in layers or animated, and the session.
-window.palimpsest.exports = (() => {
-  const p = window.palimpsest, { h, urls } = p;
+import { h } from "./dom.js";
+import * as popover from "./popover.js";
+import { state, theView } from "./store.js";
+import { toast } from "./toasts.js";
+import { currentTurn } from "./turns.js";
+import { urls } from "./urls.js";
 
-  /** Fetched and not linked, so that a file that cannot be made says why instead of failing in the browser's own way. */
-  async function save(button, url) {
-    const text = button.firstChild.textContent;
-    button.disabled = true;
-    button.firstChild.textContent = "Preparing";
-    try {
-      const answer = await fetch(url);
-      if (!answer.ok) {
-        const told = await answer.json().catch(() => ({}));
-        p.toast(answer.status === 409 && told.detail ? told.detail : "The file could not be made. Reload the page and try again; your turns are safe.");
-        return;
-      }
-      const named = /filename\*=UTF-8''(.+)$/.exec(answer.headers.get("content-disposition") || "");
-      const address = URL.createObjectURL(await answer.blob());
-      h("a", { href: address, download: named ? decodeURIComponent(named[1]) : "palimpsest" }).click();
-      setTimeout(() => URL.revokeObjectURL(address), 60000);
-    } catch {
-      p.toast("The file did not arrive. Check that the studio is still running, then export it again.");
-    } finally {
-      button.disabled = false;
-      button.firstChild.textContent = text;
+/** Fetched and not linked, so that a file that cannot be made says why instead of failing in the browser's own way. @param {HTMLButtonElement} button @param {string} url */
+async function save(button, url) {
+  const text = button.children[0].textContent;
+  button.disabled = true;
+  button.children[0].textContent = "Preparing";
+  try {
+    const answer = await fetch(url);
+    if (!answer.ok) {
+      const told = await answer.json().catch(() => ({}));
+      toast(answer.status === 409 && told.detail ? told.detail : "The file could not be made. Reload the page and try again; your turns are safe.");
+      return;
     }
+    const named = /filename\*=UTF-8''(.+)$/.exec(answer.headers.get("content-disposition") || "");
+    const address = URL.createObjectURL(await answer.blob());
+    h("a", { href: address, download: named ? decodeURIComponent(named[1]) : "palimpsest" }).click();
+    setTimeout(() => URL.revokeObjectURL(address), 60000);
+  } catch {
+    toast("The file did not arrive. Check that the studio is still running, then export it again.");
+  } finally {
+    button.disabled = false;
+    button.children[0].textContent = text;
   }
+}
 
-  /** Opens the menu below `button`. */
-  function open(button, host) {
-    const { view, picked } = p.state, now = p.current(view), staged = view.staged[picked];
-    const turn = (kind) => () => save(button, urls.exported(now.id, kind));
-    const still = now.number ? "" : "make a turn first";
-    const candidate = staged ? [{ text: "PNG of this candidate", hint: `seed ${staged.seed}, not kept yet`, run: () => save(button, urls.download(staged.picture, `${view.name} - seed ${staged.seed}.png`)) }] : [];
-    p.popover.menu(host, button.getBoundingClientRect(), now.number ? `Export turn ${now.number}` : "Export the original", [
-      ...candidate,
-      { text: "PNG with its recipe", hint: "texts and masks inside", run: turn("recipe.png") },
-      { text: "PNG", hint: "only the pixels", run: turn("plain.png") },
-      { text: "JPEG", hint: "only the pixels", run: turn("plain.jpg") },
-      { text: "WebP", hint: "only the pixels", run: turn("plain.webp") },
-      { text: "OpenRaster layers", hint: "for Krita or GIMP", run: turn("layers.ora") },
-      { text: "Photoshop layers", hint: "PSD", run: turn("layers.psd") },
-      { text: "Animated WebP", hint: "from before to after", reason: still, run: turn("strip.webp") },
-      { text: "Animated GIF", hint: "in 256 colours", reason: still, run: turn("strip.gif") },
-      { text: "Session file", hint: "every turn, to open again", run: () => save(button, urls.archive()) },
-    ]);
-  }
-
-  return { open };
-})();
+/** Opens the menu below `button`. @param {HTMLButtonElement} button @param {HTMLElement} host */
+export function open(button, host) {
+  const view = theView(), { picked } = state, now = currentTurn(view), staged = view.staged[picked];
+  /** @param {string} kind */
+  const turn = (kind) => () => save(button, urls.exported(now.id, kind));
+  const still = now.number ? "" : "make a turn first";
+  const candidate = staged ? [{ text: "PNG of this candidate", hint: `seed ${staged.seed}, not kept yet`, run: () => save(button, urls.download(staged.picture, `${view.name} - seed ${staged.seed}.png`)) }] : [];
+  popover.menu(host, button.getBoundingClientRect(), now.number ? `Export turn ${now.number}` : "Export the original", [
+    ...candidate,
+    { text: "PNG with its recipe", hint: "texts and masks inside", run: turn("recipe.png") },
+    { text: "PNG", hint: "only the pixels", run: turn("plain.png") },
+    { text: "JPEG", hint: "only the pixels", run: turn("plain.jpg") },
+    { text: "WebP", hint: "only the pixels", run: turn("plain.webp") },
+    { text: "OpenRaster layers", hint: "for Krita or GIMP", run: turn("layers.ora") },
+    { text: "Photoshop layers", hint: "PSD", run: turn("layers.psd") },
+    { text: "Animated WebP", hint: "from before to after", reason: still, run: turn("strip.webp") },
+    { text: "Animated GIF", hint: "in 256 colours", reason: still, run: turn("strip.gif") },
+    { text: "Session file", hint: "every turn, to open again", run: () => save(button, urls.archive()) },
+  ]);
+}

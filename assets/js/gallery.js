@@ -1,10 +1,29 @@
 // The gallery: every session as a tile, the trash beside it, and the sessions saved last on the start page.
-const p = window.palimpsest, { h, urls, actions } = p;
-const root = element.querySelector(".p-root");
-const studio = document.getElementById("studio");
+import { actions } from "./actions.js";
+import { find, focusIn, h, targetOf } from "./dom.js";
+import { Panel } from "./panel.js";
+import * as places from "./places.js";
+import { set, state } from "./store.js";
+import { urls } from "./urls.js";
+import { ago } from "./words.js";
+
+/** @typedef {import("./view.js").Summary} Summary */
+
+export const panel = new Panel();
+const { root } = panel;
+const studio = /** @type {HTMLElement} */ (document.getElementById("studio"));
 const OWN = "palimpsest-own", MOST_OWN = 1000, PAGE = 60, RECENT = 4;
 
-let opened = false, bin = false, shown = PAGE, asked = 0, answer = null, editing = null, focusOn = null, starting = false, waiting = 0;
+/** The session of a tile, from anything in it. @param {Element} node */
+const sidOf = (node) => /** @type {HTMLElement} */ (node.closest(".p-tile")).dataset.sid;
+
+let opened = false, bin = false, shown = PAGE, asked = 0, starting = false, waiting = 0;
+/** @type {import("./store.js").Gallery | null} what was found last */
+let answer = null;
+/** @type {string | null} the session that is being renamed */
+let editing = null;
+/** @type {{ sid: string | undefined, does: string } | null} */
+let focusOn = null;
 
 // ------------------------------------------------------------------------------- which sessions this browser opened
 
@@ -15,7 +34,7 @@ function own() {
   } catch { return []; } // a page in a frame may have no storage
 }
 
-/** Read and written in one go, so that two tabs do not forget each other's. */
+/** Read and written in one go, so that two tabs do not forget each other's. @param {string} sid */
 function remember(sid) {
   const ids = own();
   if (ids[0] === sid) return;
@@ -28,6 +47,7 @@ const search = h("input", { type: "search", class: "p-search", placeholder: "Sea
   clearTimeout(waiting);
   waiting = setTimeout(() => { shown = PAGE; seek(); }, 150);
 } });
+/** @param {string} text @param {boolean} to */
 const shelf = (text, to) => h("button", { type: "button", class: "p-tab", text, onclick: () => { bin = to; shown = PAGE; answer = null; seek(); } });
 const kept = shelf("Sessions", false), trash = shelf("Trash", true);
 const close = h("button", { type: "button", class: "p-x", "aria-label": "Close the sessions", title: "Close (Esc)", text: "×", onclick: () => leave() });
@@ -40,26 +60,33 @@ const page = h("section", { class: "p-gallery", "aria-labelledby": "p-gallery-ti
   h("div", { class: "p-gallery-body" }, tiles, empty, more));
 root.append(page);
 
+/** @param {number} count */
 const turns = (count) => (count ? `${count} turn${count === 1 ? "" : "s"}` : "no turns yet");
-const facts = (s) => `${s.damaged ? "damaged · " : ""}${turns(s.turns)} · ${p.ago(s.saved_at)}`;
+/** @param {Summary} s */
+const facts = (s) => `${s.damaged ? "damaged · " : ""}${turns(s.turns)} · ${ago(s.saved_at)}`;
+/** @param {Summary} s */
 const cover = (s) => h("span", { class: "p-cover" }, h("img", { src: urls.cover(s.sid, s.picture), alt: "", loading: "lazy", draggable: "false" }));
+/** @param {string} id @param {string} text @param {() => void} fire @param {string} label */
 const small = (id, text, fire, label) => h("button", { type: "button", class: "p-tool", "data-does": id, text, "aria-label": label, onclick: fire });
 
+/** @param {Summary} s */
 function tile(s) {
-  const here = Boolean(p.state.view) && s.sid === p.state.sid, renaming = editing === s.sid;
+  const here = Boolean(state.view) && s.sid === state.sid, renaming = editing === s.sid;
   const picture = cover(s);
   if (here) picture.append(h("span", { class: "p-tag p-left", text: "open now" }));
   const about = h("span", { class: s.damaged ? "p-hint p-warn" : "p-hint", text: facts(s) }), words = renaming ? [] : [h("b", { text: s.name, title: s.name }), about];
   const door = bin ? h("div", { class: "p-door" }, picture, ...words)
     : h("button", { type: "button", class: "p-door", "data-does": "enter", "aria-label": `Open ${s.name}, ${facts(s)}`, "aria-current": here ? "true" : null, onclick: () => enter(s.sid) }, picture, ...words);
-  const acts = bin ? [small("back", "Bring back", () => trigger("bring_back_session", { sid: s.sid, enter: false }), `Bring ${s.name} back`)]
-    : [small("rename", "Rename", () => rename(s), `Rename ${s.name}`), small("copy", "Duplicate", () => trigger("duplicate_session", { sid: s.sid }), `Duplicate ${s.name}`),
+  const acts = bin ? [small("back", "Bring back", () => panel.trigger("bring_back_session", { sid: s.sid, enter: false }), `Bring ${s.name} back`)]
+    : [small("rename", "Rename", () => rename(s), `Rename ${s.name}`), small("copy", "Duplicate", () => panel.trigger("duplicate_session", { sid: s.sid }), `Duplicate ${s.name}`),
       small("trash", "Trash", () => discard(s.sid), `Move ${s.name} to the trash`)];
   return h("article", { class: "p-tile", role: "listitem", "data-sid": s.sid }, door, ...(renaming ? [nameField(s), about] : []), h("div", { class: "p-acts" }, ...acts));
 }
 
+/** @param {Summary} s */
 function nameField(s) {
   let over = false;
+  /** @param {boolean} keep */
   const finish = (keep) => {
     if (over) return;
     over = true;
@@ -68,7 +95,7 @@ function nameField(s) {
     focusOn = { sid: s.sid, does: "enter" };
     if (keep && wanted && wanted !== s.name) {
       s.name = wanted;
-      trigger("rename_session", { sid: s.sid, name: wanted });
+      panel.trigger("rename_session", { sid: s.sid, name: wanted });
     }
     draw();
   };
@@ -85,31 +112,34 @@ function nameField(s) {
 
 // ------------------------------------------------------------------------------------------------------------ doing
 
-const question = (place, more_) => ({ place, count: asked, own: p.state.about.lists_all ? [] : own(), ...more_ });
+/** @param {string} place @param {object} more_ */
+const question = (place, more_) => ({ place, count: asked, own: state.about.lists_all ? [] : own(), ...more_ });
 
 function seek() {
   asked += 1;
-  trigger("seek_sessions", question("gallery", { search: search.value, trashed: bin, shown }));
+  panel.trigger("seek_sessions", question("gallery", { search: search.value, trashed: bin, shown }));
 }
 
-function seekRecent() { trigger("seek_sessions", question("start", { search: "", trashed: false, shown: RECENT })); }
+function seekRecent() { panel.trigger("seek_sessions", question("start", { search: "", trashed: false, shown: RECENT })); }
 
+/** @param {string} sid */
 function enter(sid) {
-  if (p.state.view && sid === p.state.sid) return leave();
-  trigger("enter_session", { sid });
+  if (state.view && sid === state.sid) return leave();
+  panel.trigger("enter_session", { sid });
 }
 
+/** @param {Summary} s */
 function rename(s) {
   editing = s.sid;
   focusOn = { sid: s.sid, does: "name" };
   draw();
 }
 
-/** The next tile is where the person goes on from. */
+/** The next tile is where the person goes on from. @param {string} sid */
 function discard(sid) {
-  const sids = answer.sessions.map((s) => s.sid), at = sids.indexOf(sid);
+  const sids = (answer?.sessions || []).map((s) => s.sid), at = sids.indexOf(sid);
   focusOn = { sid: sids[at + 1] || sids[at - 1], does: "enter" };
-  trigger("trash_session", { sid });
+  panel.trigger("trash_session", { sid });
 }
 
 function visit() {
@@ -121,15 +151,15 @@ function visit() {
   show();
   seek();
   search.focus();
-  p.places.note();
+  places.note();
 }
 
 function leave() {
   opened = false;
   editing = null;
   show();
-  document.getElementById("p-rooms").focus();
-  p.places.note();
+  document.getElementById("p-rooms")?.focus();
+  places.note();
 }
 
 function show() {
@@ -143,48 +173,49 @@ Object.assign(actions, {
   sessions: () => (opened ? leave() : visit()),
   isAmongSessions: () => opened,
   enter,
-  bringBack: (sent) => trigger("bring_back_session", sent),
+  bringBack: (/** @type {{ sid: string, enter: boolean }} */ sent) => panel.trigger("bring_back_session", sent),
 });
 
 function draw() {
-  for (const [node, on] of [[kept, !bin], [trash, bin]]) node.setAttribute("aria-pressed", String(on));
-  const held = document.activeElement && tiles.contains(document.activeElement) && document.activeElement.dataset.does
-    ? { sid: document.activeElement.closest(".p-tile").dataset.sid, does: document.activeElement.dataset.does } : null;
+  kept.setAttribute("aria-pressed", String(!bin));
+  trash.setAttribute("aria-pressed", String(bin));
+  const focused = focusIn(tiles), held = focused && focused.dataset.does ? { sid: sidOf(focused), does: focused.dataset.does } : null;
   const list = answer ? answer.sessions : [];
   tiles.replaceChildren(...list.map(tile));
   more.hidden = !answer || !answer.more;
-  const days = bin && list.length ? p.state.about.trash_days : 0;
+  const days = bin && list.length ? state.about.trash_days : 0;
   told.textContent = !answer ? "" : answer.search ? `${list.length}${answer.more ? " or more" : ""} found` : days ? `kept for ${days} day${days === 1 ? "" : "s"}, then gone for good` : "";
   empty.hidden = !answer || list.length > 0;
-  if (!empty.hidden) {
+  if (answer && !list.length) {
     const words = answer.search ? ["Nothing found", `No ${bin ? "session in the trash" : "session"} has all of these words in its name or its turns.`]
-      : bin ? ["The trash is empty", p.state.about.trash_days ? `Sessions that you move here can be brought back for ${p.state.about.trash_days} day${p.state.about.trash_days === 1 ? "" : "s"}.` : "Sessions that you move here can be brought back at any time."]
-        : ["No sessions yet", p.state.about.lists_all ? "Open a picture, and it is kept here." : "Pictures that you open in this browser are kept here. Nobody else sees them."];
+      : bin ? ["The trash is empty", state.about.trash_days ? `Sessions that you move here can be brought back for ${state.about.trash_days} day${state.about.trash_days === 1 ? "" : "s"}.` : "Sessions that you move here can be brought back at any time."]
+        : ["No sessions yet", state.about.lists_all ? "Open a picture, and it is kept here." : "Pictures that you open in this browser are kept here. Nobody else sees them."];
     empty.replaceChildren(h("b", { text: words[0] }), h("span", { text: words[1] }));
   }
   settle();
   const want = focusOn || held;
   if (want && want.sid && opened) {
-    const node = tiles.querySelector(`[data-sid="${CSS.escape(want.sid)}"] [data-does="${want.does}"]`) || tiles.querySelector(`[data-sid="${CSS.escape(want.sid)}"] button`);
+    const node = find(`[data-sid="${CSS.escape(want.sid)}"] [data-does="${want.does}"]`, tiles) || find(`[data-sid="${CSS.escape(want.sid)}"] button`, tiles);
     if (node) node.focus();
-    if (node && want.does === "name") node.select();
+    if (node instanceof HTMLInputElement) node.select();
   }
   focusOn = null;
 }
 
 /** Tab goes through the buttons of one tile, and the arrow keys from tile to tile: a long list is not a long way. */
-function settle(one = null) {
+function settle(/** @type {Element | null} */ one = null) {
   const at = one || tiles.firstElementChild;
   for (const node of tiles.children) for (const button of node.querySelectorAll("button")) button.tabIndex = node === at ? 0 : -1;
 }
-tiles.addEventListener("focusin", (event) => settle(event.target.closest(".p-tile")));
+tiles.addEventListener("focusin", (event) => settle(targetOf(event).closest(".p-tile")));
 
+/** @param {Summary[]} sessions */
 function drawRecent(sessions) {
   const recent = document.getElementById("p-recent");
   if (!recent) return;
   recent.hidden = !sessions.length;
   recent.replaceChildren(h("div", { class: "p-recent-head" }, h("h3", { text: "or go on with a session" }), h("span", { class: "p-space" }), h("button", { type: "button", class: "p-link", text: "All sessions", onclick: visit })),
-    h("div", { class: "p-recents" }, ...sessions.map((s) => h("button", { type: "button", class: "p-door", title: s.name, "aria-label": `Open ${s.name}, ${facts(s)}`, onclick: () => (p.state.view && s.sid === p.state.sid ? p.set({ starting: false }) : trigger("enter_session", { sid: s.sid })) },
+    h("div", { class: "p-recents" }, ...sessions.map((/** @type {Summary} */ s) => h("button", { type: "button", class: "p-door", title: s.name, "aria-label": `Open ${s.name}, ${facts(s)}`, onclick: () => (state.view && s.sid === state.sid ? set({ starting: false }) : panel.trigger("enter_session", { sid: s.sid })) },
       cover(s), h("b", { text: s.name }), h("span", { class: "p-hint", text: facts(s) })))));
 }
 
@@ -197,12 +228,12 @@ page.addEventListener("keydown", (event) => {
     leave();
     return;
   }
-  const at = event.target.closest(".p-tile");
-  if (!at || event.target.dataset.does === "name" || event.ctrlKey || event.metaKey || event.altKey) return;
-  const all = [...tiles.children], here = all.indexOf(at), session = answer.sessions[here];
+  const at = targetOf(event).closest(".p-tile");
+  if (!at || targetOf(event).dataset.does === "name" || event.ctrlKey || event.metaKey || event.altKey) return;
+  const all = [...tiles.children].filter((node) => node instanceof HTMLElement), here = all.findIndex((node) => node === at), session = (answer?.sessions || [])[here];
   const wide = all.filter((node) => node.offsetTop === all[0].offsetTop).length;
   const by = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -wide, ArrowDown: wide }[event.key];
-  if (by && all[here + by]) all[here + by].querySelector("button").focus();
+  if (by && all[here + by]) find("button", all[here + by])?.focus();
   else if (!by && event.key === "F2" && !bin) rename(session);
   else if (!by && event.key === "Delete" && !bin) discard(session.sid);
   else if (!by) return;
@@ -212,8 +243,9 @@ page.addEventListener("keydown", (event) => {
 
 // ---------------------------------------------------------------------------------------------------------- listening
 
+/** @type {string | null} */
 let last = null;
-p.on((state) => {
+panel.draws((state) => {
   const { view, message } = state, news = message.gallery;
   if (view) remember(view.sid);
   if (opened && view && view.sid !== last) leave(); // a session was opened, here or by a dropped file

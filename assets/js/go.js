@@ -1,10 +1,21 @@
 // Progress, and the two buttons at the foot of the turn panel.
-const p = window.palimpsest, { h, actions } = p;
-const root = element.querySelector(".p-root");
+import { actions } from "./actions.js";
+import * as crop from "./crop.js";
+import { coarse, h } from "./dom.js";
+import { Panel } from "./panel.js";
+import { set, theView } from "./store.js";
+import { isLive } from "./turns.js";
+
+/** @typedef {import("./view.js").SessionView} SessionView */
+
+export const panel = new Panel();
+const { root } = panel;
+/** @type {Record<string, string>} */
 const DOING = {
   reference: "Drawing reference", embeddings: "Fitting the texts", "fine-tune": "Fine-tuning the layers",
   guidance: "Guiding the picture", denoise: "Denoising", reading: "Reading the sentence",
 };
+/** @type {Record<string, string>} */
 const SHORT = { embeddings: "texts" };
 const title = h("b"), figures = h("span", { class: "p-hint" }), bars = h("div", { class: "p-bars" });
 const progress = h("div", { class: "p-progress" }, h("div", { class: "p-progress-head" }, title, figures), bars);
@@ -22,7 +33,7 @@ let stopping = false;
 function start() {
   if (run.disabled || run.hidden) return;
   run.disabled = true;
-  trigger("run", {});
+  panel.trigger("run", {});
   window.scrollTo({ top: 0, behavior: "smooth" }); // a page that scrolls shows the picture or the panel
 }
 
@@ -30,43 +41,48 @@ function stop() {
   if (cancel.hidden || stopping) return;
   stopping = true;
   cancel.disabled = true;
-  trigger("cancel", {});
+  panel.trigger("cancel", {});
 }
 
 Object.assign(actions, { run: start, cancel: stop });
 
+/** @type {string | null} */
 let doubt = null; // where a run was held back: the model was made for other pictures, and nobody has insisted yet
+/** @param {SessionView} view */
 const standing = (view) => JSON.stringify([view.sid, view.current, view.draft.model]);
 
 /** Asks once more: `text` says why, `does` names the action that was held back. */
+/** @param {{ text: string, does: "run" | "run_turns" }} confirm */
 function ask({ text, does }) {
-  doubt = standing(p.state.view);
+  doubt = standing(theView());
   const anyway = h("button", { type: "button", class: "p-btn p-go", text: "Run anyway", onclick: () => {
     doubt = null;
-    if (does === "run") trigger("run", { insists: true });
+    if (does === "run") panel.trigger("run", { insists: true });
     else actions[does](true);
-    p.set({});
+    set({});
   } });
-  confirm.replaceChildren(h("p", { text }), h("div", {}, anyway, h("button", { type: "button", class: "p-btn", text: "Not now", onclick: () => { doubt = null; p.set({}); run.focus(); } })));
+  confirm.replaceChildren(h("p", { text }), h("div", {}, anyway, h("button", { type: "button", class: "p-btn", text: "Not now", onclick: () => { doubt = null; set({}); run.focus(); } })));
   confirm.hidden = false;
   anyway.focus();
 }
 
+/** @param {number | null | undefined} seconds */
 function left(seconds) {
   if (seconds === null || seconds === undefined) return "";
   if (seconds < 1) return "almost done";
   return seconds < 90 ? `${Math.round(seconds)} s left` : `${Math.round(seconds / 60)} min left`;
 }
 
+/** @param {string} stage */
 const doing = (stage) => DOING[stage] || stage.charAt(0).toUpperCase() + stage.slice(1);
 
 let said = "";
-p.on(({ view, about, away, message }) => {
+panel.draws(({ view, about, away, message }) => {
   if (message.confirm && view) ask(message.confirm);
-  if (doubt && (!view || standing(view) !== doubt || p.live(view))) doubt = null;
+  if (doubt && (!view || standing(view) !== doubt || isLive(view))) doubt = null;
   confirm.hidden = !doubt;
-  const live = p.live(view), job = view ? view.job : null;
-  const other = live && job.does === "swap"; // which of its two turns runs stands under the bars
+  const job = view && isLive(view) ? view.job : null, live = job !== null;
+  const other = job !== null && job.does === "swap"; // which of its two turns runs stands under the bars
   if (!live) stopping = false;
   const damaged = Boolean(view && view.damage);
   run.disabled = !view || away || damaged;
@@ -76,11 +92,11 @@ p.on(({ view, about, away, message }) => {
   cancel.textContent = stopping ? "Stopping" : "Cancel";
   progress.hidden = !live;
   const method = view && about.methods[view.draft.method];
-  const long = view && !live && p.crop.needed(view);
+  const long = view && !live && crop.needed(view);
   missing.replaceChildren(...(damaged ? ["Damaged: to look at and to export. Its duplicate, among the sessions, can be edited."] : long ? ["Too long to be edited. ", h("button", { type: "button", class: "p-link", text: "Choose a part", onclick: () => actions.crop() })]
-    : view && !live && !view.staged.length && !view.mask.mask && (!method || method.needs_mask) ? [`${p.coarse ? "Tap" : "Click"} the subject on the picture first`] : []));
+    : view && !live && !view.staged.length && !view.mask.mask && (!method || method.needs_mask) ? [`${coarse ? "Tap" : "Click"} the subject on the picture first`] : []));
   missing.hidden = !missing.childNodes.length;
-  if (live) {
+  if (job) {
     const queued = job.state === "queued";
     const single = job.does === "edit" || !job.does; // else its stages are whole turns, told in hundredths
     const told = job.does !== "split"; // how long an answer gets, nobody knows before
@@ -92,9 +108,9 @@ p.on(({ view, about, away, message }) => {
       h("span", { role: "progressbar", "aria-label": doing(s.name), "aria-valuenow": Math.round(s.fraction * 100), "aria-valuemin": 0, "aria-valuemax": 100 }, h("i", { style: `width:${s.fraction * 100}%` })), h("small", { text: SHORT[s.name] || s.name }))));
     bars.classList.toggle("p-many", stages.length > 4);
   }
-  const words = live ? title.textContent + (other && job.stage ? `, ${job.stage}` : "") : view && view.staged.length ? `${view.staged.length} candidate${view.staged.length > 1 ? "s" : ""} finished` : "";
+  const words = live ? title.textContent + (other && job?.stage ? `, ${job.stage}` : "") : view && view.staged.length ? `${view.staged.length} candidate${view.staged.length > 1 ? "s" : ""} finished` : "";
   if (words !== said) spoken.textContent = said = words;
   const turns = view && view.editing ? 1 + view.editing.stale.length : 1;
   runText.textContent = turns > 1 ? `Run ${turns} turns` : view && view.staged.length ? "Run again" : "Run turn";
-  root.dataset.state = live ? job.state : view && view.staged.length ? "staged" : "idle";
+  root.dataset.state = job ? job.state : view && view.staged.length ? "staged" : "idle";
 });

@@ -1,48 +1,66 @@
 // What is said of the two texts while they are typed: a mark under the words that are meant, a sentence, and what would
 // do instead. The marks lie under the text in a copy of it; nothing here keeps anybody from running a text as it stands.
-const p = window.palimpsest, { h, actions } = p;
-const root = element.querySelector(".p-root");
-const PARTS = ["subject", "background"];
+import { actions } from "./actions.js";
+import * as crop from "./crop.js";
+import { h, targetOf } from "./dom.js";
+import { PARTS, areThere, chosenOf, textOf } from "./fields.js";
+import { Panel } from "./panel.js";
+import * as popover from "./popover.js";
+import { state, theView } from "./store.js";
+
+/** @typedef {import("./view.js").Hint} Hint */
+/** @typedef {import("./view.js").Fix} Fix */
+/** @typedef {import("./fields.js").Part} Part */
+
+export const panel = new Panel();
+const { root } = panel;
 const PAUSE = 350; // milliseconds without a key, after which the text is asked about
 const MOST = 3; // sentences under one field
 
-const field = (part) => document.querySelector(`#${part} textarea`);
-const scope = () => (document.querySelector("#scope input:checked") || {}).value || "both";
+const scope = () => chosenOf("scope")?.value || "both";
 
 // ---------------------------------------------------------------------------------------------------------- asking
 
-let asked = null, about = {}, count = 0, pausing = 0, found = [];
+let count = 0, pausing = 0;
+/** @type {string | null} */
+let asked = null;
+/** @type {Record<Part, string>} the texts that were asked about */
+let about = { subject: "", background: "" };
+/** @type {Hint[]} */
+let found = [];
 
 /** Asks unless the texts, and what they are for, are what was asked about last. */
 function ask() {
   clearTimeout(pausing);
-  const { view } = p.state;
-  if (!view || !PARTS.every(field)) return;
-  const texts = Object.fromEntries(PARTS.map((part) => [part, field(part).value]));
+  const { view } = state;
+  if (!view || !areThere()) return;
+  const texts = { subject: textOf("subject").value, background: textOf("background").value };
   const now = JSON.stringify([view.sid, view.current, view.draft.model, view.draft.method, scope(), texts]);
   if (now === asked) return;
   asked = now;
   about = texts;
   count += 1;
-  if (Object.values(texts).some((text) => text.trim())) trigger("ask_hints", { ...texts, scope: scope(), count });
+  if (Object.values(texts).some((text) => text.trim())) panel.trigger("ask_hints", { ...texts, scope: scope(), count });
   else answer([]);
 }
 
+/** @param {Event} event */
 function soon(event) {
-  if (!event.target.closest("#subject, #background")) return;
+  if (!targetOf(event).closest("#subject, #background")) return;
   clearTimeout(pausing);
   pausing = setTimeout(ask, PAUSE);
   for (const part of PARTS) drawMarks(part); // those before what was typed still stand where they are
 }
 document.addEventListener("input", soon);
-document.addEventListener("change", (event) => { if (event.target.closest("#scope")) setTimeout(ask, 0); });
+document.addEventListener("change", (event) => { if (targetOf(event).closest("#scope")) setTimeout(ask, 0); });
 
+/** @param {Hint[]} hints */
 function answer(hints) {
   found = hints;
   for (const part of PARTS) draw(part);
 }
 
-p.on(({ message }) => {
+panel.draws(({ message }) => {
   if (message.hints && message.hints.count === count) answer(message.hints.found);
   setTimeout(ask, 80); // after Gradio has filled the fields
   offerCrop();
@@ -50,17 +68,20 @@ p.on(({ message }) => {
 
 // ------------------------------------------------------------------------------------------------- what is to be seen
 
-const copies = {}, lines = {};
+/** @type {Record<Part, HTMLElement>} the texts again, under their fields */
+const copies = { subject: h("div"), background: h("div") };
+/** @type {Record<Part, HTMLElement>} the sentences below them */
+const lines = { subject: h("div"), background: h("div") };
 
-/** Puts the copy under a field's text and the sentences below it, where they are not there. */
+/** Puts the copy under a field's text and the sentences below it, where they are not there. @param {Part} part */
 function place(part) {
-  const box = field(part);
-  if (copies[part] && copies[part].isConnected && copies[part].parentNode === box.parentNode) return box;
+  const box = textOf(part);
+  if (copies[part].isConnected && copies[part].parentNode === box.parentNode) return box;
   copies[part] = h("div", { class: "p-marks", "aria-hidden": "true" });
   lines[part] = h("div", { class: "p-hints", id: `p-hints-${part}`, role: "status", "aria-label": `Remarks on the ${part}` });
-  box.parentNode.classList.add("p-marked");
+  box.parentElement?.classList.add("p-marked");
   box.before(copies[part]);
-  document.getElementById(part).append(lines[part]);
+  document.getElementById(part)?.append(lines[part]);
   box.setAttribute("aria-describedby", lines[part].id);
   const follow = () => { copies[part].scrollTop = box.scrollTop; copies[part].style.width = `${box.clientWidth}px`; };
   box.addEventListener("scroll", follow);
@@ -68,25 +89,26 @@ function place(part) {
   return box;
 }
 
-/** How many letters two texts have in common at their start. */
+/** How many letters two texts have in common at their start. @param {string[]} a @param {string[]} b */
 function common(a, b) {
   let k = 0;
   while (k < a.length && a[k] === b[k]) k += 1;
   return k;
 }
 
-/** Letters as the server counts them: one a code point. */
+/** Letters as the server counts them: one a code point. @param {string} text */
 const letters = (text) => [...text];
 
+/** @param {Part} part */
 function drawMarks(part) {
   const box = place(part), now = letters(box.value), same = common(now, letters(about[part] || ""));
   const whole = same === now.length && same === letters(about[part] || "").length;
-  const spans = found.filter((hint) => hint.part === part).flatMap((hint) => hint.spans.map(([start, end]) => [start, end, hint.kind])).filter(([, end]) => whole || end < same);
+  const spans = found.filter((hint) => hint.part === part).flatMap((hint) => hint.spans.map(([start, end]) => ({ start, end, kind: hint.kind }))).filter(({ end }) => whole || end < same);
   // Cut where any span begins or ends: a word may be meant by several.
-  const places = [...new Set([0, ...spans.flatMap(([start, end]) => [start, end]), now.length])].sort((a, b) => a - b);
+  const places = [...new Set([0, ...spans.flatMap(({ start, end }) => [start, end]), now.length])].sort((a, b) => a - b);
   const nodes = places.slice(1).map((end, k) => {
-    const here = spans.filter(([from, to]) => from <= places[k] && end <= to), text = now.slice(places[k], end).join("");
-    const kinds = here.flatMap(([from, , kind]) => (kind === "cut" && from === places[k] ? ["p-cut", "p-end"] : [`p-${kind}`]));
+    const here = spans.filter(({ start, end: to }) => start <= places[k] && end <= to), text = now.slice(places[k], end).join("");
+    const kinds = here.flatMap(({ start, kind }) => (kind === "cut" && start === places[k] ? ["p-cut", "p-end"] : [`p-${kind}`]));
     return kinds.length ? h("mark", { class: ["p-mark", ...kinds].join(" "), text }) : text;
   });
   copies[part].replaceChildren(...nodes, " ");
@@ -94,6 +116,7 @@ function drawMarks(part) {
   copies[part].scrollTop = box.scrollTop;
 }
 
+/** @param {Part} part */
 function draw(part) {
   place(part);
   drawMarks(part);
@@ -102,8 +125,9 @@ function draw(part) {
   lines[part].hidden = !hints.length;
 }
 
+/** @param {Hint} hint */
 function line(hint) {
-  const chips = hint.fixes.map((fix) => h("button", { type: "button", class: "p-chip", text: fix.label, title: after(fix), onclick: () => put(fix) }));
+  const chips = hint.fixes.map((/** @type {Fix} */ fix) => h("button", { type: "button", class: "p-chip", text: fix.label, title: after(fix), onclick: () => put(fix) }));
   if (hint.known.length) {
     const all = h("button", { type: "button", class: "p-link", text: "What it knows", "aria-haspopup": "dialog", onclick: () => known(hint, all) });
     chips.push(all);
@@ -111,29 +135,30 @@ function line(hint) {
   return h("div", { class: "p-hint-line", "data-kind": hint.kind }, h("p", { text: hint.says }), chips.length ? h("div", { class: "p-fixes" }, ...chips) : null);
 }
 
-/** What a button's tip says: the texts as they will be. */
-const after = (fix) => [...PARTS, "instruction"].filter((part) => fix[part]).map((part) => `${part}: ${fix[part]}`).join("\n") || "empty";
+/** What a button's tip says: the texts as they will be. @param {Fix} fix */
+const after = (fix) => (/** @type {const} */ (["subject", "background", "instruction"])).filter((part) => fix[part]).map((part) => `${part}: ${fix[part]}`).join("\n") || "empty";
 
-/** All the words that the model was taught, to choose from. */
+/** All the words that the model was taught, to choose from. @param {Hint} hint @param {HTMLButtonElement} button */
 function known(hint, button) {
-  const pop = p.popover.panel(root, button.getBoundingClientRect(), "What it knows", (body) => {
+  const pop = popover.panel(root, button.getBoundingClientRect(), "What it knows", (/** @type {HTMLElement} */ body) => {
     body.append(h("div", { class: "p-known-words" }, ...hint.known.map(([heading, fixes]) => h("section", { "aria-label": heading }, h("h3", { text: heading }),
-      h("div", { class: "p-fixes" }, ...fixes.map((fix) => h("button", { type: "button", class: "p-chip", text: fix.label, title: after(fix), onclick: () => { pop.node.hidePopover(); put(fix); } })))))));
+      h("div", { class: "p-fixes" }, ...fixes.map((/** @type {Fix} */ fix) => h("button", { type: "button", class: "p-chip", text: fix.label, title: after(fix), onclick: () => { pop.node.hidePopover(); put(fix); } })))))));
   });
 }
 
 // -------------------------------------------------------------------------------------------------------- other words
 
-/** Puts a fix's texts into their fields, as if they had been typed: they can be undone there. */
+/** Puts a fix's texts into their fields, as if they had been typed: they can be undone there. @param {Fix} fix */
 function put(fix) {
-  if (PARTS.some((part) => field(part).value !== about[part])) return ask(); // typed on since: it speaks of another text
-  const changed = PARTS.filter((part) => fix[part] !== null && fix[part] !== field(part).value);
-  for (const part of changed) type(field(part), fix[part]);
+  if (PARTS.some((part) => textOf(part).value !== about[part])) return ask(); // typed on since: it speaks of another text
+  const changed = PARTS.filter((part) => fix[part] !== null && fix[part] !== textOf(part).value);
+  for (const part of changed) type(textOf(part), fix[part] ?? "");
   if (fix.instruction !== null) actions.instruct(fix.instruction);
-  else if (changed.length) field(changed.at(-1)).focus();
+  else if (changed.length) textOf(changed[changed.length - 1]).focus();
   ask();
 }
 
+/** @param {HTMLTextAreaElement} box @param {string} text */
 function type(box, text) {
   box.focus();
   box.select();
@@ -147,14 +172,15 @@ function type(box, text) {
 
 // ---------------------------------------------------------------------------------------------- pictures that are too long
 
+/** @type {string | null} */
 let offered = null;
 
 /** A picture that no turn can be made of says so when it is opened, once; Run says it again, with the same offer. */
 function offerCrop() {
-  const { view } = p.state;
-  if (!view || !p.crop.needed(view) || offered === view.sid || p.state.starting) return;
+  const { view } = state;
+  if (!view || !crop.needed(view) || offered === view.sid || state.starting) return;
   offered = view.sid;
   if (view.turns.length === 1) actions.crop();
 }
 
-actions.crop = () => p.crop.open(p.state.view, (part) => trigger("crop_here", part));
+actions.crop = () => crop.open(theView(), (part) => panel.trigger("crop_here", part));

@@ -1,6 +1,17 @@
 // One sentence instead of two texts. It becomes a list of turns that can be corrected; nothing runs before that.
-const p = window.palimpsest, { h } = p;
-const root = element.querySelector(".p-root");
+import { actions } from "./actions.js";
+import { find, h } from "./dom.js";
+import { textOf } from "./fields.js";
+import { Panel } from "./panel.js";
+import { state, theView } from "./store.js";
+import { currentTurn, isLive } from "./turns.js";
+import { unsent } from "./unsent.js";
+
+/** @typedef {import("./view.js").Split} Split */
+/** @typedef {import("./view.js").Asked} Asked */
+
+export const panel = new Panel();
+const { root } = panel;
 const SCOPES = [["both", "Both"], ["subject", "Subject"], ["background", "Background"]];
 
 const words = h("textarea", { class: "p-words", rows: 1, maxlength: 20000, placeholder: "or say it in one sentence", "aria-label": "Or say it in one sentence: it is split into turns, which you see before anything runs",
@@ -18,39 +29,50 @@ const result = h("section", { class: "p-split", "aria-label": "Turns in the sent
 const spoken = h("div", { class: "p-sr", role: "status", "aria-live": "polite" });
 root.append(h("div", { class: "p-say" }, h("div", { class: "p-say-line" }, words, cut), result), spoken);
 
-let turns = [], found = null, count = 0, sid = null, ran = null, used = false, reading = null; // reading: the job of the language model
+let count = 0, used = false;
+/** @type {Asked[]} */
+let turns = [];
+/** @type {Split | null} */
+let found = null;
+/** @type {string | null} */
+let sid = null;
+/** @type {{ from: string, begun: boolean } | null} where the turns were run */
+let ran = null;
+/** @type {string | null} the job of the language model that reads the sentence */
+let reading = null;
 
 function split() {
   if (!words.value.trim() || cut.disabled) return;
   count += 1;
   reading = null;
-  trigger("split_words", { words: words.value, count });
+  panel.trigger("split_words", { words: words.value, count });
 }
 
 function go() {
   if (use.disabled) return;
   if (turns.length === 1) {
     used = true;
-    trigger("use_turn", { turns });
+    panel.trigger("use_turn", { turns });
   } else {
-    p.actions.run_turns(false);
+    actions.run_turns(false);
   }
 }
 
 /** The same turns once more, where the page asked whether to run them all the same. */
-p.actions.run_turns = (insists) => {
-  ran = { from: p.state.view.current, begun: false };
-  trigger("run_turns", { turns, insists });
+actions.run_turns = (insists) => {
+  ran = { from: theView().current, begun: false };
+  panel.trigger("run_turns", { turns, insists });
 };
 
 /** Takes what was typed as a description and is an instruction, and splits it. */
-p.actions.instruct = (text) => {
+actions.instruct = (text) => {
   words.value = text;
   words.focus();
   drawButtons();
   split();
 };
 
+/** @param {boolean} all */
 function clear(all) {
   turns = [];
   result.hidden = true;
@@ -58,7 +80,7 @@ function clear(all) {
   drawButtons();
 }
 
-/** The turns that were found, for correction, with what was left out and who read the sentence. */
+/** The turns that were found, for correction, with what was left out and who read the sentence. @param {Split} read */
 function show(read) {
   found = read;
   turns = found.turns.map((turn) => ({ ...turn }));
@@ -71,34 +93,37 @@ function show(read) {
   result.scrollIntoView({ block: "nearest" });
 }
 
+/** @param {Asked} turn @param {"subject" | "background"} name @param {number} k */
 function part(turn, name, k) {
   return h("label", { class: `p-part p-${name}` }, h("i", { "aria-hidden": "true" }),
-    h("input", { type: "text", value: turn[name], maxlength: p.state.about.longest_text, "aria-label": `${name === "subject" ? "Subject" : "Background"} of turn ${k + 1}`, placeholder: `${name} becomes`, oninput: (event) => { turn[name] = event.target.value; drawButtons(); } }));
+    h("input", { type: "text", value: turn[name], maxlength: state.about.longest_text, "aria-label": `${name === "subject" ? "Subject" : "Background"} of turn ${k + 1}`, placeholder: `${name} becomes`, oninput: (event) => { turn[name] = event.target.value; drawButtons(); } }));
 }
 
+/** @param {Asked} turn @param {number} k */
 function row(turn, k) {
-  const scope = h("select", { "aria-label": `What turn ${k + 1} changes`, onchange: () => { turn.scope = scope.value; drawList(k); } },
+  const scope = h("select", { "aria-label": `What turn ${k + 1} changes`, onchange: () => { turn.scope = /** @type {Asked["scope"]} */ (scope.value); drawList(k); } },
     ...SCOPES.map(([id, text]) => h("option", { value: id, text, selected: id === turn.scope })));
   const drop = h("button", { type: "button", class: "p-x", "aria-label": `Leave turn ${k + 1} out`, title: "Leave this turn out", text: "×", onclick: () => {
     turns.splice(k, 1);
     drawList();
     (list.querySelector("select") || words).focus();
   } });
-  return h("li", {}, h("div", { class: "p-asked-head" }, h("b", { text: `Turn ${p.current(p.state.view).number + 1 + k}` }), h("span", { class: "p-space" }), scope, drop),
+  return h("li", {}, h("div", { class: "p-asked-head" }, h("b", { text: `Turn ${currentTurn(theView()).number + 1 + k}` }), h("span", { class: "p-space" }), scope, drop),
     turn.scope === "background" ? null : part(turn, "subject", k), turn.scope === "subject" ? null : part(turn, "background", k));
 }
 
-function drawList(focus = null) {
+function drawList(/** @type {number | null} */ focus = null) {
   list.replaceChildren(...turns.map(row));
   list.hidden = !turns.length;
   drawButtons();
-  if (focus !== null) list.children[focus].querySelector("select").focus();
+  if (focus !== null) find("select", list.children[focus])?.focus();
 }
 
+/** @param {Asked} turn */
 const said = (turn) => (turn.scope !== "background" && turn.subject.trim()) || (turn.scope !== "subject" && turn.background.trim());
 
 function drawButtons() {
-  const live = p.live(p.state.view);
+  const live = isLive(state.view);
   cut.disabled = !words.value.trim() || live;
   use.hidden = !turns.length;
   use.disabled = live || !turns.every(said);
@@ -106,7 +131,7 @@ function drawButtons() {
   use.title = turns.length > 1 ? "One after another, once each, with the mask and the settings as they stand" : "Puts the texts into the panel; nothing runs yet";
 }
 
-p.unsent.push({ name: "sentence",
+unsent.push({ name: "sentence",
   read: () => (words.value.trim() ? { said: words.value, split: result.hidden ? null : { ...found, turns } } : null),
   put: ({ said, split: read }) => {
     words.value = said;
@@ -114,7 +139,7 @@ p.unsent.push({ name: "sentence",
     if (read) show(read);
   } });
 
-p.on((state) => {
+panel.draws((state) => {
   const { view, message } = state;
   if ((view ? view.sid : null) !== sid) {
     sid = view ? view.sid : null;
@@ -125,18 +150,18 @@ p.on((state) => {
   if (view && message.splitting && message.splitting.count === count) reading = message.splitting.job;
   if (view && message.split && message.split.count === count) show(message.split);
   else if (view && reading && view.split && view.split.job === reading) { reading = null; show(view.split.found); }
-  else if (view && reading && !(p.live(view) && view.job.id === reading)) reading = null; // cancelled, or it failed
+  else if (view && reading && !(isLive(view) && view.job?.id === reading)) reading = null; // cancelled, or it failed
   if (view && used && "view" in message) {
     used = false;
     if (!message.notice) {
       clear(true);
-      document.querySelector("#subject textarea").focus();
+      textOf("subject").focus();
     }
   }
   if (view && ran) {
-    ran.begun = ran.begun || p.live(view);
+    ran.begun = ran.begun || isLive(view);
     if (view.current !== ran.from) { clear(true); ran = null; } // they are turns now
-    else if (!p.live(view) && (ran.begun || message.notice)) ran = null; // refused, cancelled or failed: the list stays
+    else if (!isLive(view) && (ran.begun || message.notice)) ran = null; // refused, cancelled or failed: the list stays
   }
   drawButtons();
 });

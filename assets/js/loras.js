@@ -1,19 +1,29 @@
 // LoRA files of the turn in preparation: which, and how much of each.
-const p = window.palimpsest, { h, actions } = p;
+import { actions } from "./actions.js";
+import { h } from "./dom.js";
+import { Panel } from "./panel.js";
+import { theView } from "./store.js";
+
+export const panel = new Panel();
 const rows = h("div", { class: "p-loras-rows" });
 const hint = h("p", { class: "p-hint" });
 const more = h("button", { type: "button", class: "p-link", text: "Models", onclick: () => actions.models() });
-element.querySelector(".p-root").append(h("section", { class: "p-loras", "aria-labelledby": "p-loras-title" }, h("div", { class: "p-loras-head" }, h("h3", { id: "p-loras-title", text: "LoRA files" }), more), rows, hint));
+panel.root.append(h("section", { class: "p-loras", "aria-labelledby": "p-loras-title" }, h("div", { class: "p-loras-head" }, h("h3", { id: "p-loras-title", text: "LoRA files" }), more), rows, hint));
 
-let found = null, shown = null;
+/** @type {string[]} */
+let found = [];
+/** @type {string | null} */
+let shown = null;
 
+/** @param {string} name @param {number | null} scale */
 function put(name, scale) {
-  const loras = { ...p.state.view.draft.loras };
+  const loras = { ...theView().draft.loras };
   if (scale === null) delete loras[name];
   else loras[name] = scale;
-  trigger("put_loras", { loras });
+  panel.trigger("put_loras", { loras });
 }
 
+/** @param {string} name @param {number | undefined} scale */
 function row(name, scale) {
   const on = scale !== undefined, here = found.includes(name);
   const number = h("input", { type: "number", value: on ? scale : 1, min: -4, max: 4, step: 0.05, disabled: !on, "aria-label": `Scale of ${name}`, onchange: () => { if (number.value !== "") put(name, Number(number.value)); } });
@@ -21,7 +31,7 @@ function row(name, scale) {
   return h("div", { class: "p-lora", "data-lora": name }, h("label", { title: name }, tick, h("span", { text: here ? name : `${name} (not here)` })), number);
 }
 
-p.on(({ view, about, message }) => {
+panel.draws(({ view, about, message }) => {
   const list = message.models ? message.models.loras : found || about.loras || [];
   const loras = view ? view.draft.loras || {} : {}, now = JSON.stringify([list, loras]);
   more.hidden = !about.manages_models;

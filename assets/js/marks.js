@@ -1,21 +1,38 @@
 // What a person pointed at, as values: each function gives a new list and leaves the old one alone.
-window.palimpsest.marks = (() => {
-  const empty = (feather = 2, snap = false) => ({
-    clicks: [], box: null, phrase: "", choice: null, uploaded: null, strokes: [], invert: false, grow: 0, feather, snap,
-  });
 
-  const clicked = (m, x, y, include) => ({ ...m, clicks: [...m.clicks, { x, y, include }], uploaded: null });
-  const unclicked = (m, index) => ({ ...m, clicks: m.clicks.filter((_, i) => i !== index), choice: m.clicks.length > 1 ? m.choice : null });
-  const boxed = (m, box) => ({ ...m, box, uploaded: null });
-  const phrased = (m, phrase) => ({ ...m, phrase, choice: null, uploaded: phrase ? null : m.uploaded });
-  const stroked = (m, stroke) => ({ ...m, strokes: [...m.strokes, stroke] });
-  const chosen = (m, choice) => ({ ...m, choice });
-  const grown = (m, by) => ({ ...m, grow: Math.max(-200, Math.min(200, m.grow + by)) });
-  const feathered = (m, feather) => ({ ...m, feather: Math.max(0, Math.min(64, feather)) });
-  const snapped = (m) => ({ ...m, snap: !m.snap });
-  const inverted = (m) => ({ ...m, invert: !m.invert });
-  const isEmpty = (m) => !m.clicks.length && !m.box && !m.phrase && !m.uploaded && !m.strokes.length;
-  const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
+/** @typedef {import("./view.js").MaskPrompts} MaskPrompts */
+/** @typedef {{ points: [number, number][], radius: number, erase: boolean }} Stroke */
+/** @typedef {Omit<MaskPrompts, "strokes"> & { strokes: Stroke[] }} Marks */
 
-  return { empty, clicked, unclicked, boxed, phrased, stroked, chosen, grown, feathered, snapped, inverted, isEmpty, same };
-})();
+/** @param {number} [feather] @param {boolean} [snap] @returns {Marks} */
+export const empty = (feather = 2, snap = false) => ({
+  clicks: [], box: null, phrase: "", choice: null, uploaded: null, strokes: [], invert: false, grow: 0, feather, snap,
+});
+
+/** As they came from the server. @param {MaskPrompts} m @returns {Marks} */
+export const plain = (m) => ({ ...m, strokes: m.strokes.map((s) => ({ ...s, points: s.points.map((q) => /** @type {[number, number]} */ (Array.isArray(q) ? q : [q.x, q.y])) })) });
+
+/** @param {Marks} m @param {number} x @param {number} y @param {boolean} include @returns {Marks} */
+export const clicked = (m, x, y, include) => ({ ...m, clicks: [...m.clicks, { x, y, include }], uploaded: null });
+/** @param {Marks} m @param {number} index @returns {Marks} */
+export const unclicked = (m, index) => ({ ...m, clicks: m.clicks.filter((_, i) => i !== index), choice: m.clicks.length > 1 ? m.choice : null });
+/** @param {Marks} m @param {import("./view.js").Box} box @returns {Marks} */
+export const boxed = (m, box) => ({ ...m, box, uploaded: null });
+/** @param {Marks} m @param {string} phrase @returns {Marks} */
+export const phrased = (m, phrase) => ({ ...m, phrase, choice: null, uploaded: phrase ? null : m.uploaded });
+/** @param {Marks} m @param {Stroke} stroke @returns {Marks} */
+export const stroked = (m, stroke) => ({ ...m, strokes: [...m.strokes, stroke] });
+/** @param {Marks} m @param {number} choice @returns {Marks} */
+export const chosen = (m, choice) => ({ ...m, choice });
+/** @param {Marks} m @param {number} by @returns {Marks} */
+export const grown = (m, by) => ({ ...m, grow: Math.max(-200, Math.min(200, m.grow + by)) });
+/** @param {Marks} m @param {number} feather @returns {Marks} */
+export const feathered = (m, feather) => ({ ...m, feather: Math.max(0, Math.min(64, feather)) });
+/** @param {Marks} m @returns {Marks} */
+export const snapped = (m) => ({ ...m, snap: !m.snap });
+/** @param {Marks} m @returns {Marks} */
+export const inverted = (m) => ({ ...m, invert: !m.invert });
+/** @param {Marks} m */
+export const isEmpty = (m) => !m.clicks.length && !m.box && !m.phrase && !m.uploaded && !m.strokes.length;
+/** @param {Marks} a @param {Marks} b */
+export const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);

@@ -1,11 +1,22 @@
 // The models dialog: the list of models and LoRA files, a model from the hub or from a folder, and what is being done with one.
-const p = window.palimpsest, { h, actions } = p;
-const root = element.querySelector(".p-root");
+import { actions } from "./actions.js";
+import { focusIn, h } from "./dom.js";
+import { Panel } from "./panel.js";
+import { state } from "./store.js";
+
+export const panel = new Panel();
+const { root } = panel;
+/** @type {Record<string, string>} */
 const KINDS = { "text-to-image": "edits pictures", segmenter: "answers clicks", clip: "measures likeness", judge: "judges the Toybox", lora: "LoRA" };
+/** @type {Record<string, string>} */
 const DOES = { pull: "Fetching", add: "Reading", verify: "Verifying" };
 const AGAIN = 500; // milliseconds between two looks at a job
 
-let shelf = null, sure = null, waiting = 0;
+let waiting = 0;
+/** @type {import("./view.js").ShelfView | null} */
+let shelf = null;
+/** @type {string | null} what is asked about before it is removed */
+let sure = null;
 
 const list = h("div", { class: "p-shelf", role: "list" });
 const repo = h("input", { type: "text", placeholder: "owner/name", "aria-label": "The model's id on the hub", autocomplete: "off", spellcheck: "false", onkeydown: (event) => { if (event.key === "Enter") pull(); } });
@@ -16,7 +27,7 @@ const path = h("input", { type: "text", placeholder: "a folder or checkpoint on 
 const addIt = h("button", { type: "button", class: "p-btn", text: "Add", onclick: () => add() });
 const how = h("span", { class: "p-hint", role: "status" });
 const bar = h("progress", { max: 1, "aria-label": "Progress" });
-const stop = h("button", { type: "button", class: "p-btn", text: "Cancel", onclick: () => trigger("stop_model", {}) });
+const stop = h("button", { type: "button", class: "p-btn", text: "Cancel", onclick: () => panel.trigger("stop_model", {}) });
 const job = h("div", { class: "p-models-job", hidden: true }, how, stop, bar);
 const told = h("p", { class: "p-told", role: "status" });
 const where = h("p", { class: "p-hint p-told" });
@@ -29,21 +40,23 @@ const sheet = h("dialog", { class: "p-sheet p-models", "aria-labelledby": "p-mod
     h("section", { class: "p-get" }, h("h3", { text: "From this machine" }), h("div", { class: "p-get-line" }, path, addIt)), where));
 root.append(sheet);
 
+/** @param {string} text @param {string} label @param {() => void} fire @param {boolean} [danger] */
 const small = (text, label, fire, danger) => h("button", { type: "button", class: `p-tool${danger ? " p-danger" : ""}`, text, "aria-label": label, onclick: fire });
 
-/** Bytes in a unit that leaves few digits. */
+/** Bytes in a unit that leaves few digits. @param {number} bytes */
 function amount(bytes) {
   const [unit, per] = bytes < 1e6 ? ["KB", 1e3] : bytes < 1e9 ? ["MB", 1e6] : ["GB", 1e9], n = bytes / per;
   return `${n < 10 ? Math.max(0.1, n).toFixed(1) : Math.round(n)} ${unit}`;
 }
 
+/** @param {import("./view.js").ModelView} m */
 function row(m) {
   const lora = m.kind === "lora", key = lora ? `loras/${m.id}` : m.id; // a LoRA may be called as a model is
   const asked = sure === key, called = lora ? `the LoRA ${m.title}` : m.title;
-  const acts = [small("Verify", `Verify ${called}`, () => trigger("verify_model", { id: m.id, lora }))];
+  const acts = [small("Verify", `Verify ${called}`, () => panel.trigger("verify_model", { id: m.id, lora }))];
   if (m.source) acts.push(small(asked ? "Really remove?" : "Remove", `${asked ? "Really remove" : "Remove"} ${called}`, () => {
     sure = asked ? null : key;
-    if (asked) trigger("remove_model", { id: m.id, lora });
+    if (asked) panel.trigger("remove_model", { id: m.id, lora });
     else draw();
   }, true));
   const from = m.source && m.source !== m.id ? `from ${m.source}${m.commit ? ` at ${m.commit.slice(0, 7)}` : ""}` : "";
@@ -52,43 +65,46 @@ function row(m) {
     h("span", { class: "p-shelf-acts" }, ...acts), m.fault ? h("p", { class: "p-fault", text: m.fault }) : null);
 }
 
-function pull() { if (repo.value.trim()) trigger("pull_model", { repo: repo.value.trim(), file: file.value.trim(), half: half.checked }); }
-function add() { if (path.value.trim()) trigger("add_model", { folder: path.value.trim() }); }
+function pull() { if (repo.value.trim()) panel.trigger("pull_model", { repo: repo.value.trim(), file: file.value.trim(), half: half.checked }); }
+function add() { if (path.value.trim()) panel.trigger("add_model", { folder: path.value.trim() }); }
 
+/** @param {number | null | undefined} seconds */
 function left(seconds) {
   if (seconds === null || seconds === undefined) return "";
   return seconds < 90 ? ` · ${Math.ceil(seconds)} s left` : ` · ${Math.ceil(seconds / 60)} min left`;
 }
 
 function draw() {
-  const held = list.contains(document.activeElement) ? [document.activeElement.closest("[data-model]").dataset.model, [...document.activeElement.parentNode.children].indexOf(document.activeElement)] : null;
+  if (!shelf) return;
+  const focused = focusIn(list), tile = focused?.closest("[data-model]"), held = focused && tile instanceof HTMLElement ? { model: tile.dataset.model || "", at: [...(focused.parentElement?.children || [])].indexOf(focused) } : null;
   list.replaceChildren(...shelf.models.map(row));
   if (held) {
-    const again = list.querySelector(`[data-model="${CSS.escape(held[0])}"] .p-shelf-acts`);
-    if (again && again.children[held[1]]) again.children[held[1]].focus();
+    const again = list.querySelector(`[data-model="${CSS.escape(held.model)}"] .p-shelf-acts`)?.children[held.at];
+    if (again instanceof HTMLElement) again.focus();
   }
-  const j = shelf.job, live = Boolean(j) && (j.state === "queued" || j.state === "running");
+  const j = shelf.job, live = j !== null && (j.state === "queued" || j.state === "running");
   job.hidden = !live;
   fetchIt.disabled = addIt.disabled = live;
-  if (live) {
+  if (j && live) {
     how.textContent = j.total ? `${DOES[j.does]}: ${j.step} of ${j.total} MB${left(j.seconds_left)}` : `${DOES[j.does]} …`;
     if (j.total) bar.value = j.step / j.total;
     else bar.removeAttribute("value");
   }
+  /** @type {Record<string, string>} */
   const words = { failed: j && j.error ? `That did not work: ${j.error}` : "", cancelled: j && j.does === "pull" ? "Cancelled. What was fetched is kept; pull again to go on." : "Cancelled." };
   told.textContent = shelf.told || (j && words[j.state]) || "";
   where.textContent = `They are kept in ${shelf.folder}; LoRA files go into the folder loras there.`;
   clearTimeout(waiting);
-  if (live && sheet.open) waiting = setTimeout(() => trigger("see_models", {}), AGAIN);
+  if (live && sheet.open) waiting = setTimeout(() => panel.trigger("see_models", {}), AGAIN);
 }
 
 actions.models = () => {
-  if (!p.state.about.manages_models) return;
-  trigger("see_models", {});
+  if (!state.about.manages_models) return;
+  panel.trigger("see_models", {});
   sheet.showModal();
 };
 
-p.on(({ message }) => {
+panel.draws(({ message }) => {
   if (!message.models) return;
   const did = shelf && shelf.told !== message.models.told ? message.models.told : "";
   shelf = message.models;

@@ -1,42 +1,57 @@
 // The pictures that the new subject and the new background should follow: none, or ones that were dropped or chosen.
-const p = window.palimpsest, { h, urls } = p;
+import { actions } from "./actions.js";
+import * as compare from "./compare.js";
+import { h } from "./dom.js";
+import { Panel } from "./panel.js";
+import { upload } from "./upload.js";
+import { urls } from "./urls.js";
+
+/** @typedef {import("./view.js").Draft} Draft */
+
+export const panel = new Panel();
+/** @typedef {"subject" | "background"} Which */
+/** @typedef {{ title: string, without: string, with: (draft: Draft) => string }} Words */
+
+/** @type {Record<Which, Words>} */
 const PARTS = {
   subject: { title: "Reference subject", without: "The new subject comes from the text. Choose or drop a picture for it to follow; what is in its middle is cut out.",
-    with: (draft) => (draft.subject_reference_mask ? "What is in the middle of your picture sets the new subject" : "Your picture sets the new subject") },
+    with: (/** @type {Draft} */ draft) => (draft.subject_reference_mask ? "What is in the middle of your picture sets the new subject" : "Your picture sets the new subject") },
   background: { title: "Reference background", without: "The new background comes from the text. Choose or drop a picture for it to follow.", with: () => "Your picture sets the new background" },
 };
 
-/** One of the two; gives what draws it. */
-function part(which, { title, without, with: words }) {
-  const file = h("input", { type: "file", accept: "image/png,image/jpeg,image/webp", hidden: true, onchange: () => { send(file.files[0]); file.value = ""; } });
+/** One of the two; gives what draws it. @param {Which} which */
+function part(which, /** @type {Words} */ { title, without, with: words }) {
+  const file = h("input", { type: "file", accept: "image/png,image/jpeg,image/webp", hidden: true, onchange: () => { send(file.files?.[0]); file.value = ""; } });
   const thumb = h("span", { class: "p-ref-thumb" });
   const choose = h("button", { type: "button", class: "p-ref", onclick: () => file.click() }, thumb, h("span", { class: "p-ref-text", text: title }));
-  const clear = h("button", { type: "button", class: "p-x", "aria-label": `Remove the ${title.toLowerCase()}`, title: "Remove", text: "×", onclick: () => trigger("put_reference", { which, ticket: null }) });
+  const clear = h("button", { type: "button", class: "p-x", "aria-label": `Remove the ${title.toLowerCase()}`, title: "Remove", text: "×", onclick: () => panel.trigger("put_reference", { which, ticket: null }) });
   const box = h("div", { class: "p-ref-box", "data-part": which }, choose, clear, file);
-  element.querySelector(".p-root").append(box);
+  panel.root.append(box);
 
+  /** @param {File | undefined} picture */
   async function send(picture) {
     if (!picture) return;
-    const ticket = await p.sent(picture);
+    const ticket = await upload(picture);
     if (!ticket) return;
-    trigger("put_reference", { which, ticket });
-    p.actions.changes(which);
+    panel.trigger("put_reference", { which, ticket });
+    actions.changes(which);
   }
 
-  for (const kind of ["dragover", "drop", "dragleave"]) box.addEventListener(kind, (event) => {
+  for (const kind of /** @type {const} */ (["dragover", "drop", "dragleave"])) box.addEventListener(kind, (event) => {
     event.preventDefault();
     box.classList.toggle("p-over-it", kind === "dragover");
-    if (kind === "drop" && event.dataTransfer.files.length) send(event.dataTransfer.files[0]);
+    if (kind === "drop") send(event.dataTransfer?.files[0]);
   });
 
   box.addEventListener("paste", (event) => {
-    if (!event.clipboardData.files.length) return;
+    const picture = event.clipboardData?.files[0];
+    if (!picture) return;
     event.preventDefault();
-    send(event.clipboardData.files[0]);
+    send(picture);
   });
 
-  let shown;
-  return (draft) => {
+  let shown = "";
+  return (/** @type {Draft | null} */ draft) => {
     const digest = draft && draft[`${which}_reference`], mask = draft && which === "subject" ? draft.subject_reference_mask : null;
     choose.title = digest ? words(draft) : without;
     clear.hidden = !digest;
@@ -46,13 +61,13 @@ function part(which, { title, without, with: words }) {
   };
 }
 
-/** The picture, or what its mask cuts out of it. */
+/** The picture, or what its mask cuts out of it. @param {string} digest @param {string | null} mask */
 function picture(digest, mask) {
   if (!mask) return h("img", { src: urls.picture(digest, 96), alt: "" });
   const cut = h("canvas");
-  p.compare.cut(cut, urls.picture(digest), urls.picture(mask), true).catch(() => {});
+  compare.cut(cut, urls.picture(digest), urls.picture(mask), true).catch(() => {});
   return cut;
 }
 
-const draws = Object.entries(PARTS).map(([which, words]) => part(which, words));
-p.on(({ view }) => { for (const draw of draws) draw(view ? view.draft : null); });
+const draws = [part("subject", PARTS.subject), part("background", PARTS.background)];
+panel.draws(({ view }) => { for (const draw of draws) draw(view ? view.draft : null); });

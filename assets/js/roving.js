@@ -1,23 +1,43 @@
 // A row of buttons that is one stop of the Tab key: the arrow keys walk along it.
-window.palimpsest.roving = (group, selector, choose = null) => {
-  const BY = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1 };
-  const items = () => [...group.querySelectorAll(selector)].filter((node) => !node.disabled && !node.hidden);
+import { targetOf } from "./dom.js";
+
+const BY = new Map([["ArrowLeft", -1], ["ArrowUp", -1], ["ArrowRight", 1], ["ArrowDown", 1]]);
+
+/**
+ * Where a key leads from the place `at` of `count`; undefined for a key that leads nowhere.
+ * @param {string} key
+ * @param {number} at
+ * @param {number} count
+ */
+export function led(key, at, count) {
+  const by = BY.get(key), to = by ? at + by : key === "Home" ? 0 : key === "End" ? count - 1 : undefined;
+  return to === undefined || at < 0 ? undefined : (to + count) % count;
+}
+
+/**
+ * Makes it one; gives what is to be called when the items changed.
+ * @param {HTMLElement} group
+ * @param {string} selector of the items in it
+ * @param {((item: HTMLElement) => void) | null} [choose] what else is done with the item that is walked to
+ */
+export function roving(group, selector, choose = null) {
+  /** @returns {HTMLElement[]} */
+  const all = () => [...group.querySelectorAll(selector)].filter((node) => node instanceof HTMLElement);
+  const items = () => all().filter((node) => !(/** @type {HTMLButtonElement} */ (node).disabled) && !node.hidden);
 
   /** Leaves one of the items to Tab: the one it goes to now where that can be, else the first. */
-  function settle(wanted = null) {
-    const all = items(), stop = all.includes(wanted) ? wanted : all.find((node) => node.tabIndex === 0) || all[0];
-    for (const node of group.querySelectorAll(selector)) node.tabIndex = node === stop ? 0 : -1;
+  function settle(/** @type {HTMLElement | null} */ wanted = null) {
+    const usable = items(), stop = wanted && usable.includes(wanted) ? wanted : usable.find((node) => node.tabIndex === 0) || usable[0];
+    for (const node of all()) node.tabIndex = node === stop ? 0 : -1;
   }
 
-  group.addEventListener("focusin", (event) => { if (event.target.matches(selector)) settle(event.target); });
+  group.addEventListener("focusin", (event) => { if (targetOf(event).matches(selector)) settle(targetOf(event)); });
   group.addEventListener("keydown", (event) => {
-    const all = items(), at = all.indexOf(event.target);
-    const to = event.key in BY ? at + BY[event.key] : { Home: 0, End: all.length - 1 }[event.key];
-    if (at < 0 || to === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
+    const usable = items(), to = led(event.key, usable.indexOf(targetOf(event)), usable.length);
+    if (to === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
-    const next = all[(to + all.length) % all.length];
-    next.focus();
-    if (choose) choose(next);
+    usable[to].focus();
+    if (choose) choose(usable[to]);
   });
   return settle;
-};
+}

@@ -1,97 +1,118 @@
 // Two turns in both orders, side by side over the stage: what differs, by how much, and whether it matters.
-window.palimpsest.swap = (() => {
-  const p = window.palimpsest, { h, urls, percent } = p;
-  const KINDS = { "order does not matter": "same", "order matters a little": "little", "order matters": "matters" };
-  const TABS = [["slider", "Slider"], ["side", "Side by side"], ["difference", "Difference"]];
-  const PARTS = ["subject", "background", "overlap"];
-  let tab = "slider";
+import { find, h, icon } from "./dom.js";
+import { roving } from "./roving.js";
+import { split } from "./split.js";
+import { isLive, turnOf } from "./turns.js";
+import { urls } from "./urls.js";
+import { percent } from "./words.js";
 
-  /** What a measurement says in short: its kind (also the name of its sign), a figure, and words. */
-  function verdict(consistency) {
-    const alike = consistency.whole.similarity;
-    return { kind: KINDS[consistency.order], figure: alike === null ? percent(consistency.disagreement) : alike.toFixed(2), words: consistency.order };
-  }
+/** @typedef {import("./view.js").SessionView} SessionView */
+/** @typedef {import("./store.js").State} State */
+/** @typedef {import("./view.js").Consistency} Consistency */
+/** @typedef {import("./send.js").Send} Send */
 
-  function badge(consistency) {
-    const { kind, words } = verdict(consistency);
-    return h("span", { class: `p-badge p-${kind}` }, p.icon(kind), words);
-  }
+/** @typedef {import("./view.js").TurnView} TurnView */
 
-  /** The comparison of `view.swap` as an element. */
-  function build(view, send) {
-    const { first, second, ab, ba, difference, consistency } = view.swap, a = p.turn(view, first), b = p.turn(view, second);
-    const now = `${a.number} then ${b.number}`, other = `${b.number} then ${a.number}`;
-    const told = { now: `${a.label}, then ${b.label}`, other: `${b.label}, then ${a.label}` };
-    const picture = (digest, alt) => h("img", { src: urls.picture(digest), alt, draggable: "false" });
+/** @type {Record<string, "same" | "little" | "matters">} */
+const KINDS = { "order does not matter": "same", "order matters a little": "little", "order matters": "matters" };
+/** @typedef {"slider" | "side" | "difference"} Tab */
+/** @type {[Tab, string][]} */
+const TABS = [["slider", "Slider"], ["side", "Side by side"], ["difference", "Difference"]];
+const PARTS = /** @type {const} */ (["subject", "background", "overlap"]);
+/** @type {Tab} */
+let tab = "slider";
 
-    const cut = p.split(`Where ${now} ends and ${other} begins`);
-    cut.over.src = urls.picture(ab);
-    cut.left.textContent = `${now} · as it is`;
-    cut.right.textContent = other;
-    const slider = h("div", { class: "p-frame" }, picture(ba, other), cut.over, cut.edge, cut.slider, cut.left, cut.right);
-    const figure = (digest, name, words) => h("figure", {}, h("div", {}, picture(digest, name)), h("figcaption", {}, h("b", { text: name }), h("span", { class: "p-hint", text: words, title: words })));
-    const side = h("div", { class: "p-side" }, figure(ab, now, told.now), figure(ba, other, told.other), figure(difference, "Difference", "brighter is more"));
-    const keys = PARTS.filter((part) => consistency[part].changed !== null).map((part) => h("span", { class: `p-key p-${part}` }, h("i"), `${part === "overlap" ? "changed by both" : part} ${percent(consistency[part].changed)}`));
-    const map = h("div", { class: "p-frame" }, picture(difference, "Map of the difference"));
-    const legend = h("div", { class: "p-legend" }, ...keys, h("span", { class: "p-hint", text: "brighter is more" }));
-    const views = { slider: [slider], side: [side], difference: [map, legend] };
-    const room = h("div", { class: "p-room p-swap-room", style: `--ratio:${view.width / view.height}` });
+/** What a measurement says in short: its kind (also the name of its sign), a figure, and words. @param {Consistency} consistency */
+export function verdict(consistency) {
+  const alike = consistency.whole.similarity;
+  return { kind: KINDS[consistency.order], figure: alike === null ? percent(consistency.disagreement) : alike.toFixed(2), words: consistency.order };
+}
 
-    const tabs = TABS.map(([id, text]) => h("button", { type: "button", class: "p-tab", role: "tab", text, "data-tab": id, onclick: () => pick(id) }));
-    function pick(id) {
-      tab = id;
-      room.replaceChildren(...views[id]);
-      for (const node of tabs) {
-        node.setAttribute("aria-selected", String(node.dataset.tab === id));
-        node.tabIndex = node.dataset.tab === id ? 0 : -1;
-      }
-    }
-    pick(tab);
-    const tablist = h("div", { class: "p-tablist", role: "tablist", "aria-label": "Views of both orders" }, ...tabs);
-    p.roving(tablist, ".p-tab", (node) => node.click());
+/** @param {Consistency} consistency */
+function badge(consistency) {
+  const { kind, words } = verdict(consistency);
+  return h("span", { class: `p-badge p-${kind}` }, icon(kind), words);
+}
 
-    const number = (value, words, title, kind = "") => h("div", { class: `p-number ${kind}`, title }, h("b", {}, ...[].concat(value)), h("span", { text: words }));
-    const { whole, disagreement } = consistency;
-    const where = PARTS.filter((part) => part !== "overlap" && consistency[part].changed !== null).map((part) => h("span", { class: `p-${part}` }, `${part} ${percent(consistency[part].changed)}`));
-    const figures = h("div", { class: "p-numbers" },
-      whole.similarity === null ? null : number(whole.similarity.toFixed(2), "alike", "CLIP similarity of both pictures: 1 is the same. The paper this comes from reaches 0.88 with its own method"),
-      whole.ssim === null ? null : number(whole.ssim.toFixed(2), "structure", "SSIM: how well shapes and edges agree; 1 is the same"),
-      number(percent(disagreement), "came out differently", "Of everything that either order changed, the share that is not the same in both"),
-      where.length ? number(where, "where", "How much of each part of the picture differs", "p-where") : null);
-    const close = () => send.dismiss();
-    return h("section", { class: "p-swap", "aria-label": "Both orders compared", tabindex: "-1", onkeydown: (event) => { if (event.key === "Escape") { event.preventDefault(); close(); } } },
-      h("div", { class: "p-swap-head" }, h("h2", { text: `Does the order of turns ${a.number} and ${b.number} matter?` }), badge(consistency), h("span", { class: "p-space" }),
-        h("button", { type: "button", class: "p-x", "aria-label": "Close the comparison", text: "×", onclick: close })),
-      room,
-      h("div", { class: "p-swap-foot" }, figures, h("span", { class: "p-space" }),
-        h("button", { type: "button", class: "p-btn", text: "Close", onclick: close }),
-        h("button", { type: "button", class: "p-btn p-go", text: `Use ${other}`, title: `Lays ${other} down as a new branch; ${now} stays`, onclick: () => send.adopt() })),
-      h("div", { class: "p-tabs" }, tablist, h("span", { class: "p-outside", text: told.other })));
-  }
+/** The comparison of `view.swap` as an element. @param {SessionView} view @param {Send} send */
+function build(view, send) {
+  const { first, second, ab, ba, difference, consistency } = /** @type {import("./view.js").SwapView} */ (view.swap), [a, b] = [first, second].map((id) => /** @type {TurnView} */ (turnOf(view, id)));
+  const now = `${a.number} then ${b.number}`, other = `${b.number} then ${a.number}`;
+  const told = { now: `${a.label}, then ${b.label}`, other: `${b.label}, then ${a.label}` };
+  /** @param {string} digest @param {string} alt */
+  const picture = (digest, alt) => h("img", { src: urls.picture(digest), alt, draggable: "false" });
 
-  /** Whether there is a comparison to look at now. */
-  function shows({ view, starting }) {
-    return Boolean(view && view.swap && !starting && !p.live(view) && !view.staged.length && p.turn(view, view.swap.first) && p.turn(view, view.swap.second));
-  }
+  const cut = split(`Where ${now} ends and ${other} begins`);
+  cut.over.src = urls.picture(ab);
+  cut.left.textContent = `${now} · as it is`;
+  cut.right.textContent = other;
+  const slider = h("div", { class: "p-frame" }, picture(ba, other), cut.over, cut.edge, cut.slider, cut.left, cut.right);
+  /** @param {string} digest @param {string} name @param {string} words */
+  const figure = (digest, name, words) => h("figure", {}, h("div", {}, picture(digest, name)), h("figcaption", {}, h("b", { text: name }), h("span", { class: "p-hint", text: words, title: words })));
+  const side = h("div", { class: "p-side" }, figure(ab, now, told.now), figure(ba, other, told.other), figure(difference, "Difference", "brighter is more"));
+  const keys = PARTS.filter((part) => consistency[part].changed !== null).map((part) => h("span", { class: `p-key p-${part}` }, h("i"), `${part === "overlap" ? "changed by both" : part} ${percent(consistency[part].changed ?? 0)}`));
+  const map = h("div", { class: "p-frame" }, picture(difference, "Map of the difference"));
+  const legend = h("div", { class: "p-legend" }, ...keys, h("span", { class: "p-hint", text: "brighter is more" }));
+  const views = { slider: [slider], side: [side], difference: [map, legend] };
+  const room = h("div", { class: "p-room p-swap-room", style: `--ratio:${view.width / view.height}` });
 
-  let shown = null, node = null;
-  /** Puts the comparison over the stage while there is one to look at. */
-  function draw(state, send) {
-    const { view } = state, stage = document.querySelector("#stage .p-root");
-    const wanted = shows(state) ? `${view.sid} ${view.swap.ab} ${view.swap.ba} ${view.swap.second}` : null;
-    if (wanted === shown || !stage) return;
-    const had = node && node.contains(document.activeElement);
-    if (node) node.remove();
-    node = wanted ? build(view, send) : null;
-    shown = wanted;
-    if (node) {
-      stage.append(node);
-      if (!document.activeElement || document.activeElement === document.body || document.activeElement.closest("#film, #go")) node.focus();
-    } else if (had) {
-      const back = document.querySelector(".p-node.p-here");
-      if (back) back.focus({ preventScroll: true });
+  const tabs = TABS.map(([id, text]) => h("button", { type: "button", class: "p-tab", role: "tab", text, "data-tab": id, onclick: () => pick(id) }));
+  /** @param {Tab} id */
+  function pick(id) {
+    tab = id;
+    room.replaceChildren(...views[id]);
+    for (const node of tabs) {
+      node.setAttribute("aria-selected", String(node.dataset.tab === id));
+      node.tabIndex = node.dataset.tab === id ? 0 : -1;
     }
   }
+  pick(tab);
+  const tablist = h("div", { class: "p-tablist", role: "tablist", "aria-label": "Views of both orders" }, ...tabs);
+  roving(tablist, ".p-tab", (node) => node.click());
 
-  return { draw, verdict, shows };
-})();
+  /** @param {string | Node[]} value @param {string} words @param {string} title */
+  const number = (value, words, title, kind = "") => h("div", { class: `p-number ${kind}`, title }, h("b", {}, ...(typeof value === "string" ? [value] : value)), h("span", { text: words }));
+  const { whole, disagreement } = consistency;
+  const where = PARTS.filter((part) => part !== "overlap" && consistency[part].changed !== null).map((part) => h("span", { class: `p-${part}` }, `${part} ${percent(consistency[part].changed ?? 0)}`));
+  const figures = h("div", { class: "p-numbers" },
+    whole.similarity === null ? null : number(whole.similarity.toFixed(2), "alike", "CLIP similarity of both pictures: 1 is the same. The paper this comes from reaches 0.88 with its own method"),
+    whole.ssim === null ? null : number(whole.ssim.toFixed(2), "structure", "SSIM: how well shapes and edges agree; 1 is the same"),
+    number(percent(disagreement), "came out differently", "Of everything that either order changed, the share that is not the same in both"),
+    where.length ? number(where, "where", "How much of each part of the picture differs", "p-where") : null);
+  const close = () => send.dismiss();
+  return h("section", { class: "p-swap", "aria-label": "Both orders compared", tabindex: "-1", onkeydown: (event) => { if (event.key === "Escape") { event.preventDefault(); close(); } } },
+    h("div", { class: "p-swap-head" }, h("h2", { text: `Does the order of turns ${a.number} and ${b.number} matter?` }), badge(consistency), h("span", { class: "p-space" }),
+      h("button", { type: "button", class: "p-x", "aria-label": "Close the comparison", text: "×", onclick: close })),
+    room,
+    h("div", { class: "p-swap-foot" }, figures, h("span", { class: "p-space" }),
+      h("button", { type: "button", class: "p-btn", text: "Close", onclick: close }),
+      h("button", { type: "button", class: "p-btn p-go", text: `Use ${other}`, title: `Lays ${other} down as a new branch; ${now} stays`, onclick: () => send.adopt() })),
+    h("div", { class: "p-tabs" }, tablist, h("span", { class: "p-outside", text: told.other })));
+}
+
+/** Whether there is a comparison to look at now. */
+/** @param {State} state */
+export function shows({ view, starting }) {
+  return Boolean(view && view.swap && !starting && !isLive(view) && !view.staged.length && turnOf(view, view.swap.first) && turnOf(view, view.swap.second));
+}
+
+/** @type {string | null} */
+let shown = null;
+/** @type {HTMLElement | null} */
+let node = null;
+/** Puts the comparison over the stage while there is one to look at. @param {State} state @param {Send} send */
+export function draw(state, send) {
+  const { view } = state, stage = document.querySelector("#stage .p-root");
+  const now = shows(state) ? view : null, wanted = now && now.swap ? `${now.sid} ${now.swap.ab} ${now.swap.ba} ${now.swap.second}` : null;
+  if (wanted === shown || !stage) return;
+  const had = node && node.contains(document.activeElement);
+  if (node) node.remove();
+  node = now ? build(now, send) : null;
+  shown = wanted;
+  if (node) {
+    stage.append(node);
+    if (!document.activeElement || document.activeElement === document.body || document.activeElement.closest("#film, #go")) node.focus();
+  } else if (had) {
+    find(".p-node.p-here")?.focus({ preventScroll: true });
+  }
+}

@@ -1,14 +1,38 @@
 // The film: turns as a tree of thumbnails with lines between them, what can be done with each, and the facts of the turn
 // that is shown. Of a long timeline only what is near the visible part is in the document.
-const p = window.palimpsest, { h, urls, film } = p;
-const root = element.querySelector(".p-root");
-const EVENTS = ["jump", "edit", "leave", "branch", "adopt", "trash", "cherry_pick", "squash", "revert", "combine", "redo_from_original",
-  "swap", "measure", "restore", "bring_back", "rename_branch", "dismiss", "arrived", "orders"];
+import { actions } from "./actions.js";
+import { find, focusIn, h, icon, targetOf } from "./dom.js";
+import * as driftPlot from "./drift.js";
+import { drawFacts, facts } from "./facts.js";
+import * as film from "./film.js";
+import * as ordersTable from "./orders.js";
+import { Panel } from "./panel.js";
+import * as popover from "./popover.js";
+import { roving } from "./roving.js";
+import { EVENTS } from "./send.js";
+import { state, theView } from "./store.js";
+import * as swap from "./swap.js";
+import { toast } from "./toasts.js";
+import * as trashPanel from "./trash.js";
+import * as turnMenu from "./turn_menu.js";
+import { currentTurn, isLive, turnOf } from "./turns.js";
+import { urls } from "./urls.js";
+
+/** @typedef {import("./view.js").SessionView} SessionView */
+/** @typedef {import("./view.js").TurnView} TurnView */
+/** @typedef {import("./film.js").Spot} Spot */
+
+export const panel = new Panel();
+const { root } = panel;
+/** @typedef {{ here: boolean, stop: boolean, state: "changing" | "stale" | null }} Mark what is said of a turn */
+
+/** @type {import("./send.js").FilmEvent[]} */
 const GOES = ["jump", "edit", "leave", "branch", "trash", "restore", "rename_branch"]; // whoever does these asks for another branch
-const send = Object.fromEntries(EVENTS.map((name) => [name, (data = {}) => {
-  if (GOES.includes(name)) asked.branch = p.state.view.rev;
-  trigger(name, data);
-}]));
+const send = /** @type {import("./send.js").Send} */ (Object.fromEntries(EVENTS.map((name) => [name, (data = {}) => {
+  if (GOES.includes(name)) asked.branch = theView().rev;
+  panel.trigger(name, data);
+}])));
+/** @type {{ branch: number | null, orders: string }} */
 const asked = { branch: null, orders: "" }; // the revision at which another branch was asked for; the table that was
 const NEAR = 400; // pixels around the visible part that are drawn as well
 
@@ -19,64 +43,72 @@ const between = h("div", { role: "group", "aria-label": "Does the order of neigh
 const names = h("div", { role: "group", "aria-label": "Names of the branches" });
 const strip = h("div", { class: "p-strip" }, svg, nodes, between, names);
 const empty = h("div", { class: "p-film-empty p-hint", text: "Every turn you keep is laid down here. Click one to go back to it; run from there to branch." });
-const orders = h("button", { type: "button", class: "p-tool", "aria-haspopup": "dialog", onclick: () => p.orders.show(root, orders.getBoundingClientRect(), send) }, p.icon("orders"), h("span", { text: "Orders" }));
+const orders = h("button", { type: "button", class: "p-tool", "aria-haspopup": "dialog", onclick: () => ordersTable.show(root, orders.getBoundingClientRect(), send) }, icon("orders"), h("span", { text: "Orders" }));
 const trashed = h("span", { text: "Trash" });
-const trash = h("button", { type: "button", class: "p-tool", "aria-haspopup": "dialog", onclick: () => p.trash.show(root, trash.getBoundingClientRect(), send) }, p.icon("trash"), trashed);
+const trash = h("button", { type: "button", class: "p-tool", "aria-haspopup": "dialog", onclick: () => trashPanel.show(root, trash.getBoundingClientRect(), send) }, icon("trash"), trashed);
 const rail = h("div", { class: "p-rail", role: "toolbar", "aria-label": "Timeline", "aria-orientation": "vertical" }, orders, trash);
 const drift = h("section", { class: "p-drift", "aria-label": "Drift from the original" });
-const facts = h("section", { class: "p-facts", "aria-label": "The turn that is shown" });
-const settleRail = p.roving(rail, "button");
+const settleRail = roving(rail, "button");
 rail.hidden = strip.hidden = drift.hidden = facts.hidden = empty.hidden = true;
 root.append(h("div", { class: "p-film" }, rail, h("div", { class: "p-strip-box" }, strip, empty), drift, facts));
 
 // --------------------------------------------------------------------------------------------------------- one turn
 
+/** @type {Record<string, string[]>} */
 const colours = { subject: ["p-subject"], background: ["p-background"], both: ["p-subject", "p-background"] };
+/** @type {Record<string, string>} */
 const words = { subject: "subject changed", background: "background changed", both: "subject and background changed" };
 
+/** @param {TurnView} t @param {Mark} mark */
 function spot(t, mark) {
   const caption = t.number === 0 ? "original" : `${t.number} · ${t.label}`;
-  const pips = h("span", { class: "p-pips", "aria-hidden": "true" }, ...(colours[t.scope] || []).map((c) => h("i", { class: c })));
+  const pips = h("span", { class: "p-pips", "aria-hidden": "true" }, ...((t.scope && colours[t.scope]) || []).map((c) => h("i", { class: c })));
   const image = h("img", { src: urls.picture(t.picture, 208), alt: "", loading: "lazy", draggable: "false" });
   const node = h("button", {
     type: "button", role: "treeitem", class: `p-node${mark.here ? " p-here" : ""}${t.lane ? " p-small" : ""}`, "data-turn": t.id, title: caption, draggable: t.number ? "true" : null,
     tabindex: mark.stop ? "0" : "-1", "aria-selected": String(mark.here), "aria-current": mark.here ? "true" : null, "aria-level": t.number + 1, "aria-haspopup": "menu",
-    "aria-label": [caption, words[t.scope], mark.state === "stale" ? "stale" : mark.state === "changing" ? "being changed" : null].filter(Boolean).join(", "),
+    "aria-label": [caption, t.scope && words[t.scope], mark.state === "stale" ? "stale" : mark.state === "changing" ? "being changed" : null].filter(Boolean).join(", "),
   }, h("span", { class: "p-thumb" }, image, pips, mark.state ? h("span", { class: "p-state", "aria-hidden": "true", text: mark.state }) : null), t.lane === 0 ? h("span", { class: "p-cap", text: caption }) : null);
   // The keyboard opens the same menu from the turn itself, so this one is for the pointer alone.
-  const more = h("button", { type: "button", class: "p-turn-menu", tabindex: "-1", "aria-hidden": "true", "data-menu": t.id, title: "What can be done with this turn (M)" }, p.icon("more"));
-  const q = film.index(p.state.view).places.get(t.id);
+  const more = h("button", { type: "button", class: "p-turn-menu", tabindex: "-1", "aria-hidden": "true", "data-menu": t.id, title: "What can be done with this turn (M)" }, icon("more"));
+  const q = film.spot(theView(), t.id);
   return h("div", { class: "p-spot", role: "presentation", "data-state": mark.state, style: `left:${q.x}px;top:${q.y}px;width:${q.width}px` }, node, more);
 }
 
 // ------------------------------------------------------------------------------------------------- the visible part
 
+/** @type {Map<string, { key: string, node: HTMLElement }>} */
 const drawn = new Map(); // id -> {key, node} of the turns in the document
+/** @type {string | null} */
 let stop = null; // the turn that Tab goes to
 
+/** @param {Spot} q */
 function inSight(q) {
   const left = strip.scrollLeft - NEAR, top = strip.scrollTop - NEAR;
   return q.x + q.width >= left && q.x <= left + strip.clientWidth + 2 * NEAR && q.y + q.height >= top && q.y <= top + strip.clientHeight + 2 * NEAR;
 }
 
 function drawNear() {
-  const view = p.state.view;
+  const view = state.view;
   if (!view || strip.hidden) return;
-  const { byId, places, lane } = film.index(view), editing = view.editing;
+  const { byId, lane } = film.index(view), editing = view.editing;
   const isStale = new Set(editing ? [editing.turn, ...editing.stale] : []);
-  const parts = { plain: [], stale: [] }, wanted = new Set();
+  /** @type {{ plain: string[], stale: string[] }} */
+  const parts = { plain: [], stale: [] };
+  const wanted = new Set();
   for (const t of view.turns) {
-    const q = places.get(t.id), parent = byId.get(t.parent), from = parent && places.get(parent.id);
-    if (from) {
+    const q = film.spot(view, t.id), parent = byId.get(t.parent), from = parent && film.spot(view, parent.id);
+    if (parent && from) {
       const reach = { x: from.x, y: Math.min(from.y, q.y), width: q.x + q.width - from.x, height: Math.abs(q.y - from.y) + q.height };
       if (inSight(reach)) parts[isStale.has(t.id) ? "stale" : "plain"].push(film.line(from, q, parent.lane === t.lane));
     }
     if (!inSight(q)) continue;
     wanted.add(t.id);
     const state = !editing ? null : editing.turn === t.id ? "changing" : isStale.has(t.id) ? "stale" : null;
+    /** @type {Mark} */
     const mark = { here: t.id === view.current, stop: t.id === stop, state };
     const key = `${view.sid} ${q.x} ${q.y} ${t.lane} ${mark.here} ${state}`, old = drawn.get(t.id);
-    if (old && old.key === key) old.node.firstChild.tabIndex = mark.stop ? 0 : -1;
+    if (old && old.key === key) turnIn(old.node).tabIndex = mark.stop ? 0 : -1;
     else {
       const node = spot(t, mark);
       if (old) old.node.replaceWith(node);
@@ -91,41 +123,44 @@ function drawNear() {
   }
   lines.setAttribute("d", parts.plain.join(""));
   stale.setAttribute("d", parts.stale.join(""));
-  drawBetween(view, lane, places);
-  drawNames(view, byId, places);
+  drawBetween(view, lane);
+  drawNames(view, byId);
 }
 
 /** Between two neighbours of the branch one stands on: does their order matter? */
+/** @type {Map<string, import("./view.js").Consistency>} */
 const known = new Map(); // "first second" -> consistency, as far as this page has heard
-function learn({ view, orders }) {
+/** @param {SessionView} view @param {import("./view.js").OrdersView | null} orders */
+function learn(view, orders) {
   if (view.swap) known.set(`${view.swap.first} ${view.swap.second}`, view.swap.consistency);
   for (const c of orders ? orders.cells : []) if (c.consistency) known.set(`${c.first} ${c.second}`, c.consistency);
 }
 
-function drawBetween(view, lane, places) {
-  const had = between.contains(document.activeElement) ? document.activeElement.dataset.pair : null;
-  between.replaceChildren(...lane.slice(1, -1).flatMap((a, k) => {
-    const b = lane[k + 2], q = places.get(a.id), pair = `${a.id} ${b.id}`, found = known.get(pair);
+/** @param {SessionView} view @param {TurnView[]} lane */
+function drawBetween(view, lane) {
+  const had = focusIn(between)?.dataset.pair;
+  between.replaceChildren(...lane.slice(1, -1).flatMap((a, /** @type {number} */ k) => {
+    const b = lane[k + 2], q = film.spot(view, a.id), pair = `${a.id} ${b.id}`, found = known.get(pair);
     if (!inSight(q)) return [];
-    const said = found ? p.swap.verdict(found) : null;
+    const said = found ? swap.verdict(found) : null;
     return [h("button", {
-      type: "button", class: `p-order${said ? ` p-${said.kind}` : ""}`, "data-pair": pair, disabled: p.live(view), style: `left:${q.x + q.width}px;top:${q.y}px;height:${q.height}px`,
+      type: "button", class: `p-order${said ? ` p-${said.kind}` : ""}`, "data-pair": pair, disabled: isLive(view), style: `left:${q.x + q.width}px;top:${q.y}px;height:${q.height}px`,
       tabindex: [a.id, b.id].includes(view.current) ? "0" : "-1", title: said ? `Turns ${a.number} and ${b.number}: ${said.words}. Show both orders` : "Does the order matter?",
       "aria-label": `Does the order of turns ${a.number} and ${b.number} matter?${said ? ` ${said.words}, ${said.figure}` : ""}`, onclick: () => send.swap({ first: a.id, second: b.id }),
-    }, h("span", {}, p.icon(said ? said.kind : "swap"), said ? h("small", { text: said.figure }) : null))];
+    }, h("span", {}, icon(said ? said.kind : "swap"), said ? h("small", { text: said.figure }) : null))];
   }));
-  const again = had && between.querySelector(`[data-pair="${had}"]`);
-  if (again) again.focus({ preventScroll: true });
+  if (had) find(`[data-pair="${had}"]`, between)?.focus({ preventScroll: true });
 }
 
+/** @type {string | null} */
 let renaming = null; // the name of the branch that is being typed anew
-/** The name of each branch at its end: after the last turn of its lane, or on the turn where another one goes on. */
-function drawNames(view, byId, places) {
+/** The name of each branch at its end: after the last turn of its lane, or on the turn where another one goes on. @param {SessionView} view @param {film.Index["byId"]} byId */
+function drawNames(view, byId) {
   if (view.branches.length < 2 && renaming === null) return names.replaceChildren();
   if (names.querySelector("input")) return;
   const { children } = film.index(view);
-  names.replaceChildren(...view.branches.filter(([, id]) => byId.has(id) && inSight(places.get(id))).map(([name, id]) => {
-    const t = byId.get(id), q = places.get(id), ends = !(children.get(id) || []).some((c) => c.lane === t.lane);
+  names.replaceChildren(...view.branches.filter(([, id]) => byId.has(id) && inSight(film.spot(view, id))).map(([name, id]) => {
+    const t = byId.get(id), q = film.spot(view, id), ends = !(children.get(id) || []).some((c) => c.lane === t?.lane);
     const mine = view.branches.filter(([, other]) => other === id).findIndex(([other]) => other === name);
     const at = ends ? `left:${q.x + q.width + 8}px;top:${q.y + q.height / 2 - 10 + 22 * mine}px` : `left:${q.x + 4}px;top:${q.y + q.height - 22}px;max-width:${q.width - 8}px`;
     const node = h("button", { type: "button", class: `p-branch${name === view.branch ? " p-on" : ""}${ends ? "" : " p-flag"}`, "data-branch": name, tabindex: name === view.branch ? "0" : "-1", style: at,
@@ -136,10 +171,12 @@ function drawNames(view, byId, places) {
   if (input) { input.focus(); input.select(); }
 }
 
+/** @param {string} name @param {string} at */
 function field(name, at) {
   const input = h("input", { class: "p-branch-name", value: name, maxlength: 60, "aria-label": `New name of the branch ${name}`, style: at, onblur: () => done(true),
     onkeydown: (event) => { event.stopPropagation(); if (event.key === "Enter") done(true); if (event.key === "Escape") done(false); } });
   let over = false;
+  /** @param {boolean} keep */
   function done(keep) {
     if (over) return;
     over = true;
@@ -147,27 +184,29 @@ function field(name, at) {
     renaming = null;
     input.remove();
     drawNear();
-    const back = names.querySelector(`[data-branch="${CSS.escape(name)}"]`) || nodes.querySelector(".p-here");
+    const back = find(`[data-branch="${CSS.escape(name)}"]`, names) || find(".p-here", nodes);
     if (had && back) back.focus({ preventScroll: true });
     if (keep && typed && typed !== name) send.rename_branch({ old: name, new: typed });
   }
   return input;
 }
 
+/** @param {string | undefined} name */
 function rename(name) {
+  if (name === undefined) return;
   renaming = name;
-  const { byId } = film.index(p.state.view), tip = p.state.view.branches.find(([other]) => other === name);
+  const { byId } = film.index(theView()), tip = theView().branches.find(([other]) => other === name);
   if (tip && byId.has(tip[1])) bringIntoSight(tip[1]);
   drawNear();
 }
 
-names.addEventListener("dblclick", (event) => { if (event.target.dataset.branch) rename(event.target.dataset.branch); });
+names.addEventListener("dblclick", (event) => { rename(targetOf(event).dataset.branch); });
 names.addEventListener("click", (event) => {
-  const name = event.target.dataset.branch, view = p.state.view, tip = view.branches.find(([other]) => other === name);
-  if (event.detail < 2 && tip && name !== view.branch && !p.live(view)) send.jump({ turn: tip[1] });
+  const name = targetOf(event).dataset.branch, view = theView(), tip = view.branches.find(([other]) => other === name);
+  if (event.detail < 2 && tip && name !== view.branch && !isLive(view)) send.jump({ turn: tip[1] });
 });
 names.addEventListener("keydown", (event) => {
-  if (event.key === "F2" && event.target.dataset.branch) { event.preventDefault(); rename(event.target.dataset.branch); }
+  if (event.key === "F2" && targetOf(event).dataset.branch) { event.preventDefault(); rename(targetOf(event).dataset.branch); }
 });
 
 let waiting = false;
@@ -179,19 +218,21 @@ function drawSoon() {
 strip.addEventListener("scroll", drawSoon, { passive: true });
 new ResizeObserver(drawSoon).observe(strip);
 
+/** @param {string} id */
 function bringIntoSight(id) {
-  const q = film.index(p.state.view).places.get(id);
+  const q = film.spot(theView(), id);
   if (!q) return;
   if (q.x < strip.scrollLeft || q.x + q.width > strip.scrollLeft + strip.clientWidth) strip.scrollLeft = q.x - strip.clientWidth / 2;
   if (q.y < strip.scrollTop || q.y + q.height > strip.scrollTop + strip.clientHeight) strip.scrollTop = q.y - 12;
 }
 
-let was = { sid: null, current: null };
+let was = { sid: "", current: "" };
+/** @param {SessionView} view */
 function drawStrip(view) {
-  const had = nodes.contains(document.activeElement) ? document.activeElement.dataset.turn : null;
+  const had = focusIn(nodes)?.dataset.turn;
   const { width, height } = film.index(view);
-  svg.setAttribute("width", width);
-  svg.setAttribute("height", height);
+  svg.setAttribute("width", String(width));
+  svg.setAttribute("height", String(height));
   Object.assign(nodes.style, { width: `${width}px`, height: `${height}px` });
   const moved = view.sid !== was.sid || view.current !== was.current;
   if (moved) bringIntoSight((stop = view.current));
@@ -200,42 +241,49 @@ function drawStrip(view) {
   if (had && (moved || !nodes.contains(document.activeElement))) focusOn(moved ? view.current : had);
 }
 
+/** @param {string} id */
 function focusOn(id) {
   stop = id;
   bringIntoSight(id);
   drawNear();
   const node = drawn.get(id);
-  if (node) node.node.firstChild.focus({ preventScroll: true });
+  if (node) turnIn(node.node).focus({ preventScroll: true });
 }
 
 // ---------------------------------------------------------------------------------------- pointing, keys, the menu
 
+/** @param {Event} event @param {string} selector @returns {HTMLElement | null} */
+const above = (event, selector) => targetOf(event).closest(selector);
+/** The turn itself, of what stands where it does. @param {HTMLElement} node */
+const turnIn = (node) => /** @type {HTMLElement} */ (node.firstChild);
+
+/** @param {string | undefined} id @param {DOMRect} at */
 function openMenu(id, at) {
-  const view = p.state.view, t = film.index(view).byId.get(id);
-  if (t) p.popover.menu(root, at, t.number ? `${t.number} · ${t.label}` : "The original", p.turnMenu.items(view, t, send));
+  const view = theView(), t = film.index(view).byId.get(id ?? null);
+  if (t) popover.menu(root, at, t.number ? `${t.number} · ${t.label}` : "The original", turnMenu.items(view, t, send));
 }
 
 nodes.addEventListener("click", (event) => {
-  const more = event.target.closest(".p-turn-menu"), hit = event.target.closest(".p-node");
+  const more = above(event, ".p-turn-menu"), hit = above(event, ".p-node");
   if (more) openMenu(more.dataset.menu, more.getBoundingClientRect());
-  else if (hit && !p.live(p.state.view) && (hit.dataset.turn !== p.state.view.current || p.state.view.swap)) send.jump({ turn: hit.dataset.turn });
+  else if (hit && !isLive(state.view) && (hit.dataset.turn !== theView().current || theView().swap)) send.jump({ turn: hit.dataset.turn });
 });
 nodes.addEventListener("contextmenu", (event) => {
-  const hit = event.target.closest(".p-spot");
+  const hit = above(event, ".p-spot");
   if (!hit) return;
   event.preventDefault();
   const keyed = event.button !== 2; // from the keyboard there is no place of the pointer
-  openMenu(hit.firstChild.dataset.turn, keyed ? hit.firstChild.getBoundingClientRect() : new DOMRect(event.clientX, event.clientY, 0, 0));
+  openMenu(turnIn(hit).dataset.turn, keyed ? turnIn(hit).getBoundingClientRect() : new DOMRect(event.clientX, event.clientY, 0, 0));
 });
 
 nodes.addEventListener("keydown", (event) => {
-  const view = p.state.view, id = document.activeElement.dataset && document.activeElement.dataset.turn;
-  const { byId, children, lane, places } = view ? film.index(view) : {};
-  const now = view && id ? byId.get(id) : null;
+  const view = state.view, focused = focusIn(nodes), id = focused?.dataset.turn;
+  if (!view || !focused || !id) return;
+  const { byId, children, lane } = film.index(view), now = byId.get(id);
   if (!now || event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.key === "ContextMenu" || (event.key === "F10" && event.shiftKey) || event.key.toLowerCase() === "m") {
     event.preventDefault();
-    openMenu(id, document.activeElement.getBoundingClientRect());
+    openMenu(now.id, focused.getBoundingClientRect());
     return;
   }
   if (event.key === "F2") {
@@ -244,7 +292,7 @@ nodes.addEventListener("keydown", (event) => {
     rename(ends ? ends[0] : view.branch);
     return;
   }
-  const column = () => view.turns.filter((t) => t.number === now.number).sort((a, b) => places.get(a.id).y - places.get(b.id).y);
+  const column = () => view.turns.filter((t) => t.number === now.number).sort((a, b) => film.spot(view, a.id).y - film.spot(view, b.id).y);
   const next = {
     ArrowLeft: () => byId.get(now.parent), ArrowRight: () => (children.get(now.id) || [])[0], ArrowUp: () => column()[column().indexOf(now) - 1], ArrowDown: () => column()[column().indexOf(now) + 1],
     Home: () => lane[0], End: () => lane[lane.length - 1],
@@ -257,7 +305,11 @@ nodes.addEventListener("keydown", (event) => {
 
 // A turn that is dragged onto another one is done there as well.
 const TYPE = "application/x-palimpsest-turn";
-let dragged = null, target = null;
+/** @type {string | null} */
+let dragged = null;
+/** @type {HTMLElement | null} */
+let target = null;
+/** @param {HTMLElement | null} node */
 function aim(node) {
   if (target === node) return;
   if (target) target.classList.remove("p-aim");
@@ -265,95 +317,78 @@ function aim(node) {
   if (target) target.classList.add("p-aim");
 }
 nodes.addEventListener("dragstart", (event) => {
-  const hit = event.target.closest(".p-node");
-  if (!hit || p.live(p.state.view)) return event.preventDefault();
-  dragged = hit.dataset.turn;
+  const hit = above(event, ".p-node");
+  if (!hit || !event.dataTransfer || isLive(state.view)) return event.preventDefault();
+  dragged = hit.dataset.turn || "";
   event.dataTransfer.setData(TYPE, dragged);
   event.dataTransfer.effectAllowed = "copy";
   root.dataset.dragging = "yes";
 });
 nodes.addEventListener("dragover", (event) => {
-  const hit = event.target.closest(".p-spot"), onto = hit && hit.firstChild.dataset.turn, t = dragged && p.turn(p.state.view, dragged);
+  const hit = above(event, ".p-spot"), onto = hit && turnIn(hit).dataset.turn, t = dragged && turnOf(theView(), dragged);
   const may = t && onto && onto !== dragged && onto !== t.parent;
   aim(may ? hit : null);
   if (!may) return;
   event.preventDefault();
-  event.dataTransfer.dropEffect = "copy";
+  if (event.dataTransfer) event.dataTransfer.dropEffect = "copy";
 });
 nodes.addEventListener("drop", (event) => {
   if (!target || !dragged) return;
   event.preventDefault();
-  send.cherry_pick({ turn: dragged, onto: target.firstChild.dataset.turn });
+  send.cherry_pick({ turn: dragged, onto: turnIn(target).dataset.turn });
 });
 nodes.addEventListener("dragend", () => { aim(null); dragged = null; root.dataset.dragging = "no"; });
-
-// ------------------------------------------------------------------------------------------------------- the facts
-
-function drawFacts(view, about) {
-  const now = p.current(view), method = about.methods[now.method], kept = p.keptPart(now.scope);
-  const row = (name, value, kind = "") => [h("dt", { text: name }), h("dd", { class: kind, text: value })];
-  const damage = view.damage ? [h("p", { class: "p-hint", text: view.damage })] : [];
-  if (now.number === 0) {
-    facts.replaceChildren(h("div", { class: "p-facts-head" }, h("b", { text: "Original" }), h("span", { class: "p-hint", text: `${view.width} × ${view.height} pixels` })),
-      ...damage, ...view.notes.map((note) => h("p", { class: "p-hint", text: note })));
-    return;
-  }
-  facts.replaceChildren(
-    h("div", { class: "p-facts-head" }, h("b", { text: `Turn ${now.number}` }), h("span", { class: "p-hint", text: `${method ? method.title : now.method}, ${now.quality}` })), ...damage,
-    h("dl", {}, ...(now.subject && now.scope !== "background" ? row("Subject", now.subject, "p-subject") : []),
-      ...(now.subject_told ? row("Told", now.subject_told) : []),
-      ...(now.subject_moved ? row("Moved", now.subject_moved) : []),
-      ...(now.background && now.scope !== "subject" ? row("Background", now.background, "p-background") : []),
-      ...row("Seed", String(now.seed)), ...row("Took", now.seconds < 10 ? `${now.seconds.toFixed(1)} s` : `${Math.round(now.seconds)} s`), ...(now.begun_warm ? row("Fit", "goes on from the turn before") : []),
-      ...(now.flat ? row("Result", p.flatText(now.flat), "p-warn") : []), ...(now.in_float32 ? row("Run", "again in float32, after an overflow") : []), ...(kept ? row("Kept", `${kept}, ${p.changedText(now.outside_changed, now.outside_largest)}`) : [])));
-}
 
 // ----------------------------------------------------------------------------------------------------- all together
 
 /** Asks for what no answer brings by itself: the panel's fields after a replay, and what is known of the orders. */
+/** @type {import("./view.js").JobView | null} */
 let running = null;
+/** @param {SessionView} view */
 function follow(view) {
-  const job = p.live(view) ? view.job : null;
+  const job = isLive(view) ? view.job : null;
   if (running && !job && running.does === "replay") send.arrived();
   const ended = running && !job && ["swap", "orders"].includes(running.does);
   const state = `${view.sid} ${job && job.does === "orders" ? job.stage : ""}`;
-  if (p.current(view).number > 1 && (ended || (state !== asked.orders && (!job || job.does === "orders")))) send.orders({ count: Math.min(6, p.current(view).number) });
+  if (currentTurn(view).number > 1 && (ended || (state !== asked.orders && (!job || job.does === "orders")))) send.orders({ count: Math.min(6, currentTurn(view).number) });
   asked.orders = state;
   running = job;
 }
 
 /** Says so when one stands on another branch without having asked for it: what was made was laid down there. */
+/** @type {{ sid: string, branch: string, current: string } | null} */
 let stood = null;
+/** @param {SessionView} view */
 function announce(view) {
   const before = stood, went = asked.branch !== null;
   stood = { sid: view.sid, branch: view.branch, current: view.current };
-  if (went && view.rev > asked.branch) asked.branch = null;
+  if (asked.branch !== null && view.rev > asked.branch) asked.branch = null;
   if (!before || before.sid !== view.sid || before.branch === view.branch) return;
   if (went || film.path(view, view.current).some((t) => t.id === before.current)) return; // it goes on from there
-  p.toast(`This is on a new branch, “${view.branch}”. “${before.branch}” is as it was.`, "note", { text: `Back to “${before.branch}”`, does: "jump", sent: { turn: before.current } });
+  toast(`This is on a new branch, “${view.branch}”. “${before.branch}” is as it was.`, "note", { text: `Back to “${before.branch}”`, does: "jump", sent: { turn: before.current } });
 }
 
-Object.assign(p.actions, { leave: () => send.leave(), stageAgain: (sent) => send.bring_back(sent), jump: (sent) => send.jump(sent) });
+Object.assign(actions, { leave: () => send.leave(), stageAgain: (/** @type {any} */ sent) => send.bring_back(sent), jump: (/** @type {any} */ sent) => send.jump(sent) });
 
-p.on((state) => {
+panel.draws((state) => {
   const { view, about } = state;
   empty.hidden = Boolean(view);
   rail.hidden = strip.hidden = facts.hidden = !view;
-  p.swap.draw(state, send);
+  swap.draw(state, send);
   if (!view) { drift.hidden = true; running = null; return; }
-  learn(state);
+  learn(view, state.orders);
   drawStrip(view);
   drawFacts(view, about);
-  p.drift.draw(drift, view, send);
-  orders.disabled = p.current(view).number < 2;
+  driftPlot.draw(drift, view, send);
+  orders.disabled = currentTurn(view).number < 2;
   orders.title = orders.disabled ? "Stand on a line of at least two turns to see whether their order matters" : "Does the order of the last turns matter?";
   const thrown = view.trash.length + view.put_away.length;
   trashed.textContent = thrown ? `Trash ${thrown}` : "Trash";
   settleRail();
-  p.orders.draw(state);
-  p.trash.draw(state);
-  strip.dataset.locked = p.live(view) ? "yes" : "no";
+  ordersTable.draw(state);
+  trashPanel.draw(state);
+  strip.dataset.locked = isLive(view) ? "yes" : "no";
   follow(view);
   announce(view);
-  root.dataset.rev = view.rev;
+  root.dataset.rev = String(view.rev);
 });

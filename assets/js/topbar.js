@@ -1,8 +1,18 @@
 // The bar on top, the keyboard's shortcuts, and the sheet that lists them.
-const p = window.palimpsest, { h, actions, urls } = p;
-const root = element.querySelector(".p-root");
+import { actions } from "./actions.js";
+import { h, icon, targetOf, typing } from "./dom.js";
+import * as exports from "./export.js";
+import { Panel } from "./panel.js";
+import { set, state, theView } from "./store.js";
+import { toast } from "./toasts.js";
+import { isLive } from "./turns.js";
+import { ago } from "./words.js";
+
+export const panel = new Panel();
+const { root } = panel;
 const mac = /Mac|iPhone|iPad/.test(navigator.platform);
 const MOD = mac ? "⌘" : "Ctrl";
+/** @type {[string, [string, string][]][]} */
 const SHORTCUTS = [
   ["On the picture", [["Click", "include in the subject"], ["Right click", "exclude (also Alt click)"], ["Drag", "box around the subject"],
     ["C  N  R", "tools: include, exclude, box"], ["B  E", "tools: brush, erase"], ["[  ]", "smaller, larger brush"], ["X", "clear the marks"], ["Escape", "leave what is being drawn"],
@@ -25,11 +35,12 @@ const naming = h("input", { type: "text", class: "p-naming", "aria-label": "Name
   } });
 const saved = h("span", { class: "p-saved" });
 const model = h("button", { type: "button", class: "p-hint p-model", onclick: () => actions.models() });
+/** @param {Element} sign @param {string} label @param {() => void} fire @param {string} [hint] */
 const tool = (sign, label, fire, hint) => h("button", { type: "button", class: "p-btn p-ico", "aria-label": label, title: hint ? `${label} (${hint})` : label, onclick: fire }, sign);
-const undo = tool(p.icon("undo"), "Undo", () => actions.whenMarked(() => trigger("undo", {})), `${MOD} Z`);
+const undo = tool(icon("undo"), "Undo", () => actions.whenMarked(() => panel.trigger("undo", {})), `${MOD} Z`);
 undo.append(h("kbd", { text: `${MOD} Z` }));
-const redo = tool(p.icon("redo"), "Redo", () => actions.whenMarked(() => trigger("redo", {})), mac ? `${MOD} Shift Z` : `${MOD} Y`);
-const take = h("button", { type: "button", class: "p-btn p-export", title: "Save the picture, its layers or the whole session", "aria-haspopup": "menu", onclick: () => p.exports.open(take, root) }, h("span", { text: "Export" }), p.icon("down"));
+const redo = tool(icon("redo"), "Redo", () => actions.whenMarked(() => panel.trigger("redo", {})), mac ? `${MOD} Shift Z` : `${MOD} Y`);
+const take = h("button", { type: "button", class: "p-btn p-export", title: "Save the picture, its layers or the whole session", "aria-haspopup": "menu", onclick: () => exports.open(take, root) }, h("span", { text: "Export" }), icon("down"));
 const open = h("button", { type: "button", class: "p-btn", text: "New", title: "Open another picture or a session file", onclick: () => begin() });
 const rooms = h("button", { type: "button", class: "p-btn", id: "p-rooms", text: "Sessions", title: "All sessions (G)", "aria-expanded": "false", onclick: () => actions.sessions() });
 const help = tool(h("span", { "aria-hidden": "true", text: "?" }), "Shortcuts", () => sheet.showModal());
@@ -43,7 +54,7 @@ root.append(h("header", { class: "p-top" },
 /** To the start page, from wherever one is. */
 function begin() {
   if (actions.isAmongSessions()) actions.sessions();
-  p.set({ starting: true });
+  set({ starting: true });
 }
 
 // Another tab changed the session: said quietly, and nothing happens to what stands here until it is asked for.
@@ -52,13 +63,14 @@ const newest = h("button", { type: "button", class: "p-link", text: "Show the ne
   actions.look();
 } });
 actions.look = () => {
-  const { subject, background } = p.state.view ? p.state.view.draft : {};
-  trigger("look", { subject, background });
+  const { subject, background } = state.view ? state.view.draft : {};
+  panel.trigger("look", { subject, background });
 };
 const banner = h("div", { class: "p-banner", role: "status", hidden: true });
 saved.after(banner);
 let soon = 0;
 
+/** @param {import("./store.js").State} state */
 function tellOthers({ view, ahead }) {
   const behind = view && ahead && ahead.sid === view.sid && ahead.rev > view.rev;
   if (!behind) {
@@ -73,30 +85,31 @@ function tellOthers({ view, ahead }) {
 }
 
 function startNaming() {
-  naming.value = p.state.view.name;
+  naming.value = theView().name;
   naming.hidden = false;
   name.hidden = true;
   naming.focus();
   naming.select();
 }
 
+/** @param {boolean} keep */
 function endNaming(keep, back = false) {
   if (naming.hidden) return;
   const wanted = naming.value.trim();
   naming.hidden = true;
   name.hidden = false;
   if (back) name.focus();
-  if (!keep || !wanted || !p.state.view || wanted === p.state.view.name) return;
+  if (!keep || !wanted || !state.view || wanted === state.view.name) return;
   name.textContent = wanted;
-  trigger("rename_here", { name: wanted });
+  panel.trigger("rename_here", { name: wanted });
 }
 
 function tellSaved() {
-  saved.textContent = p.state.view ? `saved ${p.ago(p.state.view.saved_at)}` : "";
+  saved.textContent = state.view ? `saved ${ago(state.view.saved_at)}` : "";
 }
 setInterval(tellSaved, 1000);
 
-p.on((state) => {
+panel.draws((state) => {
   const { view, engine } = state;
   if (!view) endNaming(false);
   name.textContent = view ? view.name : "";
@@ -104,8 +117,8 @@ p.on((state) => {
   model.hidden = !model.textContent;
   model.disabled = !state.about.manages_models;
   model.title = model.disabled ? "" : "Models of this machine";
-  undo.disabled = !view || !view.can_undo || p.live(view) || state.away;
-  redo.disabled = !view || !view.can_redo || p.live(view) || state.away;
+  undo.disabled = !view || !view.can_undo || isLive(view) || state.away;
+  redo.disabled = !view || !view.can_redo || isLive(view) || state.away;
   name.hidden = !view || !naming.hidden;
   take.hidden = open.hidden = undo.hidden = redo.hidden = !view;
   tellOthers(state);
@@ -114,55 +127,56 @@ p.on((state) => {
 
 // -------------------------------------------------------------------------------------------------------- shortcuts
 
-/** The letter of a key; on a keyboard for other letters, the one that its place has on a Latin one. */
+/** The letter of a key; on a keyboard for other letters, the one that its place has on a Latin one. @param {KeyboardEvent} event */
 function letter(event) {
   const key = event.key.toLowerCase(), placed = /^Key([A-Z])$/.exec(event.code);
   return key.length === 1 && key > "~" && placed ? placed[1].toLowerCase() : key;
 }
 
-/** Undo or redo, if that is what was pressed. */
+/** Undo or redo, if that is what was pressed. @param {KeyboardEvent} event */
 function backOrForth(event) {
   const key = letter(event);
   if (!(mac ? event.metaKey : event.ctrlKey)) return null;
   return key === "z" ? (event.shiftKey ? redo : undo) : key === "y" && !mac ? redo : null;
 }
 
+/** @type {Record<string, () => void>} */
 const plainKeys = {
   b: () => actions.tool("brush"), e: () => actions.tool("erase"), c: () => actions.tool("include"), n: () => actions.tool("exclude"), r: () => actions.tool("box"),
   x: () => actions.clear(), "[": () => actions.size(-2), "]": () => actions.size(2), "\\": () => actions.peek(true), "?": () => sheet.showModal(),
   g: () => actions.sessions(), 1: () => actions.tab(0), 2: () => actions.tab(1), 3: () => actions.tab(2), 4: () => actions.tab(3),
 };
 document.addEventListener("keydown", (event) => {
-  if (event.isComposing || event.defaultPrevented || sheet.open || actions.isAmongSessions()) return;
+  if (event.isComposing || event.defaultPrevented || sheet.open || actions.isAmongSessions?.()) return;
   const mod = mac ? event.metaKey : event.ctrlKey, key = letter(event), step = backOrForth(event);
-  if (actions.drawing()) { // what is under the hand comes first: it can be left undone, and nothing else is done meanwhile
+  if (actions.drawing?.()) { // what is under the hand comes first: it can be left undone, and nothing else is done meanwhile
     event.preventDefault();
     if (key === "escape" || step === undo) actions.undraw();
   } else if (mod && key === "enter") {
     event.preventDefault();
-    if (p.state.view && p.state.view.staged.length && !p.typing(event.target)) actions.keep();
+    if (state.view && state.view.staged.length && !typing(targetOf(event))) actions.keep();
     else actions.run();
   } else if (mod && key === ".") {
     event.preventDefault();
     actions.cancel();
   } else if (mod && key === "s") {
     event.preventDefault();
-    p.toast("Everything is saved while you work. Export makes files of it.", "note");
+    toast("Everything is saved while you work. Export makes files of it.", "note");
   } else if (mod && key === "o" && !event.shiftKey) {
     event.preventDefault();
     begin();
     actions.openFile();
-  } else if (p.typing(event.target)) {
+  } else if (typing(targetOf(event))) {
     return; // letters and undo belong to the text
   } else if (step) {
     event.preventDefault();
-    if (!step.hidden && (!step.disabled || (step === undo && actions.marking()))) actions.whenMarked(() => trigger(step === undo ? "undo" : "redo", {}));
-  } else if (mod && key === "c" && p.state.view && window.getSelection().isCollapsed) {
+    if (!step.hidden && (!step.disabled || (step === undo && actions.marking()))) actions.whenMarked(() => panel.trigger(step === undo ? "undo" : "redo", {}));
+  } else if (mod && key === "c" && state.view && window.getSelection()?.isCollapsed) {
     event.preventDefault();
     actions.copy();
   } else if (!mod && !event.altKey && plainKeys[key]) {
     event.preventDefault(); // the letter must not fall into a field that this opens
-    if (p.state.view || ["?", "g"].includes(key)) plainKeys[key]();
+    if (state.view || ["?", "g"].includes(key)) plainKeys[key]();
   }
 });
 document.addEventListener("keyup", (event) => { if (event.key === "\\") actions.peek(false); });

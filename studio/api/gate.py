@@ -73,8 +73,6 @@ class House:
     """Of a proxy, under which the page may be."""
     frames: tuple[str, ...] = ()
     """Sites that may show the page in a frame."""
-    scripts: tuple[str, ...] = ()
-    """Texts of those scripts that the page adds to itself when it has loaded."""
     events: Mapping[int, EventShape] = field(default_factory=dict)
     """By the number that Gradio gives each."""
     largest_file: int = 0
@@ -93,7 +91,6 @@ class Gate:
         self.app, self.house = app, house
         self.lasting = 0
         self.names = frozenset(name.lower() for name in house.names)
-        self.added = [script.encode() for script in house.scripts]
         self.framed = f"; frame-ancestors {' '.join(house.frames) or NOWHERE}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -188,8 +185,7 @@ class Gate:
             body.extend(message.get("body", b""))
             if message.get("more_body", False):
                 return None
-            found = [*INLINE_SCRIPT.findall(body), *self.added]
-            digests = (hashlib.sha256(script).digest() for script in found if script)
+            digests = (hashlib.sha256(script).digest() for script in INLINE_SCRIPT.findall(body) if script)
             scripts = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
             self._head(starts[0], PAGE.format(scripts=scripts))
             await send(starts[0])

@@ -53,7 +53,7 @@ class OpenRoute:
 OPEN = (
     OpenRoute("GET", "/", "the page"),
     OpenRoute("HEAD", "/", "Gradio asks itself whether it is there, before it says that it is"),
-    OpenRoute("GET", "/assets/{path:path}", "the page's own scripts and styles, out of the installed Gradio"),
+    OpenRoute("GET", "/assets/{path:path}", "Gradio's scripts and styles, as they are installed"),
     OpenRoute("GET", "/static/{path:path}", "the page's fonts, out of the installed Gradio"),
     OpenRoute("GET", "/theme.css", "the page's colours and sizes"),
     OpenRoute("GET", "/favicon.ico", "the icon of the page's tab"),
@@ -69,6 +69,7 @@ OPEN = (
     OpenRoute("GET", "/studio/cover/{sid}/{digest}.jpg", "the picture of a session in the gallery"),
     OpenRoute("GET", "/studio/preview/{sid}/{number}.jpg", "the picture of the running job"),
     OpenRoute("GET", "/studio/example/{example_id}.png", "the example pictures"),
+    OpenRoute("GET", "/studio/script/{asked}/{name}.js", "the page's own scripts, as modules"),
     OpenRoute("GET", "/studio/health", "tells a supervisor that the page can be used"),
     OpenRoute("GET", "/studio/export/{sid}/{turn}/{kind}", "a turn as a file"),
     OpenRoute("GET", "/studio/session/{sid}.palimpsest", "a session as a file"),

@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from studio.api import exports, gate, hosts, pictures
+from studio.api import exports, gate, hosts, pictures, scripts
 from studio.api.bodies import EventShape
 from studio.api.uploads import Uploads
 from studio.app import Studio
@@ -89,7 +89,6 @@ def open_page(studio: Studio, settings: Settings) -> OpenPage:
     house = gate.House(
         names=settings.allowed_hosts,
         frames=settings.frames,
-        scripts=(assets.library(),),
         events={fn._id: EventShape(len(fn.inputs), queued=fn.queue) for fn in page.fns.values() if fn.fn},
         largest_file=uploads.limit,
     )
@@ -119,5 +118,10 @@ def open_page(studio: Studio, settings: Settings) -> OpenPage:
         raise AddressRefused(
             f"the page could not be opened at {settings.host}:{settings.port} ({error}); name another --port"
         ) from None
-    app.router.routes[:0] = [*pictures.routes(studio, settings.examples), *exports.routes(studio), *uploads.routes()]
+    app.router.routes[:0] = [
+        *pictures.routes(studio, settings.examples),
+        *exports.routes(studio),
+        *uploads.routes(),
+        *scripts.routes(assets.SCRIPTS, assets.VERSION),
+    ]
     return OpenPage(url.rstrip("/"), page, uploads)

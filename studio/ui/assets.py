@@ -1,39 +1,35 @@
-"""Reads the page's scripts and style, which are files of their own under ``assets``."""
+"""Reads the page's scripts and style, which are files of their own under ``assets``.
+
+The scripts are modules that import each other. A browser asks for each by its own address (`studio.api.scripts`), in
+which the digest of all of them stands: it may keep them for ever, and never runs two versions together.
+"""
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
-ASSETS = Path(__file__).resolve().parents[2] / "assets"
+from studio.api.scripts import FOLDER
 
-LIBRARY = (
-    "store.js",
-    "connection.js",
-    "places.js",
-    "roving.js",
-    "overlay.js",
-    "compare.js",
-    "marks.js",
-    "split.js",
-    "popover.js",
-    "film.js",
-    "turn_menu.js",
-    "drift.js",
-    "swap.js",
-    "orders.js",
-    "trash.js",
-    "export.js",
-    "crop.js",
-)
-"""Scripts every panel may use, in loading order; each adds to ``window.palimpsest``."""
+ASSETS = Path(__file__).resolve().parents[2] / "assets"
 
 STYLES = ("studio.css", "timeline.css", "gallery.css", "models.css", "hints.css")
 """In the order in which they apply."""
 
+SCRIPTS = {path.name: path.read_bytes() for path in sorted((ASSETS / "js").glob("*.js"))}
+"""Each module of the page by its file's name."""
+VERSION = hashlib.sha256(b"".join(name.encode() + text for name, text in SCRIPTS.items())).hexdigest()[:16]
 
-def script(name: str) -> str:
-    """The text of ``assets/js/<name>``."""
-    return (ASSETS / "js" / name).read_text(encoding="utf-8")
+
+def address(name: str) -> str:
+    """Where the module ``<name>.js`` is, seen from the page."""
+    assert f"{name}.js" in SCRIPTS, f"no file assets/js/{name}.js"
+    return f"{FOLDER}/{VERSION}/{name}.js"
+
+
+def importing(name: str) -> str:
+    """An expression of JavaScript: the promise of the module ``<name>.js``."""
+    return f'import(new URL("{address(name)}", document.baseURI))'
 
 
 def style() -> str:
@@ -45,16 +41,14 @@ def style() -> str:
     return f":root:root:root {{\n{rules}\n}}"
 
 
-def library() -> str:
-    """The scripts that every panel may use, as one."""
-    return "\n".join(script(name) for name in LIBRARY)
-
-
 def head() -> str:
-    """What goes into the page's head: the library, the style, and a description of the viewport for phones.
+    """What goes into the page's head: a description of the viewport for phones, the style, and the scripts.
 
     The style is not given to Gradio as ``css``: of that it rewrites the selectors, so that within ``@media`` none
-    reaches the page itself or a dialog, and drops every other rule with a condition.
+    reaches the page itself or a dialog, and drops every other rule with a condition. All scripts are named, so that
+    they are fetched together, and not each when another has asked for it.
     """
     viewport = '<meta name="viewport" content="width=device-width, initial-scale=1">'
-    return f"{viewport}\n<style>\n{style()}\n</style>\n<script>{library()}</script>"
+    modules = [f'<link rel="modulepreload" href="{address(name.removesuffix(".js"))}">' for name in SCRIPTS]
+    main = f'<script type="module" src="{address("main")}"></script>'
+    return "\n".join([viewport, f"<style>\n{style()}\n</style>", *modules, main])

@@ -29,7 +29,8 @@ class Canvas:
 
 def build() -> Canvas:
     """The component, without handlers."""
-    return Canvas(drawn("canvas", "stage"))
+    events = ("open_file", "open_example", "mark", "upload_mask", "keep", "discard", "more_seeds")
+    return Canvas(drawn("stage", "stage", *events))
 
 
 def bind(panel: Canvas, handlers: Handlers, shared: Shared) -> None:

@@ -23,7 +23,8 @@ class Gallery:
 
 def build() -> Gallery:
     """The component, without handlers."""
-    return Gallery(drawn("gallery", "gallery"))
+    events = ("enter_session", "rename_session", "duplicate_session", "trash_session", "bring_back_session")
+    return Gallery(drawn("gallery", "gallery", "seek_sessions", *events))
 
 
 def bind(panel: Gallery, handlers: Handlers, shared: Shared) -> None:

@@ -13,7 +13,7 @@ from studio.ui.sent import Hinted, Part
 
 def build() -> gr.HTML:
     """The component, without handlers; its script puts marks and sentences to the two fields."""
-    return drawn("hints", "hints")
+    return drawn("hints", "hints", "ask_hints", "crop_here")
 
 
 def bind(remarks: gr.HTML, handlers: Handlers, shared: Shared) -> None:

@@ -15,7 +15,7 @@ from studio.ui.sent import Turns, Words
 
 def build() -> gr.HTML:
     """The component, without handlers."""
-    return drawn("instruction", "instruction")
+    return drawn("instruction", "instruction", "split_words", "use_turn", "run_turns")
 
 
 def bind(said: gr.HTML, values: list[Any], handlers: Handlers, shared: Shared) -> None:

@@ -25,7 +25,8 @@ class Models:
 
 def build() -> Models:
     """The component, without handlers."""
-    return Models(drawn("models", "models"))
+    events = ("see_models", "pull_model", "add_model", "verify_model", "remove_model", "stop_model")
+    return Models(drawn("models", "models", *events))
 
 
 def bind(panel: Models, handlers: Handlers, shared: Shared, model: gr.Dropdown) -> None:

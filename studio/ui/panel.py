@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import gradio as gr
 from pydantic import TypeAdapter
 
-from studio.ui.assets import script
+from studio.ui.assets import importing
 from studio.ui.handlers import Handlers
 from studio.ui.payload import Payload
 from studio.ui.sent import Sent, held_as
@@ -93,12 +94,14 @@ class Shared:
         return [self.seat, *self.restored]
 
 
-def drawn(name: str, elem_id: str) -> gr.HTML:
-    """An empty `gr.HTML` that ``assets/js/<name>.js`` fills. Its template never changes, so Gradio never redraws it."""
+def drawn(name: str, elem_id: str, *events: str) -> gr.HTML:
+    """An empty `gr.HTML` that the `Panel` of ``assets/js/<name>.js`` fills. Its template never changes, so Gradio never
+    redraws it. It has the events whose names stand in its script: `events`."""
+    place = f"{{ element, trigger, props, events: {json.dumps(events)} }}"
     return gr.HTML(
         value=None,
-        html_template='<div class="p-root"></div>',
-        js_on_load=script(f"{name}.js"),
+        html_template='<i class="p-place"></i>',
+        js_on_load=f"{importing(name)}.then(({{ panel }}) => panel.mount({place}))",
         elem_id=elem_id,
         apply_default_css=False,
     )

@@ -11,7 +11,7 @@ import gradio as gr
 from studio.ui.handlers import Handlers, Seat
 from studio.ui.panel import Shared, drawn
 from studio.ui.sent import Film
-from studio.ui.timeline_handlers import TimelineHandlers
+from studio.ui.timeline_handlers import CHANGES, JOBS, MOVES, TimelineHandlers
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Timeline:
 
 def build() -> Timeline:
     """The component, without handlers."""
-    return Timeline(drawn("timeline", "film"))
+    return Timeline(drawn("timeline", "film", *MOVES, *JOBS, *CHANGES, "arrived", "orders"))
 
 
 def bind(panel: Timeline, handlers: Handlers, shared: Shared) -> None:
@@ -33,12 +33,12 @@ def bind(panel: Timeline, handlers: Handlers, shared: Shared) -> None:
     def named(do: Callable[[str, Seat | None, dict[str, Any]], object], name: str) -> Callable[..., object]:
         return lambda seat, sent: do(name, seat, sent.model_dump())
 
-    for name in does.moves:
+    for name in MOVES:
         moves = on(getattr(film, name), named(does.moved, name), shared.restored, hears=Film, trigger_mode="multiple")
         moves.then(**shared.settle)
-    for name in does.jobs:
+    for name in JOBS:
         on(getattr(film, name), named(does.started, name), hears=Film).then(**shared.follow)
-    for name in does.changes:
+    for name in CHANGES:
         on(getattr(film, name), named(does.changed, name), hears=Film)
     on(film.arrived, does.arrived, shared.restored).then(**shared.settle)
     on(film.orders, lambda seat, sent: does.orders(seat, sent.model_dump()), hears=Film, trigger_mode="multiple")

@@ -21,49 +21,25 @@ Sent = Mapping[str, Any]
 
 
 class TimelineHandlers:
-    """Those of one studio. The first group goes elsewhere in the timeline, the second starts a job, the third does
-    neither."""
+    """Those of one studio, for each event of the film by its name."""
 
     def __init__(self, handlers: Handlers) -> None:
         self._handlers = handlers
-        self.moves: dict[str, Callable[[Session, Sent], object]] = {
-            "jump": _jump,
-            "edit": lambda session, sent: session.edit(_id(sent, "turn")),
-            "leave": lambda session, sent: session.leave(),
-            "branch": _branch,
-            "adopt": lambda session, sent: session.adopt(),
-            "trash": lambda session, sent: session.trash(_id(sent, "turn")),
-        }
-        self.jobs: dict[str, Callable[[Session, Sent], object]] = {
-            "cherry_pick": lambda session, sent: session.cherry_pick(_id(sent, "turn"), _id(sent, "onto")),
-            "squash": lambda session, sent: session.squash(_id(sent, "first"), _id(sent, "last")),
-            "revert": lambda session, sent: session.revert(_track(sent)),
-            "combine": lambda session, sent: session.combine(_id(sent, "subject_of"), _id(sent, "background_of")),
-            "redo_from_original": lambda session, sent: session.redo_from_original(),
-            "swap": lambda session, sent: session.swap(_id(sent, "first"), _id(sent, "second")),
-            "measure": lambda session, sent: session.measure(_count(sent)),
-        }
-        self.changes: dict[str, Callable[[Session, Sent], object]] = {
-            "restore": lambda session, sent: session.restore(_id(sent, "turn")),
-            "bring_back": lambda session, sent: session.bring_back(_ids(sent, "pictures")),
-            "rename_branch": lambda session, sent: session.rename_branch(_id(sent, "old"), _id(sent, "new")),
-            "dismiss": lambda session, sent: session.dismiss(),
-        }
 
     def moved(self, name: str, seat: Seat | None, sent: Sent) -> tuple[Payload, Fields]:
-        """One of `moves`: the panel's fields are filled for where it led."""
-        payload, fields = self._handlers.moved(seat, lambda session: self.moves[name](session, sent))
+        """One of `MOVES`: the panel's fields are filled for where it led."""
+        payload, fields = self._handlers.moved(seat, lambda session: MOVES[name](session, sent))
         if name == "edit":
             payload["settling"] = False  # the mask is the one the turn was made with
         return payload, fields
 
     def started(self, name: str, seat: Seat | None, sent: Sent) -> Payload:
-        """One of `jobs`."""
-        return self._handlers.answered(seat, lambda session: self.jobs[name](session, sent))
+        """One of `JOBS`."""
+        return self._handlers.answered(seat, lambda session: JOBS[name](session, sent))
 
     def changed(self, name: str, seat: Seat | None, sent: Sent) -> Payload:
-        """One of `changes`."""
-        return self._handlers.answered(seat, lambda session: self.changes[name](session, sent))
+        """One of `CHANGES`."""
+        return self._handlers.answered(seat, lambda session: CHANGES[name](session, sent))
 
     def arrived(self, seat: Seat | None) -> tuple[Payload, Fields]:
         """A replay is over: the panel is filled again, for its texts may be used up."""
@@ -105,3 +81,31 @@ def _track(sent: Sent) -> Scope:
     if track not in (Scope.SUBJECT, Scope.BACKGROUND):
         raise WrongTurns("one part can be taken back at a time; choose the subject or the background")
     return Scope(track)
+
+
+MOVES: dict[str, Callable[[Session, Sent], object]] = {
+    "jump": _jump,
+    "edit": lambda session, sent: session.edit(_id(sent, "turn")),
+    "leave": lambda session, sent: session.leave(),
+    "branch": _branch,
+    "adopt": lambda session, sent: session.adopt(),
+    "trash": lambda session, sent: session.trash(_id(sent, "turn")),
+}
+"""These go elsewhere in the timeline."""
+JOBS: dict[str, Callable[[Session, Sent], object]] = {
+    "cherry_pick": lambda session, sent: session.cherry_pick(_id(sent, "turn"), _id(sent, "onto")),
+    "squash": lambda session, sent: session.squash(_id(sent, "first"), _id(sent, "last")),
+    "revert": lambda session, sent: session.revert(_track(sent)),
+    "combine": lambda session, sent: session.combine(_id(sent, "subject_of"), _id(sent, "background_of")),
+    "redo_from_original": lambda session, sent: session.redo_from_original(),
+    "swap": lambda session, sent: session.swap(_id(sent, "first"), _id(sent, "second")),
+    "measure": lambda session, sent: session.measure(_count(sent)),
+}
+"""These start a job."""
+CHANGES: dict[str, Callable[[Session, Sent], object]] = {
+    "restore": lambda session, sent: session.restore(_id(sent, "turn")),
+    "bring_back": lambda session, sent: session.bring_back(_ids(sent, "pictures")),
+    "rename_branch": lambda session, sent: session.rename_branch(_id(sent, "old"), _id(sent, "new")),
+    "dismiss": lambda session, sent: session.dismiss(),
+}
+"""These do neither."""

@@ -23,7 +23,7 @@ class TopBar:
 
 def build() -> TopBar:
     """The component, without handlers."""
-    return TopBar(drawn("topbar", "top"))
+    return TopBar(drawn("topbar", "top", "undo", "redo", "rename_here", "look"))
 
 
 def bind(panel: TopBar, handlers: Handlers, shared: Shared, values: list[Any]) -> None:

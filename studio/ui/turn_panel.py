@@ -101,7 +101,7 @@ def build(models: list[tuple[str, str]]) -> TurnPanel:
             elem_id="background",
         )
         remarks = hints.build()
-        reference = drawn("reference", "reference")
+        reference = drawn("reference", "reference", "put_reference")
         said = instruction.build()
         scope = gr.Radio(text.SCOPES, value=str(draft.scope), label=text.CHANGE, elem_id="scope", elem_classes="p-seg")
         quality = gr.Radio(
@@ -126,9 +126,9 @@ def build(models: list[tuple[str, str]]) -> TurnPanel:
             seed = gr.Number(value=draft.seed, precision=0, label=text.SEED, elem_id="seed")
             filled = gr.Textbox(str(draft.quality), visible="hidden", show_label=False, elem_id="filled")
         with gr.Accordion(text.ADVANCED, open=False, elem_id="advanced"):
-            loras = drawn("loras", "loras")
+            loras = drawn("loras", "loras", "put_loras")
             forms = build_forms(draft.method)
-        go = drawn("go", "go")
+        go = drawn("go", "go", "run", "cancel")
     return TurnPanel(
         heading=heading,
         subject=subject,

@@ -12,12 +12,14 @@ import time
 
 import gradio as gr
 
+from studio.ui.assets import importing
 from studio.ui.payload import Payload
 
-RECEIVE = """watch('value', () => {
+RECEIVE = f"""const main = {importing("main")};
+watch('value', () => {{
   const sent = props.value ? JSON.parse(props.value) : null;
-  setTimeout(() => window.palimpsest.receive(sent));
-})"""
+  main.then(({{ receive }}) => setTimeout(() => receive(sent)));
+}})"""
 """A moment later, when Gradio has filled the fields that the same answer fills: what the page shows of a new turn it
 shows when the person can type for it."""
 

@@ -288,8 +288,8 @@ def test_the_page_is_told_what_changed_of_a_long_film_and_asks_for_what_it_misse
         assert desk.page.evaluate("palimpsest.state.view.turns") == plain(session)
 
 
-COUNTED = """() => { window.told = []; const receive = palimpsest.receive;
-  palimpsest.receive = (message) => { if (message && message.view) told.push(message); receive(message); } }"""
+COUNTED = """() => { window.told = [];
+  palimpsest.on(({ message }) => { if (message.view) told.push(message); }); }"""
 
 
 def plain(session: Session) -> object:

@@ -1,0 +1,35 @@
+// What a shortcut, or a button of a message, may call in a panel that it does not know: each panel registers its own.
+
+/**
+ * @typedef {object} Actions
+ * @property {(id: string) => void} tool takes one of the mask tools into the hand
+ * @property {() => void} clear removes every mark
+ * @property {(by: number) => void} size makes the brush larger by that many pixels
+ * @property {(index: number) => void} tab shows one of the stage's views
+ * @property {(on: boolean) => void} peek shows the picture before, while it is on
+ * @property {() => boolean} drawing whether something is being drawn just now
+ * @property {() => void} undraw leaves that undone
+ * @property {(act: () => void) => void} whenMarked does it once the marks that were set are answered
+ * @property {() => boolean} marking whether they are not yet
+ * @property {() => void} openFile goes to where files are opened
+ * @property {() => void} copy puts the picture into the clipboard
+ * @property {() => void} keep keeps the candidate
+ * @property {() => void} run runs the turn
+ * @property {() => void} cancel stops what runs
+ * @property {(insists: boolean) => void} run_turns runs the turns of a sentence
+ * @property {(text: string) => void} instruct takes a text as an instruction
+ * @property {(part: "subject" | "background") => void} changes says that this part is meant to change
+ * @property {() => void} crop asks for the part of a picture that is too long
+ * @property {() => void} leave leaves the turn that is being changed as it was
+ * @property {(sent: { pictures: string[] }) => void} stageAgain brings candidates back
+ * @property {(sent: { turn: string }) => void} jump goes to a turn
+ * @property {() => void} sessions opens the list of sessions, or closes it
+ * @property {() => boolean} isAmongSessions whether it is open
+ * @property {(sid: string) => void} enter opens a session
+ * @property {(sent: { sid: string, enter: boolean }) => void} bringBack takes a session out of the trash
+ * @property {() => void} look asks for everything anew
+ * @property {() => void} models opens the models dialog
+ */
+
+/** Those of the panels that are in the page by now. */
+export const actions = /** @type {Actions} */ ({});

@@ -1,0 +1,29 @@
+// Where two pictures differ, in the frame, with what that comes to in figures below it.
+import * as compare from "./compare.js";
+import { h } from "./dom.js";
+import { difference } from "./frame.js";
+import { keptPart } from "./turns.js";
+import { urls } from "./urls.js";
+import { percent } from "./words.js";
+
+export const legend = h("div", { class: "p-legend" });
+const PARTS = /** @type {const} */ (["subject", "background"]);
+let drawn = "";
+
+/** @param {ReturnType<typeof import("./looking.js").shown>} looked */
+export async function drawDifference({ before, after, mask, facts }) {
+  const wanted = `${before} ${after} ${mask}`;
+  if (wanted === drawn) return;
+  drawn = wanted;
+  // Of a part that was kept only the seam is drawn anew, so what differs of it is told as that (`outside_changed` counts
+  // what differs beyond the seam).
+  const kept = facts && facts.outside_changed === 0 ? keptPart(facts.scope) : null;
+  const count = await compare.difference(difference, urls.picture(before), urls.picture(after), mask ? urls.picture(mask) : null, kept);
+  if (wanted !== drawn) return;
+  /** @param {string} name @param {string} words */
+  const key = (name, words) => h("span", { class: `p-key p-${name}` }, h("i"), words);
+  const parts = PARTS.filter((part) => count[part].all).map((part) => (part === kept ? key(part, `${part} kept`) : key(part, `${part} ${percent(count[part].changed / count[part].all)} changed`)));
+  const seam = kept && count[kept].changed ? [key("seam", `seam ${count[kept].changed.toLocaleString("en")} pixels`)] : [];
+  legend.replaceChildren(...parts, ...seam, h("span", { class: "p-hint", text: "brighter is more" }));
+  difference.dataset.ready = wanted;
+}

@@ -1,0 +1,54 @@
+// What is looked at on the stage, and what is in the hand. The panel's own; the rest of the page asks through its actions.
+import { Panel } from "./panel.js";
+import { state } from "./store.js";
+import * as swap from "./swap.js";
+import { currentTurn, isLive, turnOf } from "./turns.js";
+
+/** @typedef {import("./view.js").SessionView} SessionView */
+/** @typedef {"include" | "exclude" | "box" | "brush" | "erase"} Tool */
+
+/**
+ * What is being drawn with the pointer just now.
+ * @typedef {object} Gesture
+ * @property {number} id of the pointer
+ * @property {import("./geometry.js").Point} at where it began, in the picture
+ * @property {import("./geometry.js").Point} screen and on the window
+ * @property {boolean} include
+ * @property {number | null} dot the click that it began on
+ * @property {import("./marks.js").Stroke | null} stroke
+ * @property {import("./view.js").Box | null} box
+ */
+
+export const panel = new Panel();
+
+/** Which view is shown, and whether the picture before is looked at for a moment. */
+export const look = { tab: /** @type {"picture" | "compare" | "difference" | "layers"} */ ("picture"), peeking: false };
+
+/** `radius` is that of the brush, in pixels of the picture. */
+export const hand = { tool: /** @type {Tool} */ ("include"), radius: 8, gesture: /** @type {Gesture | null} */ (null) };
+
+export const isPainting = () => hand.tool === "brush" || hand.tool === "erase";
+
+/** Whether a job runs, of which the stage shows the preview. */
+export const isBusy = () => isLive(state.view);
+
+/** Which candidate is looked at, of those there are. @param {SessionView} view */
+export const pickedOf = (view) => Math.min(state.picked, view.staged.length - 1);
+
+/** The candidate that is looked at, if there are any. @param {SessionView} view */
+export const candidateOf = (view) => (view.staged.length ? view.staged[pickedOf(view)] : null);
+
+/** The view, where the picture can be marked now; else null. */
+export function markable() {
+  const { view, away } = state;
+  return view && !away && !swap.shows(state) && !isBusy() && !candidateOf(view) && look.tab === "picture" ? view : null;
+}
+
+/** The picture that is looked at, what came before it, and the mask of the edit between the two. @param {SessionView} view */
+export function shown(view) {
+  const now = currentTurn(view), candidate = candidateOf(view);
+  if (candidate) return { after: candidate.picture, before: now.picture, mask: view.mask.mask, now: null, beforeName: "before", afterName: `candidate ${state.picked + 1}`, facts: candidate };
+  const parent = now.parent ? turnOf(view, now.parent) : null;
+  return { after: now.picture, before: parent ? parent.picture : null, mask: now.mask, now,
+    beforeName: parent && parent.number ? `turn ${parent.number}` : "original", afterName: now.number ? `turn ${now.number}` : "original", facts: parent ? now : null };
+}

@@ -1,0 +1,143 @@
+// Marking the subject: the marks as they stand, how they are sent, and how they and the mask they came to are drawn. The
+// panel's value is all of them, as JSON: {count, prompts}; `count` tells answers of older marks apart.
+import { actions } from "./actions.js";
+import { coarse, h } from "./dom.js";
+import { dots, live, overlay, size } from "./frame.js";
+import { hand, look, markable, panel } from "./looking.js";
+import * as marks from "./marks.js";
+import * as masks from "./overlay.js";
+import { roving } from "./roving.js";
+import { state } from "./store.js";
+import { unsent } from "./unsent.js";
+import { urls } from "./urls.js";
+
+/** @typedef {import("./view.js").SessionView} SessionView */
+
+export const chips = h("div", { class: "p-chips", role: "radiogroup", "aria-label": "What the click means" });
+export const advice = h("div", { class: "p-advice" });
+
+let prompts = marks.empty(), count = 0;
+/** @type {number | null} the marks whose answer is waited for */
+let waiting = null;
+/** @type {string | null} */
+let shownSid = null;
+/** @type {string | null} */
+let drawnMask = null;
+let maskToken = 0;
+/** @type {(() => void)[]} what waits for the answer to the marks */
+const afterMark = [];
+/** @type {((view: SessionView) => void)[]} */
+const listeners = [];
+
+/** The marks as they stand, answered or not. */
+export const standing = () => prompts;
+
+/** Calls `listener` when the page itself changed the marks. @param {(view: SessionView) => void} listener */
+export const onMarked = (listener) => void listeners.push(listener);
+
+/** Takes these marks and sends them. @param {marks.Marks} next */
+export function apply(next) {
+  const view = markable();
+  if (!view || marks.same(next, prompts)) return;
+  prompts = next;
+  count += 1;
+  waiting = count;
+  panel.hold(JSON.stringify({ count, prompts }));
+  panel.trigger("mark");
+  for (const listener of listeners) listener(view);
+}
+
+export const clearMarks = () => apply(marks.empty(prompts.feather, prompts.snap));
+
+/**
+ * The server's marks replace ours unless ours are newer: an answer to older marks must not undo a later click. Says
+ * whether this is another picture.
+ * @param {SessionView} view
+ */
+export function adoptMarks(view) {
+  const answered = state.message.failed || (state.echo !== null && state.echo === waiting), other = shownSid !== view.sid;
+  if (answered) waiting = null;
+  if (other) {
+    shownSid = view.sid;
+    waiting = drawnMask = null;
+    afterMark.length = 0;
+  }
+  if (waiting === null) for (const act of afterMark.splice(0)) setTimeout(act);
+  if (waiting === null) prompts = marks.plain(view.draft.prompts);
+  return other;
+}
+
+/** @param {SessionView} view */
+export async function drawMarks(view) {
+  const visible = Boolean(markable()) && !look.peeking;
+  panel.root.dataset.waiting = waiting === null && !state.settling ? "no" : "yes";
+  overlay.hidden = !visible || state.settling;
+  dots.hidden = !visible;
+  live.toggleAttribute("hidden", !visible);
+  live.setAttribute("viewBox", `0 0 ${view.width} ${view.height}`);
+  dots.replaceChildren(...prompts.clicks.map((c, k) => h("button", {
+    type: "button", class: c.include ? "p-dot" : "p-dot p-neg", title: "Remove this click", "data-click": k,
+    "aria-label": `${c.include ? "Included" : "Excluded"} at ${Math.round(c.x)}, ${Math.round(c.y)}. Remove.`,
+    style: `left:${(c.x / view.width) * 100}%;top:${(c.y / view.height) * 100}%`,
+    onclick: (event) => { if (!event.detail) apply(marks.unclicked(prompts, k)); }, // by the keyboard; a pointer is the frame's
+  })));
+  if (!hand.gesture) drawLive(view);
+  if (waiting !== null || state.settling) return; // a newer mask is on its way
+  const scale = window.devicePixelRatio || 1;
+  const width = Math.round(size.width * scale), height = Math.round(size.height * scale);
+  const wanted = view.mask.mask && width ? `${view.mask.mask} ${width}x${height}` : "none";
+  if (wanted === drawnMask) return;
+  const token = ++maskToken;
+  if (wanted === "none") overlay.getContext("2d")?.clearRect(0, 0, overlay.width, overlay.height);
+  else {
+    let image;
+    try { image = await masks.load(urls.picture(view.mask.mask)); } catch { return; }
+    if (token !== maskToken) return;
+    masks.draw(overlay, image, width, height, scale);
+  }
+  drawnMask = wanted;
+  panel.root.dataset.mask = view.mask.mask || "none";
+  if (!hand.gesture) drawLive(view);
+}
+
+/** The box that stands, strokes whose mask has not arrived yet, and what is being dragged. @param {SessionView} view */
+export function drawLive(view) {
+  const parts = [], unit = view.width / Math.max(1, size.width), { gesture } = hand, last = prompts.strokes.at(-1);
+  /** @param {import("./view.js").Box} b */
+  const box = (b) => h("rect", { x: b.left, y: b.top, width: b.right - b.left, height: b.bottom - b.top, fill: "none",
+    stroke: "#fff", "stroke-width": 1.5 * unit, "stroke-dasharray": `${5 * unit} ${4 * unit}` });
+  /** @param {marks.Stroke} s */
+  const stroke = (s) => h("polyline", { points: s.points.map((q) => `${q[0]},${q[1]}`).join(" "), fill: "none", "stroke-width": 2 * s.radius,
+    "stroke-linecap": "round", "stroke-linejoin": "round", stroke: s.erase ? "#0d0e10" : "#ff9d5c", opacity: 0.55 });
+  if (prompts.box) parts.push(box(prompts.box));
+  if (waiting !== null && last) parts.push(stroke(last));
+  if (gesture && gesture.box) parts.push(box(gesture.box));
+  if (gesture && gesture.stroke) parts.push(stroke(gesture.stroke));
+  live.replaceChildren(...parts);
+}
+
+/** @param {SessionView} view */
+export function drawChips(view) {
+  const can = Boolean(markable()), visible = can && view.mask.choices.length > 1 && (prompts.clicks.length > 0 || prompts.phrase !== "");
+  chips.hidden = !visible;
+  advice.hidden = !can || Boolean(view.mask.mask) || waiting !== null;
+  advice.textContent = coarse ? "Tap the subject, or drag a box around it" : "Click the subject. Right click excludes, drag for a box.";
+  if (!visible) return;
+  const chosen = prompts.choice ?? view.mask.chosen, had = chips.contains(document.activeElement);
+  chips.replaceChildren(...view.mask.choices.map((c, k) => h("button", {
+    type: "button", class: "p-chip", role: "radio", "aria-checked": String(k === chosen), tabindex: k === chosen ? "0" : "-1",
+    title: "How sure the segmenter is of this outline", onclick: () => apply(marks.chosen(prompts, k)),
+  }, h("span", { text: c.label }), h("small", { text: c.score.toFixed(2) }))));
+  if (had) /** @type {HTMLElement} */ (chips.children[chosen]).focus();
+}
+
+roving(chips, ".p-chip", (node) => node.click());
+onMarked(drawMarks);
+onMarked(drawChips);
+unsent.push({ name: "marks", read: () => (waiting === null ? null : prompts), put: apply });
+Object.assign(actions, {
+  clear: () => { if (markable()) clearMarks(); },
+  /** What came after the marks must not overtake them. @param {() => void} act */
+  whenMarked: (act) => { if (waiting === null) act(); else afterMark.push(act); },
+  marking: () => waiting !== null,
+});

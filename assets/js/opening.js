@@ -1,0 +1,88 @@
+// Opening a picture or a session: the start page with its examples, files that are chosen or dropped, and the clipboard.
+import { actions } from "./actions.js";
+import { h, typing } from "./dom.js";
+import { panel, shown } from "./looking.js";
+import { set, state } from "./store.js";
+import { toast } from "./toasts.js";
+import { upload } from "./upload.js";
+import { urls } from "./urls.js";
+
+const file = h("input", { type: "file", accept: "image/png,image/jpeg,image/webp,.palimpsest", hidden: true, onchange: () => {
+  const chosen = file.files?.[0];
+  setTimeout(() => { file.value = ""; });
+  open(chosen);
+} });
+const drop = h("button", { type: "button", class: "p-drop", onclick: () => file.click() },
+  h("b", { text: "Drop a picture here" }), h("span", { text: "or choose a file · PNG, JPEG, WebP or a session file" }));
+const cards = h("div", { class: "p-cards" });
+const back = h("button", { type: "button", class: "p-btn p-back", text: "Back to the picture", onclick: () => set({ starting: false }) });
+export const start = h("div", { class: "p-start" },
+  h("div", { class: "p-start-in" },
+    h("div", { class: "p-start-head" }, h("h2", { text: "Start with a picture" }), h("span", { class: "p-space" }), back),
+    drop, file, h("h3", { text: "or with an example that works on the embedded model" }), cards,
+    h("section", { id: "p-recent", class: "p-recent", "aria-label": "Sessions saved last", hidden: true })));
+
+/** @param {boolean} now */
+function opening(now) {
+  panel.root.dataset.opening = now ? "yes" : "no";
+}
+
+/** @param {File | undefined} picture */
+async function open(picture) {
+  opening(true);
+  const ticket = picture && await upload(picture);
+  if (ticket) panel.trigger("open_file", { ticket, name: picture.name });
+  else opening(false);
+}
+
+/** @param {string} example */
+function openExample(example) {
+  opening(true);
+  panel.trigger("open_example", { example });
+}
+
+export function drawStart() {
+  const { view, message, about } = state;
+  if (view || state.echo !== null || message.failed) opening(false);
+  start.hidden = Boolean(view) && !state.starting;
+  back.hidden = !view;
+  if (cards.childElementCount === about.examples.length) return;
+  cards.replaceChildren(...about.examples.map((e) => h("button", { type: "button", class: "p-card", onclick: () => openExample(e.id) },
+    h("img", { src: urls.example(e.id, 320), alt: "" }),
+    h("b", { text: e.title }),
+    h("span", {}, ...(e.subject ? [h("em", { class: "p-subject", text: e.subject })] : []), ...(e.background ? [h("em", { class: "p-background", text: e.background })] : [])))));
+}
+
+/** Puts the picture that is looked at into the clipboard. */
+async function copy() {
+  if (!state.view) return;
+  const url = urls.picture(shown(state.view).after);
+  try {
+    await navigator.clipboard.write([new ClipboardItem({ "image/png": fetch(url).then((answer) => answer.blob()) })]);
+    toast("The picture is in the clipboard.", "good");
+  } catch {
+    toast("The browser did not let the picture into the clipboard. Take it from Export instead.");
+  }
+}
+
+// A picture from the clipboard is opened as a file is; texts are pasted where the cursor stands.
+document.addEventListener("paste", (event) => {
+  const files = event.clipboardData?.files, text = event.clipboardData?.types.includes("text/plain");
+  if (event.defaultPrevented || !files || !files.length || (text && typing(event.target)) || document.querySelector("dialog:modal")) return;
+  event.preventDefault();
+  open(files[0].name === "image.png" ? new File([files[0]], "Pasted picture", { type: files[0].type }) : files[0]);
+});
+
+// A file may be let go anywhere on the page, where the browser would leave the page for it.
+for (const kind of /** @type {const} */ (["dragover", "drop"])) document.addEventListener(kind, (event) => {
+  if (event.defaultPrevented || !event.dataTransfer || ![...event.dataTransfer.types].includes("Files")) return;
+  event.preventDefault();
+  drop.classList.toggle("p-over-it", kind === "dragover");
+  const { files } = event.dataTransfer;
+  if (kind !== "drop" || !files.length) return;
+  if (files.length > 1) toast(`One at a time: of ${files.length} files “${files[0].name}” is opened.`, "note");
+  open(files[0]);
+});
+document.addEventListener("dragleave", () => drop.classList.remove("p-over-it"));
+
+Object.assign(actions, { openFile: () => drop.focus(), copy });

@@ -1,0 +1,95 @@
+// Pointing at the picture, with the pointer, a finger or the keyboard: what becomes a click, a box or a stroke.
+import { actions } from "./actions.js";
+import { crosshair, frame, ring } from "./frame.js";
+import { boxBetween, inPicture, rounded, roundedBox, stepIn, within } from "./geometry.js";
+import { hand, isPainting, markable } from "./looking.js";
+import { apply, drawLive, standing } from "./marking.js";
+import * as marks from "./marks.js";
+import { state } from "./store.js";
+
+/** @typedef {import("./view.js").SessionView} SessionView */
+/** @typedef {import("./geometry.js").Point} Point */
+
+const DRAG = 8; // pixels on the screen from which a click is a box
+/** @type {Point | null} where the crosshair of the keyboard is */
+let cross = null;
+
+/** Another picture: nothing is being drawn in it. */
+export function beginPointing() {
+  cross = hand.gesture = null;
+}
+
+/** @param {MouseEvent} event @param {SessionView} view */
+const position = (event, view) => inPicture({ x: event.clientX, y: event.clientY }, frame.getBoundingClientRect(), view);
+
+/** Leaves undone what is being drawn. */
+function dropGesture() {
+  hand.gesture = null;
+  if (state.view) drawLive(state.view);
+}
+
+frame.addEventListener("contextmenu", (event) => { if (markable()) event.preventDefault(); });
+frame.addEventListener("pointerdown", (event) => {
+  if (!event.isPrimary) return dropGesture(); // a second finger: they zoom
+  const view = markable(), dot = /** @type {HTMLElement | null} */ (/** @type {Element} */ (event.target).closest(".p-dot"));
+  // A press that closes a menu does nothing else.
+  if (!view || event.button > 2 || (dot && event.button) || document.querySelector(":popover-open")) return;
+  frame.setPointerCapture(event.pointerId);
+  const at = position(event, view), include = !(hand.tool === "exclude" || event.button === 2 || event.altKey);
+  // A click is removed where it was pressed: the click that a tap ends in meets the mark which the same tap has set.
+  hand.gesture = { id: event.pointerId, at, screen: { x: event.clientX, y: event.clientY }, include, dot: dot ? Number(dot.dataset.click) : null, box: null,
+    stroke: isPainting() && event.button === 0 ? { points: [[rounded(at.x), rounded(at.y)]], radius: hand.radius, erase: hand.tool === "erase" || event.altKey } : null };
+  if (hand.gesture.stroke) drawLive(view);
+});
+frame.addEventListener("pointermove", (event) => {
+  const { view } = state, { gesture } = hand;
+  moveRing(event);
+  if (!gesture || !view || event.pointerId !== gesture.id) return;
+  const at = position(event, view);
+  if (gesture.stroke) {
+    const last = gesture.stroke.points[gesture.stroke.points.length - 1];
+    if (Math.hypot(at.x - last[0], at.y - last[1]) >= Math.max(0.5, hand.radius / 6)) gesture.stroke.points.push([rounded(at.x), rounded(at.y)]);
+  } else if (gesture.include && Math.hypot(event.clientX - gesture.screen.x, event.clientY - gesture.screen.y) > DRAG) gesture.box = boxBetween(at, gesture.at);
+  drawLive(view);
+});
+frame.addEventListener("pointerup", (event) => {
+  const { view } = state, { gesture } = hand;
+  if (!gesture || !view || event.pointerId !== gesture.id) return;
+  const { stroke, box, at, include, dot } = gesture, prompts = standing();
+  hand.gesture = null;
+  if (dot !== null && !box) apply(marks.unclicked(prompts, dot));
+  else if (stroke) apply(marks.stroked(prompts, stroke));
+  else if (box && box.right - box.left >= 1 && box.bottom - box.top >= 1) apply(marks.boxed(prompts, roundedBox(box)));
+  else if (hand.tool !== "box") apply(marks.clicked(prompts, rounded(at.x), rounded(at.y), include));
+  else drawLive(view);
+});
+frame.addEventListener("pointercancel", () => dropGesture());
+frame.addEventListener("pointerleave", () => { ring.hidden = true; });
+ring.hidden = crosshair.hidden = true;
+
+/** The brush's outline goes with the pointer. @param {PointerEvent} event */
+function moveRing(event) {
+  const view = event.pointerType !== "touch" && isPainting() ? markable() : null;
+  ring.hidden = !view;
+  if (!view) return;
+  const r = frame.getBoundingClientRect(), d = (2 * hand.radius * r.width) / view.width;
+  Object.assign(ring.style, { left: `${event.clientX - r.left}px`, top: `${event.clientY - r.top}px`, width: `${d}px`, height: `${d}px` });
+}
+
+/** @type {Record<string, [number, number]>} */
+const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+frame.addEventListener("keydown", (event) => {
+  const view = markable(), by = ARROWS[event.key];
+  if (event.target !== frame || !view || event.ctrlKey || event.metaKey || (!by && event.key !== "Enter")) return;
+  event.preventDefault();
+  cross = cross || { x: view.width / 2, y: view.height / 2 };
+  if (by) {
+    const far = event.shiftKey ? stepIn(view) * 8 : stepIn(view);
+    cross = within({ x: cross.x + by[0] * far, y: cross.y + by[1] * far }, view);
+  } else apply(marks.clicked(standing(), rounded(cross.x), rounded(cross.y), !event.shiftKey && hand.tool !== "exclude"));
+  crosshair.hidden = false;
+  Object.assign(crosshair.style, { left: `${(cross.x / view.width) * 100}%`, top: `${(cross.y / view.height) * 100}%` });
+});
+frame.addEventListener("blur", () => { crosshair.hidden = true; });
+
+Object.assign(actions, { drawing: () => hand.gesture !== null, undraw: dropGesture });

@@ -1,0 +1,161 @@
+// The stage: the picture that is looked at and its views, with the mask tools, the candidates and the start page.
+import { actions } from "./actions.js";
+import { drawCandidates, staging } from "./candidates.js";
+import { drawDifference, legend } from "./difference.js";
+import { h } from "./dom.js";
+import { afterTag, base, beforeTag, difference, edge, frame, over, size, slider } from "./frame.js";
+import { fitted } from "./geometry.js";
+import { drawLayers, fitLayers, layers } from "./layers.js";
+import { isBusy, look, markable, panel, shown } from "./looking.js";
+import { adoptMarks, advice, chips, drawChips, drawMarks } from "./marking.js";
+import { drawStart, start } from "./opening.js";
+import { beginPointing } from "./pointing.js";
+import { roving } from "./roving.js";
+import { state } from "./store.js";
+import * as swap from "./swap.js";
+import { beginTools, drawTools, tools } from "./tools.js";
+import { keptPart } from "./turns.js";
+import { urls } from "./urls.js";
+import { changedText, flatText } from "./words.js";
+
+export { panel };
+
+/** @typedef {import("./view.js").SessionView} SessionView */
+/** @typedef {typeof look.tab} Tab */
+
+/** @type {[Tab, string][]} */
+const TABS = [["picture", "Picture"], ["compare", "Before / after"], ["difference", "Difference"], ["layers", "Layers"]];
+
+const space = h("div", { class: "p-room" }, frame, layers, chips, advice, legend);
+const room = h("div", { class: "p-view" }, space, staging);
+const tabButtons = new Map(TABS.map(([id, text], k) =>
+  [id, h("button", { type: "button", class: "p-tab", role: "tab", text, title: `${text} (${k + 1})`, onclick: () => pickTab(id) })]));
+const outside = h("span", { class: "p-outside" });
+const tabs = h("div", { class: "p-tabs" }, h("div", { role: "tablist", "aria-label": "Views of the picture", class: "p-tablist" }, ...tabButtons.values()), outside);
+const stage = h("div", { class: "p-stage" }, tools, room, tabs);
+stage.inert = true;
+start.hidden = stage.hidden = true; // until the server has said whether there is a session
+panel.root.append(stage, start);
+roving(tabs, ".p-tab", (node) => node.click());
+
+/** @param {Tab} id */
+function pickTab(id) {
+  if (!state.view || tabButtons.get(id)?.disabled) return;
+  look.tab = id;
+  draw();
+}
+
+function draw() {
+  const { view } = state;
+  drawStart();
+  stage.hidden = !view;
+  stage.inert = !start.hidden || swap.shows(state);
+  if (!view) return;
+  if (adoptMarks(view)) begin(view);
+  if (look.tab !== "picture" && (isBusy() || (look.tab !== "layers" && !shown(view).before))) look.tab = "picture";
+  drawTools(view);
+  drawTabs(view);
+  drawPicture(view);
+  drawMarks(view);
+  drawChips(view);
+  drawCandidates(view);
+  fit(view);
+  if (look.tab === "layers") drawLayers(view);
+  panel.root.dataset.rev = String(view.rev);
+}
+
+/** Another picture: nothing of what was in the hand for the last one is. @param {SessionView} view */
+function begin(view) {
+  Object.assign(look, { tab: "picture", peeking: false });
+  beginPointing();
+  beginTools(view);
+}
+
+/** @param {HTMLImageElement} image @param {string} url */
+function source(image, url) {
+  if (image.getAttribute("src") !== url) image.src = url;
+}
+
+/** @param {SessionView} view */
+function drawPicture(view) {
+  const s = shown(view), previewing = isBusy() && view.job ? view.job.preview : 0;
+  frame.hidden = look.tab === "layers";
+  layers.hidden = look.tab !== "layers";
+  frame.dataset.tab = look.tab;
+  frame.dataset.live = isBusy() ? "yes" : "no";
+  frame.setAttribute("aria-label", markable()
+    ? "Current picture. Arrow keys move the crosshair, Enter includes, Shift Enter excludes."
+    : isBusy() ? "Preview of the running turn" : "Current picture");
+  if (previewing) preview(urls.preview(previewing));
+  else source(base, urls.picture(look.peeking && s.before ? s.before : s.after));
+  base.alt = previewing ? "preview" : s.afterName;
+  over.hidden = look.tab !== "compare" || !s.before;
+  if (!over.hidden) {
+    source(base, urls.picture(s.after));
+    source(over, urls.picture(s.before));
+  }
+  slider.hidden = edge.hidden = beforeTag.hidden = afterTag.hidden = over.hidden;
+  beforeTag.textContent = s.beforeName;
+  afterTag.textContent = s.afterName;
+  difference.hidden = legend.hidden = look.tab !== "difference" || !s.before;
+  if (!difference.hidden) drawDifference(s);
+}
+
+/** Shows a preview once it is here; one that is gone by then leaves the one before it standing. @param {string} url */
+function preview(url) {
+  const next = new Image();
+  next.onload = () => { if (isBusy() && state.view?.job?.preview && urls.preview(state.view.job.preview) === url) source(base, url); };
+  next.src = url;
+}
+
+/** @param {SessionView} view */
+function drawTabs(view) {
+  const s = shown(view), kept = s.facts && keptPart(s.facts.scope);
+  for (const [id, node] of tabButtons) {
+    const on = id === look.tab;
+    node.setAttribute("aria-selected", String(on));
+    node.tabIndex = on ? 0 : -1;
+    node.disabled = isBusy() ? id !== "picture" : id === "layers" ? !(s.mask || view.mask.mask) : id !== "picture" && !s.before;
+  }
+  const flat = isBusy() || !s.facts ? "" : s.facts.flat;
+  outside.classList.toggle("p-warn", Boolean(flat));
+  outside.textContent = isBusy() ? "live preview" : !s.facts ? `${view.width} × ${view.height} pixels`
+    : flat ? `what was to change came out ${flatText(flat)}`
+    : kept ? `${kept} kept: ${changedText(s.facts.outside_changed, s.facts.outside_largest)}` : "subject and background changed";
+}
+
+/** Gives the picture all the room there is. @param {SessionView} view */
+function fit(view) {
+  // Chips and candidates stand beside the picture where there is room, so that they hide nothing of it.
+  const all = room.getBoundingClientRect();
+  const beside = all.width / 2 - ((all.height - 28) * view.width) / view.height / 2 > 230 || (look.tab === "layers" && all.width > 800);
+  if ((staging.parentElement === space) !== beside) (beside ? space : room).append(staging);
+  staging.dataset.beside = beside ? "yes" : "no";
+  const inside = space.getBoundingClientRect();
+  if (!inside.width) return;
+  Object.assign(size, fitted(view, inside, inside.width < 600 ? 8 : 28));
+  Object.assign(frame.style, { width: `${size.width}px`, height: `${size.height}px` });
+  const aside = (inside.width - size.width) / 2;
+  chips.dataset.aside = aside > 170 ? "yes" : "no";
+  chips.style.maxWidth = aside > 170 ? `${aside - 24}px` : "";
+}
+
+new ResizeObserver(() => {
+  const { view } = state;
+  if (!view) return;
+  fit(view);
+  drawMarks(view);
+  if (look.tab === "layers") fitLayers(view);
+}).observe(space);
+
+Object.assign(actions, {
+  /** @param {number} index */
+  tab: (index) => pickTab(TABS[index][0]),
+  /** @param {boolean} on */
+  peek: (on) => {
+    if (look.peeking === on || !state.view || isBusy()) return;
+    look.peeking = on;
+    draw();
+  },
+});
+panel.draws(draw);

@@ -1,0 +1,120 @@
+// The bar of mask tools above the picture.
+import { actions } from "./actions.js";
+import { h } from "./dom.js";
+import { frame } from "./frame.js";
+import { stepIn } from "./geometry.js";
+import { hand, isPainting, markable, panel } from "./looking.js";
+import { apply, clearMarks, onMarked, standing } from "./marking.js";
+import * as marks from "./marks.js";
+import { roving } from "./roving.js";
+import { state } from "./store.js";
+import { upload } from "./upload.js";
+import { percent } from "./words.js";
+
+/** @typedef {import("./looking.js").Tool} Tool */
+
+/** @type {[Tool, string, string, string][]} */
+const TOOLS = [
+  ["include", "Include", "C", "Click what belongs to the subject; drag for a box"],
+  ["exclude", "Exclude", "N", "Click what does not belong to it (also: right click)"],
+  ["box", "Box", "R", "Drag a box around the subject"],
+  ["brush", "Brush", "B", "Paint onto the mask"],
+  ["erase", "Erase", "E", "Rub out of the mask"],
+];
+
+/** @param {string} text @param {() => void} onclick @param {Record<string, string>} [more] */
+const button = (text, onclick, more = {}) => h("button", { type: "button", class: "p-tool", text, onclick, ...more });
+const toolButtons = new Map(TOOLS.map(([id, text, hot, title]) => [id, button(text, () => pick(id), { title: `${title} (${hot})`, "aria-pressed": "false" })]));
+const size = h("input", { type: "range", min: 1, max: 64, step: 1, "aria-label": "Brush size in pixels", oninput: () => { hand.radius = Number(size.value); drawNow(); } });
+const sizeText = h("output", { class: "p-hint" });
+const sizeBox = h("label", { class: "p-size" }, h("span", { text: "Size" }), size, sizeText);
+const feather = h("input", { type: "number", min: 0, max: 64, step: 1, "aria-label": "Feather: width of the soft seam in pixels",
+  onchange: () => apply(marks.feathered(standing(), Number(feather.value) || 0)) });
+const grow = button("Grow", () => growBy(1), { title: "Widen the mask" });
+const shrink = button("Shrink", () => growBy(-1), { title: "Narrow the mask" });
+const invert = button("Invert", () => apply(marks.inverted(standing())), { title: "Swap inside and outside", "aria-pressed": "false" });
+const phrase = h("input", { type: "search", maxlength: 100, placeholder: "Find by phrase: the dog", "aria-label": "Select by phrase",
+  title: "Say what the subject is called, then press Enter", onchange: () => apply(marks.phrased(standing(), phrase.value.trim())) });
+const phraseBox = h("label", { class: "p-phrase", hidden: true }, phrase);
+const snap = button("Snap", () => apply(marks.snapped(standing())), { title: "Draw the edge of what a click or box finds along the edges in the picture", "aria-pressed": "false" });
+const clear = button("Clear", () => clearMarks(), { title: "Remove every mark (X)" });
+const maskFile = h("input", { type: "file", accept: "image/png,image/jpeg,image/webp", hidden: true, onchange: () => sendMask() });
+const uploadMask = button("Upload mask", () => maskFile.click(), { title: "A black and white picture; white is the subject" });
+const area = h("span", { class: "p-hint p-area" });
+const separator = () => h("i", { class: "p-sep" });
+
+export const tools = h("div", { class: "p-tools", role: "toolbar", "aria-label": "Mask tools" },
+  ...toolButtons.values(), sizeBox, phraseBox, separator(), snap, grow, shrink,
+  h("label", { class: "p-feather" }, h("span", { text: "Feather" }), feather), invert, clear, separator(), uploadMask, maskFile,
+  h("span", { class: "p-space" }), area);
+const settle = roving(tools, "button");
+
+/** @param {Tool} id */
+function pick(id) {
+  hand.tool = id;
+  drawNow();
+}
+
+/** @param {1 | -1} steps */
+function growBy(steps) {
+  const view = markable();
+  if (view) apply(marks.grown(standing(), steps * stepIn(view)));
+}
+
+async function sendMask() {
+  const file = maskFile.files?.[0];
+  setTimeout(() => { maskFile.value = ""; });
+  const ticket = file && await upload(file);
+  if (ticket) panel.trigger("upload_mask", { ticket, name: file.name });
+}
+
+function drawNow() {
+  if (state.view) drawTools(state.view);
+}
+
+/** What is in the hand for another picture. @param {import("./view.js").SessionView} view */
+export function beginTools(view) {
+  hand.tool = "include";
+  hand.radius = Math.max(2, Math.round(view.width / 32));
+  size.max = String(Math.max(16, Math.round(view.width / 4)));
+}
+
+/** @param {import("./view.js").SessionView} view */
+export function drawTools(view) {
+  const usable = Boolean(markable()), prompts = standing(), has = !marks.isEmpty(prompts), { mask } = view;
+  for (const [id, node] of toolButtons) {
+    node.setAttribute("aria-pressed", String(id === hand.tool));
+    node.disabled = !usable;
+  }
+  sizeBox.hidden = !isPainting();
+  size.value = String(hand.radius);
+  sizeText.textContent = `${hand.radius} px`;
+  feather.value = String(prompts.feather);
+  phraseBox.hidden = !state.about.phrases;
+  if (document.activeElement !== phrase) phrase.value = prompts.phrase;
+  for (const node of [grow, shrink, invert]) node.disabled = !usable || !has;
+  clear.disabled = !usable || (!has && !prompts.invert && !prompts.grow);
+  feather.disabled = uploadMask.disabled = snap.disabled = phrase.disabled = !usable;
+  snap.setAttribute("aria-pressed", String(prompts.snap));
+  invert.setAttribute("aria-pressed", String(prompts.invert));
+  grow.dataset.on = prompts.grow > 0 ? "yes" : "no";
+  shrink.dataset.on = prompts.grow < 0 ? "yes" : "no";
+  grow.textContent = prompts.grow > 0 ? `Grow ${prompts.grow}` : "Grow";
+  shrink.textContent = prompts.grow < 0 ? `Shrink ${-prompts.grow}` : "Shrink";
+  area.textContent = !mask.mask ? "nothing selected" : mask.stale ? "carried over: check it" : `subject ${percent(mask.area)} of the picture`;
+  area.classList.toggle("p-warn", mask.stale);
+  area.title = mask.stale ? "The marks were made on another turn's picture. Look whether the outline still fits." : "";
+  frame.dataset.tool = usable ? hand.tool : "none";
+  settle();
+}
+
+onMarked(drawTools);
+Object.assign(actions, {
+  /** @param {Tool} id */
+  tool: (id) => { if (markable()) pick(id); },
+  /** @param {number} by */
+  size: (by) => {
+    hand.radius = Math.max(1, Math.min(Number(size.max), hand.radius + by));
+    drawNow();
+  },
+});

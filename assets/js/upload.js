@@ -1,0 +1,26 @@
+// Files on their way to the studio.
+import { state } from "./store.js";
+import { toast } from "./toasts.js";
+import { base } from "./urls.js";
+
+/**
+ * Sends a file; the ticket that the studio takes it with, or null when it was not taken, which is told.
+ * @param {File} file
+ * @returns {Promise<string | null>}
+ */
+export async function upload(file) {
+  const limit = state.about.upload_limit;
+  if (file.size > limit * 2 ** 20) {
+    const large = Math.ceil(file.size / 2 ** 20), session = file.name.endsWith(".palimpsest");
+    toast(`Files may have up to ${limit} MB; this one has ${large} MB. ${session ? `Start the studio with --upload-limit ${large}, or stop it and run: launch.py import FILE` : "Save it smaller and try again."}`);
+    return null;
+  }
+  try {
+    const answer = await fetch(`${base}studio/upload`, { method: "POST", body: file, headers: { "Content-Type": "application/octet-stream" } });
+    if (answer.ok) return (await answer.json()).ticket;
+    toast(await answer.text());
+  } catch {
+    toast("The file could not be sent. Check that the studio is still running, then choose it again.");
+  }
+  return null;
+}

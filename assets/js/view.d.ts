@@ -1,0 +1,379 @@
+// What Python sends to the page. Written by `make types` from the dataclasses; do not edit.
+
+/** One turn as it is shown for correction. */
+export interface Asked {
+  subject: string;
+  background: string;
+  scope: "subject" | "background" | "both";
+}
+
+/** An axis-parallel box ``xyxy`` in pixels; right and bottom are exclusive. */
+export interface Box {
+  left: number;
+  top: number;
+  right: number;
+  bottom: number;
+}
+
+/** One click; ``include=False`` says "not this". */
+export interface Click {
+  x: number;
+  y: number;
+  include: boolean;
+}
+
+/** Both orders compared. */
+export interface Consistency {
+  order: "order does not matter" | "order matters a little" | "order matters";
+  /** The CLIP whose similarity it is; ``None``: none was found, and every similarity is ``None``. */
+  clip: string | null;
+  /** Of the pixels that either order changed at all, the share that came out differently, 0 to 1. */
+  disagreement: number;
+  whole: Difference;
+  subject: Difference;
+  background: Difference;
+  overlap: Difference;
+}
+
+/** How far the two pictures are apart within one part; every measure is ``None`` for a part without pixels. */
+export interface Difference {
+  /** How much of the picture the part is, 0 to 1. */
+  share: number;
+  /** Cosine of the CLIP's embeddings, -1 to 1; ``None`` also where there is no CLIP. */
+  similarity: number | null;
+  /** Mean of the structural similarity, -1 to 1. */
+  ssim: number | null;
+  /** Share of the part's pixels that differ by more than `CHANGED` levels, 0 to 1. */
+  changed: number | null;
+  /** Mean absolute difference over pixels and channels, in levels of 0 to 255. */
+  mean: number | null;
+}
+
+/** The turn that is being prepared: what stands in the panel, saved on every change. */
+export interface Draft {
+  subject: string;
+  background: string;
+  scope: "subject" | "background" | "both";
+  method: string;
+  quality: "draft" | "standard" | "exact";
+  candidates: number;
+  seed: number;
+  model: string;
+  /** Settings of the method that differ from the preset. */
+  changes: Record<string, any>;
+  /** Digest of the reference picture that the person gave. */
+  background_reference: string | null;
+  subject_reference: string | null;
+  /** Digest of the mask of its subject; ``None`` where the whole picture is. */
+  subject_reference_mask: string | null;
+  /** Scale by name of each LoRA file that is attached. */
+  loras: Record<string, number>;
+  /** What is to be kept out of the picture. */
+  negative: string;
+  /** Whether somebody said in this session to run a model on a picture that it was not made for. */
+  insisted: boolean;
+  prompts: MaskPrompts;
+}
+
+/** One picture of a line against the original. */
+export interface Drift {
+  /** The CLIP whose similarity it is; ``None``: none was found, and both similarities are ``None``. */
+  clip: string | null;
+  /** CLIP similarity of what the turns so far called subject, the rest hidden; ``None`` also where they named none.
+   * */
+  subject: number | null;
+  /** The same of all the rest; ``None`` also where there is none. */
+  background: number | null;
+  /** dB over the pixels that every turn so far was to keep, 60 at most; ``None`` where there are none. */
+  kept_psnr: number | null;
+  /** How much of the picture those are, 0 to 1. */
+  kept_share: number;
+  /** How many turns so far were asked to change the subject. */
+  subject_turns: number;
+  /** How many were asked to change the background. */
+  background_turns: number;
+}
+
+/** An earlier turn that is being changed. */
+export interface EditingView {
+  turn: string;
+  /** Ids of the turns after it, which will be run again. */
+  stale: string[];
+  /** What all of it took the last time. */
+  seconds: number;
+}
+
+/** One way to say it otherwise: the fields that it changes, and what they hold then. */
+export interface Fix {
+  /** A few words for a button. */
+  label: string;
+  subject: string | null;
+  background: string | null;
+  instruction: string | null;
+}
+
+/** One remark on a text. */
+export interface Hint {
+  kind: "unknown" | "negation" | "removal" | "instruction" | "syntax" | "cut";
+  /** ``subject``, ``background`` or ``negative``. */
+  part: string;
+  /** Where in the part's text the words stand that are meant, in order. */
+  spans: [number, number][];
+  /** One short sentence for a person. */
+  says: string;
+  fixes: Fix[];
+  /** All that the model knows, under headings, each in place of the first of the spans. */
+  known: [string, Fix[]][];
+}
+
+/** A running or just finished job. */
+export interface JobView {
+  id: string;
+  /** ``edit``, ``replay``, ``swap``, ``orders`` or ``split``. */
+  does: string;
+  state: "queued" | "running" | "done" | "failed" | "cancelled" | "interrupted";
+  stage: string;
+  step: number;
+  total: number;
+  stages: StageView[];
+  seconds_left: number | null;
+  /** Jobs before it in the queue. */
+  ahead: number;
+  /** Counts up with every new preview picture; 0 while there is none. */
+  preview: number;
+  error: string | null;
+}
+
+/** One of the segmenter's alternatives for a single click: shown as a chip. */
+export interface MaskChoice {
+  label: string;
+  /** The segmenter's own estimate of its IoU, 0 to 1. */
+  score: number;
+}
+
+/** Everything the mask is made from, applied in the order of the fields. */
+export interface MaskPrompts {
+  clicks: Click[];
+  box: Box | null;
+  /** What the subject is called: it is looked for, and clicks and box refine what was found. */
+  phrase: string;
+  /** Which of the segmenter's alternatives (or of the phrase's matches) was chosen; ``None`` takes the best scored.
+   * */
+  choice: number | null;
+  /** Digest of an uploaded mask, which replaces the segmenter's answer. */
+  uploaded: string | null;
+  /** Draw the edge of the segmenter's answer along the picture's: see `snap.snapped`. */
+  snap: boolean;
+  strokes: Stroke[];
+  invert: boolean;
+  /** Pixels to grow (positive) or shrink (negative). */
+  grow: number;
+  /** Pixels over which the pasted seam fades. */
+  feather: number;
+}
+
+/** The mask as it stands; `mask` is ``None`` when nothing is selected. */
+export interface MaskView {
+  mask: string | null;
+  /** Share of the picture, 0 to 1. */
+  area: number;
+  choices: MaskChoice[];
+  chosen: number;
+  /** True when the clicks were made on another picture than the current one. */
+  stale: boolean;
+}
+
+/** One row of the list. A LoRA, whose kind says so, may have the id of a model. */
+export interface ModelView {
+  id: string;
+  title: string;
+  kind: string;
+  /** What it was made for, in words. */
+  family: string;
+  /** Bytes. */
+  size: number;
+  /** Why it cannot be used. */
+  fault: string | null;
+  /** Where it came from, for what was pulled or added; only that can be removed. */
+  source: string;
+  /** The hub's commit that it was pulled at. */
+  commit: string;
+}
+
+/** One pair of the table of orders. */
+export interface OrderCell {
+  first: string;
+  second: string;
+  /** From scopes and masks alone, 0 to 1: `guess_commute`. */
+  guess: number;
+  /** What was measured; ``None`` before both orders were run. */
+  consistency: Consistency | null;
+}
+
+/** Whether the order of the last turns matters, pair by pair. */
+export interface OrdersView {
+  turns: string[];
+  cells: OrderCell[];
+}
+
+/** A position in pixels of the picture; ``(0, 0)`` is the upper left corner. */
+export interface Point {
+  x: number;
+  y: number;
+}
+
+/** Everything the page draws. */
+export interface SessionView {
+  sid: string;
+  name: string;
+  /** Grows with every change; a page that sends an older one is told to reload. */
+  rev: number;
+  /** Seconds since 1970. */
+  saved_at: number;
+  width: number;
+  height: number;
+  turns: TurnView[];
+  /** Names `turns` and `branches` as they are: the revision at which they were last drawn up. */
+  film: number;
+  current: string;
+  can_undo: boolean;
+  can_redo: boolean;
+  draft: Draft;
+  mask: MaskView;
+  job: JobView | null;
+  staged: StagedView[];
+  /** What was done to the picture at upload, and limits of the model, in words. */
+  notes: string[];
+  branch: string;
+  /** Name and id of the last turn of each, in the order they were made. */
+  branches: [string, string][];
+  editing: EditingView | null;
+  swap: SwapView | null;
+  trash: TrashView[];
+  split: SplitView | null;
+  /** Why the session can be looked at only, in words; empty where all of it is as it was saved. */
+  damage: string;
+  /** Candidates that were not kept, the newest first; they can be brought back. */
+  put_away: StagedView[];
+}
+
+/** Everything the page shows of models. */
+export interface ShelfView {
+  models: ModelView[];
+  loras: string[];
+  folder: string;
+  job: JobView | null;
+  /** What came of the last job that ended well. */
+  told: string;
+}
+
+/** The turns of one instruction, in order. */
+export interface Split {
+  turns: Asked[];
+  reader: string;
+  unread: string[];
+  note: string;
+}
+
+/** A sentence as turns, by the job that read it: the page that asked knows it by that. */
+export interface SplitView {
+  job: string;
+  found: Split;
+}
+
+/** One stage of a job and the share of it that is done, 0 to 1. */
+export interface StageView {
+  name: string;
+  fraction: number;
+}
+
+/** A finished picture that has not been kept yet. */
+export interface StagedView {
+  picture: string;
+  /** What the turn was allowed to change, whatever the panel says by now. */
+  scope: "subject" | "background" | "both";
+  seed: number;
+  outside_changed: number;
+  outside_largest: number;
+  flat: string;
+  label: string;
+}
+
+/** A brush or eraser stroke along `points`, `radius` pixels wide to each side. */
+export interface Stroke {
+  points: Point[];
+  radius: number;
+  erase: boolean;
+}
+
+/** A session in a list. */
+export interface Summary {
+  sid: string;
+  name: string;
+  saved_at: number;
+  /** Edits made, without the original and those in the trash. */
+  turns: number;
+  /** Digest of the picture one stands on; empty where that is not known. */
+  picture: string;
+  /** Something of it is not what was saved: see `Record.damage`. */
+  damaged: boolean;
+}
+
+/** Two neighbouring turns, A then B, and what B then A came to. Pictures are digests. */
+export interface SwapView {
+  first: string;
+  second: string;
+  before: string;
+  ab: string;
+  ba: string;
+  /** The map of their difference. */
+  difference: string;
+  /** What the other order took to compute. */
+  seconds: number;
+  /** `pipelines.evaluation.consistency.Consistency` as JSON. */
+  consistency: Consistency;
+}
+
+/** A turn in the trash. */
+export interface TrashView {
+  turn: string;
+  label: string;
+  picture: string;
+  /** How many went with it, itself included. */
+  turns: number;
+}
+
+/** One node of the timeline. */
+export interface TurnView {
+  id: string;
+  parent: string | null;
+  /** Depth in the tree; the original is 0. */
+  number: number;
+  /** Row in the strip; the branch one stands on is lane 0. */
+  lane: number;
+  label: string;
+  picture: string;
+  mask: string | null;
+  scope: "subject" | "background" | "both" | null;
+  subject: string;
+  background: string;
+  method: string;
+  quality: string;
+  seed: number;
+  seconds: number;
+  outside_changed: number;
+  outside_largest: number;
+  /** The one colour, ``#rrggbb``, of all that was to change; empty where it is a picture. */
+  flat: string;
+  /** It took a second run, in float32. */
+  in_float32: boolean;
+  /** What the model was told of the subject, where that is more than `subject`. */
+  subject_told: string;
+  /** How the subject was moved into its new pose: ``turned over``. */
+  subject_moved: string;
+  /** Its fit began at the layers of the turn before. */
+  begun_warm: boolean;
+  reference: string | null;
+  /** `pipelines.evaluation.drift.Drift` as JSON, with ``exceeds``; ``None`` where it was not measured. */
+  drift: (Drift & { exceeds: boolean }) | null;
+}

@@ -1,0 +1,81 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { boxBetween, columnsFor, fitted, inPicture, roundedBox, stepIn, within } from "../../assets/js/geometry.js";
+import * as marks from "../../assets/js/marks.js";
+
+test("each change gives new marks and leaves the old ones alone", () => {
+  const none = marks.empty(), frozen = JSON.stringify(none);
+  const one = marks.clicked(none, 3, 4, true), two = marks.clicked(one, 5, 6, false);
+  assert.equal(JSON.stringify(none), frozen);
+  assert.deepEqual(two.clicks, [{ x: 3, y: 4, include: true }, { x: 5, y: 6, include: false }]);
+  assert.ok(marks.isEmpty(none) && !marks.isEmpty(one) && !marks.same(one, two));
+});
+
+test("marks that are taken back one after another lead to where they began", () => {
+  const steps = [marks.empty()];
+  for (const [x, y] of [[1, 1], [2, 2], [3, 3]]) steps.push(marks.clicked(steps.at(-1), x, y, true));
+  let now = steps.at(-1);
+  for (const before of steps.slice(0, -1).reverse()) {
+    now = marks.unclicked(now, now.clicks.length - 1);
+    assert.ok(marks.same(now, before));
+  }
+});
+
+test("the alternative that was chosen goes with the last click", () => {
+  const chosen = marks.chosen(marks.clicked(marks.clicked(marks.empty(), 1, 1, true), 2, 2, true), 2);
+  assert.equal(marks.unclicked(chosen, 0).choice, 2);
+  assert.equal(marks.unclicked(marks.unclicked(chosen, 0), 0).choice, null);
+});
+
+test("pointing takes the place of a mask that was sent, and painting is laid over it", () => {
+  const sent = { ...marks.empty(), uploaded: "digest" };
+  assert.equal(marks.clicked(sent, 1, 1, true).uploaded, null);
+  assert.equal(marks.boxed(sent, { left: 0, top: 0, right: 2, bottom: 2 }).uploaded, null);
+  assert.equal(marks.phrased(sent, "the dog").uploaded, null);
+  assert.equal(marks.stroked(sent, { points: [[1, 1]], radius: 3, erase: false }).uploaded, "digest");
+});
+
+test("growing and the seam stay within what the studio takes", () => {
+  assert.equal(marks.grown(marks.grown(marks.empty(), 150), 150).grow, 200);
+  assert.equal(marks.grown(marks.empty(), -999).grow, -200);
+  assert.equal(marks.feathered(marks.empty(), 1000).feather, 64);
+  assert.equal(marks.feathered(marks.empty(), -1).feather, 0);
+});
+
+test("strokes from the server and from the page are the same marks", () => {
+  const drawn = marks.stroked(marks.empty(), { points: [[1, 2], [3, 4]], radius: 5, erase: true });
+  const stored = { ...drawn, strokes: [{ points: [{ x: 1, y: 2 }, { x: 3, y: 4 }], radius: 5, erase: true }] };
+  assert.ok(marks.same(marks.plain(stored), drawn));
+});
+
+test("a point of the window is one of the picture, and never outside of it", () => {
+  const rect = { left: 100, top: 50, width: 200, height: 100 }, picture = { width: 800, height: 400 };
+  assert.deepEqual(inPicture({ x: 200, y: 100 }, rect, picture), { x: 400, y: 200 });
+  assert.deepEqual(inPicture({ x: 0, y: 999 }, rect, picture), { x: 0, y: 400 });
+  assert.deepEqual(within({ x: -1, y: 401 }, picture), { x: 0, y: 400 });
+});
+
+test("a box is the same whichever corner it was drawn from", () => {
+  const a = { x: 9.119, y: 2 }, b = { x: 1, y: 8.555 }, box = { left: 1, top: 2, right: 9.12, bottom: 8.56 };
+  assert.deepEqual(roundedBox(boxBetween(a, b)), box);
+  assert.deepEqual(roundedBox(boxBetween(b, a)), box);
+});
+
+test("steps of the keyboard grow with the picture", () => {
+  assert.equal(stepIn({ width: 60, height: 20 }), 1);
+  assert.equal(stepIn({ width: 512, height: 1280 }), 10);
+});
+
+test("a picture is shown as large as the room allows, with its own sides", () => {
+  assert.deepEqual(fitted({ width: 256, height: 128 }, { width: 540, height: 540 }, 28), { width: 512, height: 256 });
+  assert.deepEqual(fitted({ width: 1, height: 1000 }, { width: 50, height: 50 }, 8), { width: 1, height: 42 });
+});
+
+test("layers stand in as many columns as make them the largest", () => {
+  const square = { width: 100, height: 100 };
+  assert.equal(columnsFor(4, square, { width: 2000, height: 400 }, 26, 14).columns, 4);
+  assert.equal(columnsFor(4, square, { width: 600, height: 600 }, 26, 14).columns, 2);
+  assert.equal(columnsFor(3, square, { width: 200, height: 2000 }, 26, 14).columns, 1);
+  assert.ok(columnsFor(3, square, { width: 1, height: 1 }, 26, 14).scale > 0);
+});
