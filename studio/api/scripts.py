@@ -17,7 +17,7 @@ FOLDER = "studio/script"
 def routes(scripts: Mapping[str, bytes], version: str) -> list[BaseRoute]:
     """The route of `scripts`, which are named ``<name>.js``; of another version than this there are none."""
 
-    def script(asked: str, name: str) -> Response:
+    async def script(asked: str, name: str) -> Response:
         """One module. Those that it imports are beside it."""
         text = scripts.get(f"{name}.js")
         if text is None or asked != version:
