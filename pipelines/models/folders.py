@@ -271,7 +271,7 @@ def find_model(name: str, folders: Iterable[Path], kind: str = TEXT_TO_IMAGE) ->
         raise ModelError(f"the model {name!r} cannot be used: {fault}")
     if name in found:
         raise ModelError(
-            f"{name!r} is a {found[name].kind} model, not a {kind} model; choose one of {_named(found, kind)}"
+            f"{name!r} is a {found[name].kind} model, not a {kind} model; choose one, found: {_named(found, kind)}"
         )
     for path in (path for folder in folders for path in _entries(folder) if name in (path.name, path.stem)):
         if other := refused_by_name(path, f"a {kind} model"):

@@ -158,7 +158,8 @@ def located(model: str) -> tuple[Path | None, str]:
     if len(path.parts) < 2 and not (_lies(path) and path.is_file()):
         return None, model
     path = path.resolve()
-    known = path.is_file() and path.suffix not in SUFFIXES  # by its whole name such a file is refused for what it is
+    # By its whole name what is no model is refused for what it is; a SAM may be a .pth.
+    known = path.is_file() and (path.suffix not in SUFFIXES or path.suffix == ".pth")
     return path.parent, path.stem if known else path.name
 
 

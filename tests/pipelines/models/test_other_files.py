@@ -100,7 +100,9 @@ def test_nor_is_it_added(shelf: Path, tmp_path: Path, name: str) -> None:
 
 
 def test_a_model_of_another_kind_is_told_as_that(model_folders: tuple[Path, ...]) -> None:
-    with pytest.raises(ModelError, match="'tiny' is a text-to-image model, not a segmenter model; choose one of"):
+    with pytest.raises(
+        ModelError, match="'tiny' is a text-to-image model, not a segmenter model; choose one, found: none"
+    ):
         find_model("tiny", model_folders, SEGMENTER)
 
 
