@@ -10,8 +10,8 @@ const hint = h("p", { class: "p-hint" });
 const more = h("button", { type: "button", class: "p-link", text: "Models", onclick: () => actions.models() });
 panel.root.append(h("section", { class: "p-loras", "aria-labelledby": "p-loras-title" }, h("div", { class: "p-loras-head" }, h("h3", { id: "p-loras-title", text: "LoRA files" }), more), rows, hint));
 
-/** @type {string[]} */
-let found = [];
+/** @type {string[] | null} the files that were listed last */
+let found = null;
 /** @type {string | null} */
 let shown = null;
 
@@ -25,14 +25,14 @@ function put(name, scale) {
 
 /** @param {string} name @param {number | undefined} scale */
 function row(name, scale) {
-  const on = scale !== undefined, here = found.includes(name);
+  const on = scale !== undefined, here = found !== null && found.includes(name);
   const number = h("input", { type: "number", value: on ? scale : 1, min: -4, max: 4, step: 0.05, disabled: !on, "aria-label": `Scale of ${name}`, onchange: () => { if (number.value !== "") put(name, Number(number.value)); } });
   const tick = h("input", { type: "checkbox", checked: on, onchange: () => put(name, tick.checked ? Number(number.value || 1) : null) });
   return h("div", { class: "p-lora", "data-lora": name }, h("label", { title: name }, tick, h("span", { text: here ? name : `${name} (not here)` })), number);
 }
 
 panel.draws(({ view, about, message }) => {
-  const list = message.models ? message.models.loras : found || about.loras || [];
+  const list = message.models ? message.models.loras : found || about.loras;
   const loras = view ? view.draft.loras || {} : {}, now = JSON.stringify([list, loras]);
   more.hidden = !about.manages_models;
   if (now === shown) return;
