@@ -693,6 +693,24 @@ def test_a_turn_says_what_the_model_was_told_beside_the_text(
     assert [turn.subject_moved for turn in turns] == ["", "turned over"]
 
 
+def test_what_came_out_as_one_colour_is_marked_from_the_candidate_on(
+    session: Session, engine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = engine.edit
+
+    def blackened(*given: Any) -> Any:
+        result = plain(*given)
+        return replace(result, candidates=tuple(replace(c, flat="#000000") for c in result.candidates))
+
+    monkeypatch.setattr(engine, "edit", blackened)
+    prepare(session)
+    session.start()
+    ended(session)
+    assert [candidate.flat for candidate in session.view().staged] == ["#000000"]
+    session.accept(0)
+    assert [turn.flat for turn in session.view().turns] == ["", "#000000"]
+
+
 def test_one_job_a_session_and_cancel_at_once(session: Session, engine: Any) -> None:
     engine.hold_at = ("embeddings", 3)
     prepare(session)
