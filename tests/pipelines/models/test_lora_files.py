@@ -269,7 +269,7 @@ def spoilt(bundle: ModelBundle, how: str) -> dict[str, Tensor]:
         ("nan", "not finite"),
         ("layer", r"made for a model whose texts are 16 numbers wide; .* unet has no layer down_blocks_7_"),
         ("lokr", "is a LoKr file"),
-        ("checkpoint", "is no LoRA, which is not one of the forms"),
+        ("checkpoint", "is a whole checkpoint, which is not one of the forms"),
     ],
 )
 def test_a_file_that_does_not_fit_is_named(bundle: ModelBundle, tmp_path: Path, how: str, told: str) -> None:

@@ -275,7 +275,11 @@ def test_a_lora_from_a_file_changes_the_picture(run: Run, asked: list[object], t
 
 @pytest.mark.parametrize(
     ("lora", "told"),
-    [("ghost", "no LoRA called 'ghost'"), ("tiny/unet", "no LoRA called"), ("ghost:0.5", "no LoRA called 'ghost'")],
+    [
+        ("ghost", "no LoRA called 'ghost'"),
+        ("tiny/unet", "no file or folder tiny/unet"),
+        ("ghost:0.5", "no LoRA called 'ghost'"),
+    ],
 )
 def test_a_lora_that_is_not_there(run: Run, asked: list[object], tmp_path: Path, lora: str, told: str) -> None:
     refused = run(*asked, "--lora", lora, "--out", tmp_path / "out.png")
