@@ -89,8 +89,8 @@ def served(
         yield match[1], said, process
     finally:
         process.send_signal(signal.SIGINT)
-        process.wait(30)
-        reader.join(30)
+        process.wait(90)  # a busy machine takes its time
+        reader.join(90)
         process.stderr.close()
 
 
