@@ -188,4 +188,9 @@ def recorded(name: str, values: Mapping[str, Any]) -> Params:
 
     A setting that came later is not among `values`: at its default a method does what it did before there was one.
     """
-    return checked(method(name).params, values)
+    return checked(method(name).params, still_there(name, values))
+
+
+def still_there(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """`values`, which were stored, without the settings that the method has no longer."""
+    return {setting: value for setting, value in values.items() if setting not in method(name).params.retired}

@@ -23,7 +23,6 @@ from pipelines.images import (
     small_changes_undone,
     to_network,
 )
-from pipelines.masks.moved import both_places
 from pipelines.models.bundle import ModelBundle
 
 
@@ -64,7 +63,7 @@ class Canvas:
     def of(cls, bundle: ModelBundle, request: EditRequest) -> Canvas:
         frame = frame_of(bundle, request)
         small = resized(request.picture, frame.network)
-        region = edited_region(both_places(request.mask, request.motion), request.scope, request.feather)
+        region = edited_region(request.mask, request.scope, request.feather)
         return cls(
             bundle=bundle,
             request=request,

@@ -6,7 +6,7 @@ Coordinates are pixels of the picture. This file imports no torch.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from pipelines.contract import Box, Extent, Point
@@ -72,26 +72,6 @@ class MaskPrompts:
     @property
     def asks_segmenter(self) -> bool:
         return self.uploaded is None and bool(self.clicks or self.box or self.phrase)
-
-    def raised(self, up: float, extent: Extent) -> MaskPrompts:
-        """Everything that was pointed at, `up` pixels higher (below 0: lower), as far as may be pointed at in a picture
-        of `extent`. An uploaded mask and what was painted on it stay, and so does a box that would lie outside."""
-        if self.uploaded is not None:
-            return self
-        side, box = max(extent.width, extent.height), self.box
-
-        def at(y: float, low: float, high: float) -> float:
-            return min(max(y - up, low), high)
-
-        if box is not None:
-            moved = replace(box, top=at(box.top, 0, extent.height), bottom=at(box.bottom, 0, extent.height))
-            box = box if moved.is_empty else moved
-        strokes = [
-            replace(stroke, points=tuple(replace(point, y=at(point.y, -side, 2 * side)) for point in stroke.points))
-            for stroke in self.strokes
-        ]
-        clicks = tuple(replace(click, y=at(click.y, 0, extent.height)) for click in self.clicks)
-        return replace(self, clicks=clicks, box=box, strokes=tuple(strokes))
 
     def to_json(self) -> dict[str, Any]:
         """Fields of `LATER` are left out where they ask for nothing, so that turns from before them keep their ids."""

@@ -34,7 +34,7 @@ from psd_tools.psd.layer_and_mask import (
 
 from pipelines import pictures as codec
 from pipelines.contract import Extent, Mask, Picture, Scope
-from pipelines.masks.moved import filled_from_around, moved_mask
+from pipelines.masks.fill import filled_from_around
 from pipelines.masks.refine import soft_edge
 from studio.history.tree import Tree
 from studio.store.blobs import Blobs
@@ -69,8 +69,7 @@ def turn_layers(tree: Tree, id: str, pictures: Blobs) -> tuple[Picture, tuple[La
     picture = codec.decode(pictures.get(turn.picture)).picture
     if turn.request is None or turn.request.mask is None:
         return picture, picture_layers(picture, None, 0)
-    mask = codec.decode_mask(pictures.get(turn.request.mask), Extent.of(picture))
-    mask = moved_mask(mask, turn.outcome.motion)
+    mask = codec.decode_mask(pictures.get(turn.outcome.mask_after or turn.request.mask), Extent.of(picture))
     reference = turn.outcome.background_reference
     return picture, picture_layers(
         picture,

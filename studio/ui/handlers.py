@@ -23,6 +23,7 @@ from pipelines.contract import Extent, Quality, Scope
 from pipelines.errors import PipelineError
 from pipelines.masks.prompts import MaskPrompts
 from pipelines.models.folders import TEXT_TO_IMAGE, find_models, phrase_finder
+from pipelines.params import knobs
 from pipelines.requests import LONGEST_ASPECT, LONGEST_TEXT
 from studio.api.hosts import came_from_elsewhere
 from studio.api.uploads import Uploads
@@ -480,7 +481,7 @@ class Handlers:
         return [gr.skip()] * (1 + len(PLAIN_FIELDS) + sum(SIZES) + len(CATALOG))
 
 
-SIZES = [len(values) for values in (m.params.__dataclass_fields__ for m in CATALOG.values())]
+SIZES = [len(knobs(m.params)) for m in CATALOG.values()]
 """How many settings each method has, in the catalogue's order."""
 
 

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from psd_tools import PSDImage
 
-from pipelines.contract import Mask, Motion, Picture, Scope
+from pipelines.contract import Extent, Mask, Picture, Scope
 from pipelines.masks.refine import soft_edge
+from pipelines.pictures import decode_mask, encode_mask
 from studio.errors import UnknownTurn
 from studio.exports.layers import UNCLEAN_PLATE, Layer, openraster, picture_layers, psd, turn_layers, unmixed
 from studio.store.blobs import Blobs
@@ -171,14 +172,19 @@ def test_the_plate_of_a_turn_of_one_part_says_nothing(record: Record, pictures: 
     assert [layer.name for layer in layers] == NAMES
 
 
-def test_a_subject_that_was_moved_is_cut_out_where_it_is_now(record: Record, pictures: Blobs) -> None:
+def test_a_subject_that_was_redrawn_is_cut_out_where_it_is_now(record: Record, pictures: Blobs) -> None:
     """The mask of the turn's request is where it was."""
     tree = record.tree
-    moved = tree[tree.line(tree.current)[1]]
-    before = layer_named(turn_layers(tree, moved.id, pictures)[1], "Subject")
-    raised = replace(moved, outcome=replace(moved.outcome, motion=Motion(raised=0.125)))
-    layers = turn_layers(replace(tree, turns={**tree.turns, moved.id: raised}), moved.id, pictures)[1]
-    after = layer_named(layers, "Subject")
+    redrawn = tree[tree.line(tree.current)[1]]
+    assert redrawn.request is not None and redrawn.request.mask is not None
+    before = layer_named(turn_layers(tree, redrawn.id, pictures)[1], "Subject")
+    mask = decode_mask(pictures.get(redrawn.request.mask), Extent(64, 48))
+    higher = pictures.put(encode_mask(np.roll(mask, -6, axis=0)))
+    found = replace(redrawn, outcome=replace(redrawn.outcome, mask_after=higher))
+    assert higher in found.files()
+    after = layer_named(
+        turn_layers(replace(tree, turns={**tree.turns, redrawn.id: found}), redrawn.id, pictures)[1], "Subject"
+    )
     assert (after.left, after.top) == (before.left, before.top - 6)
     assert after.pixels.shape == before.pixels.shape
 
