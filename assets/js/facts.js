@@ -24,6 +24,7 @@ export function drawFacts(view, about) {
       ...(now.subject_told ? row("Told", now.subject_told) : []),
       ...(now.subject_moved ? row("Moved", now.subject_moved) : []),
       ...(now.background && now.scope !== "subject" ? row("Background", now.background, "p-background") : []),
+      ...(now.negative ? row("Kept out", now.negative) : []),
       ...row("Seed", String(now.seed)), ...row("Took", now.seconds < 10 ? `${now.seconds.toFixed(1)} s` : `${Math.round(now.seconds)} s`), ...(now.begun_warm ? row("Fit", "goes on from the turn before") : []),
       ...(now.flat ? row("Result", flatText(now.flat), "p-warn") : []), ...(now.in_float32 ? row("Run", "again in float32, after an overflow") : []), ...(kept ? row("Kept", `${kept}, ${changedText(now.outside_changed, now.outside_largest)}`) : [])));
 }

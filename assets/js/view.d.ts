@@ -357,6 +357,8 @@ export interface TurnView {
   scope: "subject" | "background" | "both" | null;
   subject: string;
   background: string;
+  /** What was to be kept out. */
+  negative: string;
   method: string;
   quality: string;
   seed: number;

@@ -38,9 +38,8 @@ class TextReader:
 
     def tokens(self, text: str) -> list[Span]:
         """Which characters each token of `text` stands for."""
-        whole = text.encode(
-            "utf-8", "replace"
-        ).decode()  # half a character would be refused, and a hint refuses nothing
+        # Half a character would be refused, and a hint refuses nothing.
+        whole = text.encode("utf-8", "replace").decode()
         return list(self.tokenizer.encode(whole, add_special_tokens=False).offsets)
 
     def unread_from(self, text: str) -> int | None:

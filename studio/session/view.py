@@ -82,6 +82,8 @@ class TurnView:
     scope: Scope | None = None
     subject: str = ""
     background: str = ""
+    negative: str = ""
+    """What was to be kept out."""
     method: str = ""
     quality: str = ""
     seed: int = 0

@@ -95,6 +95,7 @@ def test_a_swipe_over_a_picture_that_takes_no_marks_scrolls(browser: Browser, ur
         desk.touches([(x, y - 20 * k) for k in range(10)])
         desk.page.wait_for_function("scrollY > 50")
         desk.page.evaluate(AT_REST)
+        assert clicks(desk) == [] and desk.page.locator(".p-live *").count() == 0, "nothing was marked on the way"
 
 
 def test_the_press_that_closes_a_menu_does_nothing_else(browser: Browser, url: str) -> None:

@@ -36,8 +36,9 @@ def test_a_turn_with_one_is_another_and_reads_back() -> None:
     assert TurnRequest.from_json(ASKED.to_json()).negative == ""
 
 
-def test_it_stays_in_the_panel_as_settings_do_and_comes_back_with_its_turn() -> None:
-    assert used_up(Draft(subject="a dog", negative="snow")) == Draft(negative="snow")
+def test_it_goes_with_the_texts_of_its_turn_and_comes_back_with_them() -> None:
+    """What no field shows must not steer the turns after it."""
+    assert used_up(Draft(subject="a dog", negative="snow")) == Draft()
     assert draft_of(replace(ASKED, negative="snow"), Draft()).negative == "snow"
 
 
@@ -55,7 +56,8 @@ def test_it_is_run_and_travels_in_a_session_file(
     session = studio.sessions.create(upload, "a.png")
     edited(session, negative=negative)
     assert engine.requests[-1].negative == negative.strip()
-    assert session.view().draft.negative == negative, "it stays, as a setting does"
+    assert session.view().draft.negative == "" and session.view().turns[-1].negative == negative.strip()
+    session.set_draft(replace(session.view().draft, negative=negative))
     file = io.BytesIO()
     write_archive(studio.sessions.record(session.sid), studio.store.pictures, file)
     told = json.loads(zipfile.ZipFile(file).read("session.json"))
