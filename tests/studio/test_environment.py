@@ -63,14 +63,19 @@ def served(
 ) -> Iterator[tuple[str, list[str], subprocess.Popen[str]]]:
     """``serve`` with these variables: its address, what it said before it was open, and the process."""
     command = [sys.executable, "launch.py", "serve", "--port", "0", "--no-browser", "--no-warm-up", "--data", str(data)]
-    process = subprocess.Popen(
-        [*command, *arguments],
-        cwd=ROOT,
-        env=os.environ | beside,
-        text=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )
+    # What a shell starts in the background ignores Ctrl-C, and so would the studio that it starts in turn.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        process = subprocess.Popen(
+            [*command, *arguments],
+            cwd=ROOT,
+            env=os.environ | beside,
+            text=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
     lines: queue.Queue[str] = queue.Queue()
     assert process.stderr is not None
     reader = threading.Thread(target=lambda: [lines.put(line) for line in process.stderr or ()], daemon=True)
@@ -89,8 +94,8 @@ def served(
         yield match[1], said, process
     finally:
         process.send_signal(signal.SIGINT)
-        process.wait(90)  # a busy machine takes its time
-        reader.join(90)
+        process.wait(30)
+        reader.join(30)
         process.stderr.close()
 
 
