@@ -109,6 +109,7 @@ def open_page(studio: Studio, settings: Settings) -> OpenPage:
                 state_session_capacity=MOST_PAGES,
                 run_history=False,
                 footer_links=[],
+                _frontend=False,  # or it gives up where a busy machine takes more than three seconds for the page
                 theme=studio_theme(),
                 head=assets.head(),
                 favicon_path=assets.ASSETS / "icon.svg",

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import gradio.networking
 import httpx
 import pytest
 
@@ -63,6 +64,13 @@ def test_what_is_not_a_sessions_own_is_not_found(client: httpx.Client, studio: S
         assert client.get(address).status_code == 404, address
     assert client.get(f"/studio/preview/{one.sid}/3.jpg").status_code == 204, "no job, no preview"
     assert client.get("/studio/health").json() == {"status": "ok"}
+
+
+def test_a_page_that_is_slow_to_answer_is_served_all_the_same(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gradio.networking, "url_ok", lambda url: False)  # as on a machine that is busy with an edit
+    page = open_page(studio, replace(studio.settings, port=0))
+    assert httpx.get(f"{page.url}/studio/health").json() == {"status": "ok"}
+    page.close()
 
 
 def test_no_endpoint_is_open_to_other_programs(client: httpx.Client, studio: Studio) -> None:
