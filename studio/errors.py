@@ -10,6 +10,8 @@
     ├── BadName                    a name that is blank, taken, too long or not printable
     ├── UnknownPicture             the digest names no picture of this session
     ├── UnknownExample             there is no example picture of that name
+    ├── UnknownJob                 no job of that id, or its session has begun another one since
+    ├── TurnFailed                 a program waited for a job, and it came to nothing
     ├── NotReady                   the turn in preparation cannot be run yet, and what is missing
     ├── NotMadeFor                 the model was made for other pictures, and nobody has said yet to run it all the same
     ├── Busy                       the session already has a job, or the queue is full
@@ -68,6 +70,14 @@ class UnknownPicture(UserError):
 
 class UnknownExample(UserError):
     """There is no example of that name."""
+
+
+class UnknownJob(UserError):
+    """No job has that id, or it is over and another one took its place."""
+
+
+class TurnFailed(UserError):
+    """A job that was waited for failed, or was cancelled or interrupted."""
 
 
 class NotReady(UserError):

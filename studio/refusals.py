@@ -38,6 +38,7 @@ TITLES = {
     "studio.session": "Sessions",
     "studio.store": "The data folder and session files",
     "studio.ui": "The page",
+    "studio.verbs": "Programs",
 }
 _EXPECTED = re.compile(
     r"\b(must|needs?|need to|expected|should|at most|at least|may have|has 1 to|is like|like https?|between|only|holds|"

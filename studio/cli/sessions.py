@@ -6,17 +6,16 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from pipelines.pictures import decode
 from studio.cli import options
 from studio.cli.opened import line_of, numbered, opened, write_session
 from studio.cli.report import answer, say, table, write
 from studio.errors import UnknownSession
+from studio.exports.kinds import ENDINGS, ExportKind, exported
 from studio.session.sessions import SessionSummary
 from studio.settings import Settings
 from studio.store.archive.session_file import read_archive
@@ -24,41 +23,9 @@ from studio.store.blobs import Blobs
 from studio.store.files import Files
 from studio.store.record import Record
 
-ANIMATION_SECONDS = 4.0
-
 sessions = typer.Typer(name="sessions", help="List the sessions, or rename, copy and trash one.")
 
 Id = Annotated[str, typer.Argument(help="The session's id, from `sessions`.")]
-
-
-class ExportFormat(StrEnum):
-    """What a turn, or the whole session, can be exported as."""
-
-    PNG = "png"
-    JPEG = "jpeg"
-    WEBP = "webp"
-    ORA = "ora"
-    """OpenRaster: background plate, subject and mask as layers."""
-    PSD = "psd"
-    """The same for Photoshop."""
-    GIF = "gif"
-    """An animation from the original to the turn."""
-    WEBP_ANIMATION = "webp-animation"
-    PALIMPSEST = "palimpsest"
-    """The whole session."""
-
-
-ENDINGS = {
-    ExportFormat.PNG: (".png",),
-    ExportFormat.JPEG: (".jpg", ".jpeg"),
-    ExportFormat.WEBP: (".webp",),
-    ExportFormat.ORA: (".ora",),
-    ExportFormat.PSD: (".psd",),
-    ExportFormat.GIF: (".gif",),
-    ExportFormat.WEBP_ANIMATION: (".webp",),
-    ExportFormat.PALIMPSEST: (options.SESSION_SUFFIX,),
-}
-"""What the name of such a file ends with."""
 
 
 @sessions.callback(invoke_without_command=True)
@@ -118,7 +85,7 @@ def restore(session: Id, data: options.Data = options.DEFAULTS.data) -> None:
 
 def export(
     source: Annotated[str, typer.Argument(help="A session file, or the id of a session.", metavar="ID_OR_FILE")],
-    to: Annotated[ExportFormat, typer.Option("--to", help="The kind of file.")],
+    to: Annotated[ExportKind, typer.Option("--to", help="The kind of file.")],
     out: Annotated[Path, typer.Option("--out", help="The file to write.", callback=options.writable, dir_okay=False)],
     turn: Annotated[
         int | None, typer.Option("--turn", help="Number of the turn; by default the one stood on.", min=0)
@@ -143,7 +110,7 @@ def export(
             if turn is None and branch is None
             else numbered(line, len(line) - 1 if turn is None else turn)
         )
-        if to is ExportFormat.PALIMPSEST:
+        if to is ExportKind.PALIMPSEST:
             write_session(out, record, pictures)
         else:
             write(out, exported(record, chosen, pictures, to, metadata))
@@ -167,25 +134,6 @@ def session_of(source: str, data: Path) -> Iterator[tuple[Record, Blobs]]:
         if record.damage:
             say(f"{source}: {record.damage}")
         yield record, studio.pictures
-
-
-def exported(record: Record, turn: str, pictures: Blobs, to: ExportFormat, metadata: bool) -> bytes:
-    """The file of one turn, or of the way to it."""
-    from studio.exports.layers import openraster, psd, turn_layers  # its library takes a while, and few exports need it
-    from studio.exports.pictures import PictureFormat, export_picture, recipe
-    from studio.exports.strip import StripFormat, animated_strip
-
-    tree = record.tree
-    match to:
-        case ExportFormat.ORA | ExportFormat.PSD:
-            picture, layers = turn_layers(tree, turn, pictures)
-            return (openraster if to is ExportFormat.ORA else psd)(layers, picture)
-        case ExportFormat.GIF | ExportFormat.WEBP_ANIMATION:
-            line = [decode(pictures.get(tree[id].picture)).picture for id in tree.line(turn)]
-            return animated_strip(line, ANIMATION_SECONDS, StripFormat(to.removesuffix("-animation")))
-        case _:
-            own = recipe(record, turn) if metadata else None
-            return export_picture(decode(pictures.get(tree[turn].picture)).picture, PictureFormat(to), own)
 
 
 def import_session(

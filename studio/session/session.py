@@ -81,6 +81,8 @@ class Session:
         self._replaced: deque[str] = deque(maxlen=REPLACED_MASKS)
         self._asked = 0  # counts requests for a mask: an answer that was overtaken is dropped
         self.tabs = Tabs()
+        self.steps = threading.RLock()
+        """Held by programs while they take several steps that belong together, such as texts and then Run."""
         self._computing = Computing(services, self._extent)
         editing = record.panel.get("editing")
         self._editing: str | None = editing if editing in record.tree.visible else None

@@ -93,7 +93,10 @@ def test_the_page_and_its_neighbours_load_no_tensors() -> None:
     assert loaded_after([name for name in studio if ".migrations." not in name], HEAVY) == ""
 
 
-@pytest.mark.parametrize("module", ["studio.ui.app", "studio.cli.main", "studio.session.session", "studio.store.store"])
+@pytest.mark.parametrize(
+    "module",
+    ["studio.verbs.studio", "studio.ui.app", "studio.cli.main", "studio.session.session", "studio.store.store"],
+)
 def test_each_entry_alone_loads_no_tensors(module: str) -> None:
     assert loaded_after([module], HEAVY) == ""
 
@@ -148,8 +151,10 @@ def test_packages_below_the_roots_have_empty_init_files() -> None:
     assert [str(path) for path in inits if path not in roots and path.read_text().strip()] == []
     for root in roots:
         body = ast.parse(root.read_text()).body
-        assert len(body) == 1
-        assert isinstance(body[0], ast.Expr)  # its docstring, nothing else
+        assert isinstance(body[0], ast.Expr)  # its docstring
+        # And nothing else, but for what programs begin with, which is imported when it is asked for.
+        more = {ast.unparse(node).partition("(")[0].partition(":")[0] for node in body[1:]}
+        assert more <= {"from typing import TYPE_CHECKING, Any", "if TYPE_CHECKING", "def __getattr__"}
 
 
 def test_every_folder_of_code_is_a_package() -> None:

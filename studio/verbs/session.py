@@ -1,0 +1,382 @@
+"""One session, edited by a program: the verbs of the page as calls. Made by `studio.verbs.studio.OpenStudio`."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pipelines.contract import Box, Extent, Picture, Quality, Scope
+from pipelines.errors import BadPicture
+from pipelines.evaluation.beside import Beside, beside, difference_picture, side_by_side
+from pipelines.masks.prompts import Click, MaskPrompts
+from pipelines.pictures import decode_mask, encode_png
+from studio.app import Studio
+from studio.errors import NotReady, UnknownTurn
+from studio.exports.kinds import ExportKind, exported
+from studio.session.session import Session
+from studio.session.view import JobView, MaskView, SessionView, StagedView, TurnView
+from studio.store.record import Record
+from studio.verbs.jobs import JobHandle
+from studio.verbs.rows import Value
+
+T = TypeVar("T")
+
+PictureLike = Picture | bytes | Path | str
+"""Pixels as ``(H, W, 3) uint8``, the bytes of a file, or the path of one."""
+UNDO, REDO, CURRENT, ORIGINAL = "undo", "redo", "current", "original"
+
+
+@dataclass(frozen=True)
+class TurnAsk:
+    """One turn as a program asks for it; what is not said is as in a new session."""
+
+    subject: str = ""
+    """What the subject becomes; empty keeps it."""
+    background: str = ""
+    """What the background becomes; empty keeps it."""
+    negative: str = ""
+    """What is to be kept out of the picture."""
+    scope: Scope | None = None
+    """What may change; by default what was described."""
+    method: str = "layered"
+    quality: Quality = Quality.STANDARD
+    candidates: int = 1
+    seed: int = 7
+    """Of the first candidate; the others have those after it."""
+    model: str | None = None
+    """By default the session's own."""
+    settings: Mapping[str, Value] = field(default_factory=dict)
+    """Settings of the method over the preset of its quality."""
+    loras: Mapping[str, float] = field(default_factory=dict)
+    """Scale by name of each LoRA file that is attached."""
+    insist: bool = False
+    """Run a model on a picture that it was not made for."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Two turns beside each other."""
+
+    first: str
+    second: str
+    """Ids of the turns."""
+    numbers: Beside
+    """Inside is the mask of the later turn."""
+
+
+class OpenSession:
+    """A session that is open. A turn is named by its id, by its number along the line one stands on (0 is the
+    original), or as ``"current"`` or ``"original"``. Methods may come from any thread."""
+
+    def __init__(self, studio: Studio, session: Session) -> None:
+        self._studio = studio
+        self._session = session
+        self._tab = f"program-{secrets.token_hex(6)}"
+
+    @property
+    def sid(self) -> str:
+        """The session's id, which opens it."""
+        return self._session.sid
+
+    def view(self) -> SessionView:
+        """Everything there is to know of it now."""
+        return self._session.view()
+
+    @property
+    def candidates(self) -> tuple[StagedView, ...]:
+        """The finished pictures of which one can be kept."""
+        return self.view().staged
+
+    # Pointing and running
+
+    def mask(
+        self,
+        clicks: Sequence[tuple[float, float] | tuple[float, float, bool]] = (),
+        *,
+        box: tuple[float, float, float, float] | None = None,
+        phrase: str = "",
+        picture: PictureLike | None = None,
+        grow: int = 0,
+        feather: float = 2.0,
+        invert: bool = False,
+        choice: int | None = None,
+    ) -> MaskView:
+        """Say what the subject is; nothing at all takes the mask away.
+
+        `clicks` are ``(x, y)`` in pixels, ``(x, y, False)`` for "not this"; `box` is left, top, right, bottom;
+        `picture` is a mask of the picture's own size, white on black. `grow` and `feather` are in pixels. Raises
+        `BadRequest`, and `BadPicture` for a mask that is none.
+        """
+        with self._changing():
+            view = self._session.view()
+            if picture is not None:
+                self._session.upload_mask(encoded(picture))
+            now = self._session.view().draft.prompts
+            wanted = MaskPrompts(
+                clicks=tuple(Click(*click) for click in clicks),
+                box=None if box is None else Box(*box),
+                phrase=phrase,
+                choice=choice,
+                uploaded=now.uploaded if picture is not None else None,
+                snap=now.snap,
+                grow=grow,
+                feather=feather,
+                invert=invert,
+            )
+            checked = MaskPrompts.from_json(wanted.to_json(), Extent(view.width, view.height))
+            return self._session.set_prompts(checked)
+
+    def turn(
+        self,
+        subject: str = "",
+        background: str = "",
+        *,
+        negative: str = "",
+        scope: Scope | str | None = None,
+        method: str = "layered",
+        quality: Quality | str = Quality.STANDARD,
+        candidates: int = 1,
+        seed: int = 7,
+        model: str | None = None,
+        settings: Mapping[str, Value] | None = None,
+        loras: Mapping[str, float] | None = None,
+        subject_picture: PictureLike | None = None,
+        background_picture: PictureLike | None = None,
+        insist: bool = False,
+    ) -> JobHandle:
+        """Begin a turn; its finished candidates wait in `candidates` until one is kept.
+
+        See `TurnAsk` for what each argument says; `subject_picture` and `background_picture` are to be followed.
+        Raises `NotReady`, `BadRequest`, `BadParameter`, `ModelError`, `UnknownMethod`, `Busy`, and `NotMadeFor` unless
+        somebody insists; nothing is begun then.
+        """
+        ask = TurnAsk(
+            subject=subject,
+            background=background,
+            negative=negative,
+            scope=member(Scope, "what changes", scope),
+            method=method,
+            quality=member(Quality, "the quality", quality) or Quality.STANDARD,
+            candidates=candidates,
+            seed=seed,
+            model=model,
+            settings=settings or {},
+            loras=loras or {},
+            insist=insist,
+        )
+        return self.ask(ask, subject_picture, background_picture)
+
+    def ask(
+        self,
+        ask: TurnAsk,
+        subject_picture: PictureLike | None = None,
+        background_picture: PictureLike | None = None,
+    ) -> JobHandle:
+        """As `turn`, of a value."""
+        scope = ask.scope or described(
+            ask.subject, ask.background, subject_picture is not None, background_picture is not None
+        )
+        with self._changing():
+            before = self._session.view()
+            draft = replace(
+                before.draft,
+                subject=ask.subject,
+                background=ask.background,
+                negative=ask.negative,
+                scope=scope,
+                method=ask.method,
+                quality=ask.quality,
+                candidates=ask.candidates,
+                seed=ask.seed,
+                model=before.draft.model if ask.model is None else ask.model,
+                changes=dict(ask.settings),
+                loras=dict(ask.loras),
+            )
+            self._session.set_draft(draft)
+            for which, picture, had in (
+                ("subject", subject_picture, draft.subject_reference),
+                ("background", background_picture, draft.background_reference),
+            ):
+                if picture is not None or had is not None:
+                    self._session.set_reference(which, None if picture is None else encoded(picture))
+            return JobHandle(self._studio, self._session.start(ask.insist).id)
+
+    def keep(self, candidate: int = 0) -> TurnView:
+        """The finished candidate of that number becomes the next turn, on which one then stands. Raises
+        `NothingStaged`."""
+        return self._change(lambda session: session.accept(candidate))
+
+    def discard(self) -> SessionView:
+        """Keep none of the finished candidates."""
+        return self._moved(lambda session: session.discard())
+
+    def cancel(self) -> SessionView:
+        """Stop the job that runs, if one does."""
+        self._session.cancel()
+        return self.view()
+
+    # The timeline
+
+    def go(self, turn: str | int) -> SessionView:
+        """Stand on a turn, or go one step: ``"undo"``, ``"redo"``. Running from an earlier turn branches. Raises
+        `UnknownTurn`."""
+
+        def move(session: Session) -> None:
+            if turn == UNDO:
+                session.undo()
+            elif turn == REDO:
+                session.redo()
+            else:
+                session.jump(self.turn_id(turn))
+
+        return self._moved(move)
+
+    def branch(self, name: str | None = None, turn: str | int = CURRENT) -> SessionView:
+        """A new branch at a turn, on which one then stands. Raises `UnknownTurn` and `BadName`."""
+
+        def begin(session: Session) -> None:
+            session.jump(self.turn_id(turn))
+            session.branch(name)
+
+        return self._moved(begin)
+
+    def swap(self, first: str | int, second: str | int) -> JobHandle:
+        """Compute two neighbouring turns in the other order; the comparison is the view's `swap` then. Raises
+        `WrongTurns`, `UnknownTurn` and `Busy`."""
+        with self._changing():
+            return JobHandle(self._studio, self._session.swap(self.turn_id(first), self.turn_id(second)).id)
+
+    def adopt(self) -> SessionView:
+        """Lay the other order down as a new branch. Raises `NothingStaged`."""
+        return self._moved(lambda session: session.adopt())
+
+    def turn_id(self, turn: str | int) -> str:
+        """The id of a turn, however it was named; raises `UnknownTurn`."""
+        tree = self.record().tree
+        if turn == CURRENT:
+            return tree.current
+        if turn == ORIGINAL:
+            return tree.line(tree.current)[0]
+        if isinstance(turn, int) or re.fullmatch(r"[0-9]{1,9}", turn):
+            line = tree.line(tree.branches[tree.branch])
+            if not 0 <= int(turn) < len(line):
+                raise UnknownTurn(f"the branch has the turns 0 (the original) to {len(line) - 1}; got {turn}")
+            return line[int(turn)]
+        return tree[turn].id
+
+    # Looking
+
+    def picture(self, turn: str | int = CURRENT) -> Picture:
+        """The pixels of a turn, ``(H, W, 3) uint8``."""
+        return self._pixels(self.record().tree[self.turn_id(turn)].picture)
+
+    def candidate(self, number: int = 0) -> Picture:
+        """The pixels of a finished candidate; raises `NotReady` where there is none of that number."""
+        staged = self.candidates
+        if not 0 <= number < len(staged):
+            raise NotReady(f"there are {len(staged)} finished candidates; number {number} is none of them")
+        return self._pixels(staged[number].picture)
+
+    def mask_pixels(self) -> Any:
+        """The mask as it stands, ``(H, W) bool``; ``None`` where nothing is selected."""
+        view = self.view()
+        if view.mask.mask is None:
+            return None
+        return decode_mask(self._studio.pictures.get(view.mask.mask), Extent(view.width, view.height))
+
+    def compare(self, first: str | int, second: str | int) -> Compared:
+        """How alike two turns are, inside and outside the mask of the later one. Raises `UnknownTurn`."""
+        tree = self.record().tree
+        a, b = tree[self.turn_id(first)], tree[self.turn_id(second)]
+        later = max((a, b), key=lambda turn: len(tree.line(turn.id)))
+        digest = None if later.request is None else later.request.mask
+        view = self.view()
+        mask = (
+            None if digest is None else decode_mask(self._studio.pictures.get(digest), Extent(view.width, view.height))
+        )
+        return Compared(a.id, b.id, beside(self._pixels(a.picture), self._pixels(b.picture), mask))
+
+    def compared_picture(self, first: str | int, second: str | int, difference: bool = False) -> Picture:
+        """Both turns side by side, or where they differ."""
+        draw = difference_picture if difference else side_by_side
+        return draw(self.picture(first), self.picture(second))
+
+    def export(
+        self, kind: ExportKind | str = ExportKind.PNG, turn: str | int = CURRENT, *, recipe: bool = True
+    ) -> bytes:
+        """The file of a turn, or of the whole session; a PNG, JPEG or WebP carries its recipe. Raises `UnknownTurn` and
+        `NotReady` for a kind that there is none of."""
+        wanted = member(ExportKind, "the kind of file", kind) or ExportKind.PNG
+        return exported(self.record(), self.turn_id(turn), self._studio.pictures, wanted, recipe)
+
+    def record(self) -> Record:
+        """What is saved of it."""
+        return self._studio.sessions.record(self.sid)
+
+    # Inside
+
+    def _pixels(self, digest: str) -> Picture:
+        return self._studio.services.pixels(digest)
+
+    def _change(self, act: Callable[[Session], T]) -> T:
+        with self._changing():
+            return act(self._session)
+
+    def _moved(self, act: Callable[[Session], object]) -> SessionView:
+        self._change(act)
+        return self.view()
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """What is done inside is one step among all programs, and pages that show the session are told of it."""
+        with self._session.steps:
+            before = self._session.view().rev
+            try:
+                yield
+            finally:
+                rev = self._session.view().rev
+                if rev != before:
+                    self._session.tabs.changed(self._tab, rev)
+                    self._session.tabs.closed(self._tab)  # a program is no page that is open
+
+
+E = TypeVar("E", Scope, Quality, ExportKind)
+
+
+def member(kind: type[E], name: str, value: E | str | None) -> E | None:
+    """The member of `kind` that is called `value`; raises `NotReady` with those there are."""
+    try:
+        return None if value is None else kind(value)
+    except ValueError:
+        raise NotReady(f"{name} must be one of {', '.join(kind)}; got {value!r:.80}") from None
+
+
+def described(subject: str, background: str, subject_picture: bool = False, background_picture: bool = False) -> Scope:
+    """What somebody who said this wants changed; raises `NotReady` where that is nothing."""
+    subjects, backgrounds = bool(subject.strip()) or subject_picture, bool(background.strip()) or background_picture
+    if not subjects and not backgrounds:
+        raise NotReady("nothing was asked for; say what the subject or the background should become")
+    return Scope.BOTH if subjects and backgrounds else Scope.SUBJECT if subjects else Scope.BACKGROUND
+
+
+def encoded(picture: PictureLike) -> bytes:
+    """The bytes of a picture's file; raises `BadPicture` where it cannot be read."""
+    if isinstance(picture, bytes):
+        return picture
+    if isinstance(picture, str | Path):
+        try:
+            return Path(picture).expanduser().read_bytes()
+        except (OSError, ValueError) as problem:
+            why = getattr(problem, "strerror", None) or problem
+            raise BadPicture(f"{Path(picture).name} cannot be read ({why}); name a file that can be") from None
+    return encode_png(picture)
+
+
+def as_json(view: JobView | SessionView | TurnView | MaskView | Compared) -> dict[str, Any]:
+    """A view as plain values."""
+    return asdict(view)
