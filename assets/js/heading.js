@@ -1,14 +1,14 @@
 // What the next turn will be called and where it hangs.
 import { actions } from "./actions.js";
 import { h, targetOf } from "./dom.js";
-import { PARTS, areThere, choose, chosenOf, textOf } from "./fields.js";
+import { PARTS, areThere, choose, chosenOf, textOf, textsThere } from "./fields.js";
 import { Panel } from "./panel.js";
 import { state, theView } from "./store.js";
 import { toast } from "./toasts.js";
 import { currentTurn, isLive, turnOf } from "./turns.js";
 import { unsent } from "./unsent.js";
 
-/** @typedef {import("./fields.js").Part} Part */
+/** @typedef {import("./fields.js").Text} Text */
 /** @typedef {import("./view.js").Draft} Draft */
 
 export const panel = new Panel();
@@ -54,14 +54,34 @@ actions.changes = (part) => {
   choose("scope", said ? "both" : part);
 };
 
+// What is kept out is seen: where a text for it was filled in, the part of the panel that it stands in is opened.
+let opened = "";
+function openKeptOut() {
+  const { view } = state, now = view && view.draft.negative ? `${view.sid} ${view.current} ${view.editing?.turn ?? ""}` : "";
+  if (now && now !== opened) openAdvanced();
+  opened = now;
+}
+function openAdvanced() {
+  const lid = document.querySelector("#advanced > button");
+  if (lid instanceof HTMLElement && !lid.classList.contains("open")) lid.click();
+}
+
+/** Does it once the field is there. @param {Text} name @param {(box: HTMLTextAreaElement) => void} act @param {number} [tries] */
+function into(name, act, tries = 40) {
+  const found = textsThere().find(({ text }) => text === name);
+  if (found) return void act(found.box);
+  openAdvanced();
+  if (tries) setTimeout(() => into(name, act, tries - 1), 50);
+}
+
 // What stands in the panel and the studio has not heard of: see `unsent`.
 const ROWS = /** @type {const} */ (["scope", "quality", "candidates"]);
 const seed = () => /** @type {HTMLInputElement} */ (document.querySelector("#seed input"));
 
-/** @typedef {Part | "seed" | typeof ROWS[number]} Name */
+/** @typedef {Text | "seed" | typeof ROWS[number]} Name */
 /** Those of its values that are not in the draft. @param {Draft} draft @returns {[Name, string][]} */
 const unlike = (draft) => /** @type {[Name, string | undefined][]} */ ([
-  ...PARTS.map((part) => [part, textOf(part).value]), ...ROWS.map((row) => [row, chosenOf(row)?.value]), ["seed", seed().value],
+  ...textsThere().map(({ text, box }) => [text, box.value]), ...ROWS.map((row) => [row, chosenOf(row)?.value]), ["seed", seed().value],
 ]).flatMap(([name, value]) => (value === undefined || value === String(draft[name]) ? [] : [[name, value]]));
 
 /** @param {HTMLInputElement | HTMLTextAreaElement} field @param {string} value */
@@ -71,20 +91,20 @@ function type(field, value) {
   field.dispatchEvent(new Event("blur"));
 }
 
-/** @param {{ left: [Name, string][], focus?: Part }} typed @param {number} [tries] */
+/** @param {{ left: [Name, string][], focus?: Text }} typed @param {number} [tries] */
 function putBack({ left, focus }, tries = 40) {
   if (unlike(theView().draft).length && tries) return void setTimeout(() => putBack({ left, focus }, tries - 1), 50); // Gradio is still filling them
   for (const [name, value] of left) {
     if (name === "seed") type(seed(), value);
-    else if (name === "subject" || name === "background") type(textOf(name), value);
+    else if (name === "subject" || name === "background" || name === "negative") into(name, (box) => type(box, value));
     else choose(name, value);
   }
-  if (focus) textOf(focus).focus();
+  if (focus) into(focus, (box) => box.focus());
   toast("What you had typed before the page was loaded anew is here again.", "note");
 }
 
 unsent.push({ name: "panel",
-  read: ({ draft }) => (unlike(draft).length ? { left: unlike(draft), focus: PARTS.find((part) => textOf(part) === document.activeElement) } : null), put: putBack });
+  read: ({ draft }) => (unlike(draft).length ? { left: unlike(draft), focus: textsThere().find(({ box }) => box === document.activeElement)?.text } : null), put: putBack });
 
 // One of Gradio's menus that Tab came to is shut until it is asked for; and keys that are not for it are kept from it, for
 // any key opens it, that which leaves it too.
@@ -102,6 +122,7 @@ side.addEventListener("pointerdown", (event) => { // it opens when it is given t
 
 panel.draws(({ view }) => {
   setTimeout(tellKept, 50); // after Gradio has filled the fields
+  openKeptOut();
   changing.hidden = !view || !view.editing;
   side.inert = !view;
   const candidates = /** @type {HTMLElement} */ (document.getElementById("candidates"));

@@ -1,15 +1,16 @@
-// What is said of the two texts while they are typed: a mark under the words that are meant, a sentence, and what would
+// What is said of the texts while they are typed: a mark under the words that are meant, a sentence, and what would
 // do instead. The marks lie under the text in a copy of it; nothing here keeps anybody from running a text as it stands.
 import { actions } from "./actions.js";
 import * as crop from "./crop.js";
 import { h, targetOf } from "./dom.js";
-import { PARTS, areThere, chosenOf, textOf } from "./fields.js";
+import { PARTS, areThere, chosenOf, textOf, textsThere } from "./fields.js";
 import { Panel } from "./panel.js";
 import * as popover from "./popover.js";
 import { state, theView } from "./store.js";
 
 /** @typedef {import("./view.js").Hint} Hint */
 /** @typedef {import("./view.js").Fix} Fix */
+/** @typedef {import("./fields.js").Text} Text */
 /** @typedef {import("./fields.js").Part} Part */
 
 export const panel = new Panel();
@@ -24,18 +25,21 @@ const scope = () => chosenOf("scope")?.value || "both";
 let count = 0, pausing = 0;
 /** @type {string | null} */
 let asked = null;
-/** @type {Record<Part, string>} the texts that were asked about */
-let about = { subject: "", background: "" };
+/** @type {Record<Text, string>} the texts that were asked about */
+let about = { subject: "", background: "", negative: "" };
 /** @type {Hint[]} */
 let found = [];
+
+/** What the fields that are there hold. @returns {Record<Part, string> & Partial<Record<Text, string>>} */
+const said = () => Object.assign({ subject: "", background: "" }, ...textsThere().map(({ text, box }) => ({ [text]: box.value })));
 
 /** Asks unless the texts, and what they are for, are what was asked about last. */
 function ask() {
   clearTimeout(pausing);
   const { view } = state;
   if (!view || !areThere()) return;
-  const texts = { subject: textOf("subject").value, background: textOf("background").value };
-  const now = JSON.stringify([view.sid, view.current, view.draft.model, view.draft.method, scope(), texts]);
+  const texts = { negative: view.draft.negative, ...said() };
+  const now = JSON.stringify([view.sid, view.current, view.draft.model, view.draft.method, view.draft.quality, view.draft.changes, scope(), texts]);
   if (now === asked) return;
   asked = now;
   about = texts;
@@ -46,18 +50,19 @@ function ask() {
 
 /** @param {Event} event */
 function soon(event) {
-  if (!targetOf(event).closest("#subject, #background")) return;
+  if (!targetOf(event).closest("#subject, #background, #negative")) return;
   clearTimeout(pausing);
   pausing = setTimeout(ask, PAUSE);
-  for (const part of PARTS) drawMarks(part); // those before what was typed still stand where they are
+  for (const { text, box } of textsThere()) drawMarks(text, box); // those before what was typed still stand where they are
 }
 document.addEventListener("input", soon);
+document.addEventListener("click", (event) => { if (targetOf(event).closest("#advanced > button")) setTimeout(() => answer(found), 50); }); // a field more
 document.addEventListener("change", (event) => { if (targetOf(event).closest("#scope")) setTimeout(ask, 0); });
 
 /** @param {Hint[]} hints */
 function answer(hints) {
   found = hints;
-  for (const part of PARTS) draw(part);
+  for (const { text, box } of textsThere()) draw(text, box);
 }
 
 panel.draws(({ message }) => {
@@ -68,17 +73,16 @@ panel.draws(({ message }) => {
 
 // ------------------------------------------------------------------------------------------------- what is to be seen
 
-/** @type {Record<Part, HTMLElement>} the texts again, under their fields */
-const copies = { subject: h("div"), background: h("div") };
-/** @type {Record<Part, HTMLElement>} the sentences below them */
-const lines = { subject: h("div"), background: h("div") };
+/** @type {Record<Text, HTMLElement>} the texts again, under their fields */
+const copies = { subject: h("div"), background: h("div"), negative: h("div") };
+/** @type {Record<Text, HTMLElement>} the sentences below them */
+const lines = { subject: h("div"), background: h("div"), negative: h("div") };
 
-/** Puts the copy under a field's text and the sentences below it, where they are not there. @param {Part} part */
-function place(part) {
-  const box = textOf(part);
-  if (copies[part].isConnected && copies[part].parentNode === box.parentNode) return box;
+/** Puts the copy under a field's text and the sentences below it, where they are not there. @param {Text} part @param {HTMLTextAreaElement} box */
+function place(part, box) {
+  if (copies[part].isConnected && copies[part].parentNode === box.parentNode) return;
   copies[part] = h("div", { class: "p-marks", "aria-hidden": "true" });
-  lines[part] = h("div", { class: "p-hints", id: `p-hints-${part}`, role: "status", "aria-label": `Remarks on the ${part}` });
+  lines[part] = h("div", { class: "p-hints", id: `p-hints-${part}`, role: "status", "aria-label": part === "negative" ? "Remarks on what is kept out" : `Remarks on the ${part}` });
   box.parentElement?.classList.add("p-marked");
   box.before(copies[part]);
   document.getElementById(part)?.append(lines[part]);
@@ -86,7 +90,6 @@ function place(part) {
   const follow = () => { copies[part].scrollTop = box.scrollTop; copies[part].style.width = `${box.clientWidth}px`; };
   box.addEventListener("scroll", follow);
   new ResizeObserver(follow).observe(box);
-  return box;
 }
 
 /** How many letters two texts have in common at their start. @param {string[]} a @param {string[]} b */
@@ -99,9 +102,10 @@ function common(a, b) {
 /** Letters as the server counts them: one a code point. @param {string} text */
 const letters = (text) => [...text];
 
-/** @param {Part} part */
-function drawMarks(part) {
-  const box = place(part), now = letters(box.value), same = common(now, letters(about[part] || ""));
+/** @param {Text} part @param {HTMLTextAreaElement} box */
+function drawMarks(part, box) {
+  place(part, box);
+  const now = letters(box.value), same = common(now, letters(about[part] || ""));
   const whole = same === now.length && same === letters(about[part] || "").length;
   const spans = found.filter((hint) => hint.part === part).flatMap((hint) => hint.spans.map(([start, end]) => ({ start, end, kind: hint.kind }))).filter(({ end }) => whole || end < same);
   // Cut where any span begins or ends: a word may be meant by several.
@@ -116,10 +120,9 @@ function drawMarks(part) {
   copies[part].scrollTop = box.scrollTop;
 }
 
-/** @param {Part} part */
-function draw(part) {
-  place(part);
-  drawMarks(part);
+/** @param {Text} part @param {HTMLTextAreaElement} box */
+function draw(part, box) {
+  drawMarks(part, box);
   const hints = found.filter((hint) => hint.part === part), more = hints.length - MOST;
   lines[part].replaceChildren(...hints.slice(0, MOST).map(line), ...(more > 0 ? [h("p", { class: "p-hint", text: `${more} more ${more > 1 ? "are" : "is"} marked` })] : []));
   lines[part].hidden = !hints.length;

@@ -20,6 +20,7 @@ class Kind(StrEnum):
     REMOVAL = "removal"  # "remove the dog", which names a dog
     INSTRUCTION = "instruction"  # what to do, where what there is should be described
     SYNTAX = "syntax"  # "(blue:1.3)": another program's notation
+    IDLE = "idle"  # the whole text has no effect, with the settings as they are
     CUT = "cut"  # the text goes on after what the model reads
 
 

@@ -63,12 +63,15 @@ def hints_of(
     return tuple(found)
 
 
-def hints_of_negative(text: str, card: ModelCard | None) -> tuple[Hint, ...]:
-    """The same of what is to be kept out: another program's notation, and where the model stops reading it.
+def hints_of_negative(text: str, card: ModelCard | None, guidance: float | None) -> tuple[Hint, ...]:
+    """The same of what is to be kept out: another program's notation, where the model stops reading it, and whether
+    anything is led away from at all: that is `guidance`'s doing, where the method has that setting.
 
     It names what must not be there, so that it names it is no fault.
     """
     text = text[:LONGEST_TEXT]
+    if text.strip() and guidance == 1:
+        return (Hint(Kind.IDLE, NEGATIVE, (), "With a guidance of 1 nothing is led away from: this has no effect."),)
     found = [*_notation({NEGATIVE: text}, NEGATIVE)][:MOST_HINTS]
     reader = None if card is None else text_reader(card)
     start = None if reader is None else reader.unread_from(text)

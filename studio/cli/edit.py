@@ -78,7 +78,7 @@ def edit(
     own, loras = options.loras_from(lora, options.settings_from(models, device, model, segmenter))
     asked = scope or described(subject, background, subject_image, background_image)
     picture = options.read_editable(image, "the picture")
-    tell_limits(own, method, asked, subject, background, picture, negative)
+    tell_limits(own, method, asked, subject, background, picture, negative, getattr(params, "guidance", None))
     follows_background = (
         None if background_image is None else options.read_editable(background_image, "the background reference")
     )
@@ -102,8 +102,6 @@ def edit(
         loras=loras,
         negative=negative.strip(),
     )
-    if negative.strip() and getattr(params, "guidance", None) == 1:
-        say("--negative has no effect here: with a guidance of 1 nothing is led away from")
     for name, reason in CATALOG[method].idle(request, params).items():
         if name in changes:
             say(f"{name} has no effect here: {reason}")
@@ -129,11 +127,19 @@ def subject_reference(
 
 
 def tell_limits(
-    settings: Settings, method: str, scope: Scope, subject: str, background: str, picture: Picture, negative: str
+    settings: Settings,
+    method: str,
+    scope: Scope,
+    subject: str,
+    background: str,
+    picture: Picture,
+    negative: str,
+    guidance: float | None,
 ) -> None:
     """What the model cannot do with these texts and this picture, on stderr: nothing is refused for it."""
     card = find_models(settings.all_model_folders).get(settings.model)
-    for hint in (*hints_of(subject, background, scope, find_method(method), card), *hints_of_negative(negative, card)):
+    hints = hints_of(subject, background, scope, find_method(method), card)
+    for hint in (*hints, *hints_of_negative(negative, card, guidance)):
         say(line(hint))
     if card is not None and (why := misfit(picture, card)):
         say(why)

@@ -23,6 +23,7 @@ from pipelines.contract import Extent, Quality, Scope
 from pipelines.errors import PipelineError
 from pipelines.masks.prompts import MaskPrompts
 from pipelines.models.folders import TEXT_TO_IMAGE, find_models, phrase_finder
+from pipelines.params import knobs
 from pipelines.requests import LONGEST_ASPECT, LONGEST_TEXT
 from studio.api.hosts import came_from_elsewhere
 from studio.api.uploads import Uploads
@@ -38,7 +39,18 @@ from studio.ui.payload import Payload, is_live, notice, tick, whole
 
 log = logging.getLogger(__name__)
 
-PLAIN_FIELDS = ("subject", "background", "scope", "method", "model", "quality", "candidates", "seed", "filled")
+PLAIN_FIELDS = (
+    "subject",
+    "background",
+    "scope",
+    "method",
+    "model",
+    "quality",
+    "candidates",
+    "seed",
+    "negative",
+    "filled",
+)
 """The fields of the panel before the methods' own settings, in the order in which they are passed. `filled` is not of
 the draft: it is the quality whose presets the settings were last filled with."""
 
@@ -445,6 +457,7 @@ class Handlers:
             quality=quality,
             candidates=int(plain["candidates"] or 1),
             seed=int(plain["seed"] or 0),
+            negative=str(plain["negative"] or ""),
             # Run may be pressed before the settings show another quality's preset: they say nothing of it then.
             changes=changes_of(method, quality, settings[method]) if plain["filled"] == quality else {},
         )
@@ -469,18 +482,18 @@ class Handlers:
         plain[PLAIN_FIELDS.index("quality")] = gr.update(choices=qualities(view)) | again
         if shown is not None and _settings(shown) == _settings(draft):
             return [*plain, *[gr.skip()] * (1 + sum(SIZES) + len(CATALOG))]
-        knobs: Fields = []
+        settled: Fields = []
         for name in CATALOG:
-            knobs += values_of(name, draft.quality, draft.changes if name == draft.method else {})
+            settled += values_of(name, draft.quality, draft.changes if name == draft.method else {})
         groups = [gr.update(visible=name == draft.method) for name in CATALOG]
-        return [*plain, str(draft.quality), *knobs, *groups]
+        return [*plain, str(draft.quality), *settled, *groups]
 
     def kept_fields(self) -> Fields:
         """Leaves the panel as it is."""
         return [gr.skip()] * (1 + len(PLAIN_FIELDS) + sum(SIZES) + len(CATALOG))
 
 
-SIZES = [len(values) for values in (m.params.__dataclass_fields__ for m in CATALOG.values())]
+SIZES = [len(knobs(m.params)) for m in CATALOG.values()]
 """How many settings each method has, in the catalogue's order."""
 
 

@@ -29,7 +29,7 @@ Text = StrictStr | None
 Number = StrictInt | StrictFloat | None
 Setting = StrictBool | StrictInt | StrictFloat | StrictStr | None
 """Of a method; its parameter class says which."""
-PANEL = (Text, Text, Scope, StrictStr, StrictStr, Quality, Number, Number, Quality)
+PANEL = (Text, Text, Scope, StrictStr, StrictStr, Quality, Number, Number, Text, Quality)
 """What the turn panel's fields hold, in the order of `handlers.PLAIN_FIELDS`."""
 
 
@@ -141,10 +141,11 @@ class Turns(Sent):
 
 
 class Hinted(Sent):
-    """The two texts as they stand, about which something may be said."""
+    """The texts as they stand, about which something may be said."""
 
     subject: str = ""
     background: str = ""
+    negative: str = ""
     scope: str | None = None
     count: int = 0
 

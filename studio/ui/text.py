@@ -16,6 +16,8 @@ QUALITIES = {"draft": "Draft", "standard": "Standard", "exact": "Exact"}
 CANDIDATES = "Candidates"
 SEED = "Seed"
 ADVANCED = "Advanced"
+KEEP_OUT = "Keep out"
+KEEP_OUT_LIKE = "what should not be in the picture"
 
 NOT_LAYERDIFFUSE = "This is LayerDiffusion (Li et al. 2023). It is not LayerDiffuse, which makes transparent pictures."
 

@@ -42,6 +42,7 @@ class TurnPanel:
     seed: gr.Number
     filled: gr.Textbox
     """Out of sight: the quality whose presets stand in the forms. It changes in the page together with them."""
+    negative: gr.Textbox
     loras: gr.HTML
     forms: tuple[Form, ...]
     go: gr.HTML
@@ -58,6 +59,7 @@ class TurnPanel:
             self.quality,
             self.candidates,
             self.seed,
+            self.negative,
             self.filled,
         ]
 
@@ -126,6 +128,14 @@ def build(models: list[tuple[str, str]]) -> TurnPanel:
             seed = gr.Number(value=draft.seed, precision=0, label=text.SEED, elem_id="seed")
             filled = gr.Textbox(str(draft.quality), visible="hidden", show_label=False, elem_id="filled")
         with gr.Accordion(text.ADVANCED, open=False, elem_id="advanced"):
+            negative = gr.Textbox(
+                label=text.KEEP_OUT,
+                placeholder=text.KEEP_OUT_LIKE,
+                lines=1,
+                max_lines=4,
+                max_length=LONGEST_TEXT,
+                elem_id="negative",
+            )
             loras = drawn("loras", "loras", "put_loras")
             forms = build_forms(draft.method)
         go = drawn("go", "go", "run", "cancel")
@@ -143,6 +153,7 @@ def build(models: list[tuple[str, str]]) -> TurnPanel:
         candidates=candidates,
         seed=seed,
         filled=filled,
+        negative=negative,
         loras=loras,
         forms=forms,
         go=go,
@@ -169,7 +180,7 @@ def bind(panel: TurnPanel, handlers: Handlers, shared: Shared) -> None:
     own = (panel.method, panel.quality, panel.model, panel.filled)
     others: list[Any] = [field for field in panel.values if field not in own]
     # Gradio tells nothing of the first change to a text that it filled itself, so leaving the text counts too.
-    edited = [*(field.input for field in others), panel.subject.blur, panel.background.blur]
+    edited = [*(f.input for f in others), *(f.blur for f in (panel.subject, panel.background, panel.negative))]
     on(partial(gr.on, edited), handlers.drafted, **everything, trigger_mode="always_last")
     runs = on(panel.go.run, run, hears=Run, **everything)
     runs.then(**shared.follow)

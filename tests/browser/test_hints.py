@@ -81,6 +81,37 @@ def test_words_are_marked_as_one_types_and_replaced_on_a_click(
         desk.page.locator("#background textarea").press("Control+z")
         expect(desk.page.locator("#background textarea")).not_to_have_value("in the city")
 
+@pytest.mark.parametrize("size", [DESKTOP, PHONE])
+def test_what_is_kept_out_is_marked_run_and_kept_with_its_turn(
+    browser: Browser, url: str, failures: Path, size: tuple[int, int]
+) -> None:
+    with sat_down(browser, url, size) as desk:
+        desk.open_example("Duck on the beach")
+        desk.click(*DUCK)
+        desk.wait_mask()
+        desk.says(background="in a forest")
+        desk.page.locator("#advanced > button").click()
+        field = desk.page.get_by_label("Keep out")
+        types(desk, "negative", "snow, (trees:1.3)")
+        marked(desk, "negative", "(trees:1.3)")
+        expect(says(desk, "negative")).to_contain_text("weights and options do nothing")
+        desk.page.screenshot(path=failures / f"kept-out-{size[0]}.png")
+        assert desk.page.evaluate("document.documentElement.scrollWidth") <= size[0]
+        types(desk, "negative", "snow")
+        desk.chooses("quality", "Draft")
+        desk.chooses("candidates", "1")
+        desk.runs()
+        desk.keeps()
+        expect(field).to_have_value("")
+        expect(desk.page.locator(".p-facts")).to_contain_text("Kept outsnow")
+        desk.page.locator("#advanced > button").click()
+        expect(field).to_be_hidden()
+        desk.page.locator(".p-node.p-here").click(button="right")
+        desk.page.get_by_role("menuitem", name="Change this turn").click()
+        expect(field).to_be_visible()
+        expect(field).to_have_value("snow")
+
+
 
 def test_an_instruction_is_rewritten_or_moved(browser: Browser, url: str) -> None:
     with sat_down(browser, url) as desk:

@@ -88,8 +88,8 @@ def test_it_is_refused_where_it_is_too_long(engine: Engine, request_for: Ask) ->
 
 def test_weights_in_it_are_plain_words_and_what_is_not_read_is_marked(model_folders: tuple[Path, ...]) -> None:
     card = find_model("tiny", model_folders)
-    assert hints_of_negative("snow", card) == () == hints_of_negative("no snow, remove it", None)
-    weight, cut = hints_of_negative("(blue:1.3) " + "snow " * 10, card)
+    assert hints_of_negative("snow", card, 7.5) == () == hints_of_negative("no snow, remove it", None, None)
+    weight, cut = hints_of_negative("(blue:1.3) " + "snow " * 10, card, 7.5)
     assert weight.kind is Kind.SYNTAX and weight.part == "negative" and not weight.fixes
     assert "weights and options do nothing" in weight.says
     assert cut.kind is Kind.CUT and cut.says.startswith("Tiny reads 10 tokens: nothing from")

@@ -305,6 +305,6 @@ def test_a_negative_text_leads_away_and_says_what_it_cannot(run: Run, asked: lis
         pictures.append(out.read_bytes())
     assert pictures[0] != pictures[1]
     idle = run(*asked, "--out", tmp_path / "idle.png", "--negative", "snow", "--set", "guidance=1")
-    assert "--negative has no effect here: with a guidance of 1" in idle.err
+    assert "--negative: With a guidance of 1 nothing is led away from" in idle.err
     long = run(*asked, "--out", tmp_path / "long.png", "--negative", "x" * 1_001)
     assert long.code == 2 and "the negative text may have 1000 characters; got 1001" in long.err
