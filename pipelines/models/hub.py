@@ -3,7 +3,8 @@
 The hub's own client finds the address, the token and the proxy; the bytes are received here, because its downloads
 begin again from nothing when the process was stopped. A file is continued where it broke off, must have the size and
 the hash that the hub lists for it, and the model appears under its name only when all of it is there. Of a repository
-with checkpoints in one file, or with LoRA files, one file is named and fetched in the same way.
+with checkpoints in one file, or with LoRA files, one file is named and fetched in the same way. An adapter that PEFT
+saved is fetched with its notes, which say how strong it is.
 This file imports no torch.
 """
 
@@ -32,7 +33,7 @@ from huggingface_hub.errors import (
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # type: ignore[attr-defined]
 
 from pipelines.errors import ModelError, PullError
-from pipelines.models.configs import is_plain_name
+from pipelines.models.configs import is_plain_name, read_json
 from pipelines.models.folders import (
     TEXT_TO_IMAGE,
     ModelCard,
@@ -41,7 +42,7 @@ from pipelines.models.folders import (
     fault_of,
     original_faults,
 )
-from pipelines.models.lora_files import find_loras, layers_of, lora_card
+from pipelines.models.lora_files import CONFIG, SAVED, find_loras, layers_of, lora_card
 from pipelines.models.original import is_original
 from pipelines.models.own import (
     FETCHING,
@@ -115,7 +116,8 @@ def pull(
 ) -> ModelCard:
     """Fetch the model `repo` (``owner/name``) into `own`, and give its card.
 
-    With `file` only the file of that path there, a checkpoint or a LoRA; `half` means nothing then. `revision` is a
+    With `file` only the file of that path there, a checkpoint or a LoRA; `half` means nothing then. An adapter as PEFT
+    or diffusers saves it comes with what is noted beside it, with and without its `file` named. `revision` is a
     branch, tag or commit; what it stands for now is recorded. Raises `PullError` in words, and whatever `progress`
     raises to stop: in both cases what was received stays, and the next pull goes on from there.
     """
@@ -124,10 +126,15 @@ def pull(
         refuse_taken(name, (*folders, own))
     with _said(repo, revision, endpoint):
         listing = _listing(repo, revision, endpoint)
-        files = (named(listing, file),) if file else wanted(listing, half)
+        files = adapter_in(listing, file) or ((named(listing, file),) if file else wanted(listing, half))
         staging = own / FETCHING / (f"{repo}/{file}" if file else repo).replace("/", "--")
         with _alone(staging):
             staged = _staged(listing, files, staging, progress, endpoint)
+            if Path(files[-1].path).name in SAVED:
+                fetched = staged.place(files[-1]).parent
+                place = own / LORAS / (Path(files[-1].path).parent.name or name)
+                _fetch_adapter(staged, place, (*folders, own))
+                return _placed(staged, revision, fetched, place)
             if file:
                 place = _place_of(staged, files[0], own, folders)
                 staged.fetch(files[0])
@@ -148,6 +155,18 @@ def named(listing: Listing, path: str) -> RemoteFile:
     return next(file for file in listing.files if file.path == path)
 
 
+def adapter_in(listing: Listing, file: str) -> tuple[RemoteFile, ...]:
+    """The adapter that PEFT or diffusers saved at the top, or whose weights are `file`: PEFT's notes, where there are
+    any, then the weights. Nothing where there is no adapter."""
+    there = {remote.path: remote for remote in listing.files}
+    weights = file or next((name for name in SAVED if name in there), "")
+    folder, _, name = weights.rpartition("/")
+    if name not in SAVED or (not file and "model_index.json" in there):
+        return ()
+    notes = there.get(f"{folder}/{CONFIG}".lstrip("/")) if name == SAVED[0] else None
+    return (*([] if notes is None else [notes]), named(listing, weights))
+
+
 def _some(paths: Sequence[str]) -> str:
     """The first few of many."""
     return ", ".join((*paths[:5], *(["…"] if len(paths) > 5 else []))) or "none as .safetensors"
@@ -164,7 +183,9 @@ def wanted(listing: Listing, half: bool = False) -> tuple[RemoteFile, ...]:
     is_diffusers = "model_index.json" in paths
     if not is_diffusers and "config.json" not in paths:
         single = sorted(path for path in paths if path.endswith(SAFE))
-        todo = f"name one file of it: {_some(single)}" if single else "choose one in the diffusers folder form"
+        pickles = sorted(path for path in paths if path.endswith(PICKLES))
+        only = f"it has only {pickles[0]}, a pickle, which could run any code and is never fetched; " if pickles else ""
+        todo = f"name one file of it: {_some(single)}" if single else f"{only}choose one in the diffusers folder form"
         raise PullError(f"{listing.repo} has neither model_index.json nor config.json at its top; {todo}")
     chosen: list[RemoteFile] = []
     for place in ("", *PARTS) if is_diffusers else ("",):
@@ -304,6 +325,20 @@ def _fetch_all(staged: _Staged) -> None:
         staged.fetch(file)
 
 
+def _fetch_adapter(staged: _Staged, place: Path, folders: Sequence[Path]) -> None:
+    """An adapter's files; its weights come last, if their header and the notes say that it can be used."""
+    *notes, weights = staged.files
+    if (taken := find_loras(folders).get(place.name)) is not None or place.exists():
+        raise ModelError(f"there is a LoRA called {place.name!r} already, {taken or place}; remove that one first")
+    for file in notes:
+        staged.fetch(file)
+    try:
+        layers_of(staged.header(weights), weights.path, read_json(staged.place(notes[0])) if notes else None)
+    except ModelError as error:
+        raise PullError(f"{error}. Its weights were not fetched") from None
+    staged.fetch(weights)
+
+
 def _place_of(staged: _Staged, file: RemoteFile, own: Path, folders: Sequence[Path]) -> Path:
     """Where a single file belongs, by its header: with the models, or with the LoRA files.
 
@@ -397,7 +432,7 @@ def _placed(staged: _Staged, revision: str, fetched: Path, place: Path) -> Model
     """Everything is there: record it and give it its name, which is one step of the file system."""
     listing, one = staged.listing, fetched.is_file()
     found = {
-        fetched.name if one else f.path: FileMark(
+        fetched.name if one else str(staged.place(f).relative_to(fetched)): FileMark(
             f.size, f.sha256 or hashlib.sha256(staged.place(f).read_bytes()).hexdigest()
         )
         for f in staged.files

@@ -95,6 +95,7 @@ def merged(requests: Sequence[TurnRequest]) -> TurnRequest:
       prompts as the request whose subject was taken, for that one was made nearest to the picture the merged turn
       starts from. Where the subject's request ran without a mask or none changes the subject, it is sought for the
       last request that has a mask. So turns about two different subjects cannot both be in it: the later one is.
+    - What is kept out is what the last request that says anything of it keeps out.
     - Everything else (model, method, settings, quality, seeds) is the last one's.
 
     One request alone stays as it is.
@@ -115,6 +116,7 @@ def merged(requests: Sequence[TurnRequest]) -> TurnRequest:
         mask=of_mask.mask,
         prompts=of_mask.prompts,
         feather=of_mask.feather,
+        negative=next((request.negative for request in reversed(requests) if request.negative), ""),
     )
 
 

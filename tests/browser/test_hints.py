@@ -81,6 +81,7 @@ def test_words_are_marked_as_one_types_and_replaced_on_a_click(
         desk.page.locator("#background textarea").press("Control+z")
         expect(desk.page.locator("#background textarea")).not_to_have_value("in the city")
 
+
 @pytest.mark.parametrize("size", [DESKTOP, PHONE])
 def test_what_is_kept_out_is_marked_run_and_kept_with_its_turn(
     browser: Browser, url: str, failures: Path, size: tuple[int, int]
@@ -110,7 +111,6 @@ def test_what_is_kept_out_is_marked_run_and_kept_with_its_turn(
         desk.page.get_by_role("menuitem", name="Change this turn").click()
         expect(field).to_be_visible()
         expect(field).to_have_value("snow")
-
 
 
 def test_an_instruction_is_rewritten_or_moved(browser: Browser, url: str) -> None:

@@ -17,12 +17,12 @@ from pipelines.models.bundle import ModelBundle
 from pipelines.models.folders import LORA, find_model, find_models
 from pipelines.models.hub import Listing, RemoteFile, pull, wanted
 from pipelines.models.loader import load_bundle
-from pipelines.models.lora_files import find_lora, find_loras
+from pipelines.models.lora_files import find_lora, find_loras, read_lora
 from pipelines.models.original import Form
 from pipelines.models.own import Verified, record_of, remove, sha256_of, verify
 from pipelines.models.own import names as names_in
 from pipelines.progress import Cancelled
-from tests.pipelines.models.loras import as_kohya, parts_of, update_for
+from tests.pipelines.models.loras import RANK, as_kohya, as_peft, parts_of, update_for
 from tests.pipelines.models.loras import write as write_lora
 from tests.pipelines.models.small_hub import COMMIT, SmallHub, files_of, served
 from tests.pipelines.models.test_original import write as write_checkpoint
@@ -455,3 +455,52 @@ def test_a_single_file_needs_room_too(files_hub: SmallHub, own: Path, monkeypatc
     with pytest.raises(PullError, match="500 MB are to stay free"):
         pull(files_hub.repo, own, file=ONE, endpoint=files_hub.endpoint)
     assert files_hub.sent(ONE) == []
+
+
+# An adapter as PEFT saves it: its weights say nothing of how strong they are
+
+
+@pytest.fixture(scope="module")
+def adapter(tmp_path_factory: pytest.TempPathFactory, load: Callable[[str], ModelBundle]) -> dict[str, bytes]:
+    folder = tmp_path_factory.mktemp("adapter")
+    tensors = as_peft(update_for(parts_of(load("tiny"), "unet")))
+    write_lora(
+        folder / "adapter_model.safetensors",
+        {f"base_model.model.{name.removeprefix('unet.')}": tensor for name, tensor in tensors.items()},
+    )
+    (folder / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "r": RANK, "lora_alpha": 4 * RANK}))
+    return files_of(folder) | {"README.md": b"a style"}
+
+
+@pytest.mark.parametrize("file", ["", "adapter_model.safetensors"])
+def test_an_adapter_comes_with_what_says_how_strong_it_is(adapter: dict[str, bytes], own: Path, file: str) -> None:
+    with served(dict(adapter)) as hub:
+        card = pull(hub.repo, own, file=file, endpoint=hub.endpoint)
+        assert (card.id, card.kind, card.path) == ("tiny-model", LORA, own / "loras" / "tiny-model")
+        assert {layer.scaling for layer in read_lora(card.path).layers} == {4.0}
+        assert sorted(path.name for path in card.path.iterdir()) == sorted(adapter.keys() - {"README.md"})
+        assert verify(card, own) == Verified(recorded=True, files=2) and left_in(own) == []
+        with pytest.raises(ModelError, match="a LoRA called 'tiny-model' already"):
+            pull(hub.repo, own, file="adapter_model.safetensors", endpoint=hub.endpoint)
+
+
+def test_an_adapter_in_a_folder_of_its_repository_is_called_as_that(adapter: dict[str, bytes], own: Path) -> None:
+    within = {f"styles/pencil/{name}": data for name, data in adapter.items()}
+    with served(within) as hub:
+        card = pull(hub.repo, own, file="styles/pencil/adapter_model.safetensors", endpoint=hub.endpoint)
+    assert card.path == own / "loras" / "pencil" and verify(card, own) == Verified(recorded=True, files=2)
+    assert {layer.scaling for layer in read_lora(card.path).layers} == {4.0}
+
+
+def test_an_adapter_whose_notes_are_of_another_is_not_fetched(adapter: dict[str, bytes], own: Path) -> None:
+    other = json.dumps({"peft_type": "LORA", "r": 7, "lora_alpha": 7}).encode()
+    with served(adapter | {"adapter_config.json": other}) as hub:
+        with pytest.raises(PullError, match=r"must say the rank of the matrices .* got 7: .* weights were not fetched"):
+            pull(hub.repo, own, endpoint=hub.endpoint)
+        assert find_loras((own,)) == {}
+
+
+def test_an_adapter_that_is_only_a_pickle_is_told_as_that(adapter: dict[str, bytes], own: Path) -> None:
+    pickled = {"adapter_config.json": adapter["adapter_config.json"], "adapter_model.bin": b"a pickle"}
+    with served(pickled) as hub, pytest.raises(PullError, match=r"only adapter_model.bin, a pickle, which could run"):
+        pull(hub.repo, own, endpoint=hub.endpoint)

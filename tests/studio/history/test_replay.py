@@ -146,6 +146,11 @@ def test_merged_takes_the_last_text_of_each_part_and_the_rest_of_the_last_reques
     )
 
 
+def test_merged_keeps_out_what_was_last_said_to_be() -> None:
+    assert merged([replace(BLUE, negative="snow"), replace(FOREST, negative="a hat"), SAND]).negative == "a hat"
+    assert merged([BLUE, FOREST]).negative == ""
+
+
 def test_merged_unites_the_scopes() -> None:
     assert merged([FOREST, SAND]).scope is Scope.BACKGROUND
     assert merged([BLUE, BLUE]).scope is Scope.SUBJECT
