@@ -114,7 +114,7 @@ export interface Fix {
 
 /** One remark on a text. */
 export interface Hint {
-  kind: "unknown" | "negation" | "removal" | "instruction" | "syntax" | "cut";
+  kind: "unknown" | "negation" | "removal" | "instruction" | "syntax" | "idle" | "cut";
   /** ``subject``, ``background`` or ``negative``. */
   part: string;
   /** Where in the part's text the words stand that are meant, in order. */
