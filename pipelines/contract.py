@@ -219,3 +219,8 @@ class EditResult:
     asked for it; the engine says so too."""
     motion: Motion | None = None
     """How the subject was moved into its new pose; the engine says so too."""
+    reconstruction: float | None = None
+    """How far the picture's own branch ended from the picture, where a method inverts it: root mean square difference
+    of latents, whose size is about 1."""
+    found: Mask | None = None
+    """Where the method itself found that the texts ask for a change."""

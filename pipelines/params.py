@@ -70,6 +70,15 @@ class Start(StrEnum):
     INVERTED = "inverted"  # the same composite, and its own noise met again at every step (DDPM inversion); ours
 
 
+class Return(StrEnum):
+    """How an inverted picture's own branch finds back to it while the edit runs beside it."""
+
+    DIRECT = "direct"  # it is kept on the way that inversion took
+    NULL_TEXT = "null-text"  # the empty text is fitted, step by step
+    NEGATIVE_PROMPT = "negative-prompt"  # the text of what the picture shows stands in the empty one's place
+    NONE = "none"  # it is sampled, wherever guidance leads it
+
+
 @dataclass(frozen=True)
 class Params:
     """What every method's settings derive from."""

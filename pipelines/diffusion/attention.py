@@ -49,6 +49,11 @@ class Layer:
     scale: int
     """How many cells of the latent one of its own is wide: 1, 2, 4, 8 ..."""
 
+    @property
+    def place(self) -> tuple[int, ...]:
+        """The numbers in its name: of its block, of itself within the block, of what is within itself."""
+        return tuple(int(piece) for piece in self.name.split(".") if piece.isdigit())
+
 
 @dataclass(frozen=True, eq=False)
 class Look:
@@ -89,16 +94,15 @@ Change = Callable[[Tensor], Tensor]
 def layers(unet: nn.Module, kind: Kind, parts: Iterable[Part] = tuple(Part)) -> tuple[Layer, ...]:
     """The layers of one kind in those parts, in the order in which they run: down, middle, up."""
     wanted, halvings = set(parts), len(unet.config.block_out_channels) - 1  # type: ignore[union-attr, arg-type]
-    found: list[tuple[tuple[int, ...], Layer]] = []
+    found: list[Layer] = []
     for name, module in unet.named_modules():
         if _kind(name, module) is not kind:
             continue
         part = Part(name.split("_block")[0])
         block = int(name.split(".")[1]) if part is not Part.MID else 0
         halved = {Part.DOWN: block, Part.MID: halvings, Part.UP: halvings - block}[part]
-        order = (list(Part).index(part), *(int(piece) for piece in name.split(".") if piece.isdigit()))
-        found.append((order, Layer(name, part, kind, 2**halved)))
-    return tuple(layer for _, layer in sorted(found, key=lambda each: each[0]) if layer.part in wanted)
+        found.append(Layer(name, part, kind, 2**halved))
+    return tuple(sorted((x for x in found if x.part in wanted), key=lambda x: (list(Part).index(x.part), x.place)))
 
 
 def _kind(name: str, module: nn.Module) -> Kind | None:

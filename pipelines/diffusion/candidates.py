@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
 
 from pipelines.contract import Candidate
-from pipelines.diffusion.denoise import Condition, Hold, denoise
+from pipelines.diffusion.denoise import Condition, Hold, denoise, guided
 from pipelines.diffusion.encode import Canvas
-from pipelines.diffusion.guidance import Beside
+from pipelines.diffusion.guidance import Beside, guided_noise
 from pipelines.diffusion.stages import Previews, Stages
-from pipelines.diffusion.walks import DDIM, DDPMInversion, Walk
+from pipelines.diffusion.walks import DDIM, DDPMInversion, Own, Walk
+from pipelines.models.bundle import ModelBundle
 from pipelines.models.texts import Texts
 from pipelines.seeds import generator, normal_like
+
+AfterStep = Callable[[Tensor], None]
+"""Called with the current estimate of the clean latent; may raise to stop."""
+Sample = Callable[[int, AfterStep], Tensor]
+"""The clean latent ``(B, C, h, w)`` of one seed."""
 
 
 @dataclass(frozen=True)
@@ -40,32 +46,41 @@ class Sampling:
     """The text under which sampling follows the noise that `start` has of its own (`DDPMInversion`); ``None`` where
     it follows noise of no meaning."""
 
-    def walk(self, z_ref: Tensor, seed: int) -> Walk:
+    def walk(self, bundle: ModelBundle, z_ref: Tensor, seed: int) -> Walk:
         """The way of the candidate with that seed, for a latent like `z_ref`."""
         source = generator(seed, self.stage)
         if self.inverted is not None and self.start is not None:
-            return DDPMInversion(self.start, self.inverted, source)
+            return DDPMInversion(self.start, predicted(bundle, self.inverted), source)
         return DDIM(normal_like(z_ref, source))
+
+
+def predicted(bundle: ModelBundle, e: Texts) -> Own:
+    """The noise that one text `e` predicts, without guidance."""
+    return lambda z, t: guided_noise(bundle, z, t, e, e, 1)
 
 
 def sample_candidates(canvas: Canvas, stages: Stages, how: Sampling) -> tuple[Candidate, ...]:
     """One candidate for each of the request's seeds."""
-    request, bundle = canvas.request, canvas.bundle
-    previews, candidates = Previews(bundle), []
-    with stages.stage(how.stage, len(how.timesteps) * request.candidates) as step:
+    bundle = canvas.bundle
+    predict = guided(bundle, how.condition, how.e_null, how.guidance, how.beside)
+
+    def sample(seed: int, after_step: AfterStep) -> Tensor:
+        walk = how.walk(bundle, canvas.z_ref, seed)
+        start = walk.noise if how.start is None else bundle.schedule.noised(how.start, walk.noise, how.timesteps[0])
+        return denoise(bundle, start, walk, how.timesteps, predict, after_step, how.hold)
+
+    return sampled(canvas, stages, how.stage, len(how.timesteps), sample, how.paste_back, how.residual)
+
+
+def sampled(
+    canvas: Canvas, stages: Stages, stage: str, steps: int, sample: Sample, paste_back: bool, residual: float
+) -> tuple[Candidate, ...]:
+    """One candidate for each of the request's seeds, of `steps` steps each. Of several branches the last is the edit:
+    it is shown while it runs, and becomes the picture."""
+    request = canvas.request
+    previews, candidates = Previews(canvas.bundle), []
+    with stages.stage(stage, steps * request.candidates) as step:
         for seed in range(request.seed, request.seed + request.candidates):
-            walk = how.walk(canvas.z_ref, seed)
-            z = denoise(
-                bundle,
-                walk.noise if how.start is None else bundle.schedule.noised(how.start, walk.noise, how.timesteps[0]),
-                walk,
-                how.timesteps,
-                how.condition,
-                how.e_null,
-                how.guidance,
-                after_step=lambda z_0: step(previews.of(z_0)),
-                hold=how.hold,
-                beside=how.beside,
-            )
-            candidates.append(canvas.candidate(seed, z, how.paste_back, how.residual))
+            z = sample(seed, lambda z_0: step(previews.of(z_0[-1:])))
+            candidates.append(canvas.candidate(seed, z[-1:], paste_back, residual))
     return tuple(candidates)

@@ -18,10 +18,29 @@ from pipelines.models.texts import Texts
 Condition = Callable[[int], Texts]
 """The text to follow at loop index `i`, which falls from the number of steps to 1."""
 
+Predict = Callable[[Tensor, int, int], Tensor]
+"""The noise in `z` ``(B, C, h, w)`` at timestep `t` and loop index `i`; `B` branches may be told apart."""
+
+Amend = Callable[[Tensor, int, int], Tensor]
+"""What becomes of `z` ``(B, C, h, w)`` at timestep `t`; `i` counts the step it is called at."""
+
 
 def always(e: Texts) -> Condition:
     """The same text at every step."""
     return lambda _: e
+
+
+def guided(
+    bundle: ModelBundle,
+    condition: Condition,
+    e_null: Texts | Condition,
+    guidance: float | Tensor,
+    beside: Beside | None = None,
+) -> Predict:
+    """Classifier-free guidance: away from `e_null`, which may differ by step, towards the text of `condition`, which
+    holds as many texts as there are branches; `guidance` may be one a branch, ``(B, 1, 1, 1)``."""
+    away = always(e_null) if isinstance(e_null, Texts) else e_null
+    return lambda z, t, i: guided_noise(bundle, z, t, condition(i), away(i), guidance, beside)
 
 
 @dataclass(frozen=True)
@@ -51,23 +70,27 @@ def denoise(
     z: Tensor,
     walk: Walk,
     timesteps: Sequence[int],
-    condition: Condition,
-    e_null: Texts,
-    guidance: float,
+    predict: Predict,
     after_step: Callable[[Tensor], None],
     hold: Hold | None = None,
-    beside: Beside | None = None,
+    before: Amend | None = None,
+    after: Amend | None = None,
 ) -> Tensor:
-    """`walk` from `z` at ``timesteps[0]`` down to a clean latent ``(1, C, h, w)``.
+    """`walk` from `z` at ``timesteps[0]`` down to a clean latent, each ``(B, C, h, w)``: of one branch or several.
 
     The loop index `i` counts down like the paper's t, so that the last step has ``i = 1`` whatever the scheduler's
-    own timesteps are. `after_step` gets the current estimate of the clean latent; it may raise to stop.
+    own timesteps are. `before` changes the latent that a step starts from, `after` the one that it leads to, which is
+    told the timestep reached. `after_step` gets the current estimate of the clean latent; it may raise to stop.
     """
     schedule, steps = bundle.schedule, len(timesteps)
     for i, t, t_next in zip(range(steps, 0, -1), timesteps, [*timesteps[1:], DONE], strict=True):
-        eps = guided_noise(bundle, z, t, condition(i), e_null, guidance, beside)
+        if before is not None:
+            z = before(z, t, i)
+        eps = predict(z, t, i)
         z_0 = schedule.estimate(z, eps, t)
         z = walk.step(bundle, z, eps, t, t_next)
+        if after is not None:
+            z = after(z, t_next, i)
         if hold is not None and hold.holds_at(i, steps):
             z = hold.blend(schedule, z, walk.noise, t_next)
         if i % READ_EVERY == 0:

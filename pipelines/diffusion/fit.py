@@ -54,11 +54,13 @@ def fit(
     rate: float,
     after_step: Callable[[], None],
     settling: Settling | None = None,
+    enough: float = 0.0,
 ) -> int:
     """Minimise `loss_of_step` over `parameters`, in place; the number of steps that were taken.
 
     Parameters and Adam's moments are float32, whatever arithmetic the loss was computed in: an update of 2e-6 would
-    vanish in bfloat16. Raises `NumericalError` for a loss or a result that is not finite; `after_step` may raise.
+    vanish in bfloat16. A loss below `enough` ends it. Raises `NumericalError` for a loss or a result that is not
+    finite; `after_step` may raise.
     """
     assert all(p.dtype is torch.float32 and p.requires_grad for p in parameters)
     optimiser = torch.optim.Adam(parameters, lr=rate, fused=parameters[0].device.type in FUSED)
@@ -76,6 +78,8 @@ def fit(
         if settling is not None and taken % settling.every == 0:
             evaluated.append(settling.loss().item())
         after_step()
+        if enough and loss.item() < enough:
+            break
     largest = torch.stack([p.detach().abs().amax() for p in parameters])
     finite(torch.cat([largest, total[None]]), "the optimisation")
     return taken

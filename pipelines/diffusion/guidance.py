@@ -22,19 +22,30 @@ class Beside:
 
 
 def guided_noise(
-    bundle: ModelBundle, z_t: Tensor, t: int, e: Texts, e_null: Texts, scale: float, beside: Beside | None = None
+    bundle: ModelBundle,
+    z_t: Tensor,
+    t: int,
+    e: Texts,
+    e_null: Texts,
+    scale: float | Tensor,
+    beside: Beside | None = None,
 ) -> Tensor:
-    """``eps_null + scale (eps_e - eps_null)`` for `z_t` ``(1, C, h, w)``; one network call of batch 2.
+    """``eps_null + scale (eps_e - eps_null)`` for `z_t` ``(B, C, h, w)``; one network call of batch 2 B, the empty
+    texts first.
 
-    `scale` 1 is the text alone and needs one half of it.
+    `e` holds `B` texts, `e_null` as many or one for all, and `scale` is one for all or ``(B, 1, 1, 1)``; 1 is the text
+    alone and needs one half of the call.
     """
     if beside is not None and beside.guidance is not None:
+        assert isinstance(scale, int | float)
         return _guided_twice(bundle, z_t, t, e, e_null, scale, beside.channels, beside.guidance)
-    at, shown = torch.full((1,), t, device=z_t.device), None if beside is None else beside.channels
-    if scale == 1:
-        return bundle.predict(z_t, at, e, shown)
-    twice = None if shown is None else shown.expand(2, -1, -1, -1)
-    both = bundle.predict(z_t.expand(2, -1, -1, -1), at.expand(2), Texts.joined([e_null, e]), twice)
+    count, shown = len(z_t), None if beside is None else beside.channels
+    if isinstance(scale, int | float) and scale == 1:
+        return bundle.predict(z_t, torch.full((count,), t, device=z_t.device), e, shown)
+    twice = None if shown is None else shown.expand(2 * count, -1, -1, -1)
+    nulls = e_null if len(e_null.tokens) == count else e_null.expanded(count)
+    at = torch.full((2 * count,), t, device=z_t.device)
+    both = bundle.predict(z_t.repeat(2, 1, 1, 1), at, Texts.joined([nulls, e]), twice)
     eps_null, eps_e = both.chunk(2)
     return eps_null + scale * (eps_e - eps_null)
 

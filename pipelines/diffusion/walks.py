@@ -5,6 +5,7 @@ A walk knows the noise at the level it has reached, so that what is held during 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import torch
@@ -12,8 +13,10 @@ from torch import Tensor
 
 from pipelines.diffusion.schedule import DONE
 from pipelines.models.bundle import ModelBundle
-from pipelines.models.texts import Texts
 from pipelines.seeds import normal_like
+
+Own = Callable[[Tensor, int], Tensor]
+"""The noise in a latent ``(1, C, h, w)`` at a timestep, as what the picture shows now has it."""
 
 
 class Walk(Protocol):
@@ -45,19 +48,19 @@ class DDPMInversion:
     that begins at noise of no meaning. Both go down together here, so nothing but one level is remembered.
     """
 
-    def __init__(self, picture: Tensor, e: Texts, source: torch.Generator) -> None:
-        """`picture` is a clean latent ``(1, C, h, w)``; it is predicted with the text `e`, of batch 1."""
-        self._picture, self._e, self._source = picture, e, source
+    def __init__(self, picture: Tensor, own: Own, source: torch.Generator) -> None:
+        """`picture` is a clean latent ``(1, C, h, w)``, whose noise `own` predicts."""
+        self._picture, self._own, self._source = picture, own, source
         self.noise = normal_like(picture, source)
 
     def step(self, bundle: ModelBundle, z: Tensor, eps: Tensor, t: int, t_next: int) -> Tensor:
-        """The picture at `t_next`, and what the edit's mean differs from the picture's own; one call of batch 1.
+        """The picture at `t_next`, and what the edit's mean differs from the picture's own; one call of `own`.
 
         With ``x = mean(x_t) + sigma z`` for the picture, z cancels out of ``mean(z_t) + sigma z`` for the edit.
         """
         schedule = bundle.schedule
         x = schedule.noised(self._picture, self.noise, t)
-        own = bundle.predict(x, torch.full((1,), t, device=x.device), self._e)
+        own = self._own(x, t)
         self.noise = normal_like(x, self._source)
         x_next = self._picture if t_next == DONE else schedule.noised(self._picture, self.noise, t_next)
         return x_next + schedule.mean(z, eps, t, t_next) - schedule.mean(x, own, t, t_next)

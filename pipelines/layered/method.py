@@ -24,7 +24,7 @@ import numpy as np
 import torch
 
 from pipelines.contract import EditRequest, EditResult, Mask, Picture, Scope
-from pipelines.diffusion.denoise import always, denoise
+from pipelines.diffusion.denoise import always, denoise, guided
 from pipelines.diffusion.encode import Canvas, avoided_text, frame_of
 from pipelines.diffusion.stages import Previews, Stages
 from pipelines.diffusion.walks import DDIM
@@ -138,9 +138,7 @@ def _generated(canvas: Canvas, text: str, params: LayeredParams, stages: Stages)
             noise,
             DDIM(noise),
             timesteps,
-            always(canvas.prompts[text]),
-            canvas.prompts[avoided_text(canvas.request)],
-            params.guidance,
+            guided(bundle, always(canvas.prompts[text]), canvas.prompts[avoided_text(canvas.request)], params.guidance),
             after_step=lambda z_0: step(previews.of(z_0)),
         )
     return from_network(bundle.decode(z))

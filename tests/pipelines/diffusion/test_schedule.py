@@ -9,7 +9,8 @@ import torch
 from diffusers import DDIMScheduler
 from torch import Tensor
 
-from pipelines.diffusion.denoise import Hold, always, denoise
+from pipelines.diffusion.candidates import predicted
+from pipelines.diffusion.denoise import Hold, always, denoise, guided
 from pipelines.diffusion.fit import fit
 from pipelines.diffusion.guidance import guided_noise
 from pipelines.diffusion.schedule import DONE, Schedule
@@ -113,9 +114,15 @@ def test_the_held_part_ends_as_the_picture(bundle: ModelBundle, way: type[Walk])
     edited = torch.zeros(1, 1, 8, 8)
     edited[..., :4] = 1
     e = bundle.embed_texts([""])
-    walk = DDIM(noise) if way is DDIM else DDPMInversion(z_ref, e, draw)
+    walk = DDIM(noise) if way is DDIM else DDPMInversion(z_ref, predicted(bundle, e), draw)
     z = denoise(
-        bundle, noise, walk, bundle.schedule.timesteps(4), always(e), e, 1.0, lambda _: None, Hold(z_ref, edited)
+        bundle,
+        noise,
+        walk,
+        bundle.schedule.timesteps(4),
+        guided(bundle, always(e), e, 1.0),
+        lambda _: None,
+        Hold(z_ref, edited),
     )
     assert torch.equal(z[..., 4:], z_ref[..., 4:])
     assert not torch.allclose(z[..., :4], z_ref[..., :4])
@@ -131,9 +138,9 @@ def test_an_inverted_picture_told_nothing_new_comes_back_and_told_something_does
     texts, timesteps = bundle.embed_texts(["", "a dog"]), bundle.schedule.timesteps(6, strength)
 
     def sampled(e: Texts, seed: int) -> Tensor:
-        walk = DDPMInversion(z_ref, texts[:1], torch.Generator().manual_seed(seed))
+        walk = DDPMInversion(z_ref, predicted(bundle, texts[:1]), torch.Generator().manual_seed(seed))
         start = bundle.schedule.noised(z_ref, walk.noise, timesteps[0])
-        return denoise(bundle, start, walk, timesteps, always(e), texts[:1], 1.0, lambda _: None)
+        return denoise(bundle, start, walk, timesteps, guided(bundle, always(e), texts[:1], 1.0), lambda _: None)
 
     for seed in (1, 2):
         assert torch.allclose(sampled(texts[:1], seed), z_ref, atol=1e-4)

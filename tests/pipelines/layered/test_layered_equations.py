@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pipelines.catalog import CATALOG
 from pipelines.contract import EditRequest, Mask, Scope
-from pipelines.diffusion.denoise import Hold, denoise
+from pipelines.diffusion.denoise import Hold, denoise, guided
 from pipelines.diffusion.encode import Canvas
 from pipelines.diffusion.walks import DDIM
 from pipelines.errors import BadRequest
@@ -179,7 +179,7 @@ def test_eq_8_alternates_by_the_loop_index_and_ends_with_the_blend(
         return e
 
     z = torch.zeros(1, bundle.latent_channels, 4, 4)
-    denoise(bundle, z, DDIM(z), timesteps, condition, named["e_a"], 1.0, after_step=lambda z_0: None)
+    denoise(bundle, z, DDIM(z), timesteps, guided(bundle, condition, named["e_a"], 1.0), after_step=lambda z_0: None)
     assert followed == ["e_a", "e_opt"] * 25
 
 

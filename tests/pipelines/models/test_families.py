@@ -27,7 +27,7 @@ from torch import Tensor
 from pipelines.catalog import CATALOG, check_serves, serving, settings
 from pipelines.contract import Backbone, EditRequest, Quality, Scope
 from pipelines.diffusion.candidates import Sampling
-from pipelines.diffusion.denoise import always, denoise
+from pipelines.diffusion.denoise import always, denoise, guided
 from pipelines.diffusion.encode import Canvas
 from pipelines.diffusion.walks import DDIM
 from pipelines.engine import Engine
@@ -74,9 +74,7 @@ def test_sd_1_and_2_sample_as_their_pipeline(
         noise,
         DDIM(noise),
         bundle.schedule.timesteps(STEPS),
-        always(texts[1:]),
-        texts[:1],
-        GUIDANCE,
+        guided(bundle, always(texts[1:]), texts[:1], GUIDANCE),
         lambda z_0: None,
     )
     assert torch.allclose(z, theirs(bundle, kind, noise, height=32, width=32), atol=1e-4)
@@ -95,9 +93,8 @@ def test_xl_samples_as_its_pipeline(
     bundle = replace(load_bundle(find_model("xl", (tmp_path,)), CPU), autocast=None)
     z = torch.randn(1, 4, height // 2, width // 2, generator=torch.Generator().manual_seed(4))
     texts = bundle.embed_texts(["", TEXT])
-    ours = denoise(
-        bundle, z, DDIM(z), bundle.schedule.timesteps(STEPS), always(texts[1:]), texts[:1], GUIDANCE, lambda z_0: None
-    )
+    predict = guided(bundle, always(texts[1:]), texts[:1], GUIDANCE)
+    ours = denoise(bundle, z, DDIM(z), bundle.schedule.timesteps(STEPS), predict, lambda z_0: None)
     assert texts.widths == bundle.text_widths == (32, 24)
     expected = theirs(bundle, StableDiffusionXLPipeline, z, height=height, width=width)
     assert torch.allclose(ours, expected, atol=1e-4)
@@ -134,12 +131,9 @@ def clean(how: Sampling, canvas: Canvas, noise: Tensor) -> Tensor:
         noise,
         DDIM(noise),
         how.timesteps,
-        how.condition,
-        how.e_null,
-        how.guidance,
+        guided(canvas.bundle, how.condition, how.e_null, how.guidance, how.beside),
         lambda z_0: None,
         hold=how.hold,
-        beside=how.beside,
     )
 
 
