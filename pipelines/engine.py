@@ -24,8 +24,10 @@ from pipelines.evaluation.clip import ClipEmbed
 from pipelines.evaluation.consistency import Comparison, Edited, Parts, compare, difference_map
 from pipelines.evaluation.drift import Drift, drift
 from pipelines.faults import in_words
+from pipelines.hints.pictures import misfit
 from pipelines.images import edited_region
 from pipelines.instructions.staying import motion_towards, with_what_stays
+from pipelines.masks.cut import ColourSegmenter
 from pipelines.masks.load import load_segmenter
 from pipelines.masks.moved import both_places, with_room
 from pipelines.masks.phrases import Match, PhraseFinder, answer_phrase
@@ -73,6 +75,7 @@ class Engine:
         self._last_title = ""
         self._editing = threading.Lock()
         self._segmenters: Cache[str, Segmenter] = Cache(SEGMENTERS)
+        self._by_colour = ColourSegmenter()
         self._embeddings: Cache[tuple[str, str], Embedding] = Cache(EMBEDDINGS, lambda embedding: embedding.size)
         self._finders: Cache[str, PhraseFinder] = Cache(FINDERS)
         self._found: Cache[tuple[str, str, str], tuple[Match, ...]] = Cache(FOUND, _mask_bytes)
@@ -173,24 +176,26 @@ class Engine:
         """The mask that `prompts` ask for; the picture is embedded on the first click and remembered.
 
         Takes its own lock, so clicks are answered while an edit runs. `uploaded` is the mask that
-        ``prompts.uploaded`` names, and stands in the segmenter's place. For a phrase that names nothing in the picture
-        the mask is empty.
+        ``prompts.uploaded`` names, and stands in the segmenter's place. Of a picture that the segmenter was not made
+        for, and with the segmenter ``"colour"``, colours and edges alone decide (`masks.cut`). For a phrase that names
+        nothing in the picture the mask is empty.
         """
         extent = Extent.of(picture)
         if not prompts.asks_segmenter:
             return MaskAnswer(compose(uploaded, prompts, extent))
         with self._pointing, in_words(FOR_A_MASK, self._embeddings.keep_only):
-            model = self._segmenters.get(segmenter, lambda: self._load_segmenter(segmenter))
-            embedding = self._embeddings.get((segmenter, _digest(picture)), lambda: model.embed(picture))
+            embedding = self._embeddings.get((segmenter, _digest(picture)), lambda: self._embedded(segmenter, picture))
+            by_colour = embedding.segmenter == self._by_colour.name
+            model = self._by_colour if by_colour else self._segmenter(segmenter)
             matches = self._matches(picture, prompts.phrase) if prompts.phrase else ()
             if matches:
                 answer = answer_phrase(matches, prompts, partial(model.segment, embedding))
-            elif prompts.clicks or prompts.box is not None:
+            elif prompts.clicks or prompts.scribbles or prompts.box is not None:
                 answer = model.segment(embedding, prompts)
             else:
                 return MaskAnswer(compose(None, prompts, extent))
         chosen = answer.best(prompts.choice)
-        found = snapped(answer.masks[chosen], picture) if prompts.snap else answer.masks[chosen]
+        found = snapped(answer.masks[chosen], picture) if prompts.snap and not by_colour else answer.masks[chosen]
         choices = tuple(zip(answer.labels, (float(score) for score in answer.scores), strict=True))
         return MaskAnswer(compose(found, prompts, extent), choices, chosen)
 
@@ -243,8 +248,16 @@ class Engine:
         device = "CPU" if self._device.type == "cpu" else torch.cuda.get_device_name(self._device)
         return f"{self._last_title} on {device}" if self._last_title else device
 
-    def _load_segmenter(self, name: str) -> Segmenter:
-        return load_segmenter(find_model(name, self._folders, SEGMENTER), self._device)
+    def _embedded(self, segmenter: str, picture: Picture) -> Embedding:
+        """By the segmenter of that name, or by colour where its card says that it was made for other pictures."""
+        if segmenter == self._by_colour.name or misfit(picture, find_model(segmenter, self._folders, SEGMENTER)):
+            return self._by_colour.embed(picture)
+        return self._segmenter(segmenter).embed(picture)
+
+    def _segmenter(self, name: str) -> Segmenter:
+        return self._segmenters.get(
+            name, lambda: load_segmenter(find_model(name, self._folders, SEGMENTER), self._device)
+        )
 
     def _matches(self, picture: Picture, phrase: str) -> tuple[Match, ...]:
         card = phrase_finder(self._folders)

@@ -6,7 +6,7 @@
 
 /** @param {number} [feather] @param {boolean} [snap] @returns {Marks} */
 export const empty = (feather = 2, snap = false) => ({
-  clicks: [], box: null, phrase: "", choice: null, uploaded: null, strokes: [], invert: false, grow: 0, feather, snap,
+  clicks: [], box: null, phrase: "", scribbles: [], choice: null, uploaded: null, strokes: [], invert: false, grow: 0, feather, snap,
 });
 
 /** As they came from the server. @param {MaskPrompts} m @returns {Marks} */

@@ -157,6 +157,9 @@ export interface MaskPrompts {
   box: Box | null;
   /** What the subject is called: it is looked for, and clicks and box refine what was found. */
   phrase: string;
+  /** Strokes through what belongs to the subject, or (``erase``) through what does not: they are followed, not
+   * painted. */
+  scribbles: Stroke[];
   /** Which of the segmenter's alternatives (or of the phrase's matches) was chosen; ``None`` takes the best scored.
    * */
   choice: number | null;

@@ -49,15 +49,16 @@ def ask(decode: Decoder, extent: Extent, prompts: MaskPrompts, labels: tuple[str
     `labels` name the alternatives for a lone click, from the smallest to the largest.
     """
     check_prompts(prompts, extent)
-    included = [click for click in prompts.clicks if click.include]
+    clicks = prompts.all_clicks
+    included = [click for click in clicks if click.include]
     if prompts.box is not None:
         names: tuple[str, ...] = ("subject",)
         start = decode(box=prompts.box)
-        settled = not prompts.clicks
+        settled = not clicks
     elif included:
         names = labels
         start = _by_area(decode(included[:1], alternatives=True))
-        settled = len(prompts.clicks) == 1
+        settled = len(clicks) == 1
     else:
         raise BadRequest("click the subject itself, or draw a box around it, before excluding parts of it")
     answer = _answer(start, names)
@@ -65,7 +66,7 @@ def ask(decode: Decoder, extent: Extent, prompts: MaskPrompts, labels: tuple[str
         return answer
     # The start's mask carries the choice among its alternatives on into the refined one.
     chosen = start.logits[answer.best(prompts.choice)]
-    return _answer(decode(prompts.clicks, prompts.box, chosen), ("subject",))
+    return _answer(decode(clicks, prompts.box, chosen), ("subject",))
 
 
 def _by_area(found: Pass) -> Pass:
@@ -82,7 +83,7 @@ def check_prompts(prompts: MaskPrompts, extent: Extent) -> None:
     corners = (
         [] if prompts.box is None else [(prompts.box.left, prompts.box.top), (prompts.box.right, prompts.box.bottom)]
     )
-    for x, y in [*((click.x, click.y) for click in prompts.clicks), *corners]:
+    for x, y in [*((click.x, click.y) for click in prompts.all_clicks), *corners]:
         if not (0 <= x <= extent.width and 0 <= y <= extent.height):
             raise BadRequest(
                 f"clicks and boxes must lie inside the picture of {extent.width} x {extent.height} pixels; "

@@ -47,7 +47,7 @@ def answer_phrase(
 
     `segment` asks the segmenter for clicks and boxes.
     """
-    if prompts.clicks or prompts.box is not None:
+    if prompts.clicks or prompts.scribbles or prompts.box is not None:
         chosen = matches[prompts.choice if prompts.choice is not None and prompts.choice < len(matches) else 0]
         return segment(replace(prompts, box=prompts.box or chosen.box))
     masks = [segment(MaskPrompts(box=m.box)).masks[0] if m.mask is None else m.mask for m in matches]

@@ -15,13 +15,14 @@ from pipelines.errors import BadRequest
 MOST_CLICKS = 64
 LONGEST_PHRASE = 100
 """Characters."""
+MOST_SCRIBBLES = 64
 MOST_STROKES = 500
 MOST_STROKE_POINTS = 5_000
 LARGEST_RADIUS = 512
 """Of a brush, in pixels. It bounds the memory that one stroke can ask for."""
 LARGEST_GROW = 200
 """Pixels."""
-LATER = ("phrase", "snap")
+LATER = ("phrase", "snap", "scribbles")
 """Fields that `MaskPrompts` did not have from the beginning."""
 
 
@@ -51,6 +52,9 @@ class MaskPrompts:
     box: Box | None = None
     phrase: str = ""
     """What the subject is called: it is looked for, and clicks and box refine what was found."""
+    scribbles: tuple[Stroke, ...] = ()
+    """Strokes through what belongs to the subject, or (``erase``) through what does not: they are followed, not
+    painted."""
     choice: int | None = None
     """Which of the segmenter's alternatives (or of the phrase's matches) was chosen; ``None`` takes the best scored."""
     uploaded: str | None = None
@@ -67,11 +71,18 @@ class MaskPrompts:
     @property
     def is_empty(self) -> bool:
         """True when nothing was pointed at."""
-        return not (self.clicks or self.box or self.phrase or self.uploaded or self.strokes)
+        return not (self.clicks or self.box or self.scribbles or self.phrase or self.uploaded or self.strokes)
 
     @property
     def asks_segmenter(self) -> bool:
-        return self.uploaded is None and bool(self.clicks or self.box or self.phrase)
+        return self.uploaded is None and bool(self.clicks or self.box or self.scribbles or self.phrase)
+
+    @property
+    def all_clicks(self) -> tuple[Click, ...]:
+        """The clicks, and for each scribble one in its middle and one at either end: what is shown to a segmenter that
+        knows no scribbles."""
+        places = ((mark, mark.points[i]) for mark in self.scribbles for i in _ends_and_middle(len(mark.points)))
+        return self.clicks + tuple(Click(point.x, point.y, not mark.erase) for mark, point in places)
 
     def raised(self, up: float, extent: Extent) -> MaskPrompts:
         """Everything that was pointed at, `up` pixels higher (below 0: lower), as far as may be pointed at in a picture
@@ -86,12 +97,15 @@ class MaskPrompts:
         if box is not None:
             moved = replace(box, top=at(box.top, 0, extent.height), bottom=at(box.bottom, 0, extent.height))
             box = box if moved.is_empty else moved
-        strokes = [
-            replace(stroke, points=tuple(replace(point, y=at(point.y, -side, 2 * side)) for point in stroke.points))
-            for stroke in self.strokes
-        ]
+        strokes, scribbles = (
+            tuple(
+                replace(stroke, points=tuple(replace(point, y=at(point.y, *limits)) for point in stroke.points))
+                for stroke in drawn
+            )
+            for drawn, limits in ((self.strokes, (-side, 2 * side)), (self.scribbles, (0, extent.height)))
+        )
         clicks = tuple(replace(click, y=at(click.y, 0, extent.height)) for click in self.clicks)
-        return replace(self, clicks=clicks, box=box, strokes=tuple(strokes))
+        return replace(self, clicks=clicks, box=box, scribbles=scribbles, strokes=strokes)
 
     def to_json(self) -> dict[str, Any]:
         """Fields of `LATER` are left out where they ask for nothing, so that turns from before them keep their ids."""
@@ -155,6 +169,15 @@ class _Reader:
             bool(raw.get("erase")),
         )
 
+    def scribble(self, value: Any) -> Stroke:
+        stroke = self.stroke(value)
+        if not stroke.points:
+            raise BadRequest("a scribble has one point at least; got none")
+        for point in stroke.points:
+            self.number(point.x, "a scribble's x", 0, self.extent.width)
+            self.number(point.y, "a scribble's y", 0, self.extent.height)
+        return stroke
+
     def box(self, value: Any) -> Box:
         raw = self.fields(value, "a box", {"left", "top", "right", "bottom"})
         w, h = self.extent.width, self.extent.height
@@ -185,6 +208,9 @@ class _Reader:
             clicks=tuple(self.click(c) for c in self.items(raw.get("clicks", ()), "clicks", MOST_CLICKS)),
             box=None if raw.get("box") is None else self.box(raw["box"]),
             phrase=self.phrase(raw.get("phrase", "")),
+            scribbles=tuple(
+                self.scribble(s) for s in self.items(raw.get("scribbles", ()), "scribbles", MOST_SCRIBBLES)
+            ),
             choice=None if choice is None else int(self.number(choice, "the choice", 0, 2)),
             uploaded=uploaded,
             snap=bool(raw.get("snap", False)),
@@ -193,6 +219,10 @@ class _Reader:
             grow=int(self.number(raw.get("grow", 0), "grow", -LARGEST_GROW, LARGEST_GROW)),
             feather=self.number(raw.get("feather", 2.0), "feather", 0, 64),
         )
+
+
+def _ends_and_middle(count: int) -> list[int]:
+    return sorted({0, count // 2, count - 1}) if count else []
 
 
 def central_click(extent: Extent) -> MaskPrompts:

@@ -96,7 +96,7 @@ class ModelCard:
     describer: str = ""
     """Name of the CLIP that reads pictures in the words this model was taught, where there is one."""
     domain: Domain = NOTHING_SAID
-    """The words and pictures that a text-to-image model was made for, where its card says so."""
+    """The words and pictures that it was made for, where its card says so."""
 
 
 def cell_of(vae: dict[str, Any]) -> int:
@@ -162,6 +162,7 @@ def card_of(folder: Path) -> ModelCard | None:
         kind=kind,
         resolution=_resolution(folder, kind),
         notes=said.get("notes", ""),
+        domain=domain_of(said),
     )
     if kind != TEXT_TO_IMAGE:
         return card
@@ -173,7 +174,6 @@ def card_of(folder: Path) -> ModelCard | None:
         family=FAMILIES.get(width, "") if isinstance(width, int) else "",
         vae=folder.parent / said["vae"] if "vae" in said else None,
         describer=said.get("describer", ""),
-        domain=domain_of(said),
     )
 
 

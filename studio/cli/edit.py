@@ -34,6 +34,8 @@ def edit(
     click: options.Clicks = [],  # noqa: B006  typer copies it, here and below
     exclude: options.Excludes = [],  # noqa: B006
     box: options.BoxText = None,
+    scribble: options.Scribbles = [],  # noqa: B006
+    scribble_out: options.ScribblesOut = [],  # noqa: B006
     phrase: options.Phrase = "",
     mask: options.MaskFile = None,
     grow: options.Grow = 0,
@@ -85,7 +87,7 @@ def edit(
     engine = lazy_engine(own)
     follows, cut = subject_reference(engine, own.segmenter, subject_image, subject_image_mask)
     prompts, uploaded = options.pointed_at(
-        click, exclude, box, phrase, mask, grow, invert, options.snaps(own, snap), picture
+        click, exclude, box, phrase, mask, grow, invert, options.snaps(own, snap), picture, scribble, scribble_out
     )
     request = EditRequest(
         picture=picture,

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from pipelines.contract import Box, Extent, LoraUse, Mask, Picture, Quality
+from pipelines.contract import Box, Extent, LoraUse, Mask, Picture, Point, Quality
 from pipelines.errors import BadParameter, BadPicture, BadRequest, ModelError
-from pipelines.masks.prompts import Click, MaskPrompts
+from pipelines.masks.prompts import Click, MaskPrompts, Stroke
 from pipelines.models.folders import find_models, is_coarse
 from pipelines.models.lora_files import lora_use
 from pipelines.models.other_files import SUFFIXES
@@ -24,6 +25,8 @@ from studio.settings import Settings
 
 DEFAULTS = Settings()
 SESSION_SUFFIX = ".palimpsest"
+SCRIBBLE_RADIUS = 4.0
+"""Pixels, of a scribble that is typed."""
 
 
 def writable(path: Path | None) -> Path | None:
@@ -74,6 +77,16 @@ Excludes = Annotated[
 ]
 BoxText = Annotated[
     str | None, typer.Option("--box", help="A box around the subject, in pixels.", metavar="LEFT,TOP,RIGHT,BOTTOM")
+]
+Scribbles = Annotated[
+    list[str],
+    typer.Option("--scribble", help="A line through the subject, in pixels; may be repeated.", metavar='"X,Y X,Y ..."'),
+]
+ScribblesOut = Annotated[
+    list[str],
+    typer.Option(
+        "--scribble-out", help="A line through what is not the subject; may be repeated.", metavar='"X,Y X,Y ..."'
+    ),
 ]
 Phrase = Annotated[
     str,
@@ -225,6 +238,8 @@ def pointed_at(
     invert: bool,
     snap: bool,
     picture: Picture,
+    scribbles: Sequence[str] = (),
+    scribbles_out: Sequence[str] = (),
 ) -> tuple[MaskPrompts, Mask | None]:
     """What was pointed at, checked against the picture's size, and the mask that was given as a file."""
     points = [(text, "--click", True) for text in clicks] + [(text, "--exclude", False) for text in excludes]
@@ -234,6 +249,11 @@ def pointed_at(
     prompts = MaskPrompts(
         clicks=tuple(Click(x, y, include) for (x, y), include in placed),
         box=edges,
+        scribbles=tuple(
+            scribble(text, option, erase)
+            for texts, option, erase in ((scribbles, "--scribble", False), (scribbles_out, "--scribble-out", True))
+            for text in texts
+        ),
         phrase=phrase.strip(),
         uploaded=None if data is None else digest(data),
         snap=snap,
@@ -241,9 +261,19 @@ def pointed_at(
         invert=invert,
     )
     if prompts.is_empty:
-        raise BadRequest("the subject was not pointed at; give --click X,Y or --box or --phrase TEXT or --mask FILE")
+        raise BadRequest(
+            "the subject was not pointed at; give --click X,Y or --box or --scribble or --phrase TEXT or --mask FILE"
+        )
     extent = Extent.of(picture)
     return MaskPrompts.from_json(prompts.to_json(), extent), None if data is None else decode_mask(data, extent)
+
+
+def scribble(text: str, option: str, erase: bool) -> Stroke:
+    """A line of points ``X,Y`` with spaces between them; raises `BadRequest` naming the option."""
+    points = tuple(Point(*numbers(part, 2, option, "120,150")) for part in text.split())
+    if not points:
+        raise BadRequest(f'{option} needs points like "120,150 140,160"; got {text!r}')
+    return Stroke(points, SCRIBBLE_RADIUS, erase)
 
 
 def numbers(text: str, count: int, option: str, example: str) -> list[float]:

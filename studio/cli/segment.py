@@ -17,6 +17,8 @@ def segment(
     click: options.Clicks = [],  # noqa: B006  typer copies it, here and below
     exclude: options.Excludes = [],  # noqa: B006
     box: options.BoxText = None,
+    scribble: options.Scribbles = [],  # noqa: B006
+    scribble_out: options.ScribblesOut = [],  # noqa: B006
     phrase: options.Phrase = "",
     mask: options.MaskFile = None,
     grow: options.Grow = 0,
@@ -35,7 +37,7 @@ def segment(
     own = options.settings_from(models, device, segmenter=segmenter)
     picture = options.read_picture(image)
     prompts, uploaded = options.pointed_at(
-        click, exclude, box, phrase, mask, grow, invert, options.snaps(own, snap), picture
+        click, exclude, box, phrase, mask, grow, invert, options.snaps(own, snap), picture, scribble, scribble_out
     )
     engine = lazy_engine(own)
     began = time.perf_counter()

@@ -24,6 +24,7 @@ from pipelines.catalog import method as find_method
 from pipelines.catalog import recorded
 from pipelines.contract import Candidate, EditRequest, EditResult, Extent, Mask, Picture
 from pipelines.evaluation.consistency import Consistency, Edited
+from pipelines.masks import cut
 from pipelines.masks.prompts import MaskPrompts, central_click
 from pipelines.masks.refine import compose
 from pipelines.masks.segmenter import MaskAnswer
@@ -146,9 +147,10 @@ class Computing:
     def _segmenter_mark(self, prompts: MaskPrompts) -> list[str | int]:
         """Which weights answer `prompts`, without reading them: a name may come to stand for others."""
         folders = self._services.model_folders
-        cards = [find_model(self._services.segmenter, folders, SEGMENTER)]
+        named = self._services.segmenter
+        cards = [] if named == cut.NAME else [find_model(named, folders, SEGMENTER)]
         finder = phrase_finder(folders) if prompts.phrase else None
-        mark: list[str | int] = []
+        mark: list[str | int] = [cut.NAME, cut.VERSION]
         for card in (*cards, *([] if finder is None else [finder])):
             files = sorted(card.path.glob("*.safetensors")) if card.path.is_dir() else [card.path]
             mark += [card.id, *(n for file in files for n in (file.stat().st_size, file.stat().st_mtime_ns))]
