@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,31 @@ from pipelines.layered.key import fit_key
 from pipelines.layered.plan import Asks, idle_settings
 from pipelines.models.configs import came, read_json
 from pipelines.models.folders import ModelCard
-from pipelines.params import InpaintParams, InstructParams, LayeredParams, Params, SDEditParams, checked
+from pipelines.params import (
+    InpaintParams,
+    InstructParams,
+    LayeredParams,
+    MasaCtrlParams,
+    Params,
+    PlugAndPlayParams,
+    PromptToPromptParams,
+    Return,
+    SDEditParams,
+    checked,
+)
 
 log = logging.getLogger(__name__)
 
 PRESETS = Path(__file__).resolve().parents[1] / "assets" / "presets"
+
+
+class Group(StrEnum):
+    """What somebody wants who chooses a method."""
+
+    REPAINT = "repaint a part"  # the rest of the picture is left alone
+    SHAPE = "keep the shape"  # what there is stays in its place and looks different
+    INSTRUCT = "change by instruction"  # it is said what to do, not what there is then
+    LOOK = "copy a look"  # something of this picture or another one is seen again
 
 
 @dataclass(frozen=True)
@@ -36,6 +57,9 @@ class Method:
     stages: tuple[str, ...]
     """The stages it reports, in order."""
     paper: str
+    group: Group
+    when: str
+    """When to take it, in one line."""
     labels: tuple[str, str] = ("Subject becomes", "Background becomes")
     """What its two texts are called."""
     examples: tuple[str, str] = ("a blue dog", "in a forest")
@@ -46,6 +70,10 @@ class Method:
     """What stands between its two texts where the model reads them as one; ``None`` where it reads each by itself."""
     serves: tuple[Backbone, ...] = (Backbone.PLAIN,)
     """The models it runs on."""
+    reads_source: bool = False
+    """Whether it goes by what the picture shows now (`EditRequest.source`)."""
+    draws: bool = True
+    """Whether a seed has a say; where nothing is drawn, another one would give the same picture."""
     fit_key: Callable[[EditRequest, Any], str] | None = None
     """``fit_key(request, params)`` names what it fits before it samples; ``None`` where it fits nothing."""
     own_idle: Callable[[Any, Any], dict[str, str]] = lambda asked, params: {}
@@ -64,6 +92,18 @@ class Method:
         return run
 
 
+def idle_of_prompt_to_prompt(_: Asks, params: PromptToPromptParams) -> dict[str, str]:
+    """Beside a text in which no word differs, what is about words that do has no say either, which takes reading."""
+    idle = {}
+    if params.inversion is not Return.NULL_TEXT or params.guidance == 1:
+        idle["null_steps"] = "the empty text is not fitted"
+    if params.guidance == 1 and params.inversion is not Return.DIRECT:
+        idle["inversion"] = "with a guidance of 1 nothing leads the picture's own branch astray"
+    if not params.blend:
+        idle |= dict.fromkeys(("blend_threshold", "blend_from"), "nothing is taken from the picture")
+    return idle
+
+
 CATALOG: dict[str, Method] = {
     m.name: m
     for m in (
@@ -75,6 +115,8 @@ CATALOG: dict[str, Method] = {
             needs_mask=True,
             stages=("reference", "embeddings", "fine-tune", "guidance"),
             paper="Li et al., LayerDiffusion: Layered Controlled Image Editing with Diffusion Models, 2023",
+            group=Group.REPAINT,
+            when="the subject or what is behind it becomes something else and the other part has to stay",
             fit_key=fit_key,
             own_idle=idle_settings,
         ),
@@ -86,6 +128,8 @@ CATALOG: dict[str, Method] = {
             needs_mask=False,
             stages=("denoise",),
             paper="Meng et al., SDEdit: Guided Image Synthesis and Editing with SDEs, 2021",
+            group=Group.SHAPE,
+            when="a sketch or a rough picture is to become a finished one, and nothing has to stay exactly",
             joint=" ",
         ),
         Method(
@@ -96,6 +140,8 @@ CATALOG: dict[str, Method] = {
             needs_mask=True,
             stages=("denoise",),
             paper="Avrahami et al., Blended Latent Diffusion, 2023",
+            group=Group.REPAINT,
+            when="the selected part is to be filled anew, whatever was there before",
             joint=" ",
             serves=(Backbone.PLAIN, Backbone.INPAINTING),
         ),
@@ -107,11 +153,56 @@ CATALOG: dict[str, Method] = {
             needs_mask=False,
             stages=("denoise",),
             paper="Brooks et al., InstructPix2Pix: Learning to Follow Image Editing Instructions, 2023",
+            group=Group.INSTRUCT,
+            when="you would rather say what to do than what there is then, and have a model made for it",
             labels=("What to do with the subject", "What to do with the background"),
             examples=("make the dog blue", "let it snow"),
             instructs=True,
             joint=" and ",
             serves=(Backbone.INSTRUCT,),
+        ),
+        Method(
+            name="prompt-to-prompt",
+            title="Prompt-to-Prompt",
+            params=PromptToPromptParams,
+            entry="pipelines.methods.prompt_to_prompt:run",
+            needs_mask=False,
+            stages=("invert", "null-text", "denoise"),
+            paper="Hertz et al., Prompt-to-Prompt Image Editing with Cross-Attention Control, 2022",
+            group=Group.SHAPE,
+            when="a word or two of what the picture shows change, and the composition has to stay",
+            joint=" ",
+            reads_source=True,
+            draws=False,
+            own_idle=idle_of_prompt_to_prompt,
+        ),
+        Method(
+            name="plug-and-play",
+            title="Plug-and-Play features",
+            params=PlugAndPlayParams,
+            entry="pipelines.methods.plug_and_play:run",
+            needs_mask=False,
+            stages=("invert", "denoise"),
+            paper="Tumanyan et al., Plug-and-Play Diffusion Features for Text-Driven Image-to-Image Translation, 2022",
+            group=Group.SHAPE,
+            when="the whole picture becomes another material, time or style in the same shapes",
+            joint=" ",
+            reads_source=True,
+            draws=False,
+        ),
+        Method(
+            name="masactrl",
+            title="MasaCtrl",
+            params=MasaCtrlParams,
+            entry="pipelines.methods.masactrl:run",
+            needs_mask=False,
+            stages=("invert", "denoise"),
+            paper="Cao et al., MasaCtrl: Tuning-Free Mutual Self-Attention Control, 2023",
+            group=Group.LOOK,
+            when="the same subject is to be seen in another pose",
+            joint=" ",
+            reads_source=True,
+            draws=False,
         ),
     )
 }

@@ -155,6 +155,9 @@ class EditRequest:
     """Attached to the model by the engine for as long as the method runs."""
     negative: str = ""
     """What is to be kept out: guidance leads away from this text instead of away from none at all."""
+    source: str = ""
+    """What `picture` shows now, as far as it is known; read by methods that go by what a text changes
+    (`Method.reads_source`)."""
     motion: Motion | None = None
     """What brings the subject of `picture` into the pose that its text asks for, where it has another one and both are
     known; follows from the picture and the text, and the engine says so."""
@@ -219,6 +222,8 @@ class EditResult:
     asked for it; the engine says so too."""
     motion: Motion | None = None
     """How the subject was moved into its new pose; the engine says so too."""
+    source_told: str = ""
+    """What the picture was taken to show where the request does not say; the engine says so too."""
     reconstruction: float | None = None
     """How far the picture's own branch ended from the picture, where a method inverts it: root mean square difference
     of latents, whose size is about 1."""

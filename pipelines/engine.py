@@ -44,6 +44,7 @@ from pipelines.params import LayeredParams, Params
 from pipelines.progress import Progress, silent
 from pipelines.requests import check_request
 from pipelines.toybox.seen import SceneReader
+from pipelines.toybox.words import caption_of
 
 log = logging.getLogger(__name__)
 
@@ -106,7 +107,7 @@ class Engine:
                 return method_itself(bundle, request, params, progress)
 
         with self._editing, in_words(FOR_AN_EDIT, lambda: self._release(model)):
-            told = self._naming_what_stays(model, request, params)
+            told = self._naming_what_stays(model, self._saying_what_is_shown(model, request, entry), params)
             try:
                 return _with_what_was_read(
                     self._proven(model, lambda bundle: run(bundle, told, progress)), request, told
@@ -122,6 +123,15 @@ class Engine:
             except NumericalError as error:
                 raise NumericalError(f"{error}; float32 was tried as well") from None
             return replace(_with_what_was_read(result, request, told), in_float32=True)
+
+    def _saying_what_is_shown(self, model: str, request: EditRequest, entry: catalog.Method) -> EditRequest:
+        """`request` with what the picture shows in the place of a source that nobody gave, where the method goes by it
+        and the model's pictures can be read; itself otherwise."""
+        if not entry.reads_source or request.source.strip():
+            return request
+        with self._measuring:
+            reader = self._describer(model)
+            return request if reader is None else replace(request, source=caption_of(reader(request.picture)))
 
     def _naming_what_stays(self, model: str, request: EditRequest, params: Params) -> EditRequest:
         """`request` with what the picture shows of its subject and the text leaves open; itself where nothing is added.
@@ -293,6 +303,7 @@ def _with_what_was_read(result: EditResult, asked: EditRequest, told: EditReques
     return replace(
         result,
         subject_told="" if told.subject == asked.subject else told.subject,
+        source_told="" if told.source == asked.source else told.source,
         motion=told.motion,
     )
 

@@ -70,6 +70,13 @@ class Start(StrEnum):
     INVERTED = "inverted"  # the same composite, and its own noise met again at every step (DDPM inversion); ours
 
 
+class WordsMeet(StrEnum):
+    """Which words of the target answer to which of what the picture shows now."""
+
+    REFINE = "refine"  # equal ones; what was added or changed is new
+    REPLACE = "replace"  # each to the one in its place: as many words in both
+
+
 class Return(StrEnum):
     """How an inverted picture's own branch finds back to it while the edit runs beside it."""
 
@@ -190,6 +197,76 @@ class InstructParams(Params):
     residual: float = knob(
         0.0, "Keep the input's pixel where the edit changed it by less; 0 is off", 0.0, 255.0, "levels"
     )
+
+
+def _steps(default: int = 50) -> Any:
+    return knob(default, "Sampling steps of the whole schedule", 1, 1000, "steps")
+
+
+def _guidance(default: float = 7.5) -> Any:
+    return knob(default, "Classifier-free guidance scale", 0.0, 50.0)
+
+
+def _paste_back(default: bool = False) -> Any:
+    return knob(default, "Copy the kept pixels back from the input, with a feathered seam")
+
+
+def _residual() -> Any:
+    return knob(0.0, "Keep the input's pixel where the edit changed it by less; 0 is off", 0.0, 255.0, "levels")
+
+
+RETURNS = "How the inverted picture's own branch finds back to it while the edit runs beside it"
+
+
+def _null_steps() -> Any:
+    return knob(10, "Steps that fit the empty text of each sampling step, where it is fitted", 0, 500, "steps")
+
+
+@dataclass(frozen=True)
+class PromptToPromptParams(Params):
+    """Prompt-to-Prompt, Hertz et al. 2022: the edit looks where the picture's own text looks."""
+
+    steps: int = _steps()
+    guidance: float = _guidance()
+    words: WordsMeet = knob(WordsMeet.REFINE, "Which words answer each other: equal ones, or each the one in its place")
+    cross_share: float = knob(0.8, "Share of the steps in which words are looked at where they were", 0.0, 1.0)
+    self_share: float = knob(0.4, "Share of the steps in which the picture looks at itself as it did", 0.0, 1.0)
+    weight: float = knob(1.0, "How strongly new words are looked at; 1 is as they are", 0.0, 10.0)
+    blend: bool = knob(True, "Take from the picture what the words that differ do not look at")
+    blend_threshold: float = knob(0.3, "From which share of the strongest look a place belongs to a word", 0.0, 1.0)
+    blend_from: float = knob(0.2, "Share of the steps before that is done", 0.0, 1.0)
+    inversion: Return = knob(Return.DIRECT, RETURNS)
+    null_steps: int = _null_steps()
+    paste_back: bool = _paste_back()
+    residual: float = _residual()
+
+
+@dataclass(frozen=True)
+class PlugAndPlayParams(Params):
+    """Plug-and-Play, Tumanyan et al. 2022: the edit has the picture's own features."""
+
+    steps: int = _steps()
+    guidance: float = _guidance()
+    feature_share: float = knob(0.8, "Share of the steps in which the picture's features are copied", 0.0, 1.0)
+    attention_share: float = knob(0.5, "Share of the steps in which it looks at itself as the picture does", 0.0, 1.0)
+    inversion_steps: int = knob(1, "Steps of the inversion for each sampling step", 1, 100, "steps")
+    paste_back: bool = _paste_back()
+    residual: float = _residual()
+
+
+@dataclass(frozen=True)
+class MasaCtrlParams(Params):
+    """MasaCtrl, Cao et al. 2023: once its layout stands, the edit looks up its contents in the picture."""
+
+    steps: int = _steps()
+    guidance: float = _guidance()
+    first_step: int = knob(4, "The step from which contents come from the picture (S)", 0, 1000, "steps")
+    masks: bool = knob(True, "Let the subject look at the selected subject only, and the background at the background")
+    threshold: float = knob(0.1, "From which share of the strongest look a place belongs to the subject", 0.0, 1.0)
+    inversion: Return = knob(Return.DIRECT, RETURNS)
+    null_steps: int = _null_steps()
+    paste_back: bool = _paste_back()
+    residual: float = _residual()
 
 
 def knobs(params: type[Params] | Params) -> dict[str, tuple[type, Any, Knob]]:

@@ -43,6 +43,11 @@ def check_request(request: EditRequest, method: Method) -> None:
     _check_texts(request)
     if not 1 <= request.candidates <= MOST_CANDIDATES:
         raise BadRequest(f"candidates must be between 1 and {MOST_CANDIDATES}; got {request.candidates}")
+    if request.candidates > 1 and not method.draws:
+        raise BadRequest(
+            f"{method.title} draws nothing at random, so {request.candidates} candidates would be one picture; "
+            "ask for 1"
+        )
     for seed in (request.seed, request.fitting_seed):
         if not 0 <= seed <= LARGEST_SEED:
             raise BadRequest(f"the seed must be between 0 and {LARGEST_SEED}; got {seed}")
@@ -100,7 +105,12 @@ def _check_selection(mask: Mask, method: Method) -> None:
 
 def _check_texts(request: EditRequest) -> None:
     subject, background = request.subject.strip(), request.background.strip()
-    for text, name in ((subject, "subject"), (background, "background"), (request.negative.strip(), "negative")):
+    for text, name in (
+        (subject, "subject"),
+        (background, "background"),
+        (request.negative.strip(), "negative"),
+        (request.source.strip(), "source"),
+    ):
         if len(text) > LONGEST_TEXT:
             raise BadRequest(f"the {name} text may have {LONGEST_TEXT} characters; got {len(text)}. Say it shorter")
         if any("\ud800" <= character <= "\udfff" for character in text):

@@ -70,6 +70,8 @@ export interface Draft {
   loras: Record<string, number>;
   /** What is to be kept out of the picture. */
   negative: string;
+  /** What the picture shows now, for methods that go by it; empty for what the turns before say. */
+  source: string;
   /** Whether somebody said in this session to run a model on a picture that it was not made for. */
   insisted: boolean;
   prompts: MaskPrompts;

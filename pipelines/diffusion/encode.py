@@ -23,6 +23,7 @@ from pipelines.images import (
     small_changes_undone,
     to_network,
 )
+from pipelines.instructions.description import thing_and_place
 from pipelines.masks.moved import both_places
 from pipelines.models.bundle import ModelBundle
 
@@ -30,6 +31,14 @@ from pipelines.models.bundle import ModelBundle
 def target_text(request: EditRequest) -> str:
     """The target text T: what the subject and what the background become, joined."""
     return " ".join(part for part in (request.subject.strip(), request.background.strip()) if part)
+
+
+def source_and_target(request: EditRequest) -> tuple[str, str]:
+    """What the picture shows now, and the target text T. Of a part that T leaves out, T says what the source says of
+    it: methods that go by the difference of two texts would else take it away."""
+    source, subject, background = (text.strip() for text in (request.source, request.subject, request.background))
+    thing, place = thing_and_place(source)
+    return source, " ".join(part for part in (subject or thing, background or place) if part)
 
 
 def frame_of(bundle: ModelBundle, request: EditRequest) -> Frame:

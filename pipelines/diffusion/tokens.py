@@ -3,6 +3,7 @@ tokens answer each other."""
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -116,6 +117,20 @@ def replaced(bundle: ModelBundle, source: str, target: str) -> Alignment:
     _pad(answers, known, len(tokens_a), len(tokens_b))
     known *= (answers.sum(0) > 0).float()  # punctuation that only one of them has
     return Alignment(answers, known)
+
+
+def differing(bundle: ModelBundle, source: str, target: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The places of the source's tokens whose words the target does not have in their order, and those of the target's
+    whose words the source does not have."""
+    a, b = words_of(source), words_of(target)
+    tokens_a, tokens_b = (_by_word(text, tokens_of(bundle, text)) for text in (source, target))
+    gone: list[int] = []
+    new: list[int] = []
+    for tag, a_from, a_to, b_from, b_to in difflib.SequenceMatcher(None, a, b, autojunk=False).get_opcodes():
+        if tag != "equal":
+            gone += [place for word in tokens_a[a_from:a_to] for place in word]
+            new += [place for word in tokens_b[b_from:b_to] for place in word]
+    return tuple(gone), tuple(new)
 
 
 def _by_word(text: str, tokens: Sequence[Token]) -> list[list[int]]:

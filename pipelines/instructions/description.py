@@ -118,6 +118,15 @@ def adjectives(said: Sequence[str]) -> tuple[str, ...] | None:
     return tuple(units) or None
 
 
+def thing_and_place(said: str) -> tuple[str, str]:
+    """A caption's thing and where it is, from the first preposition of a place on: ``a cat in the snow``."""
+    words = said.split()
+    for place, word in enumerate(words[:-1]):
+        if plain(word) in english.PLACE_PREPOSITIONS and plain(words[place + 1]) not in english.NOT_A_PLACE:
+            return " ".join(words[:place]), " ".join(words[place:])
+    return " ".join(words), ""
+
+
 def _unhedged(said: Sequence[str]) -> list[str]:
     """Without *a bit*, *much more* and the like in front, unless they are themselves the first of a list."""
     left, low = list(said), [plain(word) for word in said]

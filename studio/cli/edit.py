@@ -30,6 +30,10 @@ def edit(
     negative: Annotated[
         str, typer.Option(help="What is to be kept out of the picture; guidance leads away from it.")
     ] = "",
+    source: Annotated[
+        str,
+        typer.Option(help="What the picture shows now, for methods that go by what the texts change; see `methods`."),
+    ] = "",
     scope: Annotated[Scope | None, typer.Option(help="What may change; by default what was described.")] = None,
     click: options.Clicks = [],  # noqa: B006  typer copies it, here and below
     exclude: options.Excludes = [],  # noqa: B006
@@ -103,7 +107,10 @@ def edit(
         feather=prompts.feather,
         loras=loras,
         negative=negative.strip(),
+        source=source.strip(),
     )
+    if source.strip() and not CATALOG[method].reads_source:
+        say(f"--source has no effect here: {method} does not go by what the picture shows now")
     for name, reason in CATALOG[method].idle(request, params).items():
         if name in changes:
             say(f"{name} has no effect here: {reason}")
@@ -187,6 +194,8 @@ def report(result: EditResult, mask: Mask, written: list[Path]) -> dict[str, Any
         "peak_memory_mb": peak_memory_mb(),
         "in_float32": result.in_float32,
         "subject_told": result.subject_told,
+        "source_told": result.source_told,
+        "reconstruction": result.reconstruction,
         "subject_moved": "" if result.motion is None else str(result.motion),
         "weights_before": result.weights_before,
         "weights_after": result.weights_after,
@@ -199,6 +208,10 @@ def in_words(result: EditResult, mask: Mask, written: list[Path]) -> list[str]:
     lines = [f"subject: {mask.mean():.1%} of the picture; {seconds:.1f} s, {peak_memory_mb()} MB at most"]
     if result.subject_told:
         lines.append(f"told of the subject: {result.subject_told}")
+    if result.source_told:
+        lines.append(f"the picture was taken to show: {result.source_told}")
+    if result.reconstruction is not None:
+        lines.append(f"the inverted picture came back within {result.reconstruction:.4f} of its latent")
     if result.motion is not None:
         lines.append(f"the subject was {result.motion} first")
     for candidate, path in zip(result.candidates, written, strict=True):

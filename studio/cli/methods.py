@@ -28,11 +28,30 @@ def methods(
         answer(as_json, rows, lambda: [f"{entry.title}: {entry.paper}", "", *table(cells(rows))])
         return
     entries = [
-        {"name": m.name, "title": m.title, "needs_mask": m.needs_mask, "paper": m.paper, "serves": list(m.serves)}
+        {
+            "name": m.name,
+            "title": m.title,
+            "group": m.group,
+            "when": m.when,
+            "needs_mask": m.needs_mask,
+            "reads_source": m.reads_source,
+            "draws": m.draws,
+            "paper": m.paper,
+            "serves": list(m.serves),
+        }
         for m in catalog.CATALOG.values()
     ]
-    shown = [(m.name, ", ".join(m.serves), m.paper) for m in catalog.CATALOG.values()]
-    answer(as_json, entries, lambda: table([("METHOD", "MODELS", "PAPER"), *shown]))
+    answer(as_json, entries, grouped)
+
+
+def grouped() -> list[str]:
+    """The methods by what somebody wants, each with the models that it runs on and when to take it."""
+    lines: list[str] = []
+    for group in catalog.Group:
+        shown = [(m.name, ", ".join(m.serves), m.when) for m in catalog.CATALOG.values() if m.group is group]
+        if shown:
+            lines += [group.capitalize(), *(f"  {line}" for line in table(shown)), ""]
+    return [*lines, "`methods NAME` lists what can be set, and the paper."]
 
 
 def cells(rows: list[dict[str, Any]]) -> list[tuple[str, ...]]:

@@ -65,6 +65,8 @@ class TurnRequest:
     """Digest of the parent's fitted layers, where the fit was given them to begin at; ``None``: it began cold."""
     negative: str = ""
     """What is to be kept out of the picture."""
+    source: str = ""
+    """What the parent's picture shows, where somebody said it and the method goes by it."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "params", _plain(self.params))
@@ -72,10 +74,10 @@ class TurnRequest:
 
     def to_json(self) -> dict[str, Any]:
         """What is not there is left out, so that turns from before there were two seeds, LoRAs, masks of references,
-        warm starts or negative texts keep their ids."""
+        warm starts, negative texts or sources keep their ids."""
         data = asdict(self)
         data["loras"] = list(data["loras"])
-        for name in ("fit_seed", "loras", "subject_reference_mask", "warm", "negative"):
+        for name in ("fit_seed", "loras", "subject_reference_mask", "warm", "negative", "source"):
             if data[name] in (None, [], ""):
                 del data[name]
         return data

@@ -32,7 +32,7 @@ def clean_draft(draft: Draft) -> Draft:
     """A draft that can be stored: plain types, texts that are text, a method that there is. It need not be runnable
     yet. Raises `NotReady` and `UnknownMethod`."""
     said: dict[str, Any] = vars(draft)  # what a page sent, whatever the annotations promise
-    for name in ("subject", "background", "negative"):
+    for name in ("subject", "background", "negative", "source"):
         if not isinstance(said[name], str) or len(said[name]) > LONGEST_TEXT:
             raise NotReady(f"the {name} must be a text of at most {LONGEST_TEXT} characters; got {said[name]!r:.80}")
     for name in ("candidates", "seed"):

@@ -13,7 +13,7 @@ request always names what its picture was made from, and run again after its par
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -93,6 +93,7 @@ class Computing:
             fit_seed=asked.fit_seed,
             loras=asked.loras,
             negative=asked.negative,
+            source=asked.source,
         )
 
     def check(self, picture: str, asked: TurnRequest, candidates: int) -> None:
@@ -260,6 +261,8 @@ class Computing:
         if warm is None:
             asked = replace(asked, warm=None)
         request = replace(self.edit_request(line[-1].picture, asked, count), warm=None if warm is None else warm.data)
+        if find_method(asked.method).reads_source and not asked.source:
+            request = replace(request, source=known_source(line))
         fit = _fit_key(asked, request, params, weights)
         before = None if fit is None or fresh else store.fitted_before(fit)
         if before is not None:
@@ -332,6 +335,18 @@ class Computing:
             found = {"consistency": answer.consistency.to_json(), "difference": difference}
             self._services.store.remember(key, found)
         return Compared(Consistency.from_json(found["consistency"]), found["difference"])
+
+
+def known_source(line: Iterable[Turn]) -> str:
+    """What the turns of `line` say that the last one's picture shows: for each part, what was last said of it. Empty
+    where nothing was; instructions say what to do, not what there is then."""
+    subject = background = ""
+    for turn in line:
+        asked = turn.request
+        if asked is not None and not find_method(asked.method).instructs:
+            subject = (turn.outcome.subject_told or asked.subject) or subject
+            background = asked.background or background
+    return " ".join(part for part in (subject, background) if part)
 
 
 def _request(turn: Turn) -> TurnRequest:

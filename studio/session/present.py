@@ -151,6 +151,7 @@ def used_up(draft: Draft) -> Draft:
         subject="",
         background="",
         negative="",
+        source="",
         background_reference=None,
         subject_reference=None,
         subject_reference_mask=None,
@@ -177,4 +178,5 @@ def draft_of(asked: TurnRequest, before: Draft) -> Draft:
         subject_reference_mask=asked.subject_reference_mask,
         loras={use.name: use.scale for use in asked.loras},
         negative=asked.negative,
+        source=asked.source,
     )

@@ -689,6 +689,7 @@ class Session:
             subject_reference_mask=draft.subject_reference_mask,
             loras=tuple(lora_use(name, scale, self._services.model_folders) for name, scale in draft.loras.items()),
             negative=draft.negative.strip(),
+            source=draft.source.strip() if find_method(draft.method).reads_source else "",
         )
 
     def _selection_of(self, asked: TurnRequest, prompts: MaskPrompts, picture: str) -> Selection:

@@ -39,6 +39,8 @@ class Draft:
     """Scale by name of each LoRA file that is attached."""
     negative: str = ""
     """What is to be kept out of the picture."""
+    source: str = ""
+    """What the picture shows now, for methods that go by it; empty for what the turns before say."""
     insisted: bool = False
     """Whether somebody said in this session to run a model on a picture that it was not made for."""
     prompts: MaskPrompts = field(default_factory=MaskPrompts)

@@ -76,7 +76,16 @@ def _check_words(session: SessionFile) -> None:
         raise BadArchive(f"a session's name has 1 to {LONGEST_NAME} printable characters; got {session.name!r:.80}")
     if not 0 <= session.created_at <= LATEST:
         raise BadArchive(f"the session file was made at {session.created_at!r:.40} seconds since 1970: no such time")
-    texts = (session.studio, *session.notes, draft.subject, draft.background, draft.negative, draft.model, draft.method)
+    texts = (
+        session.studio,
+        *session.notes,
+        draft.subject,
+        draft.background,
+        draft.negative,
+        draft.source,
+        draft.model,
+        draft.method,
+    )
     if len(session.notes) > MOST_NOTES or max(map(len, texts)) > LONGEST_TEXT:
         raise BadArchive(f"a text of the session file is longer than {LONGEST_TEXT} characters, or there are too many")
     _check_settings(draft.changes, "the draft")
@@ -118,7 +127,15 @@ def _check_turn(turn: Turn, extent: Extent) -> None:
 
 
 def _check_request(request: TurnRequest, extent: Extent, number: str) -> None:
-    texts = (request.subject, request.background, request.negative, request.model, request.method, request.weights)
+    texts = (
+        request.subject,
+        request.background,
+        request.negative,
+        request.source,
+        request.model,
+        request.method,
+        request.weights,
+    )
     if not all(DIGEST.fullmatch(use.sha256) and 0 < len(use.name) <= LONGEST_NAME for use in request.loras):
         raise BadArchive(f"{number} of the session file names a LoRA that cannot be one")
     if request.warm is not None and not DIGEST.fullmatch(request.warm):

@@ -41,6 +41,7 @@ class StoredDraft:
     loras: Mapping[str, Any] = field(default_factory=dict)
     subject_reference_mask: str | None = None
     negative: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True)

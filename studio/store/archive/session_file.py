@@ -101,8 +101,9 @@ def _to_json(session: SessionFile) -> dict[str, Any]:
         for turn in session.turns
     ]
     data = {**asdict(replace(session, turns=())), "turns": turns}
-    if not session.draft.negative:  # older versions of the studio know of none
-        del data["draft"]["negative"]
+    for name in ("negative", "source"):  # older versions of the studio know of none
+        if not data["draft"][name]:
+            del data["draft"][name]
     return data
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import typer
 
-from pipelines.catalog import CATALOG
+from pipelines.catalog import CATALOG, serving
+from pipelines.contract import Backbone
 from pipelines.params import knobs
 from studio.app import build_studio
 from studio.cli import main as shell
@@ -38,7 +39,7 @@ def test_models_says_what_can_be_used_and_why_the_rest_cannot(run: Run, tiny: Pa
         "title": "",
         "kind": "text-to-image",
         "family": "",
-        "methods": ["layered", "sdedit", "inpaint"],
+        "methods": [m.name for m in serving(Backbone.PLAIN)],
         "resolution": 32,
         "path": str(tiny),
         "bytes": sum(path.stat().st_size for path in tiny.rglob("*") if path.is_file()),

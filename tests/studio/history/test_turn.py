@@ -66,6 +66,7 @@ CHANGES = {
     "loras": (LoraUse("pencil", "b" * 64, 0.5),),
     "warm": "w",
     "negative": "snow",
+    "source": "a cat",
 }
 
 
@@ -82,7 +83,9 @@ def test_values_read_back_as_they_were() -> None:
 
 
 def test_what_is_not_there_is_not_in_the_text_and_loras_read_back() -> None:
-    assert {"fit_seed", "loras", "subject_reference_mask", "warm", "negative"} & set(REQUEST.to_json()) == set()
+    assert {"fit_seed", "loras", "subject_reference_mask", "warm", "negative", "source"} & set(
+        REQUEST.to_json()
+    ) == set()
     drawn = replace(REQUEST, loras=(LoraUse("pencil", "b" * 64, 0.5), LoraUse("ink", "c" * 64)), warm="d" * 64)
     text = canonical_json(drawn.to_json())
     assert f'"loras":[{{"name":"pencil","scale":0.5,"sha256":"{"b" * 64}"}}' in text
