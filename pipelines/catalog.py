@@ -18,15 +18,22 @@ from pipelines.layered.plan import Asks, idle_settings
 from pipelines.models.configs import came, read_json
 from pipelines.models.folders import ModelCard
 from pipelines.params import (
+    CycleDiffusionParams,
+    DDPMInversionParams,
+    DiffEditParams,
+    ImagicParams,
+    InfEditParams,
     InpaintParams,
     InstructParams,
     LayeredParams,
+    LeditsParams,
     MasaCtrlParams,
     Params,
     PlugAndPlayParams,
     PromptToPromptParams,
     Return,
     SDEditParams,
+    Tuned,
     checked,
 )
 
@@ -101,6 +108,24 @@ def idle_of_prompt_to_prompt(_: Asks, params: PromptToPromptParams) -> dict[str,
         idle["inversion"] = "with a guidance of 1 nothing leads the picture's own branch astray"
     if not params.blend:
         idle |= dict.fromkeys(("blend_threshold", "blend_from"), "nothing is taken from the picture")
+    return idle
+
+
+def idle_of_infedit(_: Asks, params: InfEditParams) -> dict[str, str]:
+    """The threshold is of what holds the edit."""
+    return {} if params.blend else {"threshold": "the edit is not held to the picture"}
+
+
+def idle_of_imagic(_: Asks, params: ImagicParams) -> dict[str, str]:
+    """A fit that is left out takes its settings with it."""
+    idle: dict[str, str] = {}
+    if not params.embed_steps:
+        idle |= dict.fromkeys(("embed_rate", "eta"), "the embedding is not fitted")
+    if params.tuned is Tuned.NONE or not params.tune_steps:
+        idle["tune_rate"] = "no weights are tuned"
+        idle["tuned" if params.tuned is not Tuned.NONE else "tune_steps"] = "no weights are tuned"
+    if params.tuned is not Tuned.LORA or not params.tune_steps:
+        idle["lora_rank"] = "no low-rank update is tuned"
     return idle
 
 
@@ -203,6 +228,86 @@ CATALOG: dict[str, Method] = {
             joint=" ",
             reads_source=True,
             draws=False,
+        ),
+        Method(
+            name="diffedit",
+            title="DiffEdit",
+            params=DiffEditParams,
+            entry="pipelines.methods.diffedit:run",
+            needs_mask=False,
+            stages=("mask", "invert", "denoise"),
+            paper="Couairon et al., DiffEdit: Diffusion-based Semantic Image Editing with Mask Guidance, 2022",
+            group=Group.REPAINT,
+            when="something changes and nobody wants to select it: where, is found from the texts",
+            joint=" ",
+            reads_source=True,
+        ),
+        Method(
+            name="ddpm-inversion",
+            title="Edit-friendly DDPM inversion",
+            params=DDPMInversionParams,
+            entry="pipelines.methods.ddpm_inversion:run",
+            needs_mask=False,
+            stages=("denoise",),
+            paper="Huberman-Spiegelglas et al., An Edit Friendly DDPM Noise Space: Inversion and Manipulations, 2023",
+            group=Group.SHAPE,
+            when="the whole picture changes and its structure stays, with as many tries as you like",
+            joint=" ",
+            reads_source=True,
+        ),
+        Method(
+            name="ledits-pp",
+            title="LEDITS++",
+            params=LeditsParams,
+            entry="pipelines.methods.ledits_pp:run",
+            needs_mask=False,
+            stages=("denoise",),
+            paper="Brack et al., LEDITS++: Limitless Image Editing using Text-to-Image Models, 2023",
+            group=Group.REPAINT,
+            when="several things change at once, each in its own place",
+            joint=None,
+            reads_source=True,
+        ),
+        Method(
+            name="cycle-diffusion",
+            title="CycleDiffusion",
+            params=CycleDiffusionParams,
+            entry="pipelines.methods.cycle_diffusion:run",
+            needs_mask=False,
+            stages=("denoise",),
+            paper="Wu and De la Torre, A Latent Space of Stochastic Diffusion Models, 2022 (CycleDiffusion)",
+            group=Group.SHAPE,
+            when="one thing becomes a similar one, quickly and without inversion",
+            joint=" ",
+            reads_source=True,
+        ),
+        Method(
+            name="infedit",
+            title="InfEdit",
+            params=InfEditParams,
+            entry="pipelines.methods.infedit:run",
+            needs_mask=False,
+            stages=("denoise",),
+            paper="Xu et al., Inversion-Free Image Editing with Natural Language, 2023",
+            group=Group.SHAPE,
+            when="the model takes a few steps only (LCM) and the edit has to be quick",
+            joint=" ",
+            reads_source=True,
+            own_idle=idle_of_infedit,
+        ),
+        Method(
+            name="imagic",
+            title="Imagic",
+            params=ImagicParams,
+            entry="pipelines.methods.imagic:run",
+            needs_mask=False,
+            stages=("embeddings", "fine-tune", "denoise"),
+            paper="Kawar et al., Imagic: Text-Based Real Image Editing with Diffusion Models, 2022",
+            group=Group.LOOK,
+            when="the same subject does something else or is seen otherwise, and time does not matter",
+            joint=" ",
+            reads_source=True,
+            own_idle=idle_of_imagic,
         ),
     )
 }

@@ -269,6 +269,101 @@ class MasaCtrlParams(Params):
     residual: float = _residual()
 
 
+def _strength(default: float) -> Any:
+    return knob(default, "Share of the noise schedule that is run", 0.02, 1.0)
+
+
+def _source_guidance(default: float) -> Any:
+    return knob(default, "Guidance scale towards what the picture shows, in its own branch", 0.0, 50.0)
+
+
+@dataclass(frozen=True)
+class DiffEditParams(Params):
+    """DiffEdit, Couairon et al. 2022: painted anew where two texts see different noise."""
+
+    steps: int = _steps()
+    guidance: float = _guidance()
+    strength: float = _strength(0.8)
+    find_mask: bool = knob(True, "Find where the texts differ; off: all that may change")
+    maps: int = knob(10, "Draws of noise that the mask is averaged over", 1, 100)
+    mask_strength: float = knob(0.5, "How far the picture is noised to find the mask", 0.02, 1.0)
+    mask_most: float = knob(3.0, "Differences count up to so many times their mean; half of that is the cut", 0.1, 20.0)
+    paste_back: bool = _paste_back()
+    residual: float = _residual()
+
+
+@dataclass(frozen=True)
+class DDPMInversionParams(Params):
+    """Edit-friendly DDPM inversion, Huberman-Spiegelglas et al. 2023: the edit meets the picture's own noise."""
+
+    steps: int = _steps(100)
+    guidance: float = _guidance(15.0)
+    source_guidance: float = _source_guidance(3.5)
+    strength: float = _strength(0.64)
+    paste_back: bool = _paste_back()
+    residual: float = _residual()
+
+
+@dataclass(frozen=True)
+class LeditsParams(Params):
+    """LEDITS++, Brack et al. 2023: several concepts at once, each where it belongs."""
+
+    steps: int = _steps()
+    guidance: float = knob(5.0, "How strongly each concept guides (s_e)", 0.0, 50.0)
+    threshold: float = knob(0.9, "Share of the picture that a concept leaves alone (lambda)", 0.0, 1.0)
+    mask_by_words: bool = knob(True, "Keep a concept to where its words are looked at")
+    source_guidance: float = _source_guidance(3.5)
+    strength: float = _strength(0.85)
+    paste_back: bool = _paste_back()
+    residual: float = _residual()
+
+
+@dataclass(frozen=True)
+class CycleDiffusionParams(Params):
+    """CycleDiffusion, Wu and De la Torre 2022: picture and edit are sampled with the same noise."""
+
+    steps: int = _steps()
+    guidance: float = _guidance()
+    source_guidance: float = _source_guidance(1.0)
+    strength: float = _strength(0.8)
+    eta: float = knob(0.1, "How much noise each step adds, of what DDPM adds", 0.0, 1.0)
+    paste_back: bool = _paste_back()
+    residual: float = _residual()
+
+
+@dataclass(frozen=True)
+class InfEditParams(Params):
+    """InfEdit, Xu et al. 2023: no inversion; a few steps that each begin at the clean picture."""
+
+    steps: int = _steps(12)
+    guidance: float = _guidance(2.3)
+    source_guidance: float = _source_guidance(1.0)
+    strength: float = _strength(1.0)
+    cross_share: float = knob(0.7, "Share of the steps in which words are looked at where they were", 0.0, 1.0)
+    self_share: float = knob(0.7, "Share of the steps in which the picture looks at itself as it did", 0.0, 1.0)
+    blend: bool = knob(True, "Hold the edit to the picture where its new words are not looked at")
+    threshold: float = knob(0.55, "From which share of the strongest look a place belongs to them", 0.0, 1.0)
+    paste_back: bool = _paste_back()
+    residual: float = _residual()
+
+
+@dataclass(frozen=True)
+class ImagicParams(Params):
+    """Imagic, Kawar et al. 2022: an embedding that reproduces the picture, mixed with the target's."""
+
+    embed_steps: int = knob(1000, "Steps that fit the embedding (A)", 0, 5000, "steps")
+    embed_rate: float = knob(2e-3, "Adam's rate for the embedding", 1e-6, 1.0)
+    tuned: Tuned = knob(Tuned.UNET, "Which weights are tuned at it (B)")
+    tune_steps: int = knob(1500, "Steps of the tuning", 0, 5000, "steps")
+    tune_rate: float = knob(5e-7, "Adam's rate for the weights", 1e-9, 1.0)
+    lora_rank: int = knob(8, "Rank of the low-rank update", 1, 128)
+    eta: float = knob(0.8, "Share of the target in the embedding that is sampled (Eq. 3)", 0.0, 2.0)
+    steps: int = _steps()
+    guidance: float = _guidance()
+    paste_back: bool = _paste_back()
+    residual: float = _residual()
+
+
 def knobs(params: type[Params] | Params) -> dict[str, tuple[type, Any, Knob]]:
     """Field name to (type, default, knob), in order."""
     cls = params if isinstance(params, type) else type(params)

@@ -94,11 +94,27 @@ class Schedule:
         """One DDIM step from `t` to the less noisy `t_next`, or to `DONE`."""
         return self.noised(self.estimate(z_t, eps, t), eps, t_next)
 
-    def mean(self, z_t: Tensor, eps: Tensor, t: int, t_next: int) -> Tensor:
-        """The mean of one DDPM step from `t` to `t_next` (Eq. 12 with sigma of Eq. 16 at eta = 1)."""
-        a, a_next = self._at(t), self._at(t_next)
-        sigma_squared = (1 - a_next) / (1 - a) * (1 - a / a_next)
+    def mean(self, z_t: Tensor, eps: Tensor, t: int, t_next: int, eta: float = 1.0) -> Tensor:
+        """The mean of one step from `t` to `t_next` (Eq. 12, sigma of Eq. 16); DDPM's with `eta` 1, DDIM's with 0."""
+        a_next, sigma_squared = self._at(t_next), eta**2 * self._variance(t, t_next)
         return a_next.sqrt() * self.estimate(z_t, eps, t) + (1 - a_next - sigma_squared).clamp(min=0).sqrt() * eps
+
+    def _variance(self, t: int, t_next: int) -> Tensor:
+        a, a_next = self._at(t), self._at(t_next)
+        return (1 - a_next) / (1 - a) * (1 - a / a_next)
+
+    def sigma(self, t: int, t_next: int, eta: float = 1.0) -> Tensor:
+        """The deviation of the noise that a step from `t` to `t_next` adds to `mean` (Eq. 16)."""
+        return eta * self._variance(t, t_next).clamp(min=0).sqrt()
+
+    def noise_towards(self, z_t: Tensor, z_0: Tensor, t: int) -> Tensor:
+        """The noise of which `z_t` is made where its picture is `z_0`: ``(z_t - sqrt(a) z_0) / sqrt(1 - a)``."""
+        a = self._at(t)
+        return (z_t - a.sqrt() * z_0) / (1 - a).sqrt()
+
+    def share_of_picture(self, t: int) -> float:
+        """``sqrt(alpha_bar)`` at `t`."""
+        return float(self._at(t).sqrt())
 
     def noise_from(self, prediction: Tensor, z_t: Tensor, t: Tensor) -> Tensor:
         """The network's own output as noise (Salimans and Ho 2022, appendix D, for v)."""
