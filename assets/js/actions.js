@@ -1,5 +1,7 @@
 // What a shortcut, or a button of a message, may call in a panel that it does not know: each panel registers its own.
 
+/** @typedef {import("./geometry.js").Point} Point */
+
 /**
  * @typedef {object} Actions
  * @property {(id: string) => void} tool takes one of the mask tools into the hand
@@ -7,6 +9,10 @@
  * @property {(by: number) => void} size makes the brush larger by that many pixels
  * @property {(index: number) => void} tab shows one of the stage's views
  * @property {(on: boolean) => void} peek shows the picture before, while it is on
+ * @property {(way: 1 | -1) => void} zoom looks at the picture from nearer, or from further away
+ * @property {() => void} fit shows all of it
+ * @property {() => void} whole shows one pixel of it as one
+ * @property {(at: Point) => void} reveal moves it where a place of it would be out of sight
  * @property {() => boolean} drawing whether something is being drawn just now
  * @property {() => void} undraw leaves that undone
  * @property {(act: () => void) => void} whenMarked does it once the marks that were set are answered

@@ -41,6 +41,50 @@ export function fitted(picture, room, margin) {
 }
 
 /**
+ * How a picture is looked at: so many times as large as it fits, its middle so many pixels right of and below the room's.
+ * @typedef {{ zoom: number, x: number, y: number }} Sight
+ */
+
+/**
+ * The sight from nearer by `factor`, with what lies at `at` staying where it is.
+ * @param {Sight} sight
+ * @param {number} factor
+ * @param {Point} at from the middle of the room
+ * @param {[number, number]} limits of the zoom
+ * @returns {Sight}
+ */
+export function nearer({ zoom, x, y }, factor, at, [least, most]) {
+  const next = Math.max(least, Math.min(most, zoom * factor)), by = next / zoom;
+  return { zoom: next, x: at.x - (at.x - x) * by, y: at.y - (at.y - y) * by };
+}
+
+/**
+ * The sight at which no edge of the picture is drawn further into the room than it must be.
+ * @param {Sight} sight
+ * @param {Extent} shown the picture at that zoom
+ * @param {Extent} room
+ * @param {number} margin around the picture, on both sides together
+ * @returns {Sight}
+ */
+export function kept({ zoom, x, y }, shown, room, margin) {
+  const far = { x: Math.max(0, (shown.width + margin - room.width) / 2), y: Math.max(0, (shown.height + margin - room.height) / 2) };
+  return { zoom, x: Math.max(-far.x, Math.min(far.x, x)), y: Math.max(-far.y, Math.min(far.y, y)) };
+}
+
+/**
+ * Of a picture at that sight, the part that is in the room, in CSS pixels of the picture as it is shown.
+ * @param {Sight} sight
+ * @param {Extent} shown
+ * @param {Extent} room
+ * @returns {Box}
+ */
+export function seen({ x, y }, shown, room) {
+  const left = shown.width / 2 - room.width / 2 - x, top = shown.height / 2 - room.height / 2 - y;
+  return { left: Math.max(0, Math.floor(left)), top: Math.max(0, Math.floor(top)),
+    right: Math.min(shown.width, Math.ceil(left + room.width)), bottom: Math.min(shown.height, Math.ceil(top + room.height)) };
+}
+
+/**
  * In how many columns `count` pictures are shown the largest, and by what scale.
  * @param {number} count
  * @param {Extent} picture

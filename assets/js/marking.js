@@ -2,7 +2,8 @@
 // panel's value is all of them, as JSON: {count, prompts}; `count` tells answers of older marks apart.
 import { actions } from "./actions.js";
 import { coarse, h } from "./dom.js";
-import { dots, live, overlay, size } from "./frame.js";
+import { dots, live, overlay, room, sight, size } from "./frame.js";
+import { seen } from "./geometry.js";
 import { hand, look, markable, panel } from "./looking.js";
 import * as marks from "./marks.js";
 import * as masks from "./overlay.js";
@@ -83,9 +84,9 @@ export async function drawMarks(view) {
   })));
   if (!hand.gesture) drawLive(view);
   if (waiting !== null || state.settling) return; // a newer mask is on its way
-  const scale = window.devicePixelRatio || 1;
-  const width = Math.round(size.width * scale), height = Math.round(size.height * scale);
-  const wanted = view.mask.mask && width ? `${view.mask.mask} ${width}x${height}` : "none";
+  // Of a picture that is looked at from near, only what is in sight is drawn.
+  const part = seen(sight, size, room), whole = size;
+  const wanted = view.mask.mask && part.right > part.left ? `${view.mask.mask} ${Object.values(part)} ${whole.width}` : "none";
   if (wanted === drawnMask) return;
   const token = ++maskToken;
   if (wanted === "none") overlay.getContext("2d")?.clearRect(0, 0, overlay.width, overlay.height);
@@ -93,7 +94,10 @@ export async function drawMarks(view) {
     let image;
     try { image = await masks.load(urls.picture(view.mask.mask)); } catch { return; }
     if (token !== maskToken) return;
-    masks.draw(overlay, image, width, height, scale);
+    masks.draw(overlay, image, part, { ...whole }, window.devicePixelRatio || 1);
+    Object.assign(overlay.style, sight.zoom <= 1 ? { left: "", top: "", width: "", height: "" } : {
+      left: `${(part.left / size.width) * 100}%`, top: `${(part.top / size.height) * 100}%`,
+      width: `${((part.right - part.left) / size.width) * 100}%`, height: `${((part.bottom - part.top) / size.height) * 100}%` });
   }
   drawnMask = wanted;
   panel.root.dataset.mask = view.mask.mask || "none";

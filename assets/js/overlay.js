@@ -26,11 +26,18 @@ export function layer(width, height) {
   return canvas;
 }
 
-/** The mask as opacity at the size it is shown: white becomes opaque, with a one pixel soft edge. @param {CanvasImageSource} mask @param {number} width @param {number} height */
-export function opacity(mask, width, height) {
+/**
+ * The mask as opacity at the size it is shown: white becomes opaque, with a one pixel soft edge.
+ * @param {HTMLImageElement} mask
+ * @param {number} width in pixels of the canvas
+ * @param {number} height
+ * @param {import("./view.js").Box} [part] of the mask, in its own pixels; all of it without one
+ */
+export function opacity(mask, width, height, part = { left: 0, top: 0, right: mask.naturalWidth, bottom: mask.naturalHeight }) {
   const canvas = layer(width, height), pen = penOf(canvas, { willReadFrequently: true });
   pen.imageSmoothingQuality = "high";
-  pen.drawImage(mask, 0, 0, width, height);
+  pen.imageSmoothingEnabled = width < 8 * (part.right - part.left); // from nearer, pixels are squares
+  pen.drawImage(mask, part.left, part.top, part.right - part.left, part.bottom - part.top, 0, 0, width, height);
   const pixels = pen.getImageData(0, 0, width, height);
   for (let i = 0; i < pixels.data.length; i += 4) {
     pixels.data[i + 3] = Math.max(0, Math.min(255, (pixels.data[i] - 128) * 4 + 128));
@@ -59,12 +66,19 @@ function painted(shape, colour) {
   return shape;
 }
 
-/** Paints `mask` (an image, white = subject) onto `canvas`, which is set to `width` x `height` device pixels. @param {HTMLCanvasElement} canvas @param {CanvasImageSource} mask @param {number} width @param {number} height @param {number} scale */
-export function draw(canvas, mask, width, height, scale) {
-  canvas.width = width;
-  canvas.height = height;
-  const pen = penOf(canvas);
-  const shape = opacity(mask, width, height);
+/**
+ * Paints what lies in `part` of a mask (white = subject) onto `canvas`, at the mask's size on the page.
+ * @param {HTMLCanvasElement} canvas
+ * @param {HTMLImageElement} mask
+ * @param {import("./view.js").Box} part in CSS pixels of the mask as it is shown
+ * @param {import("./geometry.js").Extent} shown
+ * @param {number} scale device pixels to one of these
+ */
+export function draw(canvas, mask, part, shown, scale) {
+  canvas.width = Math.round((part.right - part.left) * scale);
+  canvas.height = Math.round((part.bottom - part.top) * scale);
+  const pen = penOf(canvas), x = mask.naturalWidth / shown.width, y = mask.naturalHeight / shown.height;
+  const shape = opacity(mask, canvas.width, canvas.height, { left: part.left * x, top: part.top * y, right: part.right * x, bottom: part.bottom * y });
   const dark = painted(outline(shape, 3.2 * scale), "rgba(0,0,0,.55)");
   const line = painted(outline(shape, 2.2 * scale), AMBER);
   pen.drawImage(dark, 0, 0);

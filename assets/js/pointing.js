@@ -87,6 +87,7 @@ frame.addEventListener("keydown", (event) => {
     const far = event.shiftKey ? stepIn(view) * 8 : stepIn(view);
     cross = within({ x: cross.x + by[0] * far, y: cross.y + by[1] * far }, view);
   } else apply(marks.clicked(standing(), rounded(cross.x), rounded(cross.y), !event.shiftKey && hand.tool !== "exclude"));
+  actions.reveal(cross);
   crosshair.hidden = false;
   Object.assign(crosshair.style, { left: `${(cross.x / view.width) * 100}%`, top: `${(cross.y / view.height) * 100}%` });
 });

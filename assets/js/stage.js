@@ -4,7 +4,6 @@ import { drawCandidates, staging } from "./candidates.js";
 import { drawDifference, legend } from "./difference.js";
 import { h } from "./dom.js";
 import { afterTag, base, beforeTag, difference, edge, frame, over, size, slider } from "./frame.js";
-import { fitted } from "./geometry.js";
 import { drawLayers, fitLayers, layers } from "./layers.js";
 import { isBusy, look, markable, panel, shown } from "./looking.js";
 import { adoptMarks, advice, chips, drawChips, drawMarks } from "./marking.js";
@@ -17,6 +16,7 @@ import { beginTools, drawTools, tools } from "./tools.js";
 import { keptPart } from "./turns.js";
 import { urls } from "./urls.js";
 import { changedText, flatText } from "./words.js";
+import * as zoom from "./zoom.js";
 
 export { panel };
 
@@ -31,7 +31,7 @@ const room = h("div", { class: "p-view" }, space, staging);
 const tabButtons = new Map(TABS.map(([id, text], k) =>
   [id, h("button", { type: "button", class: "p-tab", role: "tab", text, title: `${text} (${k + 1})`, onclick: () => pickTab(id) })]));
 const outside = h("span", { class: "p-outside" });
-const tabs = h("div", { class: "p-tabs" }, h("div", { role: "tablist", "aria-label": "Views of the picture", class: "p-tablist" }, ...tabButtons.values()), outside);
+const tabs = h("div", { class: "p-tabs" }, h("div", { role: "tablist", "aria-label": "Views of the picture", class: "p-tablist" }, ...tabButtons.values()), outside, zoom.zoomer);
 const stage = h("div", { class: "p-stage" }, tools, room, tabs);
 stage.inert = true;
 start.hidden = stage.hidden = true; // until the server has said whether there is a session
@@ -67,6 +67,7 @@ function draw() {
 /** Another picture: nothing of what was in the hand for the last one is. @param {SessionView} view */
 function begin(view) {
   Object.assign(look, { tab: "picture", peeking: false });
+  zoom.toFit();
   beginPointing();
   beginTools(view);
 }
@@ -133,13 +134,13 @@ function fit(view) {
   staging.dataset.beside = beside ? "yes" : "no";
   const inside = space.getBoundingClientRect();
   if (!inside.width) return;
-  Object.assign(size, fitted(view, inside, inside.width < 600 ? 8 : 28));
-  Object.assign(frame.style, { width: `${size.width}px`, height: `${size.height}px` });
+  zoom.fit(view, inside, inside.width < 600 ? 8 : 28);
   const aside = (inside.width - size.width) / 2;
   chips.dataset.aside = aside > 170 ? "yes" : "no";
   chips.style.maxWidth = aside > 170 ? `${aside - 24}px` : "";
 }
 
+zoom.watch(space, () => { if (state.view) drawMarks(state.view); });
 new ResizeObserver(() => {
   const { view } = state;
   if (!view) return;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { boxBetween, columnsFor, fitted, inPicture, roundedBox, stepIn, within } from "../../assets/js/geometry.js";
+import { boxBetween, columnsFor, fitted, inPicture, kept, nearer, roundedBox, seen, stepIn, within } from "../../assets/js/geometry.js";
 import * as marks from "../../assets/js/marks.js";
 
 test("each change gives new marks and leaves the old ones alone", () => {
@@ -78,4 +78,24 @@ test("layers stand in as many columns as make them the largest", () => {
   assert.equal(columnsFor(4, square, { width: 600, height: 600 }, 26, 14).columns, 2);
   assert.equal(columnsFor(3, square, { width: 200, height: 2000 }, 26, 14).columns, 1);
   assert.ok(columnsFor(3, square, { width: 1, height: 1 }, 26, 14).scale > 0);
+});
+
+test("what lies under the pointer stays there while it is looked at from nearer", () => {
+  const at = { x: 120, y: -40 }, shown = { width: 400, height: 200 };
+  /** Where the pointer is in the picture, from 0 to 1. @param {import("../../assets/js/geometry.js").Sight} s */
+  const under = (s) => [(at.x - s.x) / (shown.width * s.zoom), (at.y - s.y) / (shown.height * s.zoom)];
+  const first = { zoom: 1, x: 0, y: 0 }, near = nearer(first, 3, at, [1, 8]);
+  assert.equal(near.zoom, 3);
+  for (const k of [0, 1]) assert.ok(Math.abs(under(near)[k] - under(first)[k]) < 1e-9);
+  assert.deepEqual(nearer(near, 100, at, [1, 8]).zoom, 8);
+  const back = nearer(near, 1 / 3, at, [1, 8]);
+  assert.ok(Math.hypot(back.x, back.y) < 1e-9 && Math.abs(back.zoom - 1) < 1e-9);
+});
+
+test("a picture is never moved out of the room", () => {
+  const room = { width: 500, height: 300 }, shown = { width: 900, height: 200 };
+  assert.deepEqual(kept({ zoom: 2, x: 999, y: 50 }, shown, room, 0), { zoom: 2, x: 200, y: 0 });
+  assert.deepEqual(kept({ zoom: 2, x: -999, y: 1 }, shown, room, 20), { zoom: 2, x: -210, y: 0 });
+  assert.deepEqual(seen({ zoom: 2, x: 200, y: 0 }, shown, room), { left: 0, top: 0, right: 500, bottom: 200 });
+  assert.deepEqual(seen({ zoom: 2, x: -200, y: 0 }, shown, room), { left: 400, top: 0, right: 900, bottom: 200 });
 });
