@@ -48,6 +48,7 @@ check: $(STAMP) ## format, lint, types and import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.page.view_types --check
+	$(BIN)/python -m studio.api.openapi --check
 	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory check-page; \
 		else echo 'Skipped: lint, types and unit tests of the page (assets/js), which need npm'; fi
 
@@ -63,8 +64,9 @@ check-page: $(PAGE_STAMP) ## lint, types and unit tests of the page's scripts
 	npm --prefix $(PAGE) run --silent types
 	npm --prefix $(PAGE) run --silent unit
 
-types: $(STAMP) ## write the types of what the page is sent
+types: $(STAMP) ## write the types of what the page is sent, and what the HTTP API takes
 	$(BIN)/python -m tests.page.view_types
+	$(BIN)/python -m studio.api.openapi
 
 format: $(STAMP) ## put the code into its one form
 	$(BIN)/ruff format .

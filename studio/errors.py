@@ -18,6 +18,7 @@
     ├── StaleView                  another page changed the session, and this one has not seen it
     ├── OnlyHere                   what only a page on the studio's own machine may do
     ├── AddressRefused             nothing can listen at the host and port that were named, and why
+    ├── BadKey                     a password or token that cannot be one
     ├── BadBody                    what was sent is too much, or not what the studio's own page sends
     ├── NothingStaged              there is no finished candidate to keep or to make more of
     ├── DeviceLost                 the process that computes pictures ended before it had answered
@@ -91,6 +92,9 @@ class NotMadeFor(UserError):
 class Busy(UserError):
     """One job a session, and the queue has an end."""
 
+    seconds: float | None = None
+    """After which to try again, where that is known."""
+
 
 class StaleView(UserError):
     """Another page changed the session after what this one shows."""
@@ -98,6 +102,10 @@ class StaleView(UserError):
 
 class OnlyHere(UserError):
     """Others can reach the studio, and what was asked is not for strangers."""
+
+
+class BadKey(UserError):
+    """A password or token of the studio's own cannot be one."""
 
 
 class BadBody(UserError):

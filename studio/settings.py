@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from studio.errors import DataFolderError
+from studio.errors import BadKey, DataFolderError
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
 
@@ -57,6 +57,26 @@ def is_site(text: str) -> bool:
 def default_frames(environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
     """The sites in ``PALIMPSEST_FRAMES``, separated by commas; what is no site's address lets nobody in."""
     return tuple(site for name in environment.get("PALIMPSEST_FRAMES", "").split(",") if is_site(site := name.strip()))
+
+
+PASSWORD = re.compile(r"(?P<name>[^:\s]{1,64}):(?P<hash>scrypt\.[\w-]{22}\.[\w-]{43})")
+"""A name and a hashed password, as `launch.py password` prints it."""
+SHORTEST_TOKEN = 16
+"""Characters."""
+
+
+def check_keys(password: str, token: str) -> None:
+    """Raise `BadKey` where a password or token is none, without repeating it; empty ones are fine."""
+    if password and not PASSWORD.fullmatch(password):
+        raise BadKey(
+            "a password is given as its hash, so that nobody reads it off the list of processes; "
+            "run `launch.py password`, and give what it prints to --auth, or as PALIMPSEST_AUTH"
+        )
+    if token and not (len(token) >= SHORTEST_TOKEN and token.isascii() and token.isprintable() and " " not in token):
+        raise BadKey(
+            f"a token needs at least {SHORTEST_TOKEN} letters, digits or signs without blanks; "
+            f"got one of {len(token)} characters. Take a longer one"
+        )
 
 
 class Gallery(StrEnum):
@@ -113,6 +133,10 @@ class Settings:
     trash_days: int = 30
     """Days that a session stays in the trash of a served studio; 0 keeps it for ever."""
     gallery: Gallery = field(default_factory=default_gallery)
+    password: str = field(default_factory=lambda: os.environ.get("PALIMPSEST_AUTH", ""), repr=False)
+    """Name and hashed password that whoever opens the page must know; ``PALIMPSEST_AUTH``."""
+    token: str = field(default_factory=lambda: os.environ.get("PALIMPSEST_TOKEN", ""), repr=False)
+    """What programs must send, and people where there is no password; ``PALIMPSEST_TOKEN``."""
     warm_up: bool = True
     """Load the default model in the background after start, so that the first click and run are quick."""
     device_process: bool = False
@@ -132,6 +156,11 @@ class Settings:
     def is_private(self) -> bool:
         """Whether only this machine reaches the studio, as far as is known: a proxy that was not named may yet."""
         return is_loopback(self.host) and not self.allowed_hosts
+
+    @property
+    def is_open(self) -> bool:
+        """Whether others reach the studio, and need to know nothing for it."""
+        return not self.is_private and not self.password and not self.token
 
     @property
     def manages_models(self) -> bool:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from collections.abc import Callable
 from typing import TypeVar
 from urllib.parse import quote
 
 from fastapi import HTTPException
+from fastapi.responses import JSONResponse
 
 from pipelines.errors import PipelineError
 from studio.errors import UnknownPicture, UnknownSession, UnknownTurn, UserError
@@ -30,6 +32,14 @@ def found(read: Callable[[], T]) -> T:
         raise HTTPException(404) from None
     except (UserError, PipelineError) as problem:
         raise HTTPException(409, str(problem)) from None
+
+
+def refused(status: int, words: str, after: float | None = None, **more: object) -> JSONResponse:
+    """What a program is told: ``error`` in words, and what else there is to know; `after` so many seconds it may come
+    again."""
+    seconds = None if after is None else max(1, math.ceil(after))
+    told = {"error": words, **more} | ({} if seconds is None else {"retry_after": seconds})
+    return JSONResponse(told, status, None if seconds is None else {"Retry-After": str(seconds)})
 
 
 def headers(name: str | None = None, keep: str = KEEP) -> dict[str, str]:

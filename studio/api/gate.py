@@ -12,6 +12,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,12 +23,15 @@ from anyio import to_thread
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from studio.api import bodies
+from studio.api.answers import refused
 from studio.api.bodies import LARGEST_EVENT, EventShape
-from studio.api.open_routes import OpenRoute, Takes, find
+from studio.api.hosts import came_from_elsewhere
+from studio.api.keys import NO_KEY, SECONDS, Keys
+from studio.api.open_routes import PROGRAMS, OpenRoute, Takes, find, methods_at
 from studio.errors import BadBody
 
 NOT_OPEN = "The studio does not answer this address."
@@ -37,12 +42,16 @@ FOREIGN = (
 
 NO_LENGTH = "The request must say how long it is (Content-Length)."
 TOO_LARGE = "At most {most} are taken here; the request has {came}."
+NOT_SO = "{path:.80} does not take {method}; it takes {methods}."
+NOT_JSON = "A JSON object is taken here (Content-Type: application/json); the request says {came!r:.80}."
 NOT_READ = "What was sent cannot be read: {why}. Reload the page and do it again."
 SLOW = "The request did not arrive within {seconds:.0f} seconds. Do it again."
 TOO_MANY = "Too many pages of this studio are open at once. Close some, and reload this one."
 MOST_LASTING = 400
 """Answers that go on at the same time, of all pages together: each has two at most, and holds a connection with each.
 Where a process may have a thousand, some are left for everybody else."""
+LARGEST_JSON = 2**20
+"""Bytes that a program may send, but for files."""
 EVENT_SECONDS = 60.0
 """Within which an event must have arrived."""
 
@@ -77,6 +86,10 @@ class House:
     """By the number that Gradio gives each."""
     largest_file: int = 0
     """Bytes that may be sent as one file."""
+    keys: Keys | None = None
+    """What whoever comes in must have."""
+    private: bool = True
+    """Whether only its own machine reaches the studio, as far as is known."""
 
 
 def guard(house: House) -> Middleware:
@@ -101,22 +114,28 @@ class Gate:
         route = find(scope["method"], scope["path"])
         headers = Headers(scope=scope)
         if route is None:
+            answered = methods_at(scope["path"]) if scope["path"].startswith(PROGRAMS) else []
+            if answered:
+                words = NOT_SO.format(path=scope["path"], method=scope["method"], methods=", ".join(answered))
+                return await self._refuse(scope, receive, send, 405, words)
             return await self._refuse(scope, receive, send, 404, NOT_OPEN)
         if (source := self.foreign(route, headers)) is not None:
             return await self._refuse(scope, receive, send, 403, FOREIGN.format(source=repr(source)))
-        if (refused := self.oversized(route, headers)) is not None:
-            return await self._refuse(scope, receive, send, *refused)
-        if route.takes in (Takes.EVENT, Takes.LASTING):
+        problem = await self.locked(route, headers) or self.oversized(route, headers)
+        if problem is not None:
+            return await self._refuse(scope, receive, send, *problem)
+        if route.takes in (Takes.EVENT, Takes.LASTING, Takes.JSON):
             try:
                 async with asyncio.timeout(EVENT_SECONDS):
                     sent = await _body(receive)
-                event = await to_thread.run_sync(bodies.event, sent, self.house.events, route.takes is Takes.LASTING)
+                event = await to_thread.run_sync(self.read, route, sent)
             except ClientDisconnect:
                 return None
             except TimeoutError:
                 return await self._refuse(scope, receive, send, 408, SLOW.format(seconds=EVENT_SECONDS))
-            except BadBody as problem:
-                return await self._refuse(scope, receive, send, 400, NOT_READ.format(why=problem))
+            except BadBody as fault:
+                words = f"{fault}." if route.is_for_programs else NOT_READ.format(why=fault)
+                return await self._refuse(scope, receive, send, 400, words)
             return await self.app(_described(scope, event), _replayed(event, receive), self._data(send))
         if route.is_page and scope["method"] == "GET":
             return await self.app(scope, receive, self._page(send))
@@ -140,17 +159,34 @@ class Gate:
             return None if self.is_own(origin, headers.get("host", "")) else origin
         if site in ("same-origin", "none"):
             return None if site == "same-origin" or not route.changes else site
-        if route.changes:
+        if route.changes and (site or not route.is_for_programs):  # a program says neither, and every browser does
             return site or "it does not say which"
         return None if site is None or headers.get("sec-fetch-mode") == "navigate" else site
 
+    async def locked(self, route: OpenRoute, headers: Headers) -> tuple[int, str] | None:
+        """Status and words for who has no key."""
+        if self.house.keys is not None and self.house.keys.any:
+            return None if route.needs_no_key else await self.house.keys.refusal(headers.get("authorization", ""))
+        reached = not self.house.private or came_from_elsewhere(headers)
+        return (401, NO_KEY) if route.is_for_programs and reached else None
+
+    def read(self, route: OpenRoute, sent: bytes) -> bytes:
+        """What of a body is handed on; raises `BadBody`."""
+        if route.takes is Takes.JSON:
+            return json.dumps(bodies.read(sent)).encode()
+        return bodies.event(sent, self.house.events, route.takes is Takes.LASTING)
+
     def oversized(self, route: OpenRoute, headers: Headers) -> tuple[int, str] | None:
-        """Status and words for a body that is longer than `route` takes, or does not say how long it is."""
+        """Status and words for a body that is longer than `route` takes, does not say how long it is, or is no JSON."""
         if "transfer-encoding" in headers:
             return 411, NO_LENGTH
-        limits = {Takes.NOTHING: 0, Takes.FILE: self.house.largest_file}
+        limits = {Takes.NOTHING: 0, Takes.FILE: self.house.largest_file, Takes.JSON: LARGEST_JSON}
         most, came = limits.get(route.takes, LARGEST_EVENT), int(headers.get("content-length", "0"))
-        return (413, TOO_LARGE.format(most=_size(most), came=_size(came))) if came > most else None
+        if came > most:
+            return 413, TOO_LARGE.format(most=_size(most), came=_size(came))
+        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+        wrong = route.takes is Takes.JSON and kind != "application/json"
+        return (415, NOT_JSON.format(came=kind)) if wrong else None
 
     def is_own(self, origin: str, host: str) -> bool:
         """Whether a page at `origin` is the one that the request's `host` serves, or that of a named proxy."""
@@ -200,7 +236,15 @@ class Gate:
         headers["Content-Security-Policy"] = policy + self.framed
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send, status: int, words: str) -> None:
-        await PlainTextResponse(words, status_code=status)(scope, receive, self._data(send))
+        programs = scope["path"].startswith(PROGRAMS)
+        answer: Response = refused(status, words) if programs else PlainTextResponse(words, status_code=status)
+        if status == 401:
+            answer.headers["WWW-Authenticate"] = "Bearer" if programs else 'Basic realm="Palimpsest", charset="UTF-8"'
+        elif status == 405:
+            answer.headers["Allow"] = ", ".join(methods_at(scope["path"]))
+        elif status == 429:
+            answer.headers["Retry-After"] = str(math.ceil(SECONDS))
+        await answer(scope, receive, self._data(send))
 
 
 async def _body(receive: Receive) -> bytes:

@@ -13,6 +13,9 @@ from enum import StrEnum
 
 from starlette.routing import compile_path
 
+PROGRAMS = "/api/v1/"
+"""How the addresses begin that are for programs."""
+
 
 class Takes(StrEnum):
     """What may be in the body of a request."""
@@ -21,6 +24,7 @@ class Takes(StrEnum):
     EVENT = "an event"
     LASTING = "an event that lasts"
     FILE = "a file"
+    JSON = "a JSON object"
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,8 @@ class OpenRoute:
     """As FastAPI writes it: ``{name}`` is one part of the path, ``{name:path}`` all the rest."""
     reason: str
     takes: Takes = Takes.NOTHING
+    needs_no_key: bool = False
+    """Whether it is answered to everybody, also where a password or token is set."""
     lasts: bool = False
     """Whether an answer goes on until the page is closed."""
     pattern: re.Pattern[str] = field(init=False, repr=False, compare=False)
@@ -45,6 +51,11 @@ class OpenRoute:
         return self.path == "/"
 
     @property
+    def is_for_programs(self) -> bool:
+        """True for what is no page's: whoever asks need be no browser, and must have the key where others reach it."""
+        return self.path.startswith(PROGRAMS)
+
+    @property
     def changes(self) -> bool:
         """True where a request may change something."""
         return self.method not in ("GET", "HEAD")
@@ -52,13 +63,18 @@ class OpenRoute:
 
 OPEN = (
     OpenRoute("GET", "/", "the page"),
-    OpenRoute("HEAD", "/", "Gradio asks itself whether it is there, before it says that it is"),
+    OpenRoute("HEAD", "/", "Gradio asks itself whether it is there, before it says that it is", needs_no_key=True),
     OpenRoute("GET", "/assets/{path:path}", "Gradio's scripts and styles, as they are installed"),
     OpenRoute("GET", "/static/{path:path}", "the page's fonts, out of the installed Gradio"),
     OpenRoute("GET", "/theme.css", "the page's colours and sizes"),
     OpenRoute("GET", "/favicon.ico", "the icon of the page's tab"),
     OpenRoute("GET", "/manifest.json", "the page names it; title and icon"),
-    OpenRoute("GET", "/gradio_api/startup-events", "Gradio calls it once itself; afterwards it does nothing"),
+    OpenRoute(
+        "GET",
+        "/gradio_api/startup-events",
+        "Gradio calls it once itself; afterwards it does nothing",
+        needs_no_key=True,
+    ),
     OpenRoute("GET", "/gradio_api/app_id", "a page whose connection was lost asks whether the studio is the same one"),
     OpenRoute("GET", "/gradio_api/heartbeat/{session_hash}", "tells when a page was closed", lasts=True),
     OpenRoute("POST", "/gradio_api/run/predict", "every button of the page", Takes.EVENT),
@@ -70,10 +86,42 @@ OPEN = (
     OpenRoute("GET", "/studio/preview/{sid}/{number}.jpg", "the picture of the running job"),
     OpenRoute("GET", "/studio/example/{example_id}.png", "the example pictures"),
     OpenRoute("GET", "/studio/script/{asked}/{name}.js", "the page's own scripts, as modules"),
-    OpenRoute("GET", "/studio/health", "tells a supervisor that the page can be used"),
+    OpenRoute("GET", "/studio/health", "tells a supervisor that the page can be used", needs_no_key=True),
     OpenRoute("GET", "/studio/export/{sid}/{turn}/{kind}", "a turn as a file"),
     OpenRoute("GET", "/studio/session/{sid}.palimpsest", "a session as a file"),
+    # For programs: docs/api.md, docs/openapi.json.
+    OpenRoute("GET", "/api/v1/openapi.json", "what all of these take and answer"),
+    OpenRoute("GET", "/api/v1/models", "the models and LoRA files there are"),
+    OpenRoute("GET", "/api/v1/methods", "the methods with their settings"),
+    OpenRoute("GET", "/api/v1/examples", "the example pictures there are"),
+    OpenRoute("POST", "/api/v1/uploads", "a picture, mask or session file", Takes.FILE),
+    OpenRoute("GET", "/api/v1/sessions", "the sessions, where the gallery shows all to everybody"),
+    OpenRoute("POST", "/api/v1/sessions", "a new session", Takes.JSON),
+    OpenRoute("GET", "/api/v1/sessions/{sid}", "a session whose id one knows"),
+    OpenRoute("PATCH", "/api/v1/sessions/{sid}", "another name for it", Takes.JSON),
+    OpenRoute("DELETE", "/api/v1/sessions/{sid}", "puts it into the trash"),
+    OpenRoute("POST", "/api/v1/sessions/{sid}/restore", "brings it back from there"),
+    OpenRoute("POST", "/api/v1/sessions/{sid}/copy", "a copy of it"),
+    OpenRoute("POST", "/api/v1/sessions/{sid}/mask", "says what the subject is", Takes.JSON),
+    OpenRoute("POST", "/api/v1/sessions/{sid}/turns", "begins a turn", Takes.JSON),
+    OpenRoute("POST", "/api/v1/sessions/{sid}/keep", "a finished candidate becomes a turn", Takes.JSON),
+    OpenRoute("POST", "/api/v1/sessions/{sid}/discard", "no candidate does"),
+    OpenRoute("POST", "/api/v1/sessions/{sid}/go", "stands on a turn", Takes.JSON),
+    OpenRoute("POST", "/api/v1/sessions/{sid}/branch", "a new branch", Takes.JSON),
+    OpenRoute("POST", "/api/v1/sessions/{sid}/swap", "begins two turns in the other order", Takes.JSON),
+    OpenRoute("POST", "/api/v1/sessions/{sid}/adopt", "lays the other order down as a branch"),
+    OpenRoute("GET", "/api/v1/sessions/{sid}/compare", "two turns in numbers"),
+    OpenRoute("GET", "/api/v1/sessions/{sid}/pictures/{digest}", "a picture or mask of a session"),
+    OpenRoute("GET", "/api/v1/sessions/{sid}/turns/{turn}/{kind}", "a turn, or all of it, as a file"),
+    OpenRoute("GET", "/api/v1/jobs/{id}", "where a job is"),
+    OpenRoute("GET", "/api/v1/jobs/{id}/events", "the same after each step until it is over", lasts=True),
+    OpenRoute("DELETE", "/api/v1/jobs/{id}", "stops a job"),
 )
+
+
+def methods_at(path: str) -> list[str]:
+    """The methods that are answered at `path`."""
+    return [route.method for route in OPEN if route.pattern.match(path)]
 
 
 def find(method: str, path: str) -> OpenRoute | None:

@@ -80,28 +80,33 @@ class Uploads:
                 file.close()
             self._waiting.clear()
 
+    async def taken(self, request: Request) -> str | Response:
+        """The ticket of the file that is the request's body, or what is answered where it could not be kept."""
+        try:
+            file: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115  closed by whoever takes it
+        except OSError as problem:
+            return _not_written(problem)
+        try:
+            async for chunk in _gathered(request.stream()):
+                await anyio.to_thread.run_sync(file.write, chunk)
+        except ClientDisconnect:
+            file.close()
+            return Response(status_code=400)
+        except OSError as problem:
+            file.close()
+            return _not_written(problem)
+        except BaseException:
+            file.close()
+            raise
+        return self.keep(file)
+
     def routes(self) -> list[BaseRoute]:
         """The route that files are sent to, as they are, without a form around them."""
 
         async def upload(request: Request) -> Response:
             """The ticket of the file that is the request's body."""
-            try:
-                file: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115  closed by whoever takes it
-            except OSError as problem:
-                return _not_written(problem)
-            try:
-                async for chunk in _gathered(request.stream()):
-                    await anyio.to_thread.run_sync(file.write, chunk)
-            except ClientDisconnect:
-                file.close()
-                return Response(status_code=400)
-            except OSError as problem:
-                file.close()
-                return _not_written(problem)
-            except BaseException:
-                file.close()
-                raise
-            return JSONResponse({"ticket": self.keep(file)})
+            taken = await self.taken(request)
+            return taken if isinstance(taken, Response) else JSONResponse({"ticket": taken})
 
         return [APIRoute("/studio/upload", upload, methods=["POST"], include_in_schema=False)]
 

@@ -29,6 +29,7 @@ COMMANDS = {
     "bench": "studio.cli.bench:bench",
     "speed": "studio.cli.speed:speed",
     "demo-session": "studio.cli.demo:demo_session",
+    "password": "studio.cli.password:password",
     "import": "studio.cli.sessions:import_session",
     "sessions": "studio.cli.sessions:sessions",
 }

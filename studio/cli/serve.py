@@ -17,7 +17,7 @@ from studio.cli.options import DEFAULTS, Data, Device, LanguageModel, Model, Mod
 from studio.cli.report import say
 from studio.environment import check_address, own_surroundings, without_proxies
 from studio.session.upkeep import Upkeep
-from studio.settings import Gallery, Settings, is_loopback, is_site
+from studio.settings import Gallery, Settings, check_keys, is_loopback, is_site
 
 
 def _sites(given: list[str]) -> list[str]:
@@ -57,6 +57,23 @@ def serve(
     upload_limit: Annotated[
         int, typer.Option(help="The largest file that the page takes, in MB.", min=1, max=4_096)
     ] = DEFAULTS.upload_limit,
+    auth: Annotated[
+        str,
+        typer.Option(
+            help="Name and hashed password that whoever opens the page must know, as `password` prints them; also as "
+            "PALIMPSEST_AUTH.",
+            metavar="NAME:HASH",
+            show_default=False,
+        ),
+    ] = DEFAULTS.password,
+    token: Annotated[
+        str,
+        typer.Option(
+            help="What programs must send, and people where there is no password; as PALIMPSEST_TOKEN it is not in the "
+            "list of processes.",
+            show_default=False,
+        ),
+    ] = DEFAULTS.token,
     browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
     warm_up: Annotated[bool, typer.Option(help="Load the model before it is asked for.")] = DEFAULTS.warm_up,
     device_process: Annotated[
@@ -78,17 +95,31 @@ def serve(
         gallery=gallery,
         trash_days=trash_days,
         upload_limit=upload_limit,
+        password=auth,
+        token=token,
         warm_up=warm_up,
         device_process=device_process,
     )
-    if not is_loopback(host):
-        seen = "and see all its sessions" if settings.lists_all else "though not list the sessions of others"
-        say(f"Anyone who can reach {host} can now use this studio, {seen}: there is no password.")
+    check_keys(auth, token)
+    tell_who_comes_in(settings)
     check_address(host, port)
     with own_surroundings() as ignored:
         if ignored:
             say(f"{', '.join(ignored)} do nothing here: what can be set is in `serve --help`.")
         _served(settings, browser)
+
+
+def tell_who_comes_in(settings: Settings) -> None:
+    """Where others may reach the studio, what they need for it, in a line."""
+    where = settings.host if not is_loopback(settings.host) else ", ".join(settings.allowed_hosts)
+    if settings.is_open:
+        seen = "and see all its sessions" if settings.lists_all else "though not list the sessions of others"
+        say(
+            f"Anyone who can reach {where} can now use this studio, {seen}: there is no password. "
+            "Say --auth or --token for one."
+        )
+    elif not settings.is_private:
+        say(f"Whoever reaches {where} needs the {'password' if settings.password else 'token'}; let a proxy add TLS.")
 
 
 def _served(settings: Settings, browser: bool) -> None:

@@ -7,8 +7,9 @@ from typing import Any
 
 import gradio as gr
 
-from studio.api import exports, gate, hosts, pictures, scripts
+from studio.api import exports, gate, hosts, pictures, scripts, v1
 from studio.api.bodies import EventShape
+from studio.api.keys import Keys
 from studio.api.uploads import Uploads
 from studio.app import Studio
 from studio.environment import check_address, without_proxies
@@ -18,6 +19,7 @@ from studio.ui import assets, canvas, gallery, models, text, timeline, topbar, t
 from studio.ui.handlers import Handlers
 from studio.ui.panel import EVENT, Shared
 from studio.ui.theme import studio_theme
+from studio.verbs.studio import OpenStudio
 
 STORAGE_KEY = "palimpsest"
 STORAGE_SALT = "names the last session of this browser"
@@ -91,6 +93,8 @@ def open_page(studio: Studio, settings: Settings) -> OpenPage:
         frames=settings.frames,
         events={fn._id: EventShape(len(fn.inputs), queued=fn.queue) for fn in page.fns.values() if fn.fn},
         largest_file=uploads.limit,
+        keys=Keys(settings),
+        private=settings.is_private,
     )
     guard.append(gate.guard(house))
     try:
@@ -123,6 +127,7 @@ def open_page(studio: Studio, settings: Settings) -> OpenPage:
         *pictures.routes(studio, settings.examples),
         *exports.routes(studio),
         *uploads.routes(),
+        *v1.routes(OpenStudio(studio), uploads),
         *scripts.routes(assets.SCRIPTS, assets.VERSION),
     ]
     return OpenPage(url.rstrip("/"), page, uploads)

@@ -97,6 +97,8 @@ class Handlers:
             payload |= notice(
                 self.studio.store.notice
             )  # its work is elsewhere than it was: nothing is told before that
+        elif "notice" not in payload and self.studio.settings.is_open:
+            payload |= notice(text.OPEN_TO_ALL, "note")
         return seat, payload | {"about": self.about(came_from_elsewhere(request.headers))}, fields
 
     def left(self, request: gr.Request) -> None:

@@ -23,6 +23,7 @@ NOT_LAYERDIFFUSE = "This is LayerDiffusion (Li et al. 2023). It is not LayerDiff
 
 GONE = "This session is not in this studio any more. Open a picture to start a new one."
 RESTARTED = "The studio was restarted. Reload this page; your session is kept."
+OPEN_TO_ALL = "Whoever can reach this address can use this studio: it has neither password nor token."
 OTHER_TAB = (
     "This session was changed in another tab meanwhile. Nothing was done here; you see it as it is now. "
     "Do it again if you still want it, or stand on an earlier turn and branch."

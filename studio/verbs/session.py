@@ -13,11 +13,14 @@ from typing import Any, TypeVar
 from pipelines.contract import Box, Extent, Picture, Quality, Scope
 from pipelines.errors import BadPicture
 from pipelines.evaluation.beside import Beside, beside, difference_picture, side_by_side
-from pipelines.masks.prompts import Click, MaskPrompts
+from pipelines.masks.prompts import Click, MaskPrompts, Stroke
+from pipelines.params import Knob, Params, knob
 from pipelines.pictures import decode_mask, encode_png
+from pipelines.requests import LONGEST_TEXT, MOST_CANDIDATES
 from studio.app import Studio
 from studio.errors import NotReady, UnknownTurn
 from studio.exports.kinds import ExportKind, exported
+from studio.session.checks import LARGEST_SEED
 from studio.session.session import Session
 from studio.session.view import JobView, MaskView, SessionView, StagedView, TurnView
 from studio.store.record import Record
@@ -31,31 +34,27 @@ PictureLike = Picture | bytes | Path | str
 UNDO, REDO, CURRENT, ORIGINAL = "undo", "redo", "current", "original"
 
 
-@dataclass(frozen=True)
-class TurnAsk:
-    """One turn as a program asks for it; what is not said is as in a new session."""
+def knobs_of(help: str) -> Any:
+    """A field of named values, none by default."""
+    return field(default_factory=dict, metadata={"knob": Knob(help)})
 
-    subject: str = ""
-    """What the subject becomes; empty keeps it."""
-    background: str = ""
-    """What the background becomes; empty keeps it."""
-    negative: str = ""
-    """What is to be kept out of the picture."""
-    scope: Scope | None = None
-    """What may change; by default what was described."""
-    method: str = "layered"
-    quality: Quality = Quality.STANDARD
-    candidates: int = 1
-    seed: int = 7
-    """Of the first candidate; the others have those after it."""
-    model: str | None = None
-    """By default the session's own."""
-    settings: Mapping[str, Value] = field(default_factory=dict)
-    """Settings of the method over the preset of its quality."""
-    loras: Mapping[str, float] = field(default_factory=dict)
-    """Scale by name of each LoRA file that is attached."""
-    insist: bool = False
-    """Run a model on a picture that it was not made for."""
+
+@dataclass(frozen=True)
+class TurnAsk(Params):
+    """One turn as a program asks for it. The HTTP API and the tools for assistants are generated from these fields."""
+
+    subject: str = knob("", "What the subject becomes; empty keeps it", 0, LONGEST_TEXT, "characters")
+    background: str = knob("", "What the background becomes; empty keeps it", 0, LONGEST_TEXT, "characters")
+    negative: str = knob("", "What is to be kept out of the picture", 0, LONGEST_TEXT, "characters")
+    scope: Scope | None = knob(None, "What may change; by default what was described")
+    method: str = knob("layered", "How it is edited; `methods` lists what there is")
+    quality: Quality = knob(Quality.STANDARD, "How much work the turn is given")
+    candidates: int = knob(1, "Finished pictures to choose from", 1, MOST_CANDIDATES)
+    seed: int = knob(7, "Of the first candidate; the others have those after it", 0, LARGEST_SEED)
+    model: str | None = knob(None, "The model's id, from `models`; by default the session's own")
+    settings: Mapping[str, Value] = knobs_of("Settings of the method over the preset of its quality")
+    loras: Mapping[str, float] = knobs_of("Scale by name of each LoRA file that is attached")
+    insist: bool = knob(False, "Run a model on a picture that it was not made for")
 
 
 @dataclass(frozen=True)
@@ -105,11 +104,14 @@ class OpenSession:
         feather: float = 2.0,
         invert: bool = False,
         choice: int | None = None,
+        snap: bool | None = None,
+        strokes: Sequence[Stroke] = (),
     ) -> MaskView:
         """Say what the subject is; nothing at all takes the mask away.
 
         `clicks` are ``(x, y)`` in pixels, ``(x, y, False)`` for "not this"; `box` is left, top, right, bottom;
-        `picture` is a mask of the picture's own size, white on black. `grow` and `feather` are in pixels. Raises
+        `picture` is a mask of the picture's own size, white on black. `grow` and `feather` are in pixels, `choice` is
+        the number of one of the alternatives of a single click, and `snap` draws the edge along the picture's. Raises
         `BadRequest`, and `BadPicture` for a mask that is none.
         """
         with self._changing():
@@ -123,7 +125,8 @@ class OpenSession:
                 phrase=phrase,
                 choice=choice,
                 uploaded=now.uploaded if picture is not None else None,
-                snap=now.snap,
+                snap=now.snap if snap is None else snap,
+                strokes=tuple(strokes),
                 grow=grow,
                 feather=feather,
                 invert=invert,
