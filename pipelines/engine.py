@@ -126,12 +126,22 @@ class Engine:
 
     def _saying_what_is_shown(self, model: str, request: EditRequest, entry: catalog.Method) -> EditRequest:
         """`request` with what the picture shows in the place of a source that nobody gave, where the method goes by it
-        and the model's pictures can be read; itself otherwise."""
+        and the model's pictures can be read; itself otherwise.
+
+        What the text of the subject leaves open is said as it is read then: a word that the source has and the target
+        lacks would be a change that nobody asked for.
+        """
         if not entry.reads_source or request.source.strip():
             return request
         with self._measuring:
             reader = self._describer(model)
-            return request if reader is None else replace(request, source=caption_of(reader(request.picture)))
+            if reader is None:
+                return request
+            seen = reader(request.picture)
+        subject = request.subject
+        if subject.strip() and request.subject_reference is None:
+            subject = with_what_stays(subject, seen)
+        return replace(request, source=caption_of(seen), subject=subject)
 
     def _naming_what_stays(self, model: str, request: EditRequest, params: Params) -> EditRequest:
         """`request` with what the picture shows of its subject and the text leaves open; itself where nothing is added.

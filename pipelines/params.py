@@ -180,6 +180,13 @@ class InpaintParams(Params):
     steps: int = knob(50, "Sampling steps", 1, 1000, "steps")
     guidance: float = knob(7.5, "Classifier-free guidance scale", 0.0, 50.0)
     strength: float = knob(1.0, "Share of the noise schedule that is run", 0.02, 1.0)
+    decoder_steps: int = knob(
+        0,
+        "Steps that fit a copy of the decoder to the kept pixels, so that no seam is left; the paper's 75",
+        0,
+        1000,
+        "steps",
+    )
     paste_back: bool = knob(True, "Copy the kept pixels back from the input, with a feathered seam")
     residual: float = knob(
         0.0, "Keep the input's pixel where the edit changed it by less; 0 is off", 0.0, 255.0, "levels"
@@ -311,6 +318,8 @@ class LeditsParams(Params):
     steps: int = _steps()
     guidance: float = knob(5.0, "How strongly each concept guides (s_e)", 0.0, 50.0)
     threshold: float = knob(0.9, "Share of the picture that a concept leaves alone (lambda)", 0.0, 1.0)
+    background_threshold: float = knob(0.3, "The same of the concept that is the background", 0.0, 1.0)
+    within_selection: bool = knob(True, "Keep the subject's concept to the selected subject, the background's off it")
     mask_by_words: bool = knob(True, "Keep a concept to where its words are looked at")
     source_guidance: float = _source_guidance(3.5)
     strength: float = _strength(0.85)
@@ -360,6 +369,18 @@ class ImagicParams(Params):
     eta: float = knob(0.8, "Share of the target in the embedding that is sampled (Eq. 3)", 0.0, 2.0)
     steps: int = _steps()
     guidance: float = _guidance()
+    paste_back: bool = _paste_back()
+    residual: float = _residual()
+
+
+@dataclass(frozen=True)
+class Pix2PixZeroParams(Params):
+    """pix2pix-zero, Parmar et al. 2023: nudged to look at its words where the picture's were."""
+
+    steps: int = _steps()
+    guidance: float = _guidance(5.0)
+    cross_guidance: float = knob(0.1, "How far each step goes towards the picture's looks; 0 is off", 0.0, 10.0)
+    regularisation: float = knob(20.0, "How strongly inverted noise is made like noise; 0 is off", 0.0, 100.0)
     paste_back: bool = _paste_back()
     residual: float = _residual()
 

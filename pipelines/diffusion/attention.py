@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,6 +21,8 @@ from diffusers.models.attention_processor import Attention
 from diffusers.models.resnet import ResnetBlock2D
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from pipelines.errors import NotEnoughMemory
 
 
 class Part(StrEnum):
@@ -223,6 +226,25 @@ def extent_at(layer: Layer, extent: tuple[int, int]) -> tuple[int, int]:
     """``(h, w)`` of what `layer` sees of a latent of `extent`: every halving rounds up."""
     h, w = extent
     return -(-h // layer.scale), -(-w // layer.scale)
+
+
+def free_host_bytes() -> int | None:
+    """What the machine's memory has left, as Linux says it; ``None`` elsewhere."""
+    try:
+        said = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
+        return int(said["MemAvailable"].split()[0]) * 1024
+    except (OSError, LookupError, ValueError):
+        return None
+
+
+def check_room_for_maps(needed: int) -> None:
+    """Raise `NotEnoughMemory` where `needed` bytes of maps do not fit the machine's memory."""
+    free = free_host_bytes()
+    if free is not None and needed > free:
+        raise NotEnoughMemory(
+            f"the maps that this edit keeps need {needed / 2**30:.1f} GiB of the machine's memory, and {free / 2**30:.1f} "
+            "GiB are free; take fewer steps or a smaller picture"
+        )
 
 
 def stored_bytes(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -61,6 +61,12 @@ def predicted(bundle: ModelBundle, e: Texts) -> Own:
 
 def sample_candidates(canvas: Canvas, stages: Stages, how: Sampling) -> tuple[Candidate, ...]:
     """One candidate for each of the request's seeds."""
+    latents = sample_latents(canvas, stages, how)
+    return finished(canvas, latents, how.paste_back, how.residual)
+
+
+def sample_latents(canvas: Canvas, stages: Stages, how: Sampling) -> dict[int, Tensor]:
+    """The clean latent ``(1, C, h, w)`` of each of the request's seeds."""
     bundle = canvas.bundle
     predict = guided(bundle, how.condition, how.e_null, how.guidance, how.beside)
 
@@ -69,7 +75,7 @@ def sample_candidates(canvas: Canvas, stages: Stages, how: Sampling) -> tuple[Ca
         start = walk.noise if how.start is None else bundle.schedule.noised(how.start, walk.noise, how.timesteps[0])
         return denoise(bundle, start, walk, how.timesteps, predict, after_step, how.hold)
 
-    return sampled(canvas, stages, how.stage, len(how.timesteps), sample, how.paste_back, how.residual)
+    return latents_of(canvas, stages, how.stage, len(how.timesteps), sample)
 
 
 def sampled(
@@ -77,10 +83,19 @@ def sampled(
 ) -> tuple[Candidate, ...]:
     """One candidate for each of the request's seeds, of `steps` steps each. Of several branches the last is the edit:
     it is shown while it runs, and becomes the picture."""
-    request = canvas.request
-    previews, candidates = Previews(canvas.bundle), []
+    return finished(canvas, latents_of(canvas, stages, stage, steps, sample), paste_back, residual)
+
+
+def latents_of(canvas: Canvas, stages: Stages, stage: str, steps: int, sample: Sample) -> dict[int, Tensor]:
+    """The last branch of what each of the request's seeds comes to, ``(1, C, h, w)`` by seed."""
+    request, previews = canvas.request, Previews(canvas.bundle)
     with stages.stage(stage, steps * request.candidates) as step:
-        for seed in range(request.seed, request.seed + request.candidates):
-            z = sample(seed, lambda z_0: step(previews.of(z_0[-1:])))
-            candidates.append(canvas.candidate(seed, z[-1:], paste_back, residual))
-    return tuple(candidates)
+        return {
+            seed: sample(seed, lambda z_0: step(previews.of(z_0[-1:])))[-1:]
+            for seed in range(request.seed, request.seed + request.candidates)
+        }
+
+
+def finished(canvas: Canvas, latents: Mapping[int, Tensor], paste_back: bool, residual: float) -> tuple[Candidate, ...]:
+    """The pictures of clean latents, by seed."""
+    return tuple(canvas.candidate(seed, z, paste_back, residual) for seed, z in latents.items())

@@ -1,23 +1,33 @@
 """Blended Latent Diffusion (Avrahami et al. 2023, Algorithm 1): denoise, holding the kept part at every step.
 
-The paper's second part, fitting the decoder's weights to the kept pixels, is replaced by copying those pixels back.
+Its second part (section 4.2) fits a copy of the decoder's weights to the kept pixels, so that they come back without a
+seam; copying them back is the cheaper way.
 A network trained for inpainting (Rombach et al. 2022, section 4.5) is shown the kept part instead, and holds it itself.
 """
 
 from __future__ import annotations
 
-import torch
+import copy
+from dataclasses import replace
 
-from pipelines.contract import Backbone, EditRequest, EditResult
-from pipelines.diffusion.candidates import Sampling, sample_candidates
+import torch
+from torch import Tensor
+
+from pipelines.contract import Backbone, Candidate, EditRequest, EditResult
+from pipelines.diffusion.candidates import Sampling, finished, sample_latents
 from pipelines.diffusion.denoise import always
 from pipelines.diffusion.encode import Canvas, avoided_text, target_text
+from pipelines.diffusion.fit import fit
 from pipelines.diffusion.guidance import Beside
-from pipelines.diffusion.stages import Stages
+from pipelines.diffusion.stages import Stages, Step
 from pipelines.images import mask_at, to_network
 from pipelines.models.bundle import ModelBundle
 from pipelines.params import InpaintParams
 from pipelines.progress import Progress, silent
+
+DECODER_RATE = 1e-4
+KEPT_WEIGHT = 100.0
+"""lambda of Eq. 4."""
 
 
 def kept_part(canvas: Canvas) -> Beside:
@@ -44,4 +54,36 @@ def run(bundle: ModelBundle, request: EditRequest, params: InpaintParams, progre
         residual=params.residual,
         beside=kept_part(canvas) if shown else None,
     )
-    return EditResult(sample_candidates(canvas, stages, how), stages.finished)
+    latents = sample_latents(canvas, stages, how)
+    if not params.decoder_steps:
+        return EditResult(finished(canvas, latents, params.paste_back, params.residual), stages.finished)
+    candidates: tuple[Candidate, ...] = ()
+    with stages.stage("decoder", params.decoder_steps * request.candidates) as step:
+        for seed, z in latents.items():
+            fitted = with_fitted_decoder(canvas, z, params.decoder_steps, step)
+            candidates += finished(fitted, {seed: z}, params.paste_back, params.residual)
+    return EditResult(candidates, stages.finished)
+
+
+def with_fitted_decoder(canvas: Canvas, z: Tensor, steps: int, after_step: Step) -> Canvas:
+    """The canvas with a copy of its decoder that was fitted to `z` ``(1, C, h, w)``: Eq. 4, what is kept as in the
+    picture, 100 times as strongly as what is edited stays as it was decoded. The bundle's own is not touched."""
+    bundle = canvas.bundle
+    vae = copy.deepcopy(bundle.vae)
+    weights = list(vae.decoder.parameters())
+    mine = replace(bundle, vae=vae)
+    x = to_network(canvas.small).to(bundle.device)
+    m = torch.from_numpy(mask_at(canvas.region, canvas.frame.network)).to(bundle.device)
+    before = bundle.decode(z)
+
+    def loss(_: int) -> Tensor:
+        now = mine.decoded(z)
+        inside, outside = ((now - before) * m).square().mean(), ((now - x) * ~m).square().mean()
+        return inside + KEPT_WEIGHT * outside
+
+    for p in weights:
+        p.requires_grad_(True)
+    fit(weights, loss, steps, DECODER_RATE, after_step)
+    for p in weights:
+        p.requires_grad_(False)
+    return replace(canvas, bundle=mine)

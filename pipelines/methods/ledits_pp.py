@@ -45,12 +45,28 @@ class Concept:
     """s_e of Eq. 6; negative for what is to be kept out."""
     tokens: tuple[int, ...]
     """The places of its words."""
+    threshold: float
+    """lambda of Eq. 8 and 9."""
+    place: Tensor | None = None
+    """``(1, 1, h, w)`` in {0, 1}: where it may act (the user's mask of the published code); ``None`` for everywhere."""
 
 
-def concepts_of(bundle: ModelBundle, request: EditRequest, scale: float) -> list[Concept]:
-    """Towards what the parts become, away from what is to be kept out."""
-    said = [(request.subject.strip(), scale), (request.background.strip(), scale), (avoided_text(request), -scale)]
-    return [Concept(text, s, places_of(bundle, text, text)) for text, s in said if text]
+def concepts_of(canvas: Canvas, params: LeditsParams) -> list[Concept]:
+    """Towards what the parts become, each in its place where that is selected; away from what is to be kept out."""
+    request, s = canvas.request, params.guidance
+    subject = background = None
+    if params.within_selection and not request.mask.all():
+        subject, background = canvas.cells(request.mask), canvas.cells(~request.mask)
+    said = [
+        (request.subject.strip(), s, params.threshold, subject),
+        (request.background.strip(), s, params.background_threshold, background),
+        (avoided_text(request), -s, params.threshold, None),
+    ]
+    return [
+        Concept(text, scale, places_of(canvas.bundle, text, text), threshold, place)
+        for text, scale, threshold, place in said
+        if text
+    ]
 
 
 def strongest(x: Tensor, share: float) -> Tensor:
@@ -96,8 +112,10 @@ class SemanticGuidance:
         return added
 
     def _mask(self, number: int, concept: Concept, guide: Tensor) -> Tensor:
-        share = self._params.threshold
+        share = concept.threshold
         m = strongest(guide.abs().sum(1, keepdim=True), share)  # M2
+        if concept.place is not None:
+            m = m * concept.place
         if self._params.mask_by_words:
             looked = blurred(self.recorder.of(concept.tokens)[number : number + 1])
             m = m * strongest(F.interpolate(looked, size=guide.shape[-2:]), share)  # M1
@@ -107,7 +125,7 @@ class SemanticGuidance:
 def run(bundle: ModelBundle, request: EditRequest, params: LeditsParams, progress: Progress = silent) -> EditResult:
     """The catalogue entry. The mask says only what is pasted back, if anything is."""
     canvas, stages = Canvas.of(bundle, request), Stages(progress)
-    concepts = concepts_of(bundle, request, params.guidance)
+    concepts = concepts_of(canvas, params)
     e_null, e_source = canvas.prompts[""], canvas.prompts[request.source.strip()]
     timesteps = bundle.schedule.timesteps(params.steps, params.strength)
     h, w = canvas.z_ref.shape[-2:]

@@ -139,9 +139,13 @@ class ModelBundle:
     @torch.no_grad()
     def decode(self, z: Tensor) -> Tensor:
         """Scaled latents ``(B, C, h, w)`` to ``(B, 3, H, W) float32``, about [-1, 1]."""
+        return finite(self.decoded(z), "the decoded picture")
+
+    def decoded(self, z: Tensor) -> Tensor:
+        """`decode` with gradients, and whatever numbers come."""
         with self._at_work(self.vae), self.fast_arithmetic():
             x: Tensor = self.vae.decode(z / self.latent_scale).sample
-        return finite(x.float(), "the decoded picture")
+        return x.float()
 
     def predict(self, z_t: Tensor, t: Tensor, e: Texts, beside: Tensor | None = None) -> Tensor:
         """The noise in `z_t` ``(B, C, h, w)`` at timesteps `t` ``(B,)``, told the `B` texts `e`.

@@ -38,7 +38,7 @@ EVERYWHERE = [
 def small_settings(name: str, tuned: Tuned | None = None) -> Params:
     """A few steps of everything."""
     few = {"steps": 4, "embed_steps": 3, "tune_steps": 3, "tune_rate": 1e-3, "null_steps": 2, "inversion_steps": 1}
-    few |= {"first_step": 1, "maps": 2}
+    few |= {"first_step": 1, "maps": 2, "decoder_steps": 2}
     params = settings(name, Quality.EXACT, {key: few[key] for key in few if key in knobs(CATALOG[name].params)})
     return replace(params, tuned=tuned) if isinstance(params, LayeredParams) and tuned is not None else params
 

@@ -10,7 +10,7 @@ import pytest
 
 from pipelines.contract import EditRequest, Scope
 from pipelines.diffusion.encode import Canvas, target_text
-from pipelines.images import from_network, resized
+from pipelines.images import edited_region, from_network, resized
 from pipelines.methods import inpaint, sdedit
 from pipelines.models.bundle import ModelBundle
 from pipelines.params import InpaintParams, SDEditParams
@@ -60,6 +60,25 @@ def test_inpaint_holds_the_kept_part_before_anything_is_pasted(
     edit = inpaint.run(bundle, asked, InpaintParams(steps=4, paste_back=False)).candidates[0].picture
     difference = np.abs(edit - round_trip).max(-1)
     assert difference[:, :3].max() <= 2 and difference[asked.mask].mean() > 5
+
+
+@pytest.mark.parametrize("family", ["tiny", "tiny-kl"])
+def test_a_fitted_decoder_brings_the_kept_pixels_nearer_and_is_a_copy(
+    load: Callable[[str], ModelBundle], request_for: Callable[..., EditRequest], family: str
+) -> None:
+    bundle, asked = load(family), request_for(scope=Scope.SUBJECT)
+    before, canvas = bundle.checksum(), Canvas.of(bundle, asked)
+    kept = ~edited_region(asked.mask, asked.scope, asked.feather)
+
+    def outside(steps: int) -> float:
+        params = InpaintParams(steps=3, paste_back=False, decoder_steps=steps)
+        picture = inpaint.run(bundle, asked, params).candidates[0].picture
+        return float(np.abs(picture[kept].astype(float) - asked.picture[kept]).mean())
+
+    errors = [outside(steps) for steps in (0, 30, 120)]
+    assert errors[0] > errors[1] > errors[2]
+    assert bundle.checksum() == before and not any(p.requires_grad for p in bundle.vae.parameters())
+    assert canvas.bundle is bundle
 
 
 def test_inpaint_from_noise_needs_no_picture_of_the_edited_part(

@@ -123,7 +123,8 @@ def test_what_is_wanted_and_kept_out_alike_cancels_and_the_picture_comes_back(
     load: Callable[[str], ModelBundle], request_for: Ask, monkeypatch: pytest.MonkeyPatch, family: str
 ) -> None:
     bundle, params = load(family), LeditsParams(steps=5, threshold=0.5)
-    both = request_for(source="a cat", subject="a dog", background="", negative="a dog")
+    everything = request_for().mask | True
+    both = request_for(source="a cat", subject="a dog", background="", negative="a dog", mask=everything)
     z_ref = Canvas.of(bundle, both).z_ref
     cancelled, _ = ran(monkeypatch, ledits_pp, bundle, both, params)
     assert torch.allclose(cancelled, z_ref, atol=1e-3)
@@ -135,17 +136,19 @@ def test_what_is_wanted_and_kept_out_alike_cancels_and_the_picture_comes_back(
 def test_a_concept_guides_where_it_is_strongest_and_at_a_threshold_of_none_everywhere(bundle: ModelBundle) -> None:
     z = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(0))
     texts = bundle.embed_texts(["", "a dog"])
-    dog = [Concept("a dog", 2.0, (1, 2, 3, 4))]
+    here = torch.zeros(1, 1, 16, 16)
+    here[..., :8] = 1.0
+    dog = [
+        [Concept("a dog", 2.0, (1, 2, 3, 4), share, place)] for share, place in ((0.0, None), (0.75, None), (0.0, here))
+    ]
     with torch.no_grad():
         at = torch.tensor([500])
         plain = 2 * (bundle.predict(z, at, texts[1:]) - bundle.predict(z, at, texts[:1]))
-        everywhere, some = (
-            SemanticGuidance(bundle, dog, texts[1:], texts[:1], params, (16, 16))(z, 500)
-            for params in (
-                LeditsParams(threshold=0.0, mask_by_words=False),
-                LeditsParams(threshold=0.75, mask_by_words=False),
-            )
+        by_strength = LeditsParams(mask_by_words=False)
+        everywhere, some, left = (
+            SemanticGuidance(bundle, concepts, texts[1:], texts[:1], by_strength, (16, 16))(z, 500) for concepts in dog
         )
+    assert torch.allclose(left, here * plain, atol=1e-5)
     assert torch.allclose(everywhere, plain, atol=1e-5)
     kept = (some != 0).any(1)
     assert kept.float().mean() == 0.25
