@@ -242,8 +242,8 @@ def check_room_for_maps(needed: int) -> None:
     free = free_host_bytes()
     if free is not None and needed > free:
         raise NotEnoughMemory(
-            f"the maps that this edit keeps need {needed / 2**30:.1f} GiB of the machine's memory, and {free / 2**30:.1f} "
-            "GiB are free; take fewer steps or a smaller picture"
+            f"the maps that this edit keeps need {needed / 2**30:.1f} GiB of the machine's memory, and "
+            f"{free / 2**30:.1f} GiB are free; take fewer steps or a smaller picture"
         )
 
 

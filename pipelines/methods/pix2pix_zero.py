@@ -39,8 +39,8 @@ Maps = dict[str, Tensor]
 
 
 def autocorrelation(eps: Tensor, draws: torch.Generator) -> Tensor:
-    """L_pair of Eq. 2: of each channel of ``(1, C, h, w)`` at each level of a pyramid, how alike it is to itself a drawn
-    shift away, squared; white noise has about 0."""
+    """L_pair of Eq. 2: of each channel of ``(1, C, h, w)`` at each level of a pyramid, how alike it is to itself a
+    drawn shift away, squared; white noise has about 0."""
     total, x = eps.new_zeros(()), eps
     while True:
         for axis in (2, 3):
