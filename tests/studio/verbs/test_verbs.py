@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import studio as package
+from pipelines.catalog import CATALOG
 from pipelines.contract import Scope
 from pipelines.errors import BadParameter, BadPicture, BadRequest, UnknownMethod
 from pipelines.pictures import decode
@@ -214,7 +215,7 @@ def test_what_there_is(verbs: OpenStudio) -> None:
         "standard",
         "exact",
     }
-    assert [row.name for row in verbs.methods()] == ["layered", "sdedit", "inpaint", "instruct"]
+    assert [row.name for row in verbs.methods()] == list(CATALOG)
     assert verbs.examples()
 
 
