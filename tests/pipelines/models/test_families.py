@@ -111,16 +111,18 @@ def square(request_for: Callable[..., EditRequest]) -> EditRequest:
     return request_for(picture=picture, mask=mask, scope=Scope.BACKGROUND, background=TEXT, subject="")
 
 
-def sampled(monkeypatch: pytest.MonkeyPatch, module: object, run: Callable[[], object]) -> tuple[Sampling, Canvas]:
-    """What a method hands to the sampler, taken on its way there."""
+def sampled(
+    monkeypatch: pytest.MonkeyPatch, module: object, name: str, run: Callable[[], object]
+) -> tuple[Sampling, Canvas]:
+    """What a method of `module` hands to the sampler that it knows as `name`, taken on its way there."""
     seen: list[tuple[Sampling, Canvas]] = []
-    sample = module.sample_candidates  # type: ignore[attr-defined]
+    sample = getattr(module, name)
 
     def watched(canvas: Canvas, stages: object, how: Sampling) -> object:
         seen.append((how, canvas))
         return sample(canvas, stages, how)
 
-    monkeypatch.setattr(module, "sample_candidates", watched)
+    monkeypatch.setattr(module, name, watched)
     run()
     return seen[0]
 
@@ -150,7 +152,7 @@ def test_an_inpainting_model_is_shown_what_its_pipeline_shows(
     kind: type[DiffusionPipeline],
 ) -> None:
     bundle, params = exact(name), InpaintParams(steps=STEPS, guidance=GUIDANCE)
-    how, canvas = sampled(monkeypatch, inpaint, lambda: inpaint.run(bundle, square, params))
+    how, canvas = sampled(monkeypatch, inpaint, "sample_latents", lambda: inpaint.run(bundle, square, params))
     expected = theirs(
         bundle,
         kind,
@@ -187,7 +189,9 @@ def test_instructions_are_followed_as_in_their_pipeline(
     """Eq. 3, with the picture's own latents."""
     bundle = exact(name)
     params = InstructParams(steps=STEPS, guidance=GUIDANCE, picture_guidance=1.7)
-    how, canvas = sampled(monkeypatch, instruct_pix2pix, lambda: instruct_pix2pix.run(bundle, square, params))
+    how, canvas = sampled(
+        monkeypatch, instruct_pix2pix, "sample_candidates", lambda: instruct_pix2pix.run(bundle, square, params)
+    )
     shown = {"image": Image.fromarray(square.picture), "image_guidance_scale": 1.7}
     expected = theirs(bundle, kind, noise, **shown)
     assert torch.allclose(clean(how, canvas, noise), expected, atol=1e-4)
