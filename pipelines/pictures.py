@@ -140,6 +140,15 @@ def thumbnail(picture: Picture, side: int) -> bytes:
     return _saved(image, "JPEG")
 
 
+def within(picture: Picture, side: int) -> Picture:
+    """The picture made smaller, until its longer side is at most `side` pixels; never enlarged."""
+    if max(picture.shape[:2]) <= side:
+        return picture
+    image = Image.fromarray(picture)
+    image.thumbnail((side, side), Image.Resampling.LANCZOS)
+    return np.ascontiguousarray(image)
+
+
 def digest(data: bytes) -> str:
     """SHA-256 of a file's bytes, 64 hex digits: its name in the store."""
     return hashlib.sha256(data).hexdigest()

@@ -7,6 +7,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 from pipelines.cache import Cache
 from pipelines.contract import Picture
@@ -15,10 +16,11 @@ from studio.jobs.device import DeviceProcess
 from studio.jobs.job import Job
 from studio.jobs.runner import Runner
 from studio.jobs.work import EditingEngine, lazy_engine, run_here, splitter, warm_up
+from studio.session.owners import Owners
 from studio.session.services import Services
 from studio.session.sessions import Sessions
 from studio.session.shelf import Shelf
-from studio.settings import Settings
+from studio.settings import Hosting, Settings
 from studio.store.blobs import Blobs
 from studio.store.record import JobNote
 from studio.store.store import Store
@@ -78,13 +80,16 @@ def build_studio(settings: Settings, engine: EditingEngine | None = None) -> Stu
 
     device = DeviceProcess(settings, restarted=warm) if engine is None and settings.device_process else None
     engine = engine or device or lazy_engine(settings)
-    store = Store(settings.data)
+    hosting = settings.hosting
+    store = Store(settings.data) if hosting is None else _store_of_strangers(settings.data, hosting)
     interrupted, swept = store.interrupt_jobs(time.time()), store.sweep()
     log.info("data folder opened: %d jobs were interrupted, %d leftover files removed", interrupted, swept)
     runner = Runner(
         record=lambda job: store.save_job(_note(job)),
         limit=settings.queue_limit,
         replace_device=None if device is None else device.replace,
+        most_each=None if hosting is None else hosting.visitor_jobs,
+        most_seconds=None if hosting is None else hosting.job_seconds,
     )
     decoded: Cache[str, Picture] = Cache(KEPT_DECODED, lambda picture: picture.nbytes)
     background = ThreadPoolExecutor(1, thread_name_prefix="masks")
@@ -97,10 +102,16 @@ def build_studio(settings: Settings, engine: EditingEngine | None = None) -> Stu
         model_folders=settings.all_model_folders,
         segmenter=settings.segmenter,
         splitter=splitter(settings, run_here if device is None else device.run),
+        hosting=hosting,
     )
     warm()
-    sessions = Sessions(services, settings.examples, settings.model)
+    sessions = Sessions(services, settings.examples, settings.model, None if hosting is None else Owners())
     return Studio(settings, sessions, services, Shelf(settings), device)
+
+
+def _store_of_strangers(data: Path, hosting: Hosting) -> Store:
+    """No copy of the database outlives the sessions in it, and fitted layers take a quarter of the room there is."""
+    return Store(data, copied=False, fitted_room=hosting.data_room // 4)
 
 
 def _note(job: Job) -> JobNote:

@@ -15,6 +15,7 @@
     ├── NotReady                   the turn in preparation cannot be run yet, and what is missing
     ├── NotMadeFor                 the model was made for other pictures, and nobody has said yet to run it all the same
     ├── Busy                       the session already has a job, or the queue is full
+    ├── OverLimit                  a studio that strangers share does not do that much for one of them
     ├── StaleView                  another page changed the session, and this one has not seen it
     ├── OnlyHere                   what only a page on the studio's own machine may do
     ├── AddressRefused             nothing can listen at the host and port that were named, and why
@@ -94,6 +95,10 @@ class Busy(UserError):
 
     seconds: float | None = None
     """After which to try again, where that is known."""
+
+
+class OverLimit(UserError):
+    """More than a studio that strangers share does for one of them."""
 
 
 class StaleView(UserError):

@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
+from pipelines.contract import Quality
 from studio.errors import BadKey, DataFolderError
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
@@ -106,6 +108,29 @@ def is_loopback(host: str) -> bool:
 
 
 @dataclass(frozen=True)
+class Hosting:
+    """What a studio that strangers share lets each of them have, and for how long it remembers; docs/hosting.md."""
+
+    visitor_jobs: int = 1
+    """Turns of one visitor that wait or run; visitors are served in turn."""
+    visitor_sessions: int = 50
+    """Sessions of one visitor; the one that was not used for longest makes room for another."""
+    most_quality: Quality = Quality.STANDARD
+    most_candidates: int = 2
+    largest_side: int = 2048
+    """Pixels; a longer picture is made smaller as it is opened."""
+    job_seconds: float = 120.0
+    """Seconds that one turn may run; the first of a model also loads it."""
+    session_hours: float = 24.0
+    """Hours without use after which a session is forgotten."""
+    data_room: int = 10 * 2**30
+    """Bytes of the data folder beyond which sessions are forgotten earlier, those first that were not used for
+    longest."""
+    stop_seconds: float = 20.0
+    """Seconds that the running turn is given to be finished when the studio is told to stop."""
+
+
+@dataclass(frozen=True)
 class Settings:
     """What can be set for the whole studio. Everything has a default; the command line overrides field by field."""
 
@@ -141,6 +166,25 @@ class Settings:
     """Load the default model in the background after start, so that the first click and run are quick."""
     device_process: bool = False
     """Compute in a process of its own, which is replaced when it crashes; what serves pages should."""
+    hosting: Hosting | None = None
+    """What strangers may; ``None`` for a studio whose people know each other."""
+    name_header: str = ""
+    """The header in which a proxy that signs people in says who it is; empty where nobody signs in."""
+    proxies: int | None = None
+    """Proxies in front of the studio, each of which adds whom it heard to ``X-Forwarded-For``; ``None`` for one where
+    the studio itself is on the loopback address, and for none elsewhere."""
+
+    @classmethod
+    def hosted(cls, **changes: Any) -> Settings:
+        """The settings of a studio that strangers share, on every address of the machine; `changes` go before."""
+        shared: dict[str, Any] = {
+            "host": "0.0.0.0",  # noqa: S104  strangers are to reach it
+            "gallery": Gallery.OWN,
+            "hosting": Hosting(),
+            "upload_limit": 32,
+            "device_process": True,
+        }
+        return cls(**(shared | changes))
 
     @property
     def own_models(self) -> Path:
@@ -165,9 +209,16 @@ class Settings:
     @property
     def manages_models(self) -> bool:
         """Whether the page may pull and remove models: where nobody else can reach it, and no proxy is known of."""
-        return self.is_private and self.lists_all
+        return self.hosting is None and self.is_private and self.lists_all
 
     @property
     def lists_all(self) -> bool:
         """Whether the gallery shows every session to everybody."""
+        if self.hosting is not None:
+            return False
         return self.gallery is Gallery.ALL or (self.gallery is Gallery.AUTO and self.is_private)
+
+    @property
+    def proxies_in_front(self) -> int:
+        """How many proxies a request comes through."""
+        return int(is_loopback(self.host)) if self.proxies is None else self.proxies

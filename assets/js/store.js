@@ -14,6 +14,7 @@ import { actions } from "./actions.js";
  * @property {number} trash_days for which sessions are kept in the trash; 0 for ever
  * @property {boolean} lists_all whether every session is listed, or only those that this browser opened
  * @property {boolean} manages_models
+ * @property {string} forgets what a studio that strangers share forgets, and when; empty where nothing is forgotten
  * @property {boolean} phrases whether a subject can be found by what it is called
  * @property {string[]} loras
  */
@@ -69,7 +70,7 @@ import { actions } from "./actions.js";
 /** @type {About} before the server has said anything */
 const NOTHING = {
   examples: [], methods: {}, upload_limit: 64, longest_text: 0, longest_aspect: Infinity, trash_days: 0, lists_all: false, manages_models: false,
-  phrases: false, loras: [],
+  phrases: false, loras: [], forgets: "",
 };
 /** @type {State} */
 export const state = {

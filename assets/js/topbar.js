@@ -48,8 +48,10 @@ const sheet = h("dialog", { class: "p-sheet", "aria-labelledby": "p-sheet-title"
   h("div", { class: "p-sheet-head" }, h("h2", { id: "p-sheet-title", text: "Shortcuts" }), h("button", { type: "button", class: "p-x", "aria-label": "Close", text: "×", onclick: () => sheet.close() })),
   h("div", { class: "p-sheet-body", tabindex: "-1", autofocus: true }, ...SHORTCUTS.map(([title, rows]) => h("section", {}, h("h3", { text: title }),
     h("dl", {}, ...rows.flatMap(([keys, what]) => [h("dt", {}, ...keys.split("  ").map((key) => h("kbd", { text: key }))), h("dd", { text: what })]))))));
+const keep = h("button", { type: "button", class: "p-link", text: "Export what you want to keep", onclick: () => exports.open(take, root) });
+const forgets = h("p", { class: "p-forgets", hidden: true }, h("span"), keep);
 root.append(h("header", { class: "p-top" },
-  h("h1", { class: "p-brand" }, h("i", { "aria-hidden": "true" }), "Palimpsest"), name, naming, saved, h("span", { class: "p-space" }), model, undo, redo, take, open, rooms, help), sheet);
+  h("h1", { class: "p-brand" }, h("i", { "aria-hidden": "true" }), "Palimpsest"), name, naming, saved, h("span", { class: "p-space" }), model, undo, redo, take, open, rooms, help), forgets, sheet);
 
 /** To the start page, from wherever one is. */
 function begin() {
@@ -121,6 +123,9 @@ panel.draws((state) => {
   redo.disabled = !view || !view.can_redo || isLive(view) || state.away;
   name.hidden = !view || !naming.hidden;
   take.hidden = open.hidden = undo.hidden = redo.hidden = !view;
+  forgets.hidden = !state.about.forgets;
+  if (forgets.firstChild) forgets.firstChild.textContent = state.about.forgets;
+  keep.hidden = !view;
   tellOthers(state);
   tellSaved();
 });

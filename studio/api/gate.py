@@ -32,7 +32,9 @@ from studio.api.bodies import LARGEST_EVENT, EventShape
 from studio.api.hosts import came_from_elsewhere
 from studio.api.keys import NO_KEY, SECONDS, Keys
 from studio.api.open_routes import PROGRAMS, OpenRoute, Takes, find, methods_at
+from studio.api.visitors import Visitors
 from studio.errors import BadBody
+from studio.visitors import asked_by
 
 NOT_OPEN = "The studio does not answer this address."
 FOREIGN = (
@@ -90,6 +92,8 @@ class House:
     """What whoever comes in must have."""
     private: bool = True
     """Whether only its own machine reaches the studio, as far as is known."""
+    visitors: Visitors | None = None
+    """Tells who asks, where strangers share the studio."""
 
 
 def guard(house: House) -> Middleware:
@@ -107,6 +111,13 @@ class Gate:
         self.framed = f"; frame-ancestors {' '.join(house.frames) or NOWHERE}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self.house.visitors is None or scope["type"] != "http":
+            return await self._answer(scope, receive, send)
+        peer, _ = scope.get("client") or ("", 0)
+        with asked_by(self.house.visitors.of(Headers(scope=scope), peer)):
+            return await self._answer(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             return await self.app(scope, receive, send)
         if scope["type"] != "http":  # no route speaks over web sockets

@@ -54,7 +54,7 @@ def routes(studio: Studio, examples: Path) -> list[BaseRoute]:
     def cover(sid: str, digest: str) -> Response:
         """What stands for a session in a list, also for one in the trash; `digest` only tells browsers when it is
         another picture."""
-        now = studio.store.cover(sid)
+        now = None if studio.sessions.is_anothers(sid) else studio.store.cover(sid)
         if now is None:
             raise HTTPException(404)
         data = found(lambda: studio.pictures.get(now))

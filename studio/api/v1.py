@@ -244,7 +244,8 @@ def routes(verbs: OpenStudio, uploads: Uploads) -> list[BaseRoute]:
     def following(problem: errors.Busy, session: OpenSession) -> errors.Busy:
         """`problem` with the seconds after which the session's own job will be over."""
         job = session.view().job
-        problem.seconds = job.seconds_left if job is not None else None
+        if problem.seconds is None and job is not None:
+            problem.seconds = job.seconds_left
         return problem
 
     # What there is

@@ -294,13 +294,13 @@ def quality_named(name: str) -> Quality:
     return Quality(name)
 
 
-def changes_from(assignments: list[str]) -> dict[str, Any]:
+def changes_from(assignments: list[str], option: str = "--set", example: str = "steps=30") -> dict[str, Any]:
     """``name=value`` texts as settings: numbers, true and false are read as such, all else is text."""
     changes: dict[str, Any] = {}
     for assignment in assignments:
         name, equals, text = assignment.partition("=")
         if not equals or not name:
-            raise BadParameter(f"--set needs name=value, like steps=30; got {assignment!r}")
+            raise BadParameter(f"{option} needs name=value, like {example}; got {assignment!r}")
         try:
             changes[name] = json.loads(text)
         except ValueError:

@@ -3,21 +3,40 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
+import signal
 import sys
+import threading
 import webbrowser
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Annotated
 
 import typer
 
+from pipelines.contract import Quality
+from pipelines.errors import BadParameter
 from studio import logs
 from studio.app import build_studio
-from studio.cli.options import DEFAULTS, Data, Device, LanguageModel, Model, Models, SegmenterName, settings_from
+from studio.cli.options import (
+    DEFAULTS,
+    Data,
+    Device,
+    LanguageModel,
+    Model,
+    Models,
+    SegmenterName,
+    changes_from,
+    quality_named,
+    settings_from,
+)
 from studio.cli.report import say
 from studio.environment import check_address, own_surroundings, without_proxies
 from studio.session.upkeep import Upkeep
-from studio.settings import Gallery, Settings, check_keys, is_loopback, is_site
+from studio.settings import Gallery, Hosting, Settings, check_keys, is_loopback, is_site
+
+LIMITS = asdict(Hosting())
+"""By name, as they are where nothing else is said."""
 
 
 def _sites(given: list[str]) -> list[str]:
@@ -79,6 +98,32 @@ def serve(
     device_process: Annotated[
         bool, typer.Option(help="Compute in a process of its own: when that crashes, the studio goes on.")
     ] = True,
+    hosted: Annotated[
+        bool,
+        typer.Option(
+            "--hosted",
+            help="For strangers: everyone sees their own sessions only, has one turn at a time, within limits, and is "
+            "forgotten after a day.",
+        ),
+    ] = False,
+    limit: Annotated[
+        list[str],
+        typer.Option(
+            help=f"One of the limits of --hosted: {', '.join(LIMITS)}; may be repeated.", metavar="NAME=VALUE"
+        ),
+    ] = [],  # noqa: B006
+    proxies: Annotated[
+        int | None,
+        typer.Option(
+            help="How many proxies in front add to X-Forwarded-For; by default one on the loopback address, else none.",
+            min=0,
+            show_default=False,
+        ),
+    ] = None,
+    name_header: Annotated[
+        str,
+        typer.Option(help="The header in which a proxy that signs people in says who it is.", show_default=False),
+    ] = "",
 ) -> None:
     """Open the studio in the browser."""
     logs.to_terminal()
@@ -99,7 +144,12 @@ def serve(
         token=token,
         warm_up=warm_up,
         device_process=device_process,
+        hosting=hosting_from(limit) if hosted else None,
+        name_header=name_header,
+        proxies=proxies,
     )
+    if limit and not hosted:
+        raise typer.BadParameter("--limit says what strangers may; say --hosted with it")
     check_keys(auth, token)
     tell_who_comes_in(settings)
     check_address(host, port)
@@ -107,6 +157,22 @@ def serve(
         if ignored:
             say(f"{', '.join(ignored)} do nothing here: what can be set is in `serve --help`.")
         _served(settings, browser)
+
+
+def hosting_from(limits: list[str]) -> Hosting:
+    """What strangers may, with the limits that were named."""
+    named = changes_from(limits, "--limit", "job_seconds=60")
+    for name, value in named.items():
+        default = LIMITS.get(name)
+        if default is None:
+            raise BadParameter(f"there is no limit called {name!r:.80}; choose from {', '.join(LIMITS)}")
+        if isinstance(default, Quality):
+            named[name] = quality_named(str(value))
+        elif isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+            raise BadParameter(f"the limit {name} must be a number above 0; got {value!r:.80}")
+        elif isinstance(default, int):
+            named[name] = math.ceil(value)
+    return Hosting(**named)
 
 
 def tell_who_comes_in(settings: Settings) -> None:
@@ -123,10 +189,13 @@ def tell_who_comes_in(settings: Settings) -> None:
 
 
 def _served(settings: Settings, browser: bool) -> None:
-    """Until Ctrl-C."""
+    """Until Ctrl-C, or until it is asked to end: then the turn that runs is given some seconds to be done, those that
+    wait are handed back, and what was done is kept."""
     with without_proxies():  # the page's library makes a client for them as it is imported
         from studio.ui.app import open_page  # it takes seconds to import, and no other command needs it
 
+    asked_to_end = threading.Event()
+    before = signal.signal(signal.SIGTERM, lambda *_: asked_to_end.set())
     studio = build_studio(settings)
     try:
         page = open_page(studio, settings)
@@ -135,15 +204,21 @@ def _served(settings: Settings, browser: bool) -> None:
         raise
     logs.take_over("uvicorn")
     say(f"Palimpsest is open at {page.url}  (Ctrl-C stops it; sessions are kept in {settings.data})")
-    upkeep = Upkeep(studio.store, studio.sessions, settings.trash_days)
+    upkeep = Upkeep(studio.store, studio.sessions, settings.trash_days, hosting=settings.hosting)
     if browser and has_desktop():
         webbrowser.open(page.url)
     try:
-        page.page.block_thread()
+        while not asked_to_end.wait(1.0):  # Windows hears of Ctrl-C only in between
+            pass
+        say("Asked to end: the turn that runs is finished first, and those that wait are handed back.")
+        studio.runner.drain((settings.hosting or Hosting()).stop_seconds)
+    except KeyboardInterrupt:
+        say("Stopped.")
     finally:
         upkeep.close()
         page.close()
         studio.close()
+        signal.signal(signal.SIGTERM, before)
 
 
 def has_desktop() -> bool:

@@ -114,7 +114,11 @@ class Failure:
 
 def serve(connection: Connection, build: str, settings: Settings, level: int) -> None:
     """The process's whole life. `build`, as ``module:name``, makes the engine of `settings` when it is first needed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal; the studio ends this one
+    for asked in (
+        signal.SIGINT,
+        signal.SIGTERM,
+    ):  # both may reach every process of a studio, which ends this one itself
+        signal.signal(asked, signal.SIG_IGN)
     logs.to_terminal(level)
     _Desk(connection, resolve(build)(settings)).attend()
 

@@ -7,6 +7,7 @@ they when it stalls: it gives signs of life whatever it computes, and one that g
 
 from __future__ import annotations
 
+import atexit
 import logging
 import multiprocessing
 import signal
@@ -224,6 +225,8 @@ class _Child:
             target=serve, args=(theirs, build, settings, level), name="palimpsest device", daemon=True
         )
         self.process.start()
+        # Where nobody closes it, Python asks it to end as it ends itself, which the process does not listen to.
+        atexit.register(self.process.kill)
         theirs.close()
         self.reader = threading.Thread(target=self._listen, name="device answers", daemon=True)
         self.reader.start()
@@ -341,6 +344,7 @@ class _Child:
 
     def _gone(self) -> None:
         self._over.set()
+        atexit.unregister(self.process.kill)
         self.process.join(SECONDS_TO_END)
         self.process.kill()
         self.process.join()

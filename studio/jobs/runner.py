@@ -4,6 +4,10 @@ One job runs at a time. A job is stopped by raising `Cancelled` out of its own p
 place that catches it. To the person a cancelled job is over at once; whatever it was computing unwinds behind that, its
 late result is dropped, and the next job starts when the device is really free. One that does not come back from the
 device, cancelled or not, has the device taken from under it where that can be done.
+
+Where strangers share the device, visitors are served in turn: the first job of each comes before anybody's second,
+however many somebody sent. That is fair queueing (Demers, Keshav and Shenker 1989) with all jobs taken to be of one
+length: a job is of the round after that of its visitor's last one, or of the round that is served, if that is later.
 """
 
 from __future__ import annotations
@@ -12,7 +16,7 @@ import logging
 import secrets
 import threading
 import time
-from collections import deque
+from bisect import insort
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -23,6 +27,7 @@ from pipelines.pictures import thumbnail
 from pipelines.progress import Cancelled, Progress
 from studio.errors import Busy, UserError
 from studio.jobs.job import Job, JobState
+from studio.visitors import NOBODY
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +51,14 @@ STUCK_STOPPING = (
     "is lost. Try again"
 )
 
+HANDED_BACK = (
+    "the studio is being stopped, and this turn was still waiting: nothing of it was done. Press Run when it is back"
+)
+OVERTIME = (
+    "this studio is shared, so a turn may run for {:.0f} s, and this one took longer; nothing that was kept is lost. "
+    "Try a lower quality, fewer candidates or a smaller picture"
+)
+
 Work = Callable[[Progress], Any]
 """What a job does; called on the worker with the job's own progress callback."""
 
@@ -58,6 +71,12 @@ class _Entry:
     work: Work
     deliver: Callable[[Any], None]
     changed: Callable[[Job], None]
+    visitor: str = NOBODY
+    round: int = 0
+    """Of two jobs that wait, the one of the lower round comes first."""
+    began: float = 0.0
+    overtime: bool = False
+    """It ran for longer than a job may."""
     stop: threading.Event = field(default_factory=threading.Event)
     delivering: bool = False
     """The result is being stored: too late to cancel."""
@@ -70,7 +89,7 @@ class _Entry:
 
 
 class Runner:
-    """Runs jobs one after the other, in the order they came. A session has one job at a time, so that is fair too."""
+    """Runs jobs one after the other: visitors in turn, and each one's in the order they came."""
 
     def __init__(
         self,
@@ -80,8 +99,11 @@ class Runner:
         replace_device: Callable[[str], None] | None = None,
         to_step: float = SECONDS_TO_STEP,
         to_stop: float = SECONDS_TO_STOP,
+        most_each: int | None = None,
+        most_seconds: float | None = None,
     ) -> None:
-        """`record` is told of every change of state, to keep it; `limit` jobs may wait.
+        """`record` is told of every change of state, to keep it; `limit` jobs may wait, `most_each` of one visitor wait
+        or run, each for `most_seconds` seconds.
 
         `replace_device` ends what runs on the device, with a reason for the person, so that the job's call fails: of a
         job without a step for `to_step` seconds, and of a cancelled one that is there `to_stop` seconds later.
@@ -92,11 +114,16 @@ class Runner:
         self._lock = threading.Lock()
         self._recording = threading.Lock()
         self._woken = threading.Condition(self._lock)
-        self._waiting: deque[_Entry] = deque()
+        self._most_each, self._most_seconds = most_each, most_seconds
+        self._waiting: list[_Entry] = []
+        self._round = 0
+        """Of the job that was begun last."""
+        self._begun: dict[str, int] = {}
+        """The round of the job of each visitor that was begun last, where that is not over."""
         self._entries: dict[str, _Entry] = {}
         self._running: _Entry | None = None
         self._learned: dict[str, dict[str, float]] = {}
-        self._closed = False
+        self._closed = self._draining = False
         self._worker = threading.Thread(target=self._loop, name="jobs", daemon=True)
         self._worker.start()
         if replace_device is not None:
@@ -111,24 +138,46 @@ class Runner:
         work: Work,
         deliver: Callable[[Any], None],
         changed: Callable[[Job], None] = lambda _: None,
+        visitor: str = NOBODY,
     ) -> Job:
         """Queue `work`; `deliver` gets its result on the worker thread before the job counts as done.
 
         `changed` is told of states and, at most ten times a second, of steps; it must not wait for the runner.
-        Raises `Busy` when the queue is full.
+        Raises `Busy` when the queue is full, or `visitor` has as many jobs as one may.
         """
         job = Job(f"job-{secrets.token_hex(8)}", owner, kind, stages, queued_at=time.time())
-        entry = _Entry(job, work, deliver, changed)
+        entry = _Entry(job, work, deliver, changed, visitor)
         with self._lock:
-            if self._closed:
+            if self._closed or self._draining:
                 raise Busy("the studio is shutting down; start it again, then press Run")
             if len(self._waiting) >= self._limit:
                 raise Busy(f"{self._limit} turns are waiting for the device already; try again when some are done")
-            self._waiting.append(entry)
+            self._refuse_many(visitor)
+            rounds = [self._begun.get(visitor, -1), *(e.round for e in self._waiting if e.visitor == visitor)]
+            entry.round = max(self._round, max(rounds) + 1)
+            insort(self._waiting, entry, key=lambda waiting: waiting.round)
             self._entries[job.id] = entry
             self._woken.notify_all()
         self._keep(entry)
         return job
+
+    def _refuse_many(self, visitor: str) -> None:
+        """Under the lock."""
+        if self._most_each is None:
+            return
+        running = self._running
+        mine = [entry for entry in self._waiting if entry.visitor == visitor]
+        if running is not None and running.visitor == visitor and not running.job.finished:
+            mine.append(running)
+        if len(mine) >= self._most_each:
+            many = "one turn" if self._most_each == 1 else f"{self._most_each} turns"
+            problem = Busy(
+                f"each visitor has {many} under way at a time here, so that everybody's turn comes; wait for it, or "
+                "cancel it in the session where it runs"
+            )
+            if running is not None and running in mine:
+                problem.seconds = running.job.seconds_left(self._clock(), self._learned.get(running.job.kind, {}))
+            raise problem
 
     def cancel(self, id: str) -> None:
         """Stop the job `id` at once if it waits or runs; a job that is over, or unknown, is left as it is."""
@@ -178,6 +227,19 @@ class Runner:
             if (entry := self._entries.get(id)) is not None and entry.job.finished:
                 del self._entries[id]
 
+    def drain(self, seconds: float) -> None:
+        """Take no further job, hand back those that wait, and give the one that runs up to `seconds` to be done."""
+        with self._lock:
+            self._draining = True
+            handed_back, self._waiting = self._waiting, []
+            for entry in handed_back:
+                entry.stop.set()
+                self._finish(entry, JobState.INTERRUPTED, HANDED_BACK)
+        for entry in handed_back:
+            self._announce(entry)
+        with self._lock:
+            self._woken.wait_for(lambda: self._running is None, seconds)
+
     def close(self, timeout: float = 10.0) -> None:
         """Interrupt what runs and what waits, and wait up to `timeout` seconds for the worker."""
         with self._lock:
@@ -201,6 +263,7 @@ class Runner:
             finally:
                 with self._lock:
                     self._running = None
+                    self._woken.notify_all()
 
     def _take(self) -> _Entry | None:
         """The next job, marked as running, or ``None`` when the runner is closed."""
@@ -209,9 +272,13 @@ class Runner:
                 self._woken.wait()
             if self._closed:
                 return None
-            entry = self._waiting.popleft()
+            entry = self._waiting.pop(0)
             self._running = entry
-            entry.job = entry.job.started(time.time(), self._clock())
+            self._round = entry.round
+            self._begun = {visitor: last for visitor, last in self._begun.items() if last >= self._round}
+            self._begun[entry.visitor] = entry.round
+            entry.began = self._clock()
+            entry.job = entry.job.started(time.time(), entry.began)
             self._woken.notify_all()
             return entry
 
@@ -250,6 +317,8 @@ class Runner:
             entry.deliver(result)
         except Cancelled:
             state = JobState.CANCELLED
+            if entry.overtime:
+                state, error = JobState.FAILED, OVERTIME.format(self._most_seconds)
         except (PipelineError, UserError) as problem:
             state, error = JobState.FAILED, str(problem)
         except BaseException as problem:  # noqa: BLE001 - whatever it was, it is told and the next job runs
@@ -273,6 +342,9 @@ class Runner:
             if entry.stop.is_set():
                 raise Cancelled
             clock = self._clock()
+            if self._most_seconds is not None and clock - entry.began > self._most_seconds:
+                entry.overtime = True
+                raise Cancelled
             picture = None
             if preview is not None and (entry.preview is None or clock - entry.previewed_at >= PREVIEW_INTERVAL):
                 picture = thumbnail(preview, PREVIEW_SIDE)

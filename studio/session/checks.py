@@ -18,9 +18,10 @@ from pipelines.errors import PipelineError
 from pipelines.models.folders import check_parts, find_model, find_models
 from pipelines.params import Params
 from pipelines.requests import LONGEST_TEXT
-from studio.errors import NotReady, UserError
+from studio.errors import NotReady, OverLimit, UserError
 from studio.session.selection import Selection
 from studio.session.view import Draft
+from studio.settings import Hosting
 from studio.store.blobs import DIGEST
 
 E = TypeVar("E", Scope, Quality)
@@ -109,6 +110,30 @@ def check_draft(draft: Draft, selection: Selection, model_folders: tuple[Path, .
     check_serves(entry, card, find_models(model_folders).values())
     check_parts(card)
     return params
+
+
+QUALITIES = tuple(Quality)
+"""From the cheapest to the dearest."""
+
+
+def allowed_qualities(hosting: Hosting | None) -> tuple[Quality, ...]:
+    """Those that a turn may be run at."""
+    return QUALITIES if hosting is None else QUALITIES[: QUALITIES.index(hosting.most_quality) + 1]
+
+
+def check_limits(hosting: Hosting | None, quality: str, candidates: int) -> None:
+    """Raise `OverLimit` for what a studio that strangers share does not run; nothing is limited without `hosting`."""
+    if hosting is None:
+        return
+    allowed = allowed_qualities(hosting)
+    if quality not in allowed:
+        raise OverLimit(
+            f"this studio is shared, so the quality of a turn must be one of {', '.join(allowed)}; got {quality}"
+        )
+    if candidates > hosting.most_candidates:
+        raise OverLimit(
+            f"this studio is shared, so a turn may have {hosting.most_candidates} candidates at most; got {candidates}"
+        )
 
 
 def _well_formed(text: str) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from pipelines.contract import Picture
 from studio.jobs.runner import Runner
 from studio.jobs.work import EditingEngine, Splitter
+from studio.settings import Hosting
 from studio.store.store import Store
 
 
@@ -28,3 +29,5 @@ class Services:
     segmenter: str
     splitter: Splitter | None
     """The language model that splits sentences; ``None`` where there is none."""
+    hosting: Hosting | None = None
+    """What strangers may; ``None`` where nothing is limited."""

@@ -32,7 +32,7 @@ from studio.history.replay import Replay, Step
 from studio.history.tree import Tree
 from studio.history.turn import Turn, TurnRequest
 from studio.jobs.job import Job, JobState
-from studio.session.checks import LARGEST_SEED, check_draft, clean_draft, stored_draft
+from studio.session.checks import LARGEST_SEED, check_draft, check_limits, clean_draft, stored_draft
 from studio.session.computing import HUNDRED, Compared, Computing, step_names, within
 from studio.session.order_swap import Swap, compare_pair, orders, pairs, swap
 from studio.session.present import (
@@ -53,6 +53,7 @@ from studio.session.services import Services
 from studio.session.tabs import Tabs
 from studio.session.view import Draft, JobView, MaskView, OrdersView, SessionView, SplitView, TurnView
 from studio.store.record import Record, Staged
+from studio.visitors import asking
 
 log = logging.getLogger(__name__)
 
@@ -209,6 +210,8 @@ class Session:
         digest = mask = None
         if data is not None:
             picture = codec.decode(data).picture
+            if self._services.hosting is not None:
+                picture = codec.within(picture, self._services.hosting.largest_side)
             check_picture(picture, f"the {which} reference")
             digest = self._services.store.pictures.put(codec.encode_png(picture))
             if which == "subject":
@@ -512,6 +515,11 @@ class Session:
     # Inside. Everything below is called with the lock held, unless it says otherwise.
 
     @property
+    def is_busy(self) -> bool:
+        """Whether a job of it waits or runs."""
+        return self._active_job() is not None
+
+    @property
     def _here(self) -> Turn:
         return self._record.tree.here
 
@@ -714,7 +722,9 @@ class Session:
         with self._lock:
             self._refuse_second_job()
             self._forget_finished_job()
-            job = runner.submit(self.sid, f"{does} {kind}".strip(), stages, work, deliver, lambda _: self._tick())
+            job = runner.submit(
+                self.sid, f"{does} {kind}".strip(), stages, work, deliver, lambda _: self._tick(), visitor=asking()
+            )
             self._job_id = job.id
         self._tick()
         return job_view(job, runner)
@@ -731,6 +741,7 @@ class Session:
             with self._lock:
                 self._commit(staged=(*self._record.staged, *finished) if more else finished)
 
+        check_limits(self._services.hosting, asked.quality, count)
         return self._submit("edit", find_method(asked.method).stages, work, deliver, kind)
 
     def _replay_of(self, plan: Callable[[Tree], Replay]) -> JobView:
@@ -746,6 +757,8 @@ class Session:
                 draft = used_up(self._draft)
                 self._move(self._record.tree.adopt(made), draft=draft if self._editing is not None else None)
 
+        for step in replay.steps:
+            check_limits(self._services.hosting, step.request.quality, 1)
         names = step_names(len(replay.steps))
         return self._submit("replay", names, lambda progress: self._computing.replay(tree, replay, progress), deliver)
 

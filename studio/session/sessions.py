@@ -23,15 +23,17 @@ from pipelines.errors import BadRequest
 from pipelines.masks.prompts import MaskPrompts
 from pipelines.models.folders import find_models, is_coarse
 from pipelines.requests import check_picture
-from studio.errors import DamagedSession, UnknownExample, UnknownSession
+from studio.errors import DamagedSession, OverLimit, UnknownExample, UnknownSession
 from studio.history.tree import Tree
 from studio.history.turn import Turn
-from studio.session.checks import stored_draft
+from studio.session.checks import allowed_qualities, stored_draft
+from studio.session.owners import Owners
 from studio.session.selection import Selection, Selections
 from studio.session.services import Services
 from studio.session.session import Session, panel
 from studio.session.view import Draft
 from studio.store.record import Record, Summary
+from studio.visitors import asking
 
 KEPT_OPEN = 64
 """Sessions held in memory; others are read again when asked for."""
@@ -39,6 +41,7 @@ LONGEST_NAME = 120
 """Characters."""
 UNREADABLE = "damaged"
 """The name of a session of which nothing can be read."""
+SMALLER = "Made smaller, from {} x {} to {} x {} pixels: this studio is shared."
 COPY = " copy"
 """What follows the name of a copy."""
 
@@ -62,8 +65,9 @@ class Example:
 class Sessions:
     """There is one `Session` object of a session, whoever asks for it."""
 
-    def __init__(self, services: Services, examples: Path, model: str) -> None:
-        """`examples` is the folder of ``<id>.png`` with ``<id>.json``; `model` is what a new session starts with."""
+    def __init__(self, services: Services, examples: Path, model: str, owners: Owners | None = None) -> None:
+        """`examples` is the folder of ``<id>.png`` with ``<id>.json``; `model` is what a new session starts with.
+        `owners` tells whose each is, where visitors are strangers to each other."""
         self._services = services
         self._examples = examples
         self._model = model
@@ -71,10 +75,11 @@ class Sessions:
         self._alive: WeakValueDictionary[str, Session] = WeakValueDictionary()
         self._recent: OrderedDict[str, Session] = OrderedDict()
         self._trashed = set(services.store.trashed())
+        self.owners = owners
 
     def create(self, data: bytes, name: str) -> Session:
         """A new session of an uploaded file. `BadPicture` passes through; nothing is stored then."""
-        return self._create(data, _file_name(name), Draft(model=self._model))
+        return self._create(data, _file_name(name), self._draft())
 
     def crop(self, sid: str, box: Box) -> Session:
         """A new session of a part of the picture that the session `sid` began with.
@@ -103,7 +108,7 @@ class Sessions:
         example = next((e for e in self.examples() if e.id == example_id), None)
         if example is None:
             raise UnknownExample(f"there is no example {example_id!r:.80}; reload the page to see those there are")
-        draft = Draft(subject=example.subject, background=example.background, scope=example.scope, model=self._model)
+        draft = replace(self._draft(), subject=example.subject, background=example.background, scope=example.scope)
         return self._create(example.picture.read_bytes(), example.title, draft)
 
     def examples(self) -> tuple[Example, ...]:
@@ -127,7 +132,7 @@ class Sessions:
     def get(self, sid: str) -> Session:
         """The session `sid`; `UnknownSession` when there is none, or when it is in the trash."""
         with self._lock:
-            self._refuse_trashed(sid)
+            self._refuse_closed(sid)
             session = self._alive.get(sid)
             if session is None:
                 session = Session(self._record(sid), self._services)
@@ -136,8 +141,14 @@ class Sessions:
     def record(self, sid: str) -> Record:
         """What is saved of the session `sid`, which is all of it; raises what `get` does."""
         with self._lock:
-            self._refuse_trashed(sid)
-            return self._record(sid)
+            self._refuse_closed(sid)
+            record = self._record(sid)
+            self._use(sid)
+            return record
+
+    def is_anothers(self, sid: str) -> bool:
+        """Whether it is nothing to whoever asks, for it belongs to another visitor."""
+        return self.owners is not None and self.owners.is_anothers(sid, asking())
 
     def open(self) -> tuple[Session, ...]:
         """Those in memory."""
@@ -147,8 +158,13 @@ class Sessions:
     def list(
         self, search: str = "", trashed: bool = False, limit: int | None = None, offset: int = 0
     ) -> tuple[SessionSummary, ...]:
-        """The sessions, or those in the trash, newest first: see `Store.summaries`."""
-        return self._services.store.summaries(search, trashed, limit, offset)
+        """The sessions, or those in the trash, newest first: see `Store.summaries`. Those of other visitors are not
+        among them."""
+        if self.owners is None:
+            return self._services.store.summaries(search, trashed, limit, offset)
+        found = self._services.store.summaries(search, trashed)
+        mine = [summary for summary in found if not self.is_anothers(summary.sid)]
+        return tuple(mine[offset : None if limit is None else offset + limit])
 
     def rename(self, sid: str, name: str) -> None:
         """Call the session something else."""
@@ -166,15 +182,41 @@ class Sessions:
         )
 
     def adopt_record(self, record: Record) -> Session:
-        """Save a session that was made elsewhere, under an id that is new here, and open it."""
+        """Save a session that was made elsewhere, under an id that is new here, and open it.
+
+        Raises `OverLimit` for one of a larger picture than strangers may have here.
+        """
+        hosting = self._services.hosting
+        if hosting is not None and max(record.width, record.height) > hosting.largest_side:
+            raise OverLimit(
+                f"this studio is shared, so a picture may have {hosting.largest_side} pixels a side at most; the "
+                f"session's has {record.width} x {record.height}. Open it in a studio of your own"
+            )
         self._services.store.save(record, None)
         with self._lock:
-            return self._hold(Session(record, self._services))
+            session = self._hold(Session(record, self._services))
+        if self.owners is not None and hosting is not None and (mine := self.owners.of(asking())):
+            self.forget(frozenset(mine[: max(len(mine) - hosting.visitor_sessions, 0)]))
+        return session
+
+    def forget(self, sids: frozenset[str]) -> int:
+        """Delete these sessions for good, but for those of which a turn is under way; gives their number."""
+        with self._lock:
+            busy = {sid for sid in sids if (session := self._alive.get(sid)) is not None and session.is_busy}
+            gone = sids - busy
+            self._services.store.forget(gone)
+            for sid in gone:
+                self._alive.pop(sid, None)
+                self._recent.pop(sid, None)
+            self._trashed -= gone
+        if self.owners is not None:
+            self.owners.forget(gone)
+        return len(gone)
 
     def trash(self, sid: str) -> str:
         """Take the session out of sight until `restore`; gives its name. A job that is under way ends there unseen."""
         with self._lock:
-            self._refuse_trashed(sid)
+            self._refuse_closed(sid)
             try:
                 name = self._record(sid).name
             except DamagedSession:
@@ -187,7 +229,7 @@ class Sessions:
     def restore(self, sid: str) -> Session:
         """Bring the session back from the trash as it was."""
         with self._lock:
-            if sid not in self._trashed:
+            if sid not in self._trashed or self.is_anothers(sid):
                 raise UnknownSession("the trash has no such session; reload the page to see those it has")
             self._services.store.trash(sid, None)
             self._trashed.remove(sid)
@@ -202,7 +244,13 @@ class Sessions:
 
     def _create(self, data: bytes, name: str, draft: Draft) -> Session:
         decoded = codec.decode(data)
-        return self._plant(decoded.picture, name, draft, decoded.notes)
+        picture, notes = decoded.picture, decoded.notes
+        if self._services.hosting is not None:
+            picture = codec.within(picture, self._services.hosting.largest_side)
+            if picture is not decoded.picture:
+                (height, width), whole = picture.shape[:2], decoded.picture.shape
+                notes = (*notes, SMALLER.format(whole[1], whole[0], width, height))
+        return self._plant(picture, name, draft, notes)
 
     def _plant(self, picture: Picture, name: str, draft: Draft, notes: tuple[str, ...]) -> Session:
         extent = Extent.of(picture)
@@ -225,25 +273,38 @@ class Sessions:
         record = self._services.store.load(sid)
         if record is None:
             raise UnknownSession("there is no such session; open another one, or start with a picture")
-        return record if record.panel else replace(record, panel=panel(Draft(model=self._model), self._unmarked()))
+        return record if record.panel else replace(record, panel=panel(self._draft(), self._unmarked()))
+
+    def _draft(self) -> Draft:
+        """What a new session begins with: the usual quality, or the best that is allowed."""
+        allowed = allowed_qualities(self._services.hosting)
+        draft = Draft(model=self._model)
+        return draft if draft.quality in allowed else replace(draft, quality=allowed[-1])
 
     def _unmarked(self) -> Selections:
         """Nothing selected yet; edges are snapped to where the segmenter's own are coarse."""
         card = find_models(self._services.model_folders).get(self._services.segmenter)
         return Selections(Selection(MaskPrompts(snap=card is not None and is_coarse(card))))
 
-    def _refuse_trashed(self, sid: str) -> None:
+    def _refuse_closed(self, sid: str) -> None:
+        if self.is_anothers(sid):
+            raise UnknownSession("there is no such session; open another one, or start with a picture")
         if sid in self._trashed:
             raise UnknownSession("this session is in the trash; take it out of there to open it, or open another one")
 
     def _hold(self, session: Session) -> Session:
         """Under the lock: remember `session` as the one used last."""
+        self._use(session.sid)
         self._alive[session.sid] = session
         self._recent[session.sid] = session
         self._recent.move_to_end(session.sid)
         while len(self._recent) > KEPT_OPEN:
             self._recent.popitem(last=False)
         return session
+
+    def _use(self, sid: str) -> None:
+        if self.owners is not None:
+            self.owners.use(sid, asking())
 
 
 def _new_sid() -> str:

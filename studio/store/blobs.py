@@ -42,6 +42,8 @@ class Blobs:
         with self._writing, storing():
             if not self._holds(path, data):
                 self._write(path, data)
+            else:
+                self._files.touch(path)  # a file that nobody named may be about to be named again
         return digest
 
     def get(self, digest: str) -> bytes:
@@ -61,15 +63,16 @@ class Blobs:
         """Whether there is a file of that name; its bytes are checked when it is read."""
         return bool(DIGEST.fullmatch(digest)) and self._path(digest).exists()
 
-    def sweep(self, used: Collection[str], now: float) -> int:
-        """Remove leftovers of a crash, and files that nothing refers to and that are then older than `GRACE`."""
+    def sweep(self, used: Collection[str], now: float, grace: float = GRACE) -> int:
+        """Remove leftovers of a crash, and files that nothing refers to and that are then `grace` seconds old."""
         removed = 0
-        for path in self._folder.iterdir():
-            leftover = path.suffix == ".part"
-            orphan = path.suffix == self._suffix and path.stem not in used
-            if leftover or (orphan and now - path.stat().st_mtime > GRACE):
-                self._files.unlink(path)
-                removed += 1
+        with self._writing:
+            for path in self._folder.iterdir():
+                leftover = path.suffix == ".part"
+                orphan = path.suffix == self._suffix and path.stem not in used
+                if leftover or (orphan and now - path.stat().st_mtime > grace):
+                    self._files.unlink(path)
+                    removed += 1
         return removed
 
     def touch(self, digest: str) -> None:

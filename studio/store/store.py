@@ -14,7 +14,7 @@ import struct
 import time
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from itertools import islice
@@ -25,7 +25,7 @@ from sqlalchemy import Engine, delete, func, insert, select, text
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.orm import Session as Transaction
 
-from studio.errors import DamagedFile, DamagedSession
+from studio.errors import DamagedFile, DamagedSession, UnknownSession
 from studio.history.tree import Tree
 from studio.history.turn import Turn, canonical_json
 from studio.store import rows, salvage
@@ -70,8 +70,15 @@ class Store:
     """The data folder: ``studio.db`` with its ``backups/``, ``pictures/``, ``fitted/``, and ``recovered/`` where a
     database was lost. One process holds it at a time."""
 
-    def __init__(self, folder: Path, files: Files | None = None) -> None:
-        """Raises a `DataFolderError` or `StorageError` if the folder cannot be used; nothing of it is lost then."""
+    def __init__(
+        self, folder: Path, files: Files | None = None, copied: bool = True, fitted_room: int | None = None
+    ) -> None:
+        """Raises a `DataFolderError` or `StorageError` if the folder cannot be used; nothing of it is lost then.
+
+        Without `copied` no copies of the database are made, which would know of sessions that were to be forgotten.
+        Fitted layers take `fitted_room` bytes at most, by default `FITTED_ROOM`.
+        """
+        self._copied, self._fitted_room = copied, FITTED_ROOM if fitted_room is None else fitted_room
         files = files or Files()
         self.folder = folder
         self._files = files
@@ -98,7 +105,7 @@ class Store:
             if self.damaged and (healed := self._heal()):
                 told.append(healed)
                 self.damaged = self._look_through()
-            back_up_daily(folder, files, damaged=bool(self.damaged))
+            self.back_up()
             self.notice = " ".join(line for line in told if line) or None
             if self.notice:
                 log.error("%s", self.notice)
@@ -107,6 +114,8 @@ class Store:
     def back_up(self, now: float | None = None) -> Path | None:
         """Copy the database if that was not done today, or much was changed since; gives the copy. May be called while
         others read and write."""
+        if not self._copied:
+            return None
         copy = back_up_daily(self.folder, self._files, now, bool(self.damaged))
         if copy is None and self._changes >= CHANGES_A_COPY:
             copy = back_up_between(self.folder, self._files, now, bool(self.damaged))
@@ -123,8 +132,10 @@ class Store:
     def save(self, new: Record, old: Record | None) -> None:
         """Write what changed from `old` (``None`` for a new session) to `new`: all of it or nothing."""
         with storing(), Transaction(self.engine) as transaction, transaction.begin():
-            trashed_at = transaction.scalar(select(SessionRow.trashed_at).where(SessionRow.sid == new.sid))
-            row = rows.session_row(new, trashed_at)
+            known_as = transaction.execute(select(SessionRow.trashed_at).where(SessionRow.sid == new.sid)).first()
+            if known_as is None and old is not None:
+                raise UnknownSession("this session was forgotten meanwhile; open another one, or start with a picture")
+            row = rows.session_row(new, None if known_as is None else known_as.trashed_at)
             transaction.execute(upsert(SessionRow).values(row).on_conflict_do_update(index_elements=["sid"], set_=row))
             known = 0 if old is None else len(old.tree.turns)
             if turns := list(islice(new.tree.turns.values(), known, None)):
@@ -187,6 +198,26 @@ class Store:
             transaction.execute(delete(SessionRow).where(SessionRow.sid.in_(sids)))  # all else of it goes with it
         return sids
 
+    def forget(self, sids: Collection[str]) -> None:
+        """Delete sessions for good; `tidy` removes the files that were theirs alone."""
+        with storing(), Transaction(self.engine) as transaction, transaction.begin():
+            transaction.execute(delete(JobRow).where(JobRow.sid.in_(sids)))
+            transaction.execute(delete(SessionRow).where(SessionRow.sid.in_(sids)))  # all else of it goes with it
+
+    def tidy(self, unused: float, grace: float, now: float | None = None) -> int:
+        """While the studio runs, remove the files that no row names and that are older than `grace` seconds: by then
+        what was on its way into a row is there. Answers that were not asked for in `unused` seconds are forgotten; what
+        they name goes with the next call, for somebody may just have been given them. Gives the number of files."""
+        now = time.time() if now is None else now
+        used = self._named()
+        with storing(), Transaction(self.engine) as transaction, transaction.begin():
+            transaction.execute(delete(MemoRow).where(MemoRow.used_at < now - unused))
+        return sum(blobs.sweep(used, now, grace) for blobs in (self.pictures, self.fitted))
+
+    def size(self) -> int:
+        """Bytes of the data folder."""
+        return sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
+
     def save_job(self, note: JobNote) -> None:
         row = sealed(JobRow, vars(note))
         with storing(), Transaction(self.engine) as transaction, transaction.begin():
@@ -212,11 +243,11 @@ class Store:
 
     def keep_fitted(self, key: str, data: bytes) -> str:
         """Keep fitted layers under the `key` of what they were fitted to, and give their digest. They can be fitted
-        again, so those used longest ago go when there are more than `FITTED_ROOM`, whatever turn names them."""
+        again, so those used longest ago go when there are more than there is room for, whatever turn names them."""
         digest = self.fitted.put(data)
         self.fitted.touch(digest)
         self.remember(key, {"fitted": digest})
-        self.fitted.trim(FITTED_ROOM)
+        self.fitted.trim(self._fitted_room)
         return digest
 
     def sweep(self, now: float | None = None) -> int:
@@ -229,7 +260,7 @@ class Store:
         if self.damaged or was_recovered(self.folder):
             files = (path for kind in ("pictures", "fitted") for path in (self.folder / kind).iterdir())
             used.update(path.stem for path in files if path.suffix != ".part")
-        return self.pictures.sweep(used, sure) + self.fitted.sweep(used, sure) + self.fitted.trim(FITTED_ROOM)
+        return self.pictures.sweep(used, sure) + self.fitted.sweep(used, sure) + self.fitted.trim(self._fitted_room)
 
     def _named(self) -> set[str]:
         """Digests of all files that rows name."""

@@ -11,6 +11,7 @@ from studio.api import exports, gate, hosts, pictures, scripts, v1
 from studio.api.bodies import EventShape
 from studio.api.keys import Keys
 from studio.api.uploads import Uploads
+from studio.api.visitors import Visitors
 from studio.app import Studio
 from studio.environment import check_address, without_proxies
 from studio.errors import AddressRefused
@@ -41,7 +42,7 @@ def build_page(studio: Studio, uploads: Uploads) -> gr.Blocks:
         with gr.Column(elem_id="studio"):
             bar = topbar.build()
             stage = canvas.build()
-            panel = turn_panel.build(handlers.models())
+            panel = turn_panel.build(handlers.models(), handlers.qualities(), handlers.most_candidates)
             film = timeline.build()
             rooms = gallery.build()
             shelf = models.build()
@@ -95,6 +96,7 @@ def open_page(studio: Studio, settings: Settings) -> OpenPage:
         largest_file=uploads.limit,
         keys=Keys(settings),
         private=settings.is_private,
+        visitors=None if settings.hosting is None else Visitors(settings),
     )
     guard.append(gate.guard(house))
     try:

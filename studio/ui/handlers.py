@@ -10,7 +10,7 @@ import asyncio
 import io
 import logging
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
@@ -29,6 +29,7 @@ from studio.api.hosts import came_from_elsewhere
 from studio.api.uploads import Uploads
 from studio.app import Studio
 from studio.errors import NotMadeFor, StaleView, UnknownSession, UserError
+from studio.session.checks import allowed_qualities
 from studio.session.session import Session
 from studio.session.view import Draft, SessionView
 from studio.settings import Gallery
@@ -58,6 +59,8 @@ ZIP = b"PK"
 """How a session file begins, and no picture."""
 FOLLOW_EVERY = 0.2
 """Seconds between two messages of a running job, at least."""
+MOST_CANDIDATES = 4
+"""That the panel offers."""
 SETTLE_WITHIN = 20.0
 """Seconds to wait for a mask that is being made anew."""
 
@@ -93,11 +96,11 @@ class Handlers:
             payload |= {"sid": None, "view": None}
         elif others := self._session(seat).tabs.others(seat.tab):
             payload |= notice(text.also_open(others), "note")
-        if self.studio.store.notice:
+        if self.studio.store.notice and self.studio.settings.hosting is None:  # it names sessions
             payload |= notice(
                 self.studio.store.notice
             )  # its work is elsewhere than it was: nothing is told before that
-        elif "notice" not in payload and self.studio.settings.is_open:
+        elif "notice" not in payload and self.studio.settings.is_open and self.studio.settings.hosting is None:
             payload |= notice(text.OPEN_TO_ALL, "note")
         return seat, payload | {"about": self.about(came_from_elsewhere(request.headers))}, fields
 
@@ -138,6 +141,7 @@ class Handlers:
             "phrases": phrase_finder(settings.all_model_folders) is not None,
             "manages_models": settings.manages_models and not elsewhere,
             "loras": self.studio.shelf.loras(),
+            "forgets": "" if settings.hosting is None else text.forgets(settings.hosting),
         }
 
     def engine_line(self, model: str) -> str:
@@ -153,6 +157,16 @@ class Handlers:
         found = {card.id: card.title for card in cards if card.kind == TEXT_TO_IMAGE}
         gone = {name: name for name in (self.studio.settings.model, chosen) if name and name not in found}
         return [(title, name) for name, title in (found | gone).items()]
+
+    def qualities(self) -> tuple[Quality, ...]:
+        """Those that turns may be run at."""
+        return allowed_qualities(self.studio.settings.hosting)
+
+    @property
+    def most_candidates(self) -> int:
+        """Candidates that the panel offers."""
+        hosting = self.studio.settings.hosting
+        return MOST_CANDIDATES if hosting is None else min(MOST_CANDIDATES, hosting.most_candidates)
 
     def chosen_model(self, seat: Seat | None) -> str:
         """The model of the page's next turn; empty where it shows no session."""
@@ -481,7 +495,7 @@ class Handlers:
             plain[PLAIN_FIELDS.index("model")] = gr.update(choices=self.models(draft.model), value=draft.model)
             plain[PLAIN_FIELDS.index("method")] = gr.update(choices=self.methods(draft.model), value=draft.method)
         again = {} if shown is not None and shown.quality == draft.quality else {"value": str(draft.quality)}
-        plain[PLAIN_FIELDS.index("quality")] = gr.update(choices=qualities(view)) | again
+        plain[PLAIN_FIELDS.index("quality")] = gr.update(choices=qualities(view, self.qualities())) | again
         if shown is not None and _settings(shown) == _settings(draft):
             return [*plain, *[gr.skip()] * (1 + sum(SIZES) + len(CATALOG))]
         settled: Fields = []
@@ -513,10 +527,10 @@ def _split(values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
     return parts
 
 
-def qualities(view: SessionView) -> list[tuple[str, str]]:
-    """The three qualities, with the seconds a candidate took in this session where that was measured."""
+def qualities(view: SessionView, allowed: Sequence[Quality]) -> list[tuple[str, str]]:
+    """The qualities that are `allowed`, with the seconds a candidate took in this session where that was measured."""
     choices = []
-    for quality in Quality:
+    for quality in allowed:
         taken = [
             t.seconds for t in view.turns if t.method == view.draft.method and t.quality == quality and t.seconds > 0
         ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pipelines.errors import BadParameter, PipelineError
 from studio.errors import BadBody, UserError
+from studio.settings import Hosting
 
 TITLE = "Palimpsest"
 
@@ -61,6 +62,14 @@ LABELS = {
     "residual": "Undo small changes",
 }
 """Settings whose name alone would puzzle; others show their name with spaces."""
+
+
+def forgets(hosting: Hosting) -> str:
+    """What whoever works in a studio that strangers share must know of it."""
+    return (
+        f"This studio is shared. A session that nobody uses for {hosting.session_hours:g} hours is deleted, and sooner "
+        "where the disk is full."
+    )
 
 
 def label(name: str) -> str:

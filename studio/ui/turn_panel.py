@@ -6,6 +6,7 @@ drawn by our scripts.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -14,6 +15,7 @@ import gradio as gr
 from pydantic import StrictStr
 
 from pipelines.catalog import CATALOG
+from pipelines.contract import Quality
 from pipelines.requests import LONGEST_TEXT
 from studio.session.view import Draft
 from studio.ui import hints, instruction, model_handlers, text
@@ -79,9 +81,10 @@ class TurnPanel:
         return [*self.values, *(form.group for form in self.forms)]
 
 
-def build(models: list[tuple[str, str]]) -> TurnPanel:
-    """`models` are (title, id) of the text-to-image models there are."""
+def build(models: list[tuple[str, str]], qualities: Sequence[Quality], most_candidates: int) -> TurnPanel:
+    """`models` are (title, id) of the text-to-image models there are; the others are what may be asked for."""
     draft = Draft()
+    best = draft.quality if draft.quality in qualities else qualities[-1]
     subject_said, background_said = CATALOG[draft.method].labels
     subject_like, background_like = CATALOG[draft.method].examples
     with gr.Column(elem_id="side"):
@@ -107,8 +110,8 @@ def build(models: list[tuple[str, str]]) -> TurnPanel:
         said = instruction.build()
         scope = gr.Radio(text.SCOPES, value=str(draft.scope), label=text.CHANGE, elem_id="scope", elem_classes="p-seg")
         quality = gr.Radio(
-            [(words, name) for name, words in text.QUALITIES.items()],
-            value=str(draft.quality),
+            [(text.QUALITIES[quality], str(quality)) for quality in qualities],
+            value=str(best),
             label=text.QUALITY,
             elem_id="quality",
             elem_classes="p-seg",
@@ -123,10 +126,14 @@ def build(models: list[tuple[str, str]]) -> TurnPanel:
             model = gr.Dropdown(models, value=draft.model, label=text.MODEL, elem_id="model")
         with gr.Row(elem_classes="p-pair"):
             candidates = gr.Radio(
-                [1, 2, 3, 4], value=draft.candidates, label=text.CANDIDATES, elem_id="candidates", elem_classes="p-seg"
+                list(range(1, most_candidates + 1)),
+                value=draft.candidates,
+                label=text.CANDIDATES,
+                elem_id="candidates",
+                elem_classes="p-seg",
             )
             seed = gr.Number(value=draft.seed, precision=0, label=text.SEED, elem_id="seed")
-            filled = gr.Textbox(str(draft.quality), visible="hidden", show_label=False, elem_id="filled")
+            filled = gr.Textbox(str(best), visible="hidden", show_label=False, elem_id="filled")
         with gr.Accordion(text.ADVANCED, open=False, elem_id="advanced"):
             negative = gr.Textbox(
                 label=text.KEEP_OUT,

@@ -72,7 +72,7 @@ class JobHandle:
 
     def _owner(self) -> str:
         job = self._studio.runner.job(self.id)
-        if job is None:
+        if job is None or self._studio.sessions.is_anothers(job.owner):
             raise _unknown()
         return job.owner
 

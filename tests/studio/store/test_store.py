@@ -195,10 +195,8 @@ def test_answers_are_forgotten_after_thirty_days_without_use_and_their_files_wit
     assert store.remembered("unused") is None and store.pictures.get(used) == b"used"
 
 
-def test_fitted_layers_are_found_by_their_key_until_others_need_the_room(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("studio.store.store.FITTED_ROOM", 25)
+def test_fitted_layers_are_found_by_their_key_until_others_need_the_room(tmp_path: Path) -> None:
+    store = Store(tmp_path / "small", fitted_room=25)
     digests = {key: store.keep_fitted(key, key.encode() * 10) for key in "ab"}
     for age, digest in enumerate(digests.values()):
         os.utime(store.folder / "fitted" / f"{digest}.safetensors", (age, age))
@@ -211,9 +209,11 @@ def test_fitted_layers_are_found_by_their_key_until_others_need_the_room(
     (store.folder / "fitted" / f"{digests['a']}.safetensors").write_bytes(b"aa")
     assert store.fitted_before("a") is None, "what is damaged is fitted again"
     assert store.keep_fitted("a", b"a" * 10) == digests["a"] and store.fitted_before("a") is not None
-    monkeypatch.setattr("studio.store.store.FITTED_ROOM", 15)
+    store.close()
+    store = Store(tmp_path / "small", fitted_room=15)
     assert store.sweep() == 1, "a start makes room as well"
     assert store.fitted_before("a") is not None
+    store.close()
 
 
 def test_threads_remember_at_once(store: Store) -> None:
