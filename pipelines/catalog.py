@@ -13,6 +13,7 @@ from typing import Any
 
 from pipelines.contract import Backbone, EditRequest, Quality, Scope
 from pipelines.errors import BadParameter, ModelError, PipelineError, UnknownMethod
+from pipelines.hand.params import BackdropParams, DefocusParams, LightParams, RecolourParams
 from pipelines.layered.key import fit_key
 from pipelines.layered.plan import Asks, idle_settings
 from pipelines.models.configs import came, read_json
@@ -50,6 +51,7 @@ class Group(StrEnum):
     SHAPE = "keep the shape"  # what there is stays in its place and looks different
     INSTRUCT = "change by instruction"  # it is said what to do, not what there is then
     LOOK = "copy a look"  # something of this picture or another one is seen again
+    HAND = "by hand, without a model"  # done at once, at the picture's own size, and the same every time
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,8 @@ class Method:
     title: str
     params: type[Params]
     entry: str
-    """``module:function``; the function is ``run(bundle, request, params, progress) -> EditResult``."""
+    """``module:function``; the function is ``run(bundle, request, params, progress) -> EditResult``. Of a method that
+    needs no model it is ``run(request, params) -> pipelines.hand.changed.Changed``."""
     needs_mask: bool
     stages: tuple[str, ...]
     """The stages it reports, in order."""
@@ -78,6 +81,13 @@ class Method:
     """What stands between its two texts where the model reads them as one; ``None`` where it reads each by itself."""
     serves: tuple[Backbone, ...] = (Backbone.PLAIN,)
     """The models it runs on."""
+    needs_model: bool = True
+    """Whether it runs on a model at all. What needs none is run by `pipelines.hand.run`, without torch, whatever model
+    is chosen, at the picture's own size; it reads no LoRA, no negative text and no seed."""
+    reads: tuple[Scope, ...] = (Scope.SUBJECT, Scope.BACKGROUND)
+    """Of which parts it reads the text."""
+    changes: Scope | None = None
+    """What its turns change, whatever is asked; ``None`` where that is asked."""
     reads_source: bool = False
     """Whether it goes by what the picture shows now (`EditRequest.source`)."""
     draws: bool = True
@@ -128,6 +138,21 @@ def idle_of_imagic(_: Asks, params: ImagicParams) -> dict[str, str]:
     if params.tuned is not Tuned.LORA or not params.tune_steps:
         idle["lora_rank"] = "no low-rank update is tuned"
     return idle
+
+
+def by_hand(**own: Any) -> Method:
+    """An entry that needs no model, with what is the same for all of them."""
+    usual: dict[str, Any] = {
+        "needs_mask": False,
+        "stages": ("picture",),
+        "group": Group.HAND,
+        "examples": ("", ""),
+        "serves": (),
+        "needs_model": False,
+        "reads": (),
+        "draws": False,
+    }
+    return Method(**usual | own)
 
 
 CATALOG: dict[str, Method] = {
@@ -324,8 +349,57 @@ CATALOG: dict[str, Method] = {
             reads_source=True,
             draws=False,
         ),
+        by_hand(
+            name="recolour",
+            title="Recolour",
+            params=RecolourParams,
+            entry="pipelines.hand.colour:recolour",
+            paper="Hue and chroma in CIELAB (CIE 015:2018), at the lightness that each pixel has",
+            when="something is to have another colour, with its texture and its shades",
+        ),
+        by_hand(
+            name="light",
+            title="Light",
+            params=LightParams,
+            entry="pipelines.hand.colour:light",
+            paper="Exposure and white balance in linear light (IEC 61966-2-1), levels and contrast as curves",
+            when="a part is too dark, too flat or of the wrong warmth",
+        ),
+        by_hand(
+            name="backdrop",
+            title="Backdrop",
+            params=BackdropParams,
+            entry="pipelines.hand.backdrop:backdrop",
+            paper="Reinhard et al., Color Transfer between Images, 2001, for the subject's light",
+            when="the subject is to stand before a picture of your own, a colour, or one that runs into another",
+            needs_mask=True,
+            changes=Scope.BACKGROUND,
+            reads=(Scope.BACKGROUND,),
+            labels=("Subject becomes", "Behind it: a colour, or two"),
+            examples=("", "navy to white, or a picture of yours below"),
+        ),
+        by_hand(
+            name="defocus",
+            title="Defocus",
+            params=DefocusParams,
+            entry="pipelines.hand.backdrop:defocus",
+            paper="A Gaussian over the background alone (normalized convolution, Knutsson and Westin, 1993)",
+            when="what is behind the subject is to step back: out of focus, darker, or without colour",
+            needs_mask=True,
+            changes=Scope.BACKGROUND,
+        ),
     )
 }
+
+
+def scope_of(entry: Method, asked: Scope) -> Scope:
+    """What a turn by `entry` changes, for which `asked` was chosen."""
+    return asked if entry.changes is None else entry.changes
+
+
+def is_by_hand(name: str) -> bool:
+    """Whether the method called `name` needs no model; of one that is not here that is not known, and it is said no."""
+    return name in CATALOG and not CATALOG[name].needs_model
 
 
 def method(name: str) -> Method:
@@ -339,6 +413,11 @@ def method(name: str) -> Method:
 def serving(backbone: Backbone | None) -> list[Method]:
     """The methods that run on a model of that kind; all of them where the kind is not known."""
     return [m for m in CATALOG.values() if backbone is None or backbone in m.serves]
+
+
+def offered(backbone: Backbone | None) -> list[Method]:
+    """The methods that can be chosen beside a model of that kind: those that run on it, and those that need none."""
+    return [m for m in CATALOG.values() if not m.needs_model or m in serving(backbone)]
 
 
 def check_serves(entry: Method, card: ModelCard, models: Iterable[ModelCard]) -> None:

@@ -24,6 +24,7 @@ from pipelines.evaluation.clip import ClipEmbed
 from pipelines.evaluation.consistency import Comparison, Edited, Parts, compare, difference_map
 from pipelines.evaluation.drift import Drift, drift
 from pipelines.faults import in_words
+from pipelines.hand.run import run_by_hand
 from pipelines.hints.pictures import misfit
 from pipelines.images import edited_region
 from pipelines.instructions.staying import motion_towards, with_what_stays
@@ -88,7 +89,8 @@ class Engine:
     def edit(
         self, model: str, method: str, request: EditRequest, params: Params, progress: Progress = silent
     ) -> EditResult:
-        """Run `method` on `model`. Raises a `PipelineError`, or whatever `progress` raises to stop it.
+        """Run `method` on `model`, or without one where it needs none. Raises a `PipelineError`, or whatever `progress`
+        raises to stop it.
 
         However it ends, the model's weights are as they were; a model for which that were not so is loaded afresh. An
         edit whose numbers became NaN or infinite in fast arithmetic is run once more in float32, as further stages, and
@@ -97,6 +99,8 @@ class Engine:
         entry = catalog.method(method)
         if type(params) is not entry.params:
             raise BadParameter(f"{method} takes {entry.params.__name__}; got {type(params).__name__}")
+        if not entry.needs_model:
+            return run_by_hand(entry, request, params, progress)
         check_request(request, entry)
         catalog.check_serves(entry, find_model(model, self._folders), find_models(self._folders).values())
         method_itself: Callable[..., EditResult] = entry.resolve()

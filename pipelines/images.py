@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from pipelines.contract import Extent, Mask, OutsideChange, Picture, Scope
+from pipelines.contract import Extent, Mask, Picture, Scope
 from pipelines.masks.moved import bounds
 from pipelines.masks.refine import grown
 
@@ -235,11 +235,3 @@ def flat_colour(result: Picture, region: Mask) -> str:
     middle = np.median(inside, 0).round().astype(np.int16)
     flat = float((np.abs(inside - middle).max(-1) <= FLAT_LEVELS).mean()) >= FLAT_SHARE
     return "#" + bytes(middle.astype(np.uint8)).hex() if flat else ""
-
-
-def outside_change(result: Picture, original: Picture, region: Mask) -> OutsideChange:
-    """What differs outside `region`, i.e. among the pixels that were to be kept."""
-    difference = np.abs(result.astype(np.int16) - original.astype(np.int16)).max(-1)[~region]
-    return OutsideChange(
-        changed=int((difference > 0).sum()), kept=int(difference.size), largest=int(difference.max(initial=0))
-    )

@@ -40,7 +40,7 @@ def check_request(request: EditRequest, method: Method) -> None:
             raise BadRequest("nothing is selected in the subject reference; give a mask of its subject, or none")
     if method.needs_mask:
         _check_selection(request.mask, method)
-    _check_texts(request)
+    _check_texts(request, method)
     if not 1 <= request.candidates <= MOST_CANDIDATES:
         raise BadRequest(f"candidates must be between 1 and {MOST_CANDIDATES}; got {request.candidates}")
     if request.candidates > 1 and not method.draws:
@@ -103,7 +103,7 @@ def _check_selection(mask: Mask, method: Method) -> None:
         raise BadRequest("the whole picture is selected, so there is no background left; select less of it")
 
 
-def _check_texts(request: EditRequest) -> None:
+def _check_texts(request: EditRequest, method: Method) -> None:
     subject, background = request.subject.strip(), request.background.strip()
     for text, name in (
         (subject, "subject"),
@@ -117,6 +117,8 @@ def _check_texts(request: EditRequest) -> None:
             raise BadRequest(
                 f"the {name} text must be of whole characters; got {text[:40]!a}, in which one is half. Type it again"
             )
+    if not method.needs_model:  # its settings say what it does
+        return
     says_subject = bool(subject) or request.subject_reference is not None
     says_background = bool(background) or request.background_reference is not None
     if request.scope is Scope.SUBJECT and not says_subject:

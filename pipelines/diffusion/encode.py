@@ -17,13 +17,13 @@ from pipelines.images import (
     edited_region,
     flat_colour,
     from_network,
-    outside_change,
     pasted_back,
     resized,
     small_changes_undone,
     to_network,
 )
 from pipelines.instructions.description import thing_and_place
+from pipelines.kept import outside_change
 from pipelines.masks.moved import both_places
 from pipelines.models.bundle import ModelBundle
 

@@ -47,6 +47,12 @@ def hints_of(
     stands for.
     """
     texts = {"subject": subject, "background": background}
+    if not method.needs_model:
+        return tuple(
+            Hint(Kind.IDLE, part, (), f"{method.title} does not read this text: it has no effect, and stays for later.")
+            for part, text in texts.items()
+            if text.strip() and part not in method.reads
+        )
     texts = {part: text[:LONGEST_TEXT] for part, text in texts.items() if scope in (Scope.BOTH, part)}
     found: list[Hint] = []
     cut = [] if card is None else [*_cut(texts, method, card)]

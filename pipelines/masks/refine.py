@@ -19,6 +19,9 @@ from pipelines.contract import Extent, Mask, Point
 from pipelines.errors import BadRequest
 from pipelines.masks.prompts import MaskPrompts, Stroke
 
+TILE = 256
+"""Pixels a side of the pieces in which an edge is looked for: most of a large picture has none."""
+
 
 def compose(base: Mask | None, prompts: MaskPrompts, extent: Extent) -> Mask:
     """`base` (nothing, when ``None``), then the strokes in their order, then inversion, then growing or shrinking.
@@ -82,9 +85,18 @@ def soft_edge(mask: Mask, feather: float) -> NDArray[np.float32]:
     """
     if feather <= 1 or mask.all() or not mask.any():
         return mask.astype(np.float32)
-    # The edge runs half way between the two pixel centres on either side of it.
-    signed = np.where(mask, _distance(mask) - 0.5, 0.5 - _distance(~mask))
-    return np.clip(0.5 + signed / feather, 0, 1).astype(np.float32)
+    soft, reach = mask.astype(np.float32), math.ceil(feather / 2) + 1
+    for top in range(0, mask.shape[0], TILE):
+        for left in range(0, mask.shape[1], TILE):
+            above, before = min(top, reach), min(left, reach)
+            seen = mask[top - above : top + TILE + reach, left - before : left + TILE + reach]
+            if seen.all() or not seen.any():  # no edge within reach of it
+                continue
+            inside = (slice(above, above + TILE), slice(before, before + TILE))
+            # The edge runs half way between the two pixel centres on either side of it.
+            signed = np.where(seen, _distance(seen) - 0.5, 0.5 - _distance(~seen))[inside]
+            soft[top : top + TILE, left : left + TILE] = np.clip(0.5 + signed / feather, 0, 1)
+    return soft
 
 
 def _distance(inside: NDArray[np.bool_] | NDArray[np.uint8]) -> NDArray[np.float32]:

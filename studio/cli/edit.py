@@ -7,18 +7,19 @@ from typing import Annotated, Any
 
 import typer
 
-from pipelines.catalog import CATALOG, settings
+from pipelines.catalog import CATALOG, scope_of, settings
 from pipelines.catalog import method as find_method
 from pipelines.contract import Candidate, EditRequest, EditResult, Extent, Mask, Picture, Quality, Scope
 from pipelines.errors import BadRequest
 from pipelines.hints.pictures import misfit
 from pipelines.hints.texts import hints_of, hints_of_negative, line
-from pipelines.masks.prompts import central_click
+from pipelines.masks.prompts import MaskPrompts, central_click
+from pipelines.masks.refine import compose
 from pipelines.models.folders import find_models
 from pipelines.pictures import decode_mask, encode_png
 from studio.cli import options
 from studio.cli.report import ProgressLine, answer, peak_memory_mb, say, write
-from studio.jobs.work import EditingEngine, lazy_engine
+from studio.jobs.work import EditingEngine, edited, lazy_engine
 from studio.settings import Settings
 
 
@@ -82,7 +83,21 @@ def edit(
     changes = options.changes_from(assignments)
     params = settings(method, quality, changes)
     own, loras = options.loras_from(lora, options.settings_from(models, device, model, segmenter))
-    asked = scope or described(subject, background, subject_image, background_image)
+    entry = find_method(method)
+    masked = pointed(click, box, scribble, phrase, mask)
+    asked = scope_of(
+        entry,
+        scope
+        or (
+            described(subject, background, subject_image, background_image)
+            if entry.needs_model
+            else Scope.SUBJECT
+            if masked
+            else Scope.BOTH
+        ),
+    )
+    if scope not in (None, asked):
+        say(f"--scope has no effect here: {method} changes {told(asked)}")
     picture = options.read_editable(image, "the picture")
     tell_limits(own, method, asked, subject, background, picture, negative, getattr(params, "guidance", None))
     follows_background = (
@@ -90,12 +105,15 @@ def edit(
     )
     engine = lazy_engine(own)
     follows, cut = subject_reference(engine, own.segmenter, subject_image, subject_image_mask)
-    prompts, uploaded = options.pointed_at(
-        click, exclude, box, phrase, mask, grow, invert, options.snaps(own, snap), picture, scribble, scribble_out
-    )
+    if masked or entry.needs_model or entry.needs_mask or asked is not Scope.BOTH:
+        prompts, uploaded = options.pointed_at(
+            click, exclude, box, phrase, mask, grow, invert, options.snaps(own, snap), picture, scribble, scribble_out
+        )
+    else:  # all of it changes, and nobody needs to know what the subject is
+        prompts, uploaded = MaskPrompts(invert=True), None
     request = EditRequest(
         picture=picture,
-        mask=engine.segment(picture, prompts, own.segmenter, uploaded).mask,
+        mask=selected(engine, own.segmenter, picture, prompts, uploaded),
         subject=subject.strip(),
         background=background.strip(),
         scope=asked,
@@ -105,7 +123,7 @@ def edit(
         subject_reference=follows,
         subject_reference_mask=cut,
         feather=prompts.feather,
-        loras=loras,
+        loras=loras if entry.needs_model else (),
         negative=negative.strip(),
         source=source.strip(),
     )
@@ -114,10 +132,29 @@ def edit(
     for name, reason in CATALOG[method].idle(request, params).items():
         if name in changes:
             say(f"{name} has no effect here: {reason}")
-    result = engine.edit(own.model, method, request, params, ProgressLine())
+    result = edited(engine, own.model, method, request, params, ProgressLine())
     written = write_all(result.candidates, out)
-    about = {"model": own.model, "method": method, "quality": quality, "seed": seed}
+    about = {"model": own.model if entry.needs_model else "", "method": method, "quality": quality, "seed": seed}
     answer(as_json, about | report(result, request.mask, written), lambda: in_words(result, request.mask, written))
+
+
+def pointed(clicks: list[str], box: str | None, scribbles: list[str], phrase: str, mask: Path | None) -> bool:
+    """Whether the subject was pointed at."""
+    return bool(clicks or box or scribbles or phrase.strip() or mask)
+
+
+def told(scope: Scope) -> str:
+    """What changes, for a person."""
+    return "both parts" if scope is Scope.BOTH else f"the {scope}"
+
+
+def selected(
+    engine: EditingEngine, segmenter: str, picture: Picture, prompts: MaskPrompts, uploaded: Mask | None
+) -> Mask:
+    """What was pointed at. What is given as a file or painted takes no model."""
+    if not prompts.asks_segmenter:
+        return compose(uploaded, prompts, Extent.of(picture))
+    return engine.segment(picture, prompts, segmenter, uploaded).mask
 
 
 def subject_reference(
@@ -150,7 +187,7 @@ def tell_limits(
     hints = hints_of(subject, background, scope, find_method(method), card)
     for hint in (*hints, *hints_of_negative(negative, card, guidance)):
         say(line(hint))
-    if card is not None and (why := misfit(picture, card)):
+    if card is not None and find_method(method).needs_model and (why := misfit(picture, card)):
         say(why)
 
 

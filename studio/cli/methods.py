@@ -33,6 +33,7 @@ def methods(
             "title": m.title,
             "group": m.group,
             "when": m.when,
+            "needs_model": m.needs_model,
             "needs_mask": m.needs_mask,
             "reads_source": m.reads_source,
             "draws": m.draws,
@@ -48,7 +49,11 @@ def grouped() -> list[str]:
     """The methods by what somebody wants, each with the models that it runs on and when to take it."""
     lines: list[str] = []
     for group in catalog.Group:
-        shown = [(m.name, ", ".join(m.serves), m.when) for m in catalog.CATALOG.values() if m.group is group]
+        shown = [
+            (m.name, ", ".join(m.serves) if m.needs_model else "any, or none", m.when)
+            for m in catalog.CATALOG.values()
+            if m.group is group
+        ]
         if shown:
             lines += [group.capitalize(), *(f"  {line}" for line in table(shown)), ""]
     return [*lines, "`methods NAME` lists what can be set, and the paper."]

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
+from pipelines.catalog import is_by_hand
 from pipelines.errors import PipelineError
 from pipelines.models.folders import find_model
 from pipelines.models.lora_files import lora_path
@@ -134,7 +135,8 @@ def refuse_what_cannot_run(engine: Computing, tree: Tree, model_folders: Sequenc
     """Raises the `PipelineError` of the first turn that lacks its model or cannot be run, before any is."""
     for turn, parent, request in edits(tree):
         try:
-            find_model(request.model, model_folders)
+            if not is_by_hand(request.method):
+                find_model(request.model, model_folders)
             for use in request.loras:
                 lora_path(use, model_folders)
             engine.check(tree[parent].picture, request, 1)

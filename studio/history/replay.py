@@ -5,7 +5,8 @@ one than the mask was made on, and what was computed before costs nothing. Every
 id that the timeline does not show, and `WrongTurns` where the turns do not fit what is asked.
 
 A turn *changes* a part (subject or background) if its scope has it and it says something of it, by text or reference
-picture. What a request says of a part that its scope keeps only describes what was there.
+picture; one that needs no model, if its scope has it. What a request says of a part that its scope keeps only describes
+what was there.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from pipelines.catalog import CATALOG, is_by_hand
 from pipelines.contract import Scope
 from studio.errors import WrongTurns
 from studio.history.tree import Tree
@@ -98,8 +100,14 @@ def merged(requests: Sequence[TurnRequest]) -> TurnRequest:
     - What is kept out is what the last request that says anything of it keeps out.
     - Everything else (model, method, settings, quality, seeds) is the last one's.
 
-    One request alone stays as it is.
+    One request alone stays as it is. Raises `WrongTurns` where one of several needs no model: what its settings do is
+    said in no text.
     """
+    by_hand = [CATALOG[request.method].title for request in requests if is_by_hand(request.method)]
+    if by_hand and len(requests) > 1:
+        raise WrongTurns(
+            f"{by_hand[0]} needs no model and cannot be put into one turn with others; choose turns that texts ask for"
+        )
     subject, subject_reference = _said(requests, Scope.SUBJECT)
     background, background_reference = _said(requests, Scope.BACKGROUND)
     of_mask = requests[_masked(requests)]
@@ -231,7 +239,8 @@ def _narrowed(step: Step, part: Scope) -> Step | None:
     request = step.request
     if not _changes(request, part):
         return None
-    if request.scope is part:
+    entry = CATALOG.get(request.method)
+    if request.scope is part or (entry is not None and entry.changes is not None):  # it cannot do half of what it does
         return step
     scope = Scope.BOTH if request.mask is None else part
     if part is Scope.SUBJECT:
@@ -245,6 +254,8 @@ def _without_subject(request: TurnRequest) -> TurnRequest:
 
 def _changes(request: TurnRequest, part: Scope) -> bool:
     text, reference = _words(request, part)
+    if is_by_hand(request.method):
+        return request.scope in (part, Scope.BOTH)
     return request.scope in (part, Scope.BOTH) and (bool(text.strip()) or reference is not None)
 
 

@@ -14,9 +14,11 @@ from typing import Any, Protocol, cast
 
 import numpy as np
 
+from pipelines.catalog import method as find_method
 from pipelines.contract import EditRequest, EditResult, Mask, Picture
 from pipelines.evaluation.consistency import Comparison, Edited
 from pipelines.evaluation.drift import Drift
+from pipelines.hand.run import run_by_hand
 from pipelines.instructions.contract import Split
 from pipelines.masks.prompts import Click, MaskPrompts
 from pipelines.masks.segmenter import MaskAnswer
@@ -54,6 +56,16 @@ class EditingEngine(Protocol):
     def warm_up(self, model: str) -> None: ...
 
     def describe(self) -> str: ...
+
+
+def edited(
+    engine: EditingEngine, model: str, method: str, request: EditRequest, params: Params, progress: Progress = silent
+) -> EditResult:
+    """What `method` makes of `request`: by `engine` on `model`, or here and now where it needs no model."""
+    entry = find_method(method)
+    if not entry.needs_model:
+        return run_by_hand(entry, request, params, progress)
+    return engine.edit(model, method, request, params, progress)
 
 
 def resolve(entry: str) -> Any:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pipelines.catalog import check_serves, usable
+from pipelines.catalog import check_serves, scope_of, usable
 from pipelines.catalog import method as find_method
 from pipelines.catalog import settings as resolved_settings
 from pipelines.contract import Quality, Scope
@@ -104,8 +104,10 @@ def check_draft(draft: Draft, selection: Selection, model_folders: tuple[Path, .
     if selection.mask is None:
         if entry.needs_mask:
             raise NotReady(f"click the subject in the picture first: {entry.title} needs to know what it is")
-        if draft.scope is not Scope.BOTH:
+        if scope_of(entry, draft.scope) is not Scope.BOTH:
             raise NotReady("click the subject in the picture first, or let the turn change both")
+    if not entry.needs_model:
+        return params
     card = find_model(draft.model, model_folders)
     check_serves(entry, card, find_models(model_folders).values())
     check_parts(card)

@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 
 from pipelines import pictures as codec
+from pipelines.catalog import is_by_hand, recorded
 from pipelines.catalog import method as find_method
-from pipelines.catalog import recorded
-from pipelines.contract import Candidate, EditRequest, EditResult, Extent, Mask, Picture
+from pipelines.contract import Candidate, EditRequest, EditResult, Extent, Mask, Picture, Scope
 from pipelines.evaluation.consistency import Consistency, Edited
 from pipelines.masks import cut
 from pipelines.masks.prompts import MaskPrompts, central_click
@@ -35,6 +35,7 @@ from pipelines.requests import check_request
 from studio.history.replay import Replay, Step
 from studio.history.tree import Tree
 from studio.history.turn import Outcome, Turn, TurnRequest, raised, tagged_hash
+from studio.jobs.work import edited as run
 from studio.session.selection import Selection
 from studio.session.services import Services
 from studio.session.view import MaskChoice
@@ -106,10 +107,11 @@ class Computing:
         """What `prompts` select in the picture of that digest; a person looked at the one of `pointed_on`."""
         if prompts.is_empty:
             return Selection(prompts, pointed_on=pointed_on, made_on=picture)
-        key = tagged_hash(
-            "selection", {"picture": picture, "prompts": prompts.to_json(), "segmenter": self._segmenter_mark(prompts)}
-        )
-        found = self._services.store.remembered(key) if prompts.asks_segmenter else None
+        key = ""
+        if prompts.asks_segmenter:
+            mark = self._segmenter_mark(prompts)
+            key = tagged_hash("selection", {"picture": picture, "prompts": prompts.to_json(), "segmenter": mark})
+        found = self._services.store.remembered(key) if key else None
         if found is None:
             uploaded = None if prompts.uploaded is None else self.mask(prompts.uploaded)
             if prompts.asks_segmenter:
@@ -124,7 +126,7 @@ class Computing:
                 "choices": [[label, float(score)] for label, score in answer.choices],
                 "chosen": answer.chosen or 0,
             }
-            if prompts.asks_segmenter:
+            if key:
                 self._services.store.remember(key, found)
         return Selection(
             prompts=prompts,
@@ -163,7 +165,7 @@ class Computing:
         self, line: Sequence[Turn], asked: TurnRequest, count: int, progress: Progress
     ) -> tuple[Staged, ...]:
         """`asked` and the following seeds on the last turn of `line` (which begins at the original)."""
-        weights = self._services.engine.weights(asked.model)
+        weights = self._weights(asked)
         if asked.warm is None:
             asked = self._begun(asked, line[-1], weights)
         requests = [_with_seed(asked, asked.seed + k, weights) for k in range(count)]
@@ -202,13 +204,13 @@ class Computing:
             up = raised(line) - tree.raised(seen_on.id)
             request = self._pointed_again(step.request, seen_on.picture, line[-1].picture, up)
             if not request.weights:  # newly asked: what was computed with the weights there are counts
-                request = replace(request, weights=self._services.engine.weights(request.model))
+                request = replace(request, weights=self._weights(request))
             if not _same_again(tree, step, line[-1]):
                 request = self._begun(request, line[-1], request.weights)
             name = step_names(len(replay.steps))[number - 1]
             staged = None if fresh else self.remembered(line[-1].id, request)
             if staged is None:
-                weights = self._services.engine.weights(request.model)  # those of today; the request has its own
+                weights = self._weights(request)  # those of today; the request has its own
                 whole = within(progress, name, len(find_method(request.method).stages))
                 (staged,) = self._run(line, request, 1, weights, whole, fresh=fresh)
             progress(name, HUNDRED, HUNDRED)
@@ -217,6 +219,10 @@ class Computing:
             made.append(turn)
             done(turn)
         return tuple(made)
+
+    def _weights(self, request: TurnRequest) -> str:
+        """The checksum of the model that `request` runs on, as it is now; empty where it needs none."""
+        return self._services.engine.weights(request.model) if find_method(request.method).needs_model else ""
 
     def _pointed_again(self, request: TurnRequest, seen_on: str, picture: str, up: float) -> TurnRequest:
         """`request` with the mask of its clicks on `picture`, where the subject stands `up` higher (a share of the
@@ -267,7 +273,7 @@ class Computing:
         before = None if fit is None or fresh else store.fitted_before(fit)
         if before is not None:
             request = replace(request, fitted=before.data)
-        result = self._services.engine.edit(asked.model, asked.method, request, params, progress)
+        result = run(self._services.engine, asked.model, asked.method, request, params, progress)
         fitted, reference = None, result.background_reference
         if fit is not None and result.fitted is not None and not result.in_float32:
             # What float32 fitted is not kept: where sampling needs no float32, it is not what would be fitted again.
@@ -313,7 +319,13 @@ class Computing:
         mask = None if request.mask is None else self.mask(request.mask)
         return Edited(request.scope, mask, request.feather, outcome.motion)
 
-    def _drift(self, line: Sequence[Turn], asked: TurnRequest, outcome: Outcome, picture: Picture) -> dict[str, Any]:
+    def _drift(
+        self, line: Sequence[Turn], asked: TurnRequest, outcome: Outcome, picture: Picture
+    ) -> dict[str, Any] | None:
+        """How far `picture` has gone from the original. Of a turn that needs no model it is not measured: that would
+        take one, and nothing in it was painted anew."""
+        if is_by_hand(asked.method):
+            return None
         made = [(turn.request, turn.outcome) for turn in line if turn.request is not None]
         edits = [self.edited(*each) for each in (*made, (asked, outcome))]
         return self._services.engine.drift(self.picture(line[0].picture), picture, edits).to_json()
@@ -339,11 +351,15 @@ class Computing:
 
 def known_source(line: Iterable[Turn]) -> str:
     """What the turns of `line` say that the last one's picture shows: for each part, what was last said of it. Empty
-    where nothing was; instructions say what to do, not what there is then."""
+    where nothing was; instructions say what to do, not what there is then, and of a part that was changed by hand what
+    was said before may be true no more."""
     subject = background = ""
     for turn in line:
         asked = turn.request
-        if asked is not None and not find_method(asked.method).instructs:
+        if asked is not None and is_by_hand(asked.method):
+            subject = subject if asked.scope is Scope.BACKGROUND else ""
+            background = background if asked.scope is Scope.SUBJECT else ""
+        elif asked is not None and not find_method(asked.method).instructs:
             subject = (turn.outcome.subject_told or asked.subject) or subject
             background = asked.background or background
     return " ".join(part for part in (subject, background) if part)

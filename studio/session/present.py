@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
-from pipelines.catalog import recorded, settings
+from pipelines.catalog import CATALOG, is_by_hand, recorded, settings
+from pipelines.contract import Scope
 from pipelines.errors import PipelineError
 from pipelines.evaluation.drift import Drift
 from studio.history.replay import stale
@@ -37,7 +38,7 @@ def turn_view(turn: Turn, number: int, lane: int) -> TurnView:
         parent=turn.parent,
         number=number,
         lane=lane,
-        label=_label(asked.subject, asked.background),
+        label=_label(asked),
         picture=turn.picture,
         mask=asked.mask,
         scope=asked.scope,
@@ -78,14 +79,28 @@ def trash_views(tree: Tree) -> tuple[TrashView, ...]:
     for trashed in reversed(tree.trashed):
         turn = tree.turns[trashed.cut]
         asked = turn.request
-        label = "" if asked is None else _label(asked.subject, asked.background)
+        label = "" if asked is None else _label(asked)
         views.append(TrashView(turn.id, label, turn.picture, tree.size_of(trashed)))
     return tuple(views)
 
 
-def _label(subject: str, background: str) -> str:
-    label = ", ".join(text for text in (subject.strip(), background.strip()) if text) or "from a reference"
+def _label(asked: TurnRequest) -> str:
+    said = ", ".join(text for text in (asked.subject.strip(), asked.background.strip()) if text)
+    if not is_by_hand(asked.method):
+        label = said or "from a reference"
+    else:
+        entry = CATALOG[asked.method]
+        usual = asdict(entry.params())
+        now = usual | dict(asked.params)
+        changed = (_assigned(name, now[name]) for name in usual if now[name] != usual[name])
+        label = ": ".join(text for text in (entry.title, said or ", ".join(changed)) if text)
     return label if len(label) <= LONGEST_LABEL else label[: LONGEST_LABEL - 1].rstrip() + "…"
+
+
+def _assigned(name: str, value: Any) -> str:
+    """A setting in a label: ``one hue``, ``hue 120``."""
+    words = name.replace("_", " ")
+    return words if value is True else f"{words} {value:g}" if isinstance(value, float) else f"{words} {value}"
 
 
 def staged_view(staged: Staged) -> StagedView:
@@ -98,7 +113,7 @@ def staged_view(staged: Staged) -> StagedView:
         outside_changed=outcome.outside_changed,
         outside_largest=outcome.outside_largest,
         flat=outcome.flat,
-        label=_label(asked.subject, asked.background),
+        label=_label(asked),
     )
 
 
@@ -144,8 +159,12 @@ def draft_to_json(draft: Draft) -> dict[str, Any]:
     return data
 
 
-def used_up(draft: Draft) -> Draft:
-    """The draft once its turn is made: texts and references go, settings stay."""
+def used_up(draft: Draft, made: TurnRequest | None = None) -> Draft:
+    """The draft once its turn is made: texts and references go, settings stay. Where it is known what was `made`, what
+    a turn without a model had no use for stays too."""
+    if made is not None and is_by_hand(made.method):
+        reads = Scope.BACKGROUND in CATALOG[made.method].reads
+        return replace(draft, background="", background_reference=None) if reads else draft
     return replace(
         draft,
         subject="",
@@ -171,7 +190,7 @@ def draft_of(asked: TurnRequest, before: Draft) -> Draft:
         quality=asked.quality,
         candidates=1,
         seed=asked.seed,
-        model=asked.model,
+        model=asked.model or before.model,
         changes=changes,
         background_reference=asked.background_reference,
         subject_reference=asked.subject_reference,

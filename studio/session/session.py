@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from pipelines import pictures as codec
 from pipelines.catalog import method as find_method
+from pipelines.catalog import scope_of
 from pipelines.contract import Extent, Scope
 from pipelines.hints.pictures import misfit
 from pipelines.instructions.contract import Asked, Split
@@ -256,6 +257,9 @@ class Session:
         self._remake_mask()
         with self._lock:
             draft, selection, here, tree = self._draft, self._selections.now, self._here, self._record.tree
+        entry = find_method(draft.method)
+        if entry.reads != (Scope.SUBJECT, Scope.BACKGROUND):
+            raise NotReady(f"{entry.title} does not read what a part becomes; choose a method that does, like Layered")
         if not asked:
             raise NotReady("there is nothing to run; say what the subject or the background should become")
         steps = []
@@ -313,7 +317,8 @@ class Session:
     def accept(self, index: int) -> TurnView:
         """Keep the staged candidate `index` as a turn after the one it was started from, and stand on it.
 
-        The texts and references are used up; the mask's clicks stay, and are tried on the new picture.
+        The texts and references are used up, but for those that its method does not read; the mask's clicks stay, and
+        are tried on the new picture.
         """
         with self._lock:
             staged = self._record.staged
@@ -322,7 +327,7 @@ class Session:
             chosen = staged[index]
             turn = Turn.after(chosen.parent, chosen.request, chosen.picture, chosen.outcome, time.time())
             tree = self._record.tree.append(turn)
-            draft = used_up(self._draft)
+            draft = used_up(self._draft, chosen.request)
             self._forget_finished_job()
             self._move(tree, draft=draft, staged=())
             return turn_view(tree[turn.id], tree.depths()[turn.id], tree.lanes()[turn.id])
@@ -667,6 +672,8 @@ class Session:
 
     def _refuse_misfit(self, draft: Draft, picture: str, insists: bool) -> None:
         """A question rather than a refusal: asked once, before the first turn that would come to nothing."""
+        if not find_method(draft.method).needs_model:
+            return
         card = find_models(self._services.model_folders).get(draft.model)
         if draft.insisted or card is None or not (why := misfit(self._services.pixels(picture), card)):
             return
@@ -678,26 +685,34 @@ class Session:
     def _request(self, draft: Draft, selection: Selection) -> TurnRequest:
         """The request of `draft`; the weights' checksum is filled in by whoever runs it. Raises as `check_draft`."""
         params = check_draft(draft, selection, self._services.model_folders)
+        entry = find_method(draft.method)
+        scope = scope_of(entry, draft.scope)
+        # Of a part that stays the page shows no text; what was typed there before is not said, nor what nobody reads.
+        said = {
+            part: text.strip() if part in entry.reads and scope in (part, Scope.BOTH) else ""
+            for part, text in ((Scope.SUBJECT, draft.subject), (Scope.BACKGROUND, draft.background))
+        }
         return TurnRequest(
-            model=draft.model,
+            model=draft.model if entry.needs_model else "",
             weights="",
             method=draft.method,
             params=asdict(params),
             quality=draft.quality,
-            # Of a part that stays the page shows no text; what was typed there before is not said.
-            subject="" if draft.scope is Scope.BACKGROUND else draft.subject.strip(),
-            background="" if draft.scope is Scope.SUBJECT else draft.background.strip(),
-            scope=draft.scope,
+            subject=said[Scope.SUBJECT],
+            background=said[Scope.BACKGROUND],
+            scope=scope,
             seed=draft.seed,
             mask=selection.mask,
             prompts=selection.prompts.to_json(),
             feather=selection.prompts.feather,
-            background_reference=draft.background_reference,
-            subject_reference=draft.subject_reference,
-            subject_reference_mask=draft.subject_reference_mask,
-            loras=tuple(lora_use(name, scale, self._services.model_folders) for name, scale in draft.loras.items()),
-            negative=draft.negative.strip(),
-            source=draft.source.strip() if find_method(draft.method).reads_source else "",
+            background_reference=draft.background_reference if Scope.BACKGROUND in entry.reads else None,
+            subject_reference=draft.subject_reference if Scope.SUBJECT in entry.reads else None,
+            subject_reference_mask=draft.subject_reference_mask if Scope.SUBJECT in entry.reads else None,
+            loras=tuple(lora_use(name, scale, self._services.model_folders) for name, scale in draft.loras.items())
+            if entry.needs_model
+            else (),
+            negative=draft.negative.strip() if entry.needs_model else "",
+            source=draft.source.strip() if entry.reads_source else "",
         )
 
     def _selection_of(self, asked: TurnRequest, prompts: MaskPrompts, picture: str) -> Selection:

@@ -17,7 +17,7 @@ from typing import Any
 
 import gradio as gr
 
-from pipelines.catalog import CATALOG, serving
+from pipelines.catalog import CATALOG, offered
 from pipelines.catalog import method as find_method
 from pipelines.contract import Extent, Quality, Scope
 from pipelines.errors import PipelineError
@@ -125,7 +125,7 @@ class Handlers:
                 "title": m.title,
                 "stages": m.stages,
                 "needs_mask": m.needs_mask,
-                "examples": [text.example(words) for words in m.examples],
+                "examples": [text.example(words) if words else text.NOT_READ for words in m.examples],
             }
             for name, m in CATALOG.items()
         }
@@ -174,9 +174,9 @@ class Handlers:
         return session.view().draft.model if session else ""
 
     def methods(self, model: str) -> list[tuple[str, str]]:
-        """Title and name of the methods that run on that model."""
+        """Title and name of the methods that run on that model, or on none."""
         card = find_models(self.studio.settings.all_model_folders).get(model)
-        return [(m.title, m.name) for m in serving(card.backbone if card else None)]
+        return [(m.title, m.name) for m in offered(card.backbone if card else None)]
 
     def opened(self, seat: Seat | None, ticket: object, name: object) -> tuple[Seat | None, Payload, Fields]:
         """A new session from an uploaded picture, or one that was exported as a file."""

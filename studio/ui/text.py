@@ -87,6 +87,10 @@ def fault(error: UserError | PipelineError) -> str:
     return message
 
 
+NOT_READ = "this method reads no text here"
+"""In a field that the method has no use for."""
+
+
 def example(words: str) -> str:
     """What stands in an empty field."""
     return f"for example: {words}"

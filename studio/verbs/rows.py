@@ -57,6 +57,7 @@ class MethodRow:
     name: str
     title: str
     paper: str
+    needs_model: bool
     needs_mask: bool
     stages: tuple[str, ...]
     serves: tuple[str, ...]
@@ -110,5 +111,12 @@ def _row(method: Method) -> MethodRow:
         for name, (kind, default, spec) in knobs(method.params).items()
     )
     return MethodRow(
-        method.name, method.title, method.paper, method.needs_mask, method.stages, tuple(method.serves), settings
+        method.name,
+        method.title,
+        method.paper,
+        method.needs_model,
+        method.needs_mask,
+        method.stages,
+        tuple(method.serves),
+        settings,
     )

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from pipelines.catalog import is_by_hand
 from pipelines.contract import Box, Extent, Picture, Quality, Scope
 from pipelines.errors import BadPicture
 from pipelines.evaluation.beside import Beside, beside, difference_picture, side_by_side
@@ -46,7 +47,9 @@ class TurnAsk(Params):
     subject: str = knob("", "What the subject becomes; empty keeps it", 0, LONGEST_TEXT, "characters")
     background: str = knob("", "What the background becomes; empty keeps it", 0, LONGEST_TEXT, "characters")
     negative: str = knob("", "What is to be kept out of the picture", 0, LONGEST_TEXT, "characters")
-    scope: Scope | None = knob(None, "What may change; by default what was described")
+    scope: Scope | None = knob(
+        None, "What may change; by default what was described, or without a model what is selected"
+    )
     method: str = knob("layered", "How it is edited; `methods` lists what there is")
     quality: Quality = knob(Quality.STANDARD, "How much work the turn is given")
     candidates: int = knob(1, "Finished pictures to choose from", 1, MOST_CANDIDATES)
@@ -181,8 +184,10 @@ class OpenSession:
         background_picture: PictureLike | None = None,
     ) -> JobHandle:
         """As `turn`, of a value."""
-        scope = ask.scope or described(
-            ask.subject, ask.background, subject_picture is not None, background_picture is not None
+        scope = ask.scope or (
+            asked_by_hand(self.view())
+            if is_by_hand(ask.method)
+            else described(ask.subject, ask.background, subject_picture is not None, background_picture is not None)
         )
         with self._changing():
             before = self._session.view()
@@ -357,6 +362,11 @@ def member(kind: type[E], name: str, value: E | str | None) -> E | None:
         return None if value is None else kind(value)
     except ValueError:
         raise NotReady(f"{name} must be one of {', '.join(kind)}; got {value!r:.80}") from None
+
+
+def asked_by_hand(view: SessionView) -> Scope:
+    """What somebody means to change by a method that reads no text: the subject, where one is selected."""
+    return Scope.SUBJECT if view.mask.mask is not None else Scope.BOTH
 
 
 def described(subject: str, background: str, subject_picture: bool = False, background_picture: bool = False) -> Scope:

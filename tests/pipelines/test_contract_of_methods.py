@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -9,19 +11,24 @@ import numpy as np
 import pytest
 import torch
 
-from pipelines.catalog import CATALOG, settings
-from pipelines.contract import Backbone, EditRequest, Picture, Quality, Scope
+from pipelines.catalog import CATALOG, scope_of, settings
+from pipelines.contract import Backbone, EditRequest, EditResult, Picture, Quality, Scope
 from pipelines.engine import Engine
 from pipelines.errors import BadParameter, BadRequest, ModelError, NumericalError, UnknownMethod
 from pipelines.images import small_changes_undone
+from pipelines.masks.refine import grown
 from pipelines.models.bundle import ModelBundle
 from pipelines.models.texts import Texts
 from pipelines.params import LayeredParams, Params, Tuned, knobs
-from pipelines.progress import Cancelled
+from pipelines.progress import Cancelled, Progress, silent
 
 METHODS = sorted(CATALOG)
+BY_MODEL = [name for name in METHODS if CATALOG[name].needs_model]
+BY_HAND = [name for name in METHODS if not CATALOG[name].needs_model]
+AT_WORK = {"recolour": {"hue": 120.0}, "light": {"exposure": 1.0}}
+"""Settings of the methods that do nothing before one is set."""
 LAYERED_WAYS = [("layered", tuned) for tuned in Tuned]
-WAYS = [(name, None) for name in METHODS if name != "layered"] + LAYERED_WAYS
+WAYS = [(name, None) for name in BY_MODEL if name != "layered"] + LAYERED_WAYS
 MODEL = {name: "tiny" if Backbone.PLAIN in CATALOG[name].serves else "tiny-instruct" for name in METHODS}
 """One model that each method runs on."""
 EVERYWHERE = [
@@ -38,7 +45,7 @@ EVERYWHERE = [
 def small_settings(name: str, tuned: Tuned | None = None) -> Params:
     """A few steps of everything."""
     few = {"steps": 4, "embed_steps": 3, "tune_steps": 3, "tune_rate": 1e-3, "null_steps": 2, "inversion_steps": 1}
-    few |= {"first_step": 1, "maps": 2, "decoder_steps": 2}
+    few |= {"first_step": 1, "maps": 2, "decoder_steps": 2} | AT_WORK.get(name, {})
     params = settings(name, Quality.EXACT, {key: few[key] for key in few if key in knobs(CATALOG[name].params)})
     return replace(params, tuned=tuned) if isinstance(params, LayeredParams) and tuned is not None else params
 
@@ -87,12 +94,14 @@ def test_the_same_seed_gives_the_same_bytes(
     assert first.weights_before == first.weights_after == second.weights_after != ""
 
 
-@pytest.mark.parametrize(("name", "tuned"), WAYS)
+@pytest.mark.parametrize(("name", "tuned"), [*WAYS, *((name, None) for name in BY_HAND)])
 def test_progress_never_goes_back_and_ends_at_its_total(
     engine: Engine, request_for: Callable[..., EditRequest], name: str, tuned: Tuned | None
 ) -> None:
     heard = Recorder()
     asked = request_for(candidates=2 if CATALOG[name].draws else 1)
+    if name in BY_HAND:
+        asked = replace(asked, background="navy", scope=scope_of(CATALOG[name], asked.scope))
     result = engine.edit(MODEL[name], name, asked, small_settings(name, tuned), heard)
     stages = list(dict.fromkeys(stage for stage, _, _ in heard.calls))
     assert stages == [stage for stage in CATALOG[name].stages if stage in stages], "in the catalogue's order"
@@ -103,7 +112,9 @@ def test_progress_never_goes_back_and_ends_at_its_total(
     assert [(report.name, report.steps) for report in result.stages] == [
         (stage, sum(s == stage for s, _, _ in heard.calls)) for stage in stages
     ]
-    assert heard.previews and all(p.dtype == np.uint8 and p.shape[2] == 3 for p in heard.previews)
+    if CATALOG[name].needs_model:  # without one there is nothing to see before it is done
+        assert heard.previews
+    assert all(p.dtype == np.uint8 and p.shape[2] == 3 for p in heard.previews)
 
 
 def state_of(bundle: ModelBundle) -> dict[str, object]:
@@ -167,7 +178,7 @@ def test_an_edit_after_a_cancelled_one_is_that_of_a_fresh_model(
     assert np.array_equal(after.candidates[0].picture, fresh.candidates[0].picture)
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", BY_MODEL)
 @pytest.mark.parametrize("scope", list(Scope))
 def test_pasted_back_pixels_are_untouched(
     engine: Engine, request_for: Callable[..., EditRequest], name: str, scope: Scope
@@ -190,7 +201,7 @@ def test_pasted_back_pixels_are_untouched(
         assert 0 < candidate.outside.kept < kept.sum(), "the edited region reaches a little over the mask"
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", BY_MODEL)
 def test_what_changed_outside_is_measured_when_nothing_is_pasted_back(
     engine: Engine, request_for: Callable[..., EditRequest], name: str
 ) -> None:
@@ -202,7 +213,7 @@ def test_what_changed_outside_is_measured_when_nothing_is_pasted_back(
     assert 0 < candidate.outside.largest <= difference.max()
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", BY_MODEL)
 def test_small_changes_are_undone_only_when_asked(
     engine: Engine, request_for: Callable[..., EditRequest], name: str
 ) -> None:
@@ -234,8 +245,12 @@ BAD_REQUESTS = {
 }
 
 
-@pytest.mark.parametrize("name", METHODS)
-@pytest.mark.parametrize("fault", BAD_REQUESTS)
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    # What needs no model says with its settings what it does, so no text is missing.
+    [(name, fault) for name in METHODS for fault in BAD_REQUESTS if name in BY_MODEL or not fault.startswith("no ")]
+    + [(name, "no candidates") for name in BY_HAND],
+)
 def test_a_bad_request_is_refused_before_anything_is_loaded(
     request_for: Callable[..., EditRequest], name: str, fault: str
 ) -> None:
@@ -272,7 +287,7 @@ def test_unknown_names_and_settings_of_another_method_are_refused(
         engine.edit("tiny", "sdedit", request_for(), small_settings("inpaint"))
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", BY_MODEL)
 def test_numbers_that_are_not_finite_stop_the_edit(
     model_folders: tuple, load: Callable[[str], ModelBundle], request_for: Callable[..., EditRequest], name: str
 ) -> None:
@@ -301,7 +316,7 @@ def test_every_preset_is_valid(name: str) -> None:
     assert settings("layered", Quality.EXACT) == LayeredParams(), "exact is the paper's numbers"
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", BY_MODEL)
 def test_the_texts_that_the_model_reads_are_joined_as_the_catalogue_says(
     name: str,
     load: Callable[[str], ModelBundle],
@@ -321,3 +336,77 @@ def test_the_texts_that_the_model_reads_are_joined_as_the_catalogue_says(
     assert set(filter(None, read)) == (
         {"a blue dog", "in a forest"} if joint is None else {f"a blue dog{joint}in a forest"}
     )
+
+
+# What needs no model
+
+
+def by_hand(name: str, asked: EditRequest, heard: Progress = silent) -> EditResult:
+    """By an engine that finds no model anywhere."""
+    return Engine((), device="cpu").edit("nothing", name, asked, small_settings(name), heard)
+
+
+def colourful(request_for: Callable[..., EditRequest], **changes: object) -> EditRequest:
+    """A background that a colour can be read from, for the method that reads it."""
+    return request_for(**{"background": "navy to #ffcc88", **changes})
+
+
+@pytest.mark.parametrize("name", BY_HAND)
+@pytest.mark.parametrize("scope", list(Scope))
+def test_by_hand_the_same_bytes_come_whatever_the_seed_and_kept_pixels_are_exact(
+    request_for: Callable[..., EditRequest], name: str, scope: Scope
+) -> None:
+    asked = colourful(request_for, scope=scope_of(CATALOG[name], scope))
+    before = asked.picture.copy()
+    (first,), (second,) = (by_hand(name, replace(asked, seed=seed)).candidates for seed in (7, 99))
+    assert np.array_equal(first.picture, second.picture) and not np.array_equal(first.picture, before)
+    assert first.picture.shape == before.shape and first.picture.dtype == np.uint8
+    assert np.array_equal(asked.picture, before), "what it was given is left alone"
+    assert (first.outside.changed, first.outside.largest) == (0, 0)
+    deep = grown(~asked.mask if asked.scope is Scope.SUBJECT else asked.mask, -5)
+    if asked.scope is not Scope.BOTH and name != "backdrop":  # which gives the subject its light
+        assert deep.any() and np.array_equal(first.picture[deep], before[deep])
+        assert first.outside.kept >= deep.sum()
+
+
+@pytest.mark.parametrize("name", BY_HAND)
+def test_by_hand_a_picture_of_any_size_keeps_its_size(request_for: Callable[..., EditRequest], name: str) -> None:
+    for height, width in ((16, 16), (17, 61), (301, 97)):
+        mask = np.zeros((height, width), bool)
+        mask[3 : height - 4, 4 : width - 3] = True
+        picture = np.random.default_rng(1).integers(0, 256, (height, width, 3), dtype=np.uint8)
+        asked = colourful(request_for, picture=picture, mask=mask, scope=scope_of(CATALOG[name], Scope.BOTH))
+        assert by_hand(name, asked).candidates[0].picture.shape == picture.shape
+
+
+@pytest.mark.parametrize("name", BY_HAND)
+def test_by_hand_stopping_leaves_no_trace(request_for: Callable[..., EditRequest], name: str) -> None:
+    asked = colourful(request_for, scope=scope_of(CATALOG[name], Scope.SUBJECT))
+    before = asked.picture.copy(), asked.mask.copy()
+    with pytest.raises(Cancelled):
+        by_hand(name, asked, Recorder(stop_at=("picture", 1)))
+    assert np.array_equal(asked.picture, before[0]) and np.array_equal(asked.mask, before[1])
+
+
+def test_by_hand_settings_of_another_method_are_refused(request_for: Callable[..., EditRequest]) -> None:
+    with pytest.raises(BadParameter, match="recolour takes RecolourParams; got LightParams"):
+        Engine((), device="cpu").edit("nothing", "recolour", request_for(), small_settings("light"))
+
+
+def test_by_hand_no_torch_is_imported() -> None:
+    lines = [
+        "import sys, numpy as np",
+        "from pipelines.catalog import CATALOG",
+        "from pipelines.contract import EditRequest, Scope",
+        "from pipelines.hand.run import run_by_hand",
+        "picture = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)",
+        "mask = np.zeros((64, 64), bool); mask[20:44, 20:44] = True",
+        f"settings = {AT_WORK!r}",
+        "for entry in CATALOG.values():",
+        "    if not entry.needs_model:",
+        "        asked = EditRequest(picture, mask, '', 'navy', entry.changes or Scope.SUBJECT, 7)",
+        "        run_by_hand(entry, asked, entry.params(**settings.get(entry.name, {})))",
+        "print(sorted({'torch', 'diffusers', 'transformers'} & set(sys.modules)))",
+    ]
+    done = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -15,12 +15,12 @@ from pipelines.images import (
     edited_region,
     flat_colour,
     mask_at,
-    outside_change,
     pasted_back,
     resized,
     seam,
     small_changes_undone,
 )
+from pipelines.kept import outside_change
 from pipelines.seeds import derived_seed, generator
 
 

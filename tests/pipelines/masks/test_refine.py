@@ -2,6 +2,7 @@
 
 import math
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -144,3 +145,16 @@ def test_a_long_stroke_on_a_large_picture_needs_no_more_than_its_window() -> Non
     """A path far outside the picture costs nothing and paints nothing."""
     far = Stroke((Point(-9e5, -9e5), Point(-8e5, -8e5)), 100)
     assert not compose(None, MaskPrompts(strokes=(far,)), Extent(2000, 2000)).any()
+
+
+@pytest.mark.parametrize("feather", [1.5, 2.0, 7.0, 64.0])
+def test_the_soft_edge_found_piece_by_piece_is_that_of_the_whole(feather: float) -> None:
+    mask = np.zeros((700, 530), bool)
+    mask[250:262, 200:520] = True  # along the seam of two pieces
+    mask[0:40, 0:9] = True
+    mask[690:, 255:258] = True
+    mask[400, 256] = True
+    parts = (mask.astype(np.uint8), (~mask).astype(np.uint8))
+    inner, outer = (cv2.distanceTransform(part, cv2.DIST_L2, cv2.DIST_MASK_PRECISE) for part in parts)
+    whole = np.clip(0.5 + np.where(mask, inner - 0.5, 0.5 - outer) / feather, 0, 1)
+    assert np.array_equal(soft_edge(mask, feather), whole.astype(np.float32))

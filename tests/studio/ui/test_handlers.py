@@ -168,7 +168,10 @@ def test_a_model_is_offered_the_methods_that_run_on_it(handlers: Handlers, seat:
     at = 1 + PLAIN_FIELDS.index("method")
     payload, fields = handlers.remodelled(seat, "painter")
     assert payload["view"]["draft"]["method"] == "inpaint"
-    assert fields[at] == gr.update(choices=[(CATALOG["inpaint"].title, "inpaint")], value="inpaint")
+    by_hand = [(m.title, name) for name, m in CATALOG.items() if not m.needs_model]
+    assert by_hand and fields[at] == gr.update(
+        choices=[(CATALOG["inpaint"].title, "inpaint"), *by_hand], value="inpaint"
+    )
     payload, fields = handlers.remodelled(seat, "toybox")
     assert payload["view"]["draft"]["method"] == "inpaint", "a method that runs on both stays"
     assert [name for _, name in fields[at]["choices"]] == list(CATALOG), "its configuration says nothing"
@@ -177,7 +180,8 @@ def test_a_model_is_offered_the_methods_that_run_on_it(handlers: Handlers, seat:
     own = handlers.studio.settings.own_models
     own.mkdir(parents=True, exist_ok=True)
     other.rename(own / "pulled")
-    assert [name for _, name in handlers.methods("pulled")] == ["inpaint"], "one's own folder counts too"
+    names = [name for _, name in by_hand]
+    assert [name for _, name in handlers.methods("pulled")] == ["inpaint", *names], "one's own folder counts too"
 
 
 def test_the_two_texts_are_called_what_the_method_takes(handlers: Handlers, seat: Seat) -> None:

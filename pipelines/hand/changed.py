@@ -1,0 +1,70 @@
+"""What every turn without a model gives back, and how a change is confined to a part. No torch here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.contract import EditRequest, Mask, Picture, Scope
+from pipelines.hand.params import Edge
+from pipelines.masks.matting import matted
+from pipelines.masks.refine import soft_edge
+
+Window = tuple[slice, slice]
+Share = NDArray[np.float32]
+"""How much of each pixel belongs to a part: ``(H, W) float32`` in [0, 1]."""
+
+
+@dataclass(frozen=True, eq=False)
+class Changed:
+    """A finished picture of the request's size."""
+
+    picture: Picture
+    region: Mask
+    """``(H, W) bool``: what could change at all. Everything else is as it was, bit by bit."""
+
+
+def subject_share(request: EditRequest, edge: Edge) -> Share:
+    """How much of each pixel is the subject that the request's mask selects."""
+    if edge is Edge.HARD:
+        return request.mask.astype(np.float32)
+    if edge is Edge.SOFT:
+        return soft_edge(request.mask, request.feather)
+    return matted(request.picture, request.mask)
+
+
+def changing_share(request: EditRequest, edge: Edge) -> Share:
+    """How much of each pixel belongs to the part that the request's scope lets change."""
+    if request.scope is Scope.BOTH:
+        return np.ones(request.mask.shape, np.float32)
+    share = subject_share(request, edge)
+    return share if request.scope is Scope.SUBJECT else np.float32(1) - share
+
+
+def window_of(region: Mask) -> Window | None:
+    """The rows and columns that hold `region`; ``None`` where there is nothing."""
+    rows, columns = np.flatnonzero(region.any(1)), np.flatnonzero(region.any(0))
+    if not rows.size:
+        return None
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+
+
+def mixed(over: Picture, under: Picture, share: Share) -> Picture:
+    """`over` where `share` is 1, `under` where it is 0, and a mix between; exact at both ends. All of one size."""
+    result = np.ascontiguousarray(under).copy()
+    result = cv2.copyTo(np.ascontiguousarray(over), (share >= 1).astype(np.uint8), result)
+    rows, columns = np.nonzero((share > 0) & (share < 1))
+    weight = share[rows, columns][:, None]
+    mix = over[rows, columns] * weight + under[rows, columns] * (1 - weight)
+    result[rows, columns] = np.round(mix).astype(np.uint8)
+    return np.asarray(result)
+
+
+def confined(request: EditRequest, change: Picture, share: Share, window: Window) -> Changed:
+    """The request's picture with `change`, which is of `window`'s size, where `share` (of the whole) says."""
+    picture = request.picture.copy()
+    picture[window] = mixed(change, request.picture[window], share[window])
+    return Changed(picture, share > 0)

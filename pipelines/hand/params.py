@@ -1,0 +1,83 @@
+"""What can be set on the turns that need no model; see `pipelines.params`. No torch here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from pipelines.params import Params, knob
+
+
+class Fit(StrEnum):
+    """How a picture of another size is brought to this one's."""
+
+    COVER = "cover"  # its middle fills the picture; what is over is cut off
+    CONTAIN = "contain"  # all of it is seen; beside it lies a blurred copy
+    STRETCH = "stretch"  # all of it, out of proportion
+
+
+class Edge(StrEnum):
+    """Where a part ends."""
+
+    HARD = "hard"  # at the mask's own edge, pixel by pixel
+    SOFT = "soft"  # fading over the mask's feather
+    MATTED = "matted"  # as transparent as hair and fur are seen to be there
+
+
+EDGE = "Where the subject ends: at the mask, fading over its feather, or as hair and fur are seen to"
+
+
+def _saturation() -> Any:
+    return knob(1.0, "Times as colourful; 0 is grey", 0.0, 3.0)
+
+
+@dataclass(frozen=True)
+class RecolourParams(Params):
+    """Another colour in CIELAB: the lightness of every pixel, and so the texture, stays unless it is asked to move."""
+
+    hue: float = knob(0.0, "Turns every hue by so much", -180.0, 180.0, "degrees")
+    one_hue: bool = knob(
+        False, "Gives everything the one hue instead: 40 red, 70 orange, 100 yellow, 140 green, -75 blue, -40 violet"
+    )
+    saturation: float = _saturation()
+    added: float = knob(0.0, "Colour that is added, so that grey takes a hue too (chroma of CIELAB)", 0.0, 100.0)
+    lightness: float = knob(0.0, "Lighter, or darker below 0 (L* of CIELAB)", -100.0, 100.0)
+    edge: Edge = knob(Edge.SOFT, EDGE)
+
+
+@dataclass(frozen=True)
+class LightParams(Params):
+    """Exposure, white balance and levels."""
+
+    exposure: float = knob(0.0, "Brighter, or darker below 0", -5.0, 5.0, "stops")
+    contrast: float = knob(0.0, "More contrast about middle grey, or less below 0", -1.0, 1.0)
+    shadows: float = knob(0.0, "Opens the dark parts, or closes them below 0", -1.0, 1.0)
+    highlights: float = knob(0.0, "Raises the bright parts, or brings them back below 0", -1.0, 1.0)
+    black: int = knob(0, "The level that becomes black", 0, 254, "of 255")
+    white: int = knob(255, "The level that becomes white", 1, 255, "of 255")
+    warmth: float = knob(0.0, "Warmer, or cooler below 0", -1.0, 1.0)
+    tint: float = knob(0.0, "Towards magenta, or green below 0", -1.0, 1.0)
+    saturation: float = _saturation()
+    edge: Edge = knob(Edge.SOFT, EDGE)
+
+
+@dataclass(frozen=True)
+class BackdropParams(Params):
+    """The subject before a picture of one's own, a colour, or one colour that runs into another."""
+
+    fit: Fit = knob(Fit.COVER, "How a picture is brought to this one's size")
+    blur: float = knob(0.0, "Blurs the picture behind, in shares of the longer side", 0.0, 0.1)
+    angle: float = knob(-90.0, "Where the first colour runs to: 0 to the right, 90 upwards", -180.0, 180.0, "degrees")
+    match: float = knob(0.3, "How far the subject takes on the light and colour of what is behind it", 0.0, 1.0)
+    edge: Edge = knob(Edge.MATTED, EDGE)
+
+
+@dataclass(frozen=True)
+class DefocusParams(Params):
+    """The background out of focus, or dimmed."""
+
+    blur: float = knob(0.01, "Blurs the background, in shares of the picture's longer side", 0.0, 0.1)
+    exposure: float = knob(0.0, "Brightens it, or dims it below 0", -5.0, 2.0, "stops")
+    saturation: float = _saturation()
+    edge: Edge = knob(Edge.SOFT, EDGE)

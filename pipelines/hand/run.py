@@ -1,0 +1,31 @@
+"""Runs a turn that needs no model: at the picture's own size, and the same every time. No torch here."""
+
+from __future__ import annotations
+
+import time
+
+from pipelines.catalog import Method
+from pipelines.contract import Candidate, EditRequest, EditResult, StageReport
+from pipelines.errors import BadParameter
+from pipelines.hand.changed import Changed
+from pipelines.kept import outside_change
+from pipelines.params import Params
+from pipelines.progress import Progress, silent
+from pipelines.requests import check_request
+
+
+def run_by_hand(method: Method, request: EditRequest, params: Params, progress: Progress = silent) -> EditResult:
+    """What `method`, which needs no model, makes of `request`: one candidate. Raises what `check_request` raises,
+    `BadRequest` where the method finds nothing to do or nothing to go by, and whatever `progress` raises to stop it."""
+    assert not method.needs_model, method.name
+    if type(params) is not method.params:
+        raise BadParameter(f"{method.name} takes {method.params.__name__}; got {type(params).__name__}")
+    check_request(request, method)
+    (stage,) = method.stages
+    began = time.perf_counter()
+    changed: Changed = method.resolve()(request, params)
+    assert changed.picture.shape == request.picture.shape, changed.picture.shape
+    outside = outside_change(changed.picture, request.picture, changed.region)
+    report = StageReport(stage, time.perf_counter() - began, 1)
+    progress(stage, 1, 1)
+    return EditResult((Candidate(request.seed, changed.picture, outside),), (report,))

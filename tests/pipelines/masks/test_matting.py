@@ -1,0 +1,102 @@
+"""The alpha of hair, against pictures that were drawn with a known one; and what must not move."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from pipelines.contract import Mask, Picture
+from pipelines.masks.matting import foreground, matted
+from pipelines.masks.refine import soft_edge
+
+FINE = 4
+"""Pixels a side in which one pixel of a drawn alpha is drawn."""
+
+
+def drawn(side: int, seed: int) -> tuple[Picture, NDArray[np.float32], NDArray[np.float32]]:
+    """A head with strands of hair before a sky: the picture, its alpha ``(H, W)``, and the head's own colours."""
+    rng, large = np.random.default_rng(seed), FINE * side
+    alpha = np.zeros((large, large), np.uint8)
+    cv2.circle(alpha, (large // 2, large // 2), int(0.3 * large), 255, -1, cv2.LINE_AA)
+    for _ in range(300):
+        towards = rng.uniform(0, 2 * np.pi)
+        place = large / 2 + 0.29 * large * np.array([np.cos(towards), np.sin(towards)])
+        heading, step, path = towards + rng.normal(0, 0.5), large * rng.uniform(0.004, 0.01), [place]
+        for _ in range(7):
+            heading += rng.normal(0, 0.2)
+            place = place + step * np.array([np.cos(heading), np.sin(heading)])
+            path.append(place)
+        thick = max(1, int(large * rng.uniform(0.001, 0.003)))
+        cv2.polylines(alpha, [np.array(path).astype(np.int32)], False, 255, thick, cv2.LINE_AA)
+    share = cv2.resize(alpha, (side, side), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    y, x = np.mgrid[:side, :side].astype(np.float32) / side
+    head = np.dstack([0.5 + 0.1 * np.sin(17 * x), 0.28 + 0.06 * np.sin(23 * y), 0.1 + 0.05 * x]) * (
+        0.7 + 0.3 * rng.random()
+    )
+    sky = np.dstack([0.45 + 0.3 * y, 0.65 + 0.1 * np.sin(7 * x), 0.9 - 0.2 * x * y])
+    mixed = share[..., None] * head + (1 - share[..., None]) * sky + rng.normal(0, 0.01, (side, side, 3))
+    return np.round(np.clip(mixed, 0, 1) * 255).astype(np.uint8), share, (head * 255).astype(np.float32)
+
+
+def as_selected(alpha: NDArray[np.float32]) -> Mask:
+    """What a person or a segmenter gives: the head, without what is thinner than a fiftieth of the picture."""
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (len(alpha) // 50 | 1,) * 2)
+    return cv2.morphologyEx((alpha > 0.5).astype(np.uint8), cv2.MORPH_OPEN, kernel) > 0
+
+
+@pytest.mark.parametrize(("side", "seed"), [(256, 0), (400, 1), (1200, 2)])
+def test_the_alpha_of_hair_is_at_least_twice_as_near_as_the_feathered_masks(side: int, seed: int) -> None:
+    picture, alpha, _ = drawn(side, seed)
+    mask = as_selected(alpha)
+    feathered = min(float(np.abs(soft_edge(mask, feather) - alpha).mean()) for feather in (0, 2, 4, side / 50))
+    found = float(np.abs(matted(picture, mask) - alpha).mean())
+    assert found < 0.5 * feathered, (found, feathered)
+
+
+def test_away_from_the_edge_nothing_moves() -> None:
+    picture, alpha, _ = drawn(256, 3)
+    mask = as_selected(alpha)
+    found = matted(picture, mask)
+    assert found.dtype == np.float32 and found.min() >= 0 and found.max() <= 1
+    inner = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5)
+    outer = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, 5)
+    assert (found[inner > 20] == 1).all() and (found[outer > 40] == 0).all()
+    assert np.array_equal(found, matted(picture, mask)), "the same every time"
+
+
+@pytest.mark.parametrize("value", [False, True])
+def test_an_empty_or_full_mask_is_its_own_alpha(value: bool) -> None:
+    picture = drawn(64, 0)[0]
+    assert np.array_equal(matted(picture, np.full((64, 64), value)), np.full((64, 64), value, np.float32))
+
+
+@pytest.mark.parametrize(
+    "place", [(slice(0, 1), slice(0, 1)), (slice(0, 64), slice(0, 3)), (slice(5, 60), slice(63, 64))]
+)
+def test_thin_masks_and_masks_at_the_border_are_fine(place: tuple[slice, slice]) -> None:
+    picture = drawn(64, 0)[0]
+    mask = np.zeros((64, 64), bool)
+    mask[place] = True
+    found = matted(picture, mask)
+    assert np.isfinite(found).all() and found.min() >= 0 and found.max() <= 1
+
+
+def test_flat_colours_leave_the_mask_as_it_is() -> None:
+    picture = np.full((80, 80, 3), (200, 30, 30), np.uint8)
+    picture[:, 40:] = (20, 40, 200)
+    mask = np.zeros((80, 80), bool)
+    mask[:, :40] = True
+    assert np.abs(matted(picture, mask) - mask).max() < 0.05
+
+
+def test_the_subjects_own_colour_is_free_of_what_is_behind_it() -> None:
+    picture, alpha, head = drawn(256, 4)
+    own = foreground(picture, alpha)
+    hair = (alpha > 0.2) & (alpha < 0.8)
+    assert hair.sum() > 500
+    before, after = (float(np.abs(seen[hair].astype(float) - head[hair]).mean()) for seen in (picture, own))
+    assert after < 0.4 * before, (after, before)
+    assert np.array_equal(own[alpha >= 1], picture[alpha >= 1])
+    assert np.array_equal(own[alpha <= 0], picture[alpha <= 0])
