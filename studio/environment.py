@@ -17,6 +17,9 @@ from studio.errors import AddressRefused, StorageError
 
 OF_THE_PAGE = "GRADIO_"
 TEMPORARY = "GRADIO_TEMP_DIR"
+IN_A_SPACE = "SYSTEM"
+"""By which the page's library knows that it is in a Space, where it would watch its files for changes and offer itself
+as an app to be installed."""
 PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 
 
@@ -27,7 +30,7 @@ def own_surroundings(environment: MutableMapping[str, str] = os.environ) -> Iter
     Yields the names of those that were set. Must be entered before the library is imported, which reads some then.
     Raises `StorageError` where no folder for temporary files can be written.
     """
-    set_before = {name: value for name, value in environment.items() if name.startswith(OF_THE_PAGE)}
+    set_before = {n: value for n, value in environment.items() if n.startswith(OF_THE_PAGE) or n == IN_A_SPACE}
     try:
         folder = tempfile.TemporaryDirectory(prefix="palimpsest-", ignore_cleanup_errors=True)
     except OSError as error:
@@ -40,7 +43,7 @@ def own_surroundings(environment: MutableMapping[str, str] = os.environ) -> Iter
             for name in set_before:
                 del environment[name]
             environment[TEMPORARY] = own
-            yield tuple(sorted(set_before.keys() - {TEMPORARY}))
+            yield tuple(sorted(set_before.keys() - {TEMPORARY, IN_A_SPACE}))
         finally:
             environment.pop(TEMPORARY, None)
             environment.update(set_before)

@@ -21,6 +21,7 @@
     ├── AddressRefused             nothing can listen at the host and port that were named, and why
     ├── BadKey                     a password or token that cannot be one
     ├── BadBody                    what was sent is too much, or not what the studio's own page sends
+    ├── NotPushed                  the studio could not be put where it was to go
     ├── NothingStaged              there is no finished candidate to keep or to make more of
     ├── DeviceLost                 the process that computes pictures ended before it had answered
     ├── StorageError               a file could not be written or read; nothing was half stored
@@ -115,6 +116,10 @@ class BadKey(UserError):
 
 class BadBody(UserError):
     """What was sent cannot be read; the message is for whoever sent it."""
+
+
+class NotPushed(UserError):
+    """The studio could not be put into a Space."""
 
 
 class NothingStaged(UserError):

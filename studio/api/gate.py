@@ -73,6 +73,7 @@ PAGE = (
 )
 """The policy of the page. Of scripts between its own lines it names each, so that none can be slipped in."""
 NOWHERE = "'none'"
+MODULE = b'<script type="module"'
 INLINE_SCRIPT = re.compile(rb"<script(?:\s[^>]*)?>(.*?)</script", re.DOTALL | re.IGNORECASE)
 
 
@@ -92,6 +93,8 @@ class House:
     """What whoever comes in must have."""
     private: bool = True
     """Whether only its own machine reaches the studio, as far as is known."""
+    first: str = ""
+    """Address of the script that the page runs before all others."""
     visitors: Visitors | None = None
     """Tells who asks, where strangers share the studio."""
 
@@ -108,6 +111,7 @@ class Gate:
         self.app, self.house = app, house
         self.lasting = 0
         self.names = frozenset(name.lower() for name in house.names)
+        self.first = house.first.encode()
         self.framed = f"; frame-ancestors {' '.join(house.frames) or NOWHERE}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -232,6 +236,9 @@ class Gate:
             body.extend(message.get("body", b""))
             if message.get("more_body", False):
                 return None
+            if self.house.first:  # modules run in the order in which they stand
+                body[:] = body.replace(MODULE, b'<script type="module" src="%b"></script>%b' % (self.first, MODULE), 1)
+                MutableHeaders(scope=starts[0])["Content-Length"] = str(len(body))
             digests = (hashlib.sha256(script).digest() for script in INLINE_SCRIPT.findall(body) if script)
             scripts = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
             self._head(starts[0], PAGE.format(scripts=scripts))

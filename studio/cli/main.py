@@ -30,6 +30,7 @@ COMMANDS = {
     "speed": "studio.cli.speed:speed",
     "demo-session": "studio.cli.demo:demo_session",
     "password": "studio.cli.password:password",
+    "space": "studio.cli.space:space",
     "import": "studio.cli.sessions:import_session",
     "sessions": "studio.cli.sessions:sessions",
 }

@@ -126,8 +126,6 @@ def serve(
     ] = "",
 ) -> None:
     """Open the studio in the browser."""
-    logs.to_terminal()
-    logging.getLogger("httpx").setLevel(logging.WARNING)
     own = settings_from(models, device, model, segmenter)
     settings = replace(
         own,
@@ -150,9 +148,16 @@ def serve(
     )
     if limit and not hosted:
         raise typer.BadParameter("--limit says what strangers may; say --hosted with it")
-    check_keys(auth, token)
+    serve_settings(settings, browser)
+
+
+def serve_settings(settings: Settings, browser: bool) -> None:
+    """Serve the studio of these settings until it is stopped."""
+    logs.to_terminal()
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    check_keys(settings.password, settings.token)
     tell_who_comes_in(settings)
-    check_address(host, port)
+    check_address(settings.host, settings.port)
     with own_surroundings() as ignored:
         if ignored:
             say(f"{', '.join(ignored)} do nothing here: what can be set is in `serve --help`.")

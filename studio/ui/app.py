@@ -96,6 +96,7 @@ def open_page(studio: Studio, settings: Settings) -> OpenPage:
         largest_file=uploads.limit,
         keys=Keys(settings),
         private=settings.is_private,
+        first=assets.address("storage"),
         visitors=None if settings.hosting is None else Visitors(settings),
     )
     guard.append(gate.guard(house))
