@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
@@ -98,11 +99,9 @@ def pushed(
         made = api.create_repo(repo, repo_type="space", space_sdk="gradio", private=private or None, exist_ok=True)
         there = set(api.list_repo_files(repo, repo_type="space"))
         gone = sorted(there - {part.path for part in parts} - set(KEPT_THERE))
-        operations = [
-            *(CommitOperationAdd(part.path, part.file) for part in parts),
-            *(CommitOperationDelete(path) for path in gone),
-        ]
-        api.create_commit(repo, operations, commit_message="The studio as it is now", repo_type="space")
+        adds = (CommitOperationAdd(part.path, part.file) for part in parts)
+        deletes = (CommitOperationDelete(path) for path in gone)
+        api.create_commit(repo, chain(adds, deletes), commit_message="The studio as it is now", repo_type="space")
     except LocalTokenNotFoundError:
         raise NotPushed("an account is needed to put something there; run `hf auth login`, or set HF_TOKEN") from None
     except (HfHubHTTPError, httpx2.HTTPError, OSError, ValueError, RuntimeError) as problem:
