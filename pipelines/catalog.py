@@ -13,7 +13,15 @@ from typing import Any
 
 from pipelines.contract import Backbone, EditRequest, Quality, Scope
 from pipelines.errors import BadParameter, ModelError, PipelineError, UnknownMethod
-from pipelines.hand.params import BackdropParams, DefocusParams, LightParams, RecolourParams
+from pipelines.hand.params import (
+    BackdropParams,
+    DefocusParams,
+    LightParams,
+    PlaceParams,
+    RecolourParams,
+    RemoveParams,
+    StraightenParams,
+)
 from pipelines.layered.key import fit_key
 from pipelines.layered.plan import Asks, idle_settings
 from pipelines.models.configs import came, read_json
@@ -387,6 +395,35 @@ CATALOG: dict[str, Method] = {
             when="what is behind the subject is to step back: out of focus, darker, or without colour",
             needs_mask=True,
             changes=Scope.BACKGROUND,
+        ),
+        by_hand(
+            name="place",
+            title="Place",
+            params=PlaceParams,
+            entry="pipelines.hand.place:place",
+            paper="An affine map of the subject; He and Sun, Statistics of Patch Offsets, 2012, for its old place",
+            when="the subject is to stand elsewhere, larger, turned, mirrored, or twice",
+            needs_mask=True,
+            changes=Scope.BOTH,
+        ),
+        by_hand(
+            name="remove",
+            title="Remove",
+            params=RemoveParams,
+            entry="pipelines.hand.place:remove",
+            paper="He and Sun, Statistics of Patch Offsets for Image Completion, 2012; Telea, 2004, where it is smooth",
+            when="the subject is to go, and what surrounds it is to close over its place",
+            needs_mask=True,
+            changes=Scope.SUBJECT,
+        ),
+        by_hand(
+            name="straighten",
+            title="Straighten",
+            params=StraightenParams,
+            entry="pipelines.hand.place:straighten",
+            paper="A turn about the middle with bicubic interpolation (Keys, 1981)",
+            when="the horizon is to lie level, or left is to be right",
+            changes=Scope.BOTH,
         ),
     )
 }

@@ -18,7 +18,7 @@ from skimage import data as photographs
 
 from pipelines.catalog import CATALOG
 from pipelines.contract import EditRequest, Mask, Picture, Scope
-from pipelines.hand.params import Edge
+from pipelines.hand.params import Edge, Fill
 from pipelines.hand.run import run_by_hand
 
 WIDTH, HEIGHT = 4000, 3000
@@ -31,6 +31,10 @@ CASES: tuple[tuple[str, Scope, dict[str, Any]], ...] = (
     ("backdrop", Scope.BACKGROUND, {}),
     ("defocus", Scope.BACKGROUND, {}),
     ("defocus", Scope.BACKGROUND, {"edge": Edge.MATTED}),
+    ("straighten", Scope.BOTH, {"angle": 3.0}),
+    ("remove", Scope.SUBJECT, {}),
+    ("remove", Scope.SUBJECT, {"fill": Fill.SMOOTH}),
+    ("place", Scope.BOTH, {"right": 0.1, "scale": 0.8}),
 )
 """Method, what changes, and the settings that are not the method's own."""
 

@@ -25,6 +25,22 @@ class Edge(StrEnum):
     MATTED = "matted"  # as transparent as hair and fur are seen to be there
 
 
+class Fill(StrEnum):
+    """What a hole is filled with."""
+
+    TEXTURE = "texture"  # pieces of what surrounds it
+    SMOOTH = "smooth"  # its surroundings' colours, run together
+
+
+class Mirror(StrEnum):
+    """What is exchanged for what."""
+
+    NONE = "none"
+    SIDES = "left and right"
+    ENDS = "top and bottom"
+    BOTH = "both"  # half a turn
+
+
 EDGE = "Where the subject ends: at the mask, fading over its feather, or as hair and fur are seen to"
 
 
@@ -81,3 +97,34 @@ class DefocusParams(Params):
     exposure: float = knob(0.0, "Brightens it, or dims it below 0", -5.0, 2.0, "stops")
     saturation: float = _saturation()
     edge: Edge = knob(Edge.SOFT, EDGE)
+
+
+@dataclass(frozen=True)
+class PlaceParams(Params):
+    """The subject elsewhere."""
+
+    right: float = knob(0.0, "To the right, in shares of the picture's width", -1.0, 1.0)
+    up: float = knob(0.0, "Upwards, in shares of the picture's height", -1.0, 1.0)
+    scale: float = knob(1.0, "Times as large", 0.05, 8.0)
+    turn: float = knob(0.0, "Turned about its middle, counterclockwise", -180.0, 180.0, "degrees")
+    mirror: bool = knob(False, "Mirrored, left to right")
+    twice: bool = knob(False, "Leaves it where it is too: there are two then")
+    fill: Fill = knob(Fill.TEXTURE, "What fills the place that it leaves: pieces of what surrounds it, or its colours")
+    margin: float = knob(0.006, "What is filled around its old place too, in shares of the longer side", 0.0, 0.1)
+    edge: Edge = knob(Edge.SOFT, EDGE)
+
+
+@dataclass(frozen=True)
+class RemoveParams(Params):
+    """The subject gone."""
+
+    fill: Fill = knob(Fill.TEXTURE, "What fills its place: pieces of what surrounds it, or its colours run together")
+    margin: float = knob(0.006, "What goes with it around its edge, in shares of the longer side", 0.0, 0.1)
+
+
+@dataclass(frozen=True)
+class StraightenParams(Params):
+    """The whole picture turned or mirrored, at the size it has."""
+
+    angle: float = knob(0.0, "Turned counterclockwise, and enlarged so that no corner is empty", -45.0, 45.0, "degrees")
+    mirror: Mirror = knob(Mirror.NONE, "Mirrored: nothing is enlarged for that, and once more gives the picture back")

@@ -25,7 +25,12 @@ from pipelines.progress import Cancelled, Progress, silent
 METHODS = sorted(CATALOG)
 BY_MODEL = [name for name in METHODS if CATALOG[name].needs_model]
 BY_HAND = [name for name in METHODS if not CATALOG[name].needs_model]
-AT_WORK = {"recolour": {"hue": 120.0}, "light": {"exposure": 1.0}}
+AT_WORK = {
+    "recolour": {"hue": 120.0},
+    "light": {"exposure": 1.0},
+    "place": {"right": 0.2},
+    "straighten": {"angle": 3.0},
+}
 """Settings of the methods that do nothing before one is set."""
 LAYERED_WAYS = [("layered", tuned) for tuned in Tuned]
 WAYS = [(name, None) for name in BY_MODEL if name != "layered"] + LAYERED_WAYS

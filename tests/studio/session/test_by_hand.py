@@ -145,6 +145,18 @@ def test_two_turns_by_hand_are_swapped_and_the_other_order_is_laid_down(studio: 
     assert methods == ["", "light", "recolour"]
 
 
+def test_the_subject_is_moved_and_removed_at_the_pictures_own_size(session: Session) -> None:
+    moved = made(session, "place", changes={"right": 0.2, "edge": "hard"})
+    assert (moved.label, moved.scope) == ("Place: right 0.2, edge hard", Scope.BOTH)
+    assert (moved.outside_changed, shown(session).shape) == (0, (32, 48, 3))
+    gone = made(session, "remove")
+    assert (gone.label, gone.scope, gone.outside_changed) == ("Remove", Scope.SUBJECT, 0)
+    made(session, "straighten", changes={"mirror": "left and right"})
+    before = shown(session)
+    again = made(session, "straighten", changes={"mirror": "left and right"})
+    assert np.array_equal(shown(session)[:, ::-1], before) and again.outside_changed == 0
+
+
 def test_texts_that_nobody_read_stay_for_the_next_turn(session: Session) -> None:
     made(session, "recolour", changes={"hue": 10.0}, subject="a blue dog", background="in a forest")
     draft = session.view().draft
@@ -168,6 +180,7 @@ def test_what_is_not_selected_is_asked_for(session: Session) -> None:
     [
         ("recolour", {}, "every setting leaves the colours as they are"),
         ("backdrop", {"background": "a forest"}, "name a colour or two"),
+        ("place", {"changes": {"right": 1.0}}, "the subject would lie outside of the picture"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_sentence_and_nothing_is_lost(
