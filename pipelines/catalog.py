@@ -13,6 +13,7 @@ from typing import Any
 
 from pipelines.contract import Backbone, EditRequest, Quality, Scope
 from pipelines.errors import BadParameter, ModelError, PipelineError, UnknownMethod
+from pipelines.hand.idle import idle_of_backdrop, idle_of_colour, idle_of_place
 from pipelines.hand.params import (
     BackdropParams,
     DefocusParams,
@@ -94,6 +95,8 @@ class Method:
     is chosen, at the picture's own size; it reads no LoRA, no negative text and no seed."""
     reads: tuple[Scope, ...] = (Scope.SUBJECT, Scope.BACKGROUND)
     """Of which parts it reads the text."""
+    moves: bool = False
+    """Whether the subject is elsewhere or gone afterwards: its mask says no more where it is."""
     changes: Scope | None = None
     """What its turns change, whatever is asked; ``None`` where that is asked."""
     reads_source: bool = False
@@ -362,6 +365,7 @@ CATALOG: dict[str, Method] = {
             title="Recolour",
             params=RecolourParams,
             entry="pipelines.hand.colour:recolour",
+            own_idle=idle_of_colour,
             paper="Hue and chroma in CIELAB (CIE 015:2018), at the lightness that each pixel has",
             when="something is to have another colour, with its texture and its shades",
         ),
@@ -370,6 +374,7 @@ CATALOG: dict[str, Method] = {
             title="Light",
             params=LightParams,
             entry="pipelines.hand.colour:light",
+            own_idle=idle_of_colour,
             paper="Exposure and white balance in linear light (IEC 61966-2-1), levels and contrast as curves",
             when="a part is too dark, too flat or of the wrong warmth",
         ),
@@ -378,6 +383,7 @@ CATALOG: dict[str, Method] = {
             title="Backdrop",
             params=BackdropParams,
             entry="pipelines.hand.backdrop:backdrop",
+            own_idle=idle_of_backdrop,
             paper="Reinhard et al., Color Transfer between Images, 2001, for the subject's light",
             when="the subject is to stand before a picture of your own, a colour, or one that runs into another",
             needs_mask=True,
@@ -401,6 +407,8 @@ CATALOG: dict[str, Method] = {
             title="Place",
             params=PlaceParams,
             entry="pipelines.hand.place:place",
+            own_idle=idle_of_place,
+            moves=True,
             paper="An affine map of the subject; He and Sun, Statistics of Patch Offsets, 2012, for its old place",
             when="the subject is to stand elsewhere, larger, turned, mirrored, or twice",
             needs_mask=True,
@@ -411,6 +419,7 @@ CATALOG: dict[str, Method] = {
             title="Remove",
             params=RemoveParams,
             entry="pipelines.hand.place:remove",
+            moves=True,
             paper="He and Sun, Statistics of Patch Offsets for Image Completion, 2012; Telea, 2004, where it is smooth",
             when="the subject is to go, and what surrounds it is to close over its place",
             needs_mask=True,
@@ -421,6 +430,7 @@ CATALOG: dict[str, Method] = {
             title="Straighten",
             params=StraightenParams,
             entry="pipelines.hand.place:straighten",
+            moves=True,
             paper="A turn about the middle with bicubic interpolation (Keys, 1981)",
             when="the horizon is to lie level, or left is to be right",
             changes=Scope.BOTH,

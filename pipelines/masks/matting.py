@@ -30,6 +30,9 @@ COARSEST = 96
 """Pixels of the longer side at which that begins."""
 NOISE = 1e-5
 """Variance of a colour's noise, in [0, 1]: what keeps lines through equal colours flat."""
+PULL = 6e-3
+"""How much, at the band's far sides, the mask itself has to say: where colours say little a pixel there is what the
+mask says. Beside what the colour lines leave unexplained of a hair it is little."""
 ROUNDS = (60, 24, 12, 8)
 """Of conjugate gradients at each level, coarsest first; the last for all further ones."""
 COLOURS_AT = 640
@@ -54,13 +57,14 @@ def matted(picture: Picture, mask: Mask) -> Floats:
         colours = _resized(seen, size).astype(np.float32) * np.float32(1 / 255)
         sure = _resized(inside.astype(np.float32), size) > 0.5
         scale = max(size) / max(inside.shape)
-        free = _band(sure, max(1.5, OUTWARDS * side * scale), max(1.5, INWARDS * side * scale))
+        free, depth = _band(sure, max(1.5, OUTWARDS * side * scale), max(1.5, INWARDS * side * scale))
         guess = sure.astype(np.float32)
         if level:  # Levin et al., section 4.2: what is transferred are the lines, not the alpha
             at = cv2.resize(lines, size, interpolation=cv2.INTER_LINEAR)
             guess = np.where(free, np.clip((at[..., :3] * colours).sum(-1) + at[..., 3], 0, 1), guess)
         model = ColourLines(colours, 1)
-        found = _solved(model, guess, free, ROUNDS[min(level, len(ROUNDS) - 1)])
+        pull = np.float32(PULL) * depth * depth
+        found = _solved(model, guess, free, sure.astype(np.float32), pull, ROUNDS[min(level, len(ROUNDS) - 1)])
         lines = model.fitted(found)
     if sizes[-1] == inside.shape[::-1]:
         alpha[window] = np.where(free, found, inside)
@@ -166,17 +170,18 @@ class ColourLines:
         return np.asarray(cv2.blur(values, (self._side, self._side), borderType=cv2.BORDER_REFLECT))
 
 
-def _solved(model: ColourLines, guess: Floats, free: Mask, rounds: int) -> Floats:
-    """The smoothest alpha that is as in `guess` wherever it is not `free`, after at most so many rounds from there."""
+def _solved(model: ColourLines, guess: Floats, free: Mask, mask: Floats, pull: Floats, rounds: int) -> Floats:
+    """The smoothest alpha that is as in `guess` wherever it is not `free`, and is drawn to `mask` as much as `pull`
+    says, after at most so many rounds from there."""
     inside = free.astype(np.float32)
     alpha = guess.copy()
-    rest = -inside * model.residual(alpha)
+    rest = np.asarray(inside * (pull * (mask - alpha) - model.residual(alpha)), np.float32)
     step, size = rest.copy(), float(np.vdot(rest, rest))
     goal = 1e-6 * size
     for _ in range(rounds):
         if size <= goal or size == 0:
             break
-        image = inside * model.residual(step)
+        image = inside * (model.residual(step) + pull * step)
         curve = float(np.vdot(step, image))
         if curve <= 0:
             break
@@ -230,10 +235,11 @@ def _resized(values: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
     return np.asarray(cv2.resize(values, size, interpolation=cv2.INTER_AREA))
 
 
-def _band(mask: Mask, outwards: float, inwards: float) -> Mask:
-    """The pixels on either side of the mask's edge, up to so far away from it."""
+def _band(mask: Mask, outwards: float, inwards: float) -> tuple[Mask, Floats]:
+    """The pixels on either side of the mask's edge, up to so far away from it; and how far in that band each lies."""
     inner, outer = (cv2.distanceTransform(part.astype(np.uint8), cv2.DIST_L2, 3) for part in (mask, ~mask))
-    return np.asarray((inner <= inwards) & (outer <= outwards))
+    depth = np.minimum(np.maximum(inner / np.float32(inwards), outer / np.float32(outwards)), 1)
+    return np.asarray((inner <= inwards) & (outer <= outwards)), np.asarray(depth, np.float32)
 
 
 def _around(mask: Mask, margin: int) -> tuple[slice, slice]:

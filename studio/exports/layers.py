@@ -33,7 +33,9 @@ from psd_tools.psd.layer_and_mask import (
 )
 
 from pipelines import pictures as codec
+from pipelines.catalog import CATALOG
 from pipelines.contract import Extent, Mask, Picture, Scope
+from pipelines.masks.matting import matted
 from pipelines.masks.moved import filled_from_around, moved_mask
 from pipelines.masks.refine import soft_edge
 from studio.history.tree import Tree
@@ -62,12 +64,15 @@ class Layer:
 def turn_layers(tree: Tree, id: str, pictures: Blobs) -> tuple[Picture, tuple[Layer, ...]]:
     """The picture of the turn `id`, and its layers as `picture_layers` makes them.
 
-    The background reference is the one that the method made or was given (`Outcome.background_reference`). Raises
+    The background reference is the one that the method made or was given (`Outcome.background_reference`), and the
+    subject's edge is as transparent as its hair is in the turn's picture (`masks.matting`). Where the method took the
+    subject elsewhere, or away, its mask says nothing of this picture, which is one layer then. Raises
     `UnknownTurn`, and `DamagedFile` where a picture is missing.
     """
     turn = tree[id]
     picture = codec.decode(pictures.get(turn.picture)).picture
-    if turn.request is None or turn.request.mask is None:
+    entry = None if turn.request is None else CATALOG.get(turn.request.method)
+    if turn.request is None or turn.request.mask is None or (entry is not None and entry.moves):
         return picture, picture_layers(picture, None, 0)
     mask = codec.decode_mask(pictures.get(turn.request.mask), Extent.of(picture))
     mask = moved_mask(mask, turn.outcome.motion)
@@ -78,15 +83,22 @@ def turn_layers(tree: Tree, id: str, pictures: Blobs) -> tuple[Picture, tuple[La
         turn.request.feather,
         None if reference is None else codec.decode(pictures.get(reference)).picture,
         UNCLEAN_PLATE if turn.request.scope is Scope.BOTH else PLATE,
+        matted(picture, mask),
     )
 
 
 def picture_layers(
-    picture: Picture, mask: Mask | None, feather: float, reference: Picture | None = None, plate_name: str = PLATE
+    picture: Picture,
+    mask: Mask | None,
+    feather: float,
+    reference: Picture | None = None,
+    plate_name: str = PLATE,
+    alpha: NDArray[np.float32] | None = None,
 ) -> tuple[Layer, ...]:
     """The layers of `picture` ``(H, W, 3) uint8``, bottom to top.
 
-    The subject is what `mask` ``(H, W) bool`` covers, its edge fading over `feather` pixels. On the plate its place is
+    The subject is what `mask` ``(H, W) bool`` covers, its edge fading over `feather` pixels, or as `alpha`
+    ``(H, W) float32`` in [0, 1] says: that of hair. On the plate its place is
     filled from `reference` (any size, stretched to the picture's), or, without one, from its surroundings. Without a
     mask, or with one that covers nothing or everything, the picture is one layer.
     """
@@ -96,17 +108,17 @@ def picture_layers(
     hidden = Layer(MASK, _with_alpha(np.repeat(_levels(mask)[..., None], 3, -1), whole.pixels[..., 3]), visible=False)
     if mask.all() or not mask.any():
         return (whole, hidden)
-    wanted = np.round(soft_edge(mask, feather) * 255).astype(np.uint8)
+    wanted = np.round((soft_edge(mask, feather) if alpha is None else alpha) * 255).astype(np.uint8)
     hole = wanted > 0
     filling = filled_from_around(picture, hole) if reference is None else _resized(reference, Extent.of(picture))
     plate = np.where(hole[..., None], filling, picture)
-    subject, alpha = unmixed(picture, plate, wanted)
+    subject, cover = unmixed(picture, plate, wanted)
     rows, columns = np.flatnonzero(hole.any(1)), np.flatnonzero(hole.any(0))
     top, left = int(rows[0]), int(columns[0])
     box = slice(top, int(rows[-1]) + 1), slice(left, int(columns[-1]) + 1)
     return (
         Layer(plate_name, _with_alpha(plate, whole.pixels[..., 3])),
-        Layer(SUBJECT, _with_alpha(subject[box], alpha[box]), left, top),
+        Layer(SUBJECT, _with_alpha(subject[box], cover[box]), left, top),
         hidden,
     )
 

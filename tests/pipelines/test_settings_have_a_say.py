@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from skimage import data
 
 from pipelines.catalog import CATALOG, settings
 from pipelines.contract import Backbone, EditRequest, Quality, Scope
@@ -136,3 +137,47 @@ def test_at_draft_and_standard_what_the_preset_overrules_is_told(request_for: Ca
     assert "subject_weight" in CATALOG["layered"].idle(both, settings("layered", Quality.DRAFT))
     exact = CATALOG["layered"].idle(both, settings("layered", Quality.EXACT))
     assert not {"alternate", "subject_weight", "tune_rate"} & set(exact)
+
+
+BY_HAND: list[tuple[str, dict[str, Any], Scope, str]] = [
+    ("recolour", {"hue": 50.0, "saturation": 0.8}, Scope.SUBJECT, ""),
+    ("recolour", {"hue": 50.0}, Scope.BOTH, ""),
+    ("light", {"exposure": 0.3, "saturation": 1.2}, Scope.BACKGROUND, ""),
+    ("light", {"exposure": 0.3}, Scope.BOTH, ""),
+    ("backdrop", {}, Scope.BACKGROUND, "navy to white"),
+    ("backdrop", {}, Scope.BACKGROUND, "a picture"),
+    ("defocus", {}, Scope.BACKGROUND, ""),
+    ("place", {"right": 0.2, "scale": 0.8}, Scope.BOTH, ""),
+    ("place", {"right": 0.2, "twice": True}, Scope.BOTH, ""),
+    ("remove", {}, Scope.SUBJECT, ""),
+    ("straighten", {"angle": 4.0}, Scope.BOTH, ""),
+]
+BESIDE: dict[str, Any] = {"black": 20, "white": 200, "angle": 30.0, "turn": 20.0, "added": 20.0, "lightness": 10.0}
+
+
+@pytest.mark.parametrize(("name", "settings_of", "scope", "behind"), BY_HAND)
+def test_a_setting_of_a_turn_by_hand_changes_the_picture_or_is_said_to_change_nothing(
+    request_for: Callable[..., EditRequest], name: str, settings_of: dict[str, Any], scope: Scope, behind: str
+) -> None:
+    picture = np.ascontiguousarray(data.astronaut()[:180, 120:360])
+    mask = np.zeros((180, 240), bool)
+    mask[40:140, 70:150] = True
+    own = data.coffee()[:150, :400] if behind == "a picture" else None
+    request = request_for(picture=picture, mask=mask, scope=scope, background=behind, background_reference=own)
+    params = settings(name, Quality.STANDARD, settings_of)
+    engine = Engine((), device="cpu")
+    usual, idle = edited(engine, name, request, params), CATALOG[name].idle(request, params)
+    assert set(idle) <= set(knobs(params))
+    silent, lying = [], []
+    for field, (kind, _, _) in knobs(params).items():
+        value = BESIDE.get(field, another(field, kind, getattr(params, field)))
+        differs = not np.array_equal(edited(engine, name, request, replace(params, **{field: value})), usual)
+        if field in idle and differs:
+            lying.append(field)
+        if field not in idle and not differs:
+            silent.append(field)
+    assert (silent, lying) == ([], [])
+
+
+def test_the_cases_by_hand_are_all_there_are() -> None:
+    assert {name for name, *_ in BY_HAND} == {name for name, entry in CATALOG.items() if not entry.needs_model}

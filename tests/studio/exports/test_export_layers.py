@@ -14,11 +14,14 @@ from PIL import Image
 from psd_tools import PSDImage
 
 from pipelines.contract import Mask, Motion, Picture, Scope
-from pipelines.masks.refine import soft_edge
+from pipelines.masks.refine import grown, soft_edge
+from pipelines.pictures import encode_mask, encode_png
 from studio.errors import UnknownTurn
 from studio.exports.layers import UNCLEAN_PLATE, Layer, openraster, picture_layers, psd, turn_layers, unmixed
+from studio.history.turn import Outcome
 from studio.store.blobs import Blobs
 from studio.store.record import Record
+from tests.pipelines.masks.test_matting import as_selected, drawn
 
 NAMES = ["Background plate", "Subject", "Subject mask"]
 
@@ -175,12 +178,41 @@ def test_a_subject_that_was_moved_is_cut_out_where_it_is_now(record: Record, pic
     """The mask of the turn's request is where it was."""
     tree = record.tree
     moved = tree[tree.line(tree.current)[1]]
-    before = layer_named(turn_layers(tree, moved.id, pictures)[1], "Subject")
+    before = layer_named(turn_layers(tree, moved.id, pictures)[1], "Subject mask").pixels
     raised = replace(moved, outcome=replace(moved.outcome, motion=Motion(raised=0.125)))
     layers = turn_layers(replace(tree, turns={**tree.turns, moved.id: raised}), moved.id, pictures)[1]
-    after = layer_named(layers, "Subject")
-    assert (after.left, after.top) == (before.left, before.top - 6)
-    assert after.pixels.shape == before.pixels.shape
+    after, cut = (layer_named(layers, name) for name in ("Subject mask", "Subject"))
+    assert np.array_equal(after.pixels, np.roll(before, -6, 0))
+    sure = np.zeros(after.pixels.shape[:2])
+    sure[cut.top : cut.top + len(cut.pixels), cut.left : cut.left + cut.pixels.shape[1]] = cut.pixels[..., 3]
+    deep = grown(after.pixels[..., 0] > 0, -3)
+    assert (sure[deep] == 255).all() and deep.sum() > 100
+
+
+def test_hair_is_cut_out_with_its_alpha(record: Record, pictures: Blobs) -> None:
+    tree = record.tree
+    turn = tree[tree.line(tree.current)[1]]
+    assert turn.request is not None
+    picture, alpha, _ = drawn(256, 5)
+    mask = as_selected(alpha)
+    request = replace(turn.request, mask=pictures.put(encode_mask(mask)))
+    hairy = replace(turn, picture=pictures.put(encode_png(picture)), request=request, outcome=Outcome())
+    seen, layers = turn_layers(replace(tree, turns={**tree.turns, turn.id: hairy}), turn.id, pictures)
+    cut, found = layer_named(layers, "Subject"), np.zeros(mask.shape)
+    box = (slice(cut.top, cut.top + len(cut.pixels)), slice(cut.left, cut.left + cut.pixels.shape[1]))
+    found[box] = cut.pixels[..., 3] / 255
+    assert np.abs(found - alpha).mean() < 0.6 * np.abs(soft_edge(mask, request.feather) - alpha).mean()
+    assert np.array_equal(laid_over(layers), seen)
+
+
+@pytest.mark.parametrize("method", ["place", "remove", "straighten"])
+def test_where_the_subject_went_its_old_mask_cuts_nothing_out(record: Record, pictures: Blobs, method: str) -> None:
+    tree = record.tree
+    turn = tree[tree.line(tree.current)[1]]
+    assert turn.request is not None
+    moved = replace(turn, request=replace(turn.request, method=method))
+    layers = turn_layers(replace(tree, turns={**tree.turns, turn.id: moved}), turn.id, pictures)[1]
+    assert [layer.name for layer in layers] == ["Picture"]
 
 
 def test_openraster_is_what_its_specification_says(layers: tuple[Layer, ...], photo: Picture) -> None:
