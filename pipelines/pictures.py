@@ -140,6 +140,18 @@ def thumbnail(picture: Picture, side: int) -> bytes:
     return _saved(image, "JPEG")
 
 
+def small_webp(picture: Picture, side: int, most: int) -> bytes:
+    """A WebP whose longer side is at most `side` pixels, of at most `most` bytes where 64 pixels a side can be."""
+    while True:
+        image = Image.fromarray(within(picture, side))
+        for quality in (88, 75, 60):
+            buffer = io.BytesIO()
+            image.save(buffer, "WEBP", quality=quality)
+            if buffer.tell() <= most or (side <= 64 and quality == 60):
+                return buffer.getvalue()
+        side = max(64, side * 3 // 4)
+
+
 def within(picture: Picture, side: int) -> Picture:
     """The picture made smaller, until its longer side is at most `side` pixels; never enlarged."""
     if max(picture.shape[:2]) <= side:

@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from starlette.routing import compile_path
 
-PROGRAMS = "/api/v1/"
+PROGRAMS = ("/api/v1/", "/mcp")
 """How the addresses begin that are for programs."""
 
 
@@ -116,6 +116,7 @@ OPEN = (
     OpenRoute("GET", "/api/v1/jobs/{id}", "where a job is"),
     OpenRoute("GET", "/api/v1/jobs/{id}/events", "the same after each step until it is over", lasts=True),
     OpenRoute("DELETE", "/api/v1/jobs/{id}", "stops a job"),
+    OpenRoute("POST", "/mcp", "assistants, by the Model Context Protocol", Takes.JSON),
 )
 
 

@@ -31,6 +31,7 @@ COMMANDS = {
     "demo-session": "studio.cli.demo:demo_session",
     "password": "studio.cli.password:password",
     "space": "studio.cli.space:space",
+    "mcp": "studio.cli.assistants:mcp",
     "import": "studio.cli.sessions:import_session",
     "sessions": "studio.cli.sessions:sessions",
 }

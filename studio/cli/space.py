@@ -55,7 +55,10 @@ def space(
     private: Annotated[bool, typer.Option(help="Of a Space that is made by this: seen by its owner only.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list on stdout.")] = False,
 ) -> None:
-    """Put the studio into a Hugging Face Space, or list what one is made of."""
+    """Put the studio into a Hugging Face Space.
+
+    Without --push, list what one is made of.
+    """
     if push and not NAME.fullmatch(push):
         raise typer.BadParameter(f"a Space is named OWNER/NAME; got {push!r:.80}")
     parts = contents()

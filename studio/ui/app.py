@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from studio.api import exports, gate, hosts, pictures, scripts, v1
+from studio.api import assistants, exports, gate, hosts, pictures, scripts, v1
 from studio.api.bodies import EventShape
 from studio.api.keys import Keys
 from studio.api.uploads import Uploads
@@ -126,11 +126,13 @@ def open_page(studio: Studio, settings: Settings) -> OpenPage:
         raise AddressRefused(
             f"the page could not be opened at {settings.host}:{settings.port} ({error}); name another --port"
         ) from None
+    verbs = OpenStudio(studio)
     app.router.routes[:0] = [
         *pictures.routes(studio, settings.examples),
         *exports.routes(studio),
         *uploads.routes(),
-        *v1.routes(OpenStudio(studio), uploads),
+        *v1.routes(verbs, uploads),
+        *assistants.routes(verbs, uploads),
         *scripts.routes(assets.SCRIPTS, assets.VERSION),
     ]
     return OpenPage(url.rstrip("/"), page, uploads)
