@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import gradio as gr
 import gradio.networking
 import httpx
 import pytest
@@ -71,6 +72,15 @@ def test_a_page_that_is_slow_to_answer_is_served_all_the_same(studio: Studio, mo
     page = open_page(studio, replace(studio.settings, port=0))
     assert httpx.get(f"{page.url}/studio/health").json() == {"status": "ok"}
     page.close()
+
+
+def test_an_idle_queue_looks_for_work_less_often_than_gradio_has_it(studio: Studio) -> None:
+    with gr.Blocks() as plain:
+        plain.queue()
+    ours, theirs = vars(build_page(studio, Uploads(1))._queue), vars(plain._queue)
+    sleeps = {name for name in theirs if name.endswith("sleep_when_free")}
+    assert sleeps == {"sleep_when_free", "progress_update_sleep_when_free"}
+    assert all(ours[name] >= 0.05 > theirs[name] for name in sleeps)
 
 
 def test_no_endpoint_is_open_to_other_programs(client: httpx.Client, studio: Studio) -> None:
