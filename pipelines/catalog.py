@@ -95,8 +95,6 @@ class Method:
     is chosen, at the picture's own size; it reads no LoRA, no negative text and no seed."""
     reads: tuple[Scope, ...] = (Scope.SUBJECT, Scope.BACKGROUND)
     """Of which parts it reads the text."""
-    moves: bool = False
-    """Whether the subject is elsewhere or gone afterwards: its mask says no more where it is."""
     changes: Scope | None = None
     """What its turns change, whatever is asked; ``None`` where that is asked."""
     reads_source: bool = False
@@ -408,7 +406,6 @@ CATALOG: dict[str, Method] = {
             params=PlaceParams,
             entry="pipelines.hand.place:place",
             own_idle=idle_of_place,
-            moves=True,
             paper="An affine map of the subject; He and Sun, Statistics of Patch Offsets, 2012, for its old place",
             when="the subject is to stand elsewhere, larger, turned, mirrored, or twice",
             needs_mask=True,
@@ -419,7 +416,6 @@ CATALOG: dict[str, Method] = {
             title="Remove",
             params=RemoveParams,
             entry="pipelines.hand.place:remove",
-            moves=True,
             paper="He and Sun, Statistics of Patch Offsets for Image Completion, 2012; Telea, 2004, where it is smooth",
             when="the subject is to go, and what surrounds it is to close over its place",
             needs_mask=True,
@@ -430,7 +426,6 @@ CATALOG: dict[str, Method] = {
             title="Straighten",
             params=StraightenParams,
             entry="pipelines.hand.place:straighten",
-            moves=True,
             paper="A turn about the middle with bicubic interpolation (Keys, 1981)",
             when="the horizon is to lie level, or left is to be right",
             changes=Scope.BOTH,
@@ -525,4 +520,9 @@ def recorded(name: str, values: Mapping[str, Any]) -> Params:
 
     A setting that came later is not among `values`: at its default a method does what it did before there was one.
     """
-    return checked(method(name).params, values)
+    return checked(method(name).params, still_there(name, values))
+
+
+def still_there(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """`values`, which were stored, without the settings that the method has no longer."""
+    return {setting: value for setting, value in values.items() if setting not in method(name).params.retired}

@@ -109,21 +109,6 @@ class LoraUse:
 
 
 @dataclass(frozen=True)
-class Motion:
-    """How a subject's layer is moved before it is drawn anew: turned over in its place, then raised."""
-
-    turned_over: bool = False
-    """Flipped, top to bottom, within its own bounds."""
-    raised: float = 0.0
-    """Share of the picture's height, upwards."""
-
-    def __str__(self) -> str:
-        """For a person: ``turned over and raised``."""
-        moved = "raised" if self.raised > 0 else "lowered" if self.raised < 0 else ""
-        return " and ".join(word for word in ("turned over" if self.turned_over else "", moved) if word)
-
-
-@dataclass(frozen=True)
 class EditRequest:
     """One turn as a method sees it: the picture and everything asked of it, nothing about how.
 
@@ -158,9 +143,6 @@ class EditRequest:
     source: str = ""
     """What `picture` shows now, as far as it is known; read by methods that go by what a text changes
     (`Method.reads_source`)."""
-    motion: Motion | None = None
-    """What brings the subject of `picture` into the pose that its text asks for, where it has another one and both are
-    known; follows from the picture and the text, and the engine says so."""
 
     @property
     def fitting_seed(self) -> int:
@@ -217,13 +199,6 @@ class EditResult:
     fitted: bytes | None = field(default=None, repr=False)
     in_float32: bool = False
     """The fast arithmetic left the finite numbers, and a second run in float32 gave this; the engine says so."""
-    subject_told: str = ""
-    """What was said of the subject where that is more than the request says, because `LayeredParams.name_what_stays`
-    asked for it; the engine says so too."""
-    motion: Motion | None = None
-    """How the subject was moved into its new pose; the engine says so too."""
-    source_told: str = ""
-    """What the picture was taken to show where the request does not say; the engine says so too."""
     reconstruction: float | None = None
     """How far the picture's own branch ended from the picture, where a method inverts it: root mean square difference
     of latents, whose size is about 1."""

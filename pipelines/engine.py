@@ -18,7 +18,7 @@ import torch
 
 from pipelines import catalog
 from pipelines.cache import Cache
-from pipelines.contract import EditRequest, EditResult, Extent, Mask, Picture, Scope
+from pipelines.contract import EditRequest, EditResult, Extent, Mask, Picture
 from pipelines.errors import BadParameter, ModelError, NumericalError
 from pipelines.evaluation.clip import ClipEmbed
 from pipelines.evaluation.consistency import Comparison, Edited, Parts, compare, difference_map
@@ -27,10 +27,9 @@ from pipelines.faults import in_words
 from pipelines.hand.run import run_by_hand
 from pipelines.hints.pictures import misfit
 from pipelines.images import edited_region
-from pipelines.instructions.staying import motion_towards, with_what_stays
 from pipelines.masks.cut import ColourSegmenter
+from pipelines.masks.follow import followed
 from pipelines.masks.load import load_segmenter
-from pipelines.masks.moved import both_places, with_room
 from pipelines.masks.phrases import Match, PhraseFinder, answer_phrase
 from pipelines.masks.prompts import MaskPrompts
 from pipelines.masks.refine import compose
@@ -41,11 +40,9 @@ from pipelines.models.bundle import ModelBundle, check_weights
 from pipelines.models.folders import CLIP, SEGMENTER, ModelCard, find_model, find_models, phrase_finder
 from pipelines.models.loader import device_named, load_bundle
 from pipelines.models.lora_files import lora_path
-from pipelines.params import LayeredParams, Params
+from pipelines.params import Params
 from pipelines.progress import Progress, silent
 from pipelines.requests import check_request
-from pipelines.toybox.seen import SceneReader
-from pipelines.toybox.words import caption_of
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +80,6 @@ class Engine:
         self._found: Cache[tuple[str, str, str], tuple[Match, ...]] = Cache(FOUND, _mask_bytes)
         self._pointing = threading.Lock()
         self._clips: Cache[str, ClipEmbed] = Cache(CLIPS)
-        self._describers: Cache[str, SceneReader] = Cache(CLIPS)
         self._measuring = threading.Lock()
 
     def edit(
@@ -111,61 +107,19 @@ class Engine:
                 return method_itself(bundle, request, params, progress)
 
         with self._editing, in_words(FOR_AN_EDIT, lambda: self._release(model)):
-            told = self._naming_what_stays(model, self._saying_what_is_shown(model, request, entry), params)
             try:
-                return _with_what_was_read(
-                    self._proven(model, lambda bundle: run(bundle, told, progress)), request, told
-                )
+                return self._proven(model, lambda bundle: run(bundle, request, progress))
             except NumericalError as error:
                 check_weights(self._bundle(model))
                 if self._bundle(model).autocast is None:
                     raise
                 log.warning("once more in float32, for: %s", error)
-            slowly, anew = in_float32(progress), replace(told, fitted=None)
+            slowly, anew = in_float32(progress), replace(request, fitted=None)
             try:
                 result = self._proven(model, lambda b: run(replace(b, autocast=None), anew, slowly))
             except NumericalError as error:
                 raise NumericalError(f"{error}; float32 was tried as well") from None
-            return replace(_with_what_was_read(result, request, told), in_float32=True)
-
-    def _saying_what_is_shown(self, model: str, request: EditRequest, entry: catalog.Method) -> EditRequest:
-        """`request` with what the picture shows in the place of a source that nobody gave, where the method goes by it
-        and the model's pictures can be read; itself otherwise.
-
-        What the text of the subject leaves open is said as it is read then: a word that the source has and the target
-        lacks would be a change that nobody asked for.
-        """
-        if not entry.reads_source or request.source.strip():
-            return request
-        with self._measuring:
-            reader = self._describer(model)
-            if reader is None:
-                return request
-            seen = reader(request.picture)
-        subject = request.subject
-        if subject.strip() and request.subject_reference is None:
-            subject = with_what_stays(subject, seen)
-        return replace(request, source=caption_of(seen), subject=subject)
-
-    def _naming_what_stays(self, model: str, request: EditRequest, params: Params) -> EditRequest:
-        """`request` with what the picture shows of its subject and the text leaves open; itself where nothing is added.
-
-        A subject that comes from a picture of its own is not the one that is seen here.
-        """
-        asked = isinstance(params, LayeredParams) and params.name_what_stays and request.scope is not Scope.BACKGROUND
-        if not asked or not request.subject.strip() or request.subject_reference is not None:
-            return request
-        with self._measuring:
-            reader = self._describer(model)
-            if reader is None:
-                return request
-            seen = reader(request.picture)
-        motion = motion_towards(request.subject, seen)
-        return replace(
-            request,
-            subject=with_what_stays(request.subject, seen),
-            motion=None if motion is None else with_room(motion, request.mask),
-        )
+            return replace(result, in_float32=True)
 
     def _proven(self, model: str, run: Callable[[ModelBundle], EditResult]) -> EditResult:
         """What `run` makes, with the checksums of the weights before and after; see `edit`."""
@@ -188,7 +142,6 @@ class Engine:
             self._embeddings.keep_only()
         with self._measuring:
             self._clips.keep_only()
-            self._describers.keep_only()
 
     def segment(
         self,
@@ -208,9 +161,7 @@ class Engine:
         if not prompts.asks_segmenter:
             return MaskAnswer(compose(uploaded, prompts, extent))
         with self._pointing, in_words(FOR_A_MASK, self._embeddings.keep_only):
-            embedding = self._embeddings.get((segmenter, _digest(picture)), lambda: self._embedded(segmenter, picture))
-            by_colour = embedding.segmenter == self._by_colour.name
-            model = self._by_colour if by_colour else self._segmenter(segmenter)
+            model, embedding = self._looking_at(picture, segmenter)
             matches = self._matches(picture, prompts.phrase) if prompts.phrase else ()
             if matches:
                 answer = answer_phrase(matches, prompts, partial(model.segment, embedding))
@@ -219,9 +170,19 @@ class Engine:
             else:
                 return MaskAnswer(compose(None, prompts, extent))
         chosen = answer.best(prompts.choice)
-        found = snapped(answer.masks[chosen], picture) if prompts.snap and not by_colour else answer.masks[chosen]
+        found = (
+            snapped(answer.masks[chosen], picture)
+            if prompts.snap and model is not self._by_colour
+            else answer.masks[chosen]
+        )
         choices = tuple(zip(answer.labels, (float(score) for score in answer.scores), strict=True))
         return MaskAnswer(compose(found, prompts, extent), choices, chosen)
+
+    def follow(self, picture: Picture, mask: Mask, segmenter: str = "toybox-segmenter") -> Mask:
+        """Where in `picture` the subject is that an edit redrew at `mask`; see `followed`. Takes the lock of clicks."""
+        with self._pointing, in_words(FOR_A_MASK, self._embeddings.keep_only):
+            model, embedding = self._looking_at(picture, segmenter)
+            return followed(mask, partial(model.segment, embedding))
 
     def compare(
         self,
@@ -236,7 +197,6 @@ class Engine:
 
         Takes its own lock, so it waits for no edit. Where there is no CLIP of that name the similarities are ``None``.
         """
-        a, b = [_placed(edit) for edit in a], [_placed(edit) for edit in b]
         subject = np.zeros(ab.shape[:2], np.bool_)
         for edit in (*a, *b):
             subject |= False if edit.mask is None else edit.mask
@@ -250,7 +210,6 @@ class Engine:
 
         Takes its own lock, so it waits for no edit. Where there is no CLIP of that name the similarities are ``None``.
         """
-        edits = [_placed(edit) for edit in edits]
         with self._measuring:
             changed = [_changed(edit, original) for edit in edits]
             return drift(original, picture, edits, changed, self._clip(clip))
@@ -261,22 +220,28 @@ class Engine:
             return self._bundle(model).checksum()
 
     def warm_up(self, model: str) -> None:
-        """Load `model` and what reads its pictures, so that the first edit does not wait for them."""
+        """Load `model`, so that the first edit does not wait for it."""
         with self._editing:
             self._bundle(model)
-        with self._measuring:
-            self._describer(model)
 
     def describe(self) -> str:
         """The model used last and the device, for a person: ``Toybox on CPU``."""
         device = "CPU" if self._device.type == "cpu" else torch.cuda.get_device_name(self._device)
         return f"{self._last_title} on {device}" if self._last_title else device
 
-    def _embedded(self, segmenter: str, picture: Picture) -> Embedding:
-        """By the segmenter of that name, or by colour where its card says that it was made for other pictures."""
-        if segmenter == self._by_colour.name or misfit(picture, find_model(segmenter, self._folders, SEGMENTER)):
-            return self._by_colour.embed(picture)
-        return self._segmenter(segmenter).embed(picture)
+    def _looking_at(self, picture: Picture, segmenter: str) -> tuple[Segmenter, Embedding]:
+        """The segmenter of that name, or the one by colour where its card says that it was made for other pictures,
+        with what it keeps of `picture`."""
+
+        def embedded() -> Embedding:
+            misplaced = segmenter == self._by_colour.name or misfit(
+                picture, find_model(segmenter, self._folders, SEGMENTER)
+            )
+            return (self._by_colour if misplaced else self._segmenter(segmenter)).embed(picture)
+
+        embedding = self._embeddings.get((segmenter, _digest(picture)), embedded)
+        by_colour = embedding.segmenter == self._by_colour.name
+        return self._by_colour if by_colour else self._segmenter(segmenter), embedding
 
     def _segmenter(self, name: str) -> Segmenter:
         return self._segmenters.get(
@@ -293,13 +258,6 @@ class Engine:
         finder = self._finders.get(card.id, lambda: _load_finder(card, self._device))
         return self._found.get((card.id, _digest(picture), phrase), lambda: finder.find(picture, phrase))
 
-    def _describer(self, model: str) -> SceneReader | None:
-        """What reads pictures in the words of `model`, where there is such a thing."""
-        card = find_models(self._folders).get(find_model(model, self._folders).describer)
-        if card is None or card.kind != CLIP:
-            return None
-        return self._describers.get(card.id, lambda: SceneReader(card, self._device))
-
     def _clip(self, name: str) -> ClipEmbed | None:
         card = find_models(self._folders).get(name)
         if card is None or card.kind != CLIP:
@@ -310,16 +268,6 @@ class Engine:
         bundle = self._bundles.get(model, lambda: load_bundle(find_model(model, self._folders), self._device))
         self._last_title = bundle.card.title
         return bundle
-
-
-def _with_what_was_read(result: EditResult, asked: EditRequest, told: EditRequest) -> EditResult:
-    """`result` with what `told` says beyond `asked`."""
-    return replace(
-        result,
-        subject_told="" if told.subject == asked.subject else told.subject,
-        source_told="" if told.source == asked.source else told.source,
-        motion=told.motion,
-    )
 
 
 def in_float32(progress: Progress) -> Progress:
@@ -336,11 +284,6 @@ def _load_finder(card: ModelCard, device: torch.device) -> PhraseFinder:
     from pipelines.masks.finders import load_finder
 
     return load_finder(card, device)
-
-
-def _placed(edit: Edited) -> Edited:
-    """`edit` with a mask of both places of a subject that was moved."""
-    return edit if edit.mask is None else replace(edit, mask=both_places(edit.mask, edit.motion), motion=None)
 
 
 def _changed(edit: Edited, picture: Picture) -> Mask:

@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from pipelines.contract import Extent, Mask, Picture, Scope
-from pipelines.masks.moved import bounds
+from pipelines.masks.fill import bounds
 from pipelines.masks.refine import grown
 
 LATENT_FLOOR = 4

@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, ClassVar, TypeVar, get_type_hints
 
 from pipelines.errors import BadParameter
 
@@ -90,6 +90,9 @@ class Return(StrEnum):
 class Params:
     """What every method's settings derive from."""
 
+    retired: ClassVar[frozenset[str]] = frozenset()
+    """Settings that there were once; of what was stored they are read over."""
+
 
 P = TypeVar("P", bound=Params)
 
@@ -98,13 +101,10 @@ P = TypeVar("P", bound=Params)
 class LayeredParams(Params):
     """LayerDiffusion, Li et al. 2023. Defaults are the paper's (section 3.3)."""
 
+    retired: ClassVar[frozenset[str]] = frozenset({"name_what_stays", "strength_of_both", "hold_background"})
+
     embed_steps: int = knob(500, "Steps that fit the two text embeddings (phase 1)", 0, 2000, "steps")
     embed_rate: float = knob(1e-3, "Adam's rate for the embeddings", 1e-6, 1.0)
-    name_what_stays: bool = knob(
-        False,
-        "Where the model can read its pictures, say the size, colour and pose that the text leaves open, and move the "
-        "subject into a pose that it asks for",
-    )
     embed_mode: EmbedMode = knob(EmbedMode.LAYERED, "How Eq. 2 is read: each text under its own part, or both at once")
     subject_weight: float = knob(0.7, "Share of the subject in the blended embedding (Eq. 3)", 0.0, 1.0)
     tuned: Tuned = knob(Tuned.UNET, "Which weights the fine-tune moves (phase 2)")
@@ -132,22 +132,8 @@ class LayeredParams(Params):
     )
     strength: float = knob(
         1.0,
-        "Share of the noise schedule that is run when starting from the composite; of both parts, see the next",
+        "Share of the noise schedule that is run when starting from the composite",
         0.02,
-        1.0,
-        reach=Reach.SAMPLING,
-    )
-    strength_of_both: float = knob(
-        0.0,
-        "The strength of a turn that changes both parts, in the place of the one above; 0 takes that",
-        0.0,
-        1.0,
-        reach=Reach.SAMPLING,
-    )
-    hold_background: float = knob(
-        0.0,
-        "Share of the steps in which the background keeps to its reference while both parts change; 0 is off",
-        0.0,
         1.0,
         reach=Reach.SAMPLING,
     )

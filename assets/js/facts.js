@@ -21,8 +21,6 @@ export function drawFacts(view, about) {
   facts.replaceChildren(
     h("div", { class: "p-facts-head" }, h("b", { text: `Turn ${now.number}` }), h("span", { class: "p-hint", text: `${method ? method.title : now.method}, ${now.quality}` })), ...damage,
     h("dl", {}, ...(now.subject && now.scope !== "background" ? row("Subject", now.subject, "p-subject") : []),
-      ...(now.subject_told ? row("Told", now.subject_told) : []),
-      ...(now.subject_moved ? row("Moved", now.subject_moved) : []),
       ...(now.background && now.scope !== "subject" ? row("Background", now.background, "p-background") : []),
       ...(now.negative ? row("Kept out", now.negative) : []),
       ...row("Seed", String(now.seed)), ...row("Took", now.seconds < 10 ? `${now.seconds.toFixed(1)} s` : `${Math.round(now.seconds)} s`), ...(now.begun_warm ? row("Fit", "goes on from the turn before") : []),

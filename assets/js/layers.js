@@ -13,7 +13,7 @@ let drawn = "";
 
 /** @param {SessionView} view */
 export function drawLayers(view) {
-  const s = shown(view), mask = s.mask || view.mask.mask, wanted = `${s.after} ${mask}`;
+  const s = shown(view), mask = s.cut || view.mask.mask, wanted = `${s.after} ${mask}`;
   if (wanted === drawn) return fitLayers(view);
   drawn = wanted;
   /** @param {string} name @param {Element} node @param {string} text */

@@ -47,8 +47,8 @@ export function markable() {
 /** The picture that is looked at, what came before it, and the mask of the edit between the two. @param {SessionView} view */
 export function shown(view) {
   const now = currentTurn(view), candidate = candidateOf(view);
-  if (candidate) return { after: candidate.picture, before: now.picture, mask: view.mask.mask, now: null, beforeName: "before", afterName: `candidate ${state.picked + 1}`, facts: candidate };
+  if (candidate) return { after: candidate.picture, before: now.picture, mask: view.mask.mask, cut: candidate.mask_after, now: null, beforeName: "before", afterName: `candidate ${state.picked + 1}`, facts: candidate };
   const parent = now.parent ? turnOf(view, now.parent) : null;
-  return { after: now.picture, before: parent ? parent.picture : null, mask: now.mask, now,
+  return { after: now.picture, before: parent ? parent.picture : null, mask: now.mask, cut: now.mask_after, now,
     beforeName: parent && parent.number ? `turn ${parent.number}` : "original", afterName: now.number ? `turn ${now.number}` : "original", facts: parent ? now : null };
 }

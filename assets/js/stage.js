@@ -116,7 +116,7 @@ function drawTabs(view) {
     const on = id === look.tab;
     node.setAttribute("aria-selected", String(on));
     node.tabIndex = on ? 0 : -1;
-    node.disabled = isBusy() ? id !== "picture" : id === "layers" ? !(s.mask || view.mask.mask) : id !== "picture" && !s.before;
+    node.disabled = isBusy() ? id !== "picture" : id === "layers" ? !(s.cut || view.mask.mask) : id !== "picture" && !s.before;
   }
   const flat = isBusy() || !s.facts ? "" : s.facts.flat;
   outside.classList.toggle("p-warn", Boolean(flat));

@@ -301,6 +301,7 @@ export interface StagedView {
   outside_changed: number;
   outside_largest: number;
   flat: string;
+  mask_after: string | null;
   label: string;
 }
 
@@ -358,7 +359,10 @@ export interface TurnView {
   lane: number;
   label: string;
   picture: string;
+  /** Of the subject as the turn was given it. */
   mask: string | null;
+  /** Of the subject in its picture. */
+  mask_after: string | null;
   scope: "subject" | "background" | "both" | null;
   subject: string;
   background: string;
@@ -374,10 +378,6 @@ export interface TurnView {
   flat: string;
   /** It took a second run, in float32. */
   in_float32: boolean;
-  /** What the model was told of the subject, where that is more than `subject`. */
-  subject_told: string;
-  /** How the subject was moved into its new pose: ``turned over``. */
-  subject_moved: string;
   /** Its fit began at the layers of the turn before. */
   begun_warm: boolean;
   reference: string | null;

@@ -51,12 +51,6 @@ class Hold:
     """Latent of the picture that is kept, ``(1, C, h, w)``."""
     edited: Tensor
     """``(1, 1, h, w)`` in [0, 1]: 1 where the sampler is free, 0 where `z_ref` is kept."""
-    share: float = 1.0
-    """Of the steps, from the first on, in which it holds."""
-
-    def holds_at(self, i: int, steps: int) -> bool:
-        """Whether it does at loop index `i`, which falls from `steps` to 1."""
-        return steps - i < self.share * steps
 
     def blend(self, schedule: Schedule, z: Tensor, noise: Tensor, t: int) -> Tensor:
         """`z` at noise level `t`, with the kept part put back under the run's own `noise` at that level."""
@@ -91,7 +85,7 @@ def denoise(
         z = walk.step(bundle, z, eps, t, t_next)
         if after is not None:
             z = after(z, t_next, i)
-        if hold is not None and hold.holds_at(i, steps):
+        if hold is not None:
             z = hold.blend(schedule, z, walk.noise, t_next)
         if i % READ_EVERY == 0:
             finite(z_0, "the sampler")

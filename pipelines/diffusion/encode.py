@@ -24,7 +24,6 @@ from pipelines.images import (
 )
 from pipelines.instructions.description import thing_and_place
 from pipelines.kept import outside_change
-from pipelines.masks.moved import both_places
 from pipelines.models.bundle import ModelBundle
 
 
@@ -73,7 +72,7 @@ class Canvas:
     def of(cls, bundle: ModelBundle, request: EditRequest) -> Canvas:
         frame = frame_of(bundle, request)
         small = resized(request.picture, frame.network)
-        region = edited_region(both_places(request.mask, request.motion), request.scope, request.feather)
+        region = edited_region(request.mask, request.scope, request.feather)
         return cls(
             bundle=bundle,
             request=request,

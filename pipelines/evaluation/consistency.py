@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.contract import Mask, Motion, Picture, Scope
+from pipelines.contract import Mask, Picture, Scope
 from pipelines.evaluation.similarity import Embed, isolated, largest_difference, similarities, ssim_map
 
 CHANGED = 8
@@ -63,8 +63,6 @@ class Edited:
     """``(H, W) bool``, True = subject; ``None`` where the turn ran on the whole picture."""
     feather: float = 2.0
     """Pixels."""
-    motion: Motion | None = None
-    """How the subject was moved from where `mask` is."""
 
 
 @dataclass(frozen=True, eq=False)

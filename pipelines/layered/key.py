@@ -21,27 +21,14 @@ SAMPLING = frozenset({"seed", "candidates", "feather", "fitted", "fit_seed", "ne
 """Fields of a request that have no say before sampling, but where the model itself draws a reference. Draws before it
 are made from `EditRequest.fitting_seed`."""
 
-READ = frozenset({"motion"})
-"""Fields that follow from the picture and the texts, which the name is of already."""
-
-READING = 2
-"""Counts what was read off pictures, and done with it, until now: layers that were fitted to another reading, under the
-same words, are not found."""
-
 
 def fit_key(request: EditRequest, params: LayeredParams) -> str:
     """64 hex digits over all that phases 1 and 2 depend on, but for the model's weights."""
     plan = plan_of(request, params)
     reaching = {Reach.FIT, Reach.REFERENCE} if plan.draws_reference else {Reach.FIT}
-    asked = {
-        f.name: _plain(getattr(request, f.name)) for f in fields(request) if f.name not in SAMPLING | READ | {"warm"}
-    }
+    asked = {f.name: _plain(getattr(request, f.name)) for f in fields(request) if f.name not in SAMPLING | {"warm"}}
     settings = {name: getattr(params, name) for name, (_, _, spec) in knobs(params).items() if spec.reach in reaching}
     del settings["warm_start"]  # it has a say only together with what there is to begin at
-    if params.name_what_stays:
-        settings["name_what_stays"] = READING
-    else:
-        del settings["name_what_stays"]  # keys from before there was this setting are still found
     named: dict[str, Any] = {"request": asked, "params": settings, "seed": request.fitting_seed}
     if plan.fits_object != plan.fits_background:  # keys from before texts were left out are those of both
         named["fits"] = "object" if plan.fits_object else "background"

@@ -38,7 +38,6 @@ from pipelines.layered.memory import free_bytes, room_for
 from pipelines.layered.plan import LayeredPlan, plan_of
 from pipelines.layered.state import Fitted, Origin
 from pipelines.layered.warm import beginning
-from pipelines.masks.moved import moved_mask, moved_subject
 from pipelines.models.bundle import ModelBundle
 from pipelines.models.network import compiled
 from pipelines.models.room import Room, with_room
@@ -73,7 +72,7 @@ def _edited(bundle: ModelBundle, request: EditRequest, params: LayeredParams, st
         fitted = _fit(canvas, subject, _background_reference(canvas, plan, params, stages), plan, params, stages)
     composite = None
     if plan.uses_composite:
-        composite = canvas.latent_of(_composite(subject, fitted.reference))
+        composite = canvas.latent_of(_composite(canvas, subject, fitted.reference))
     with fitted.applied(bundle):
         e_opt = blended(fitted.e_a, fitted.e_b, plan.alpha)
         candidates = guided_candidates(canvas, stages, fitted.e_a, e_opt, composite, plan, params)
@@ -88,16 +87,10 @@ class _SubjectLayer:
 
     picture: Picture
     mask: Mask
-    plate: Picture
-    """The input; where the object is moved, without it."""
 
 
 def _subject_layer(canvas: Canvas) -> _SubjectLayer:
-    """The object where the input has it; or moved from there, or that of the subject reference put in its place.
-
-    Moving it is ours. Of an object that is already drawn in its new pose the noise can be followed, and what is drawn
-    anew is this object; out of noise of no meaning it is any.
-    """
+    """The object where the input has it; or that of the subject reference put in its place."""
     request = canvas.request
     mask = mask_at(request.mask, canvas.frame.network)
     if not mask.any() or mask.all():
@@ -109,11 +102,8 @@ def _subject_layer(canvas: Canvas) -> _SubjectLayer:
         )
     if request.subject_reference is not None:
         reference, its_mask = request.subject_reference, request.subject_reference_mask
-        return _SubjectLayer(*placed_subject(reference, its_mask, canvas.small, mask), canvas.small)
-    if request.motion is not None:
-        picture, plate = moved_subject(canvas.small, mask, request.motion)
-        return _SubjectLayer(picture, moved_mask(mask, request.motion), plate)
-    return _SubjectLayer(canvas.small, mask, canvas.small)
+        return _SubjectLayer(*placed_subject(reference, its_mask, canvas.small, mask))
+    return _SubjectLayer(canvas.small, mask)
 
 
 def _background_reference(canvas: Canvas, plan: LayeredPlan, params: LayeredParams, stages: Stages) -> Picture | None:
@@ -144,9 +134,9 @@ def _generated(canvas: Canvas, text: str, params: LayeredParams, stages: Stages)
     return from_network(bundle.decode(z))
 
 
-def _composite(subject: _SubjectLayer, reference: Picture | None) -> Picture:
+def _composite(canvas: Canvas, subject: _SubjectLayer, reference: Picture | None) -> Picture:
     """The object in its place over the background."""
-    background = subject.plate if reference is None else reference
+    background = canvas.small if reference is None else reference
     return np.where(subject.mask[..., None], subject.picture, background)
 
 
@@ -156,7 +146,7 @@ def _layers(canvas: Canvas, subject: _SubjectLayer, reference: Picture | None) -
     return Layers(
         x_obj=canvas.latent_of(subject.picture),
         m_obj=m_obj,
-        x_bg=canvas.latent_of(subject.plate if reference is None else reference),
+        x_bg=canvas.latent_of(canvas.small if reference is None else reference),
         m_bg=1 - m_obj,
     )
 

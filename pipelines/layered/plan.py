@@ -56,67 +56,44 @@ class LayeredPlan:
     """Whether phase 2 runs."""
     alternates: bool
     """Whether steps follow the object's text and the blend in turn (Eq. 8); else the blend alone."""
-    object_share: float
-    """Of the steps, from the first on, that follow the object's text whatever the rule says."""
     uses_composite: bool
-    """Whether the object over its background is needed: sampling begins there, or holds to it."""
+    """Whether sampling begins at the object over its background."""
     strength: float
     """Share of the noise schedule that is run; 1 from pure noise."""
     holds_input: bool
     """Whether the part that stays is held to the input at every step."""
-    holds_composite: float
-    """Of the steps, from the first on, in which all but the object is held to the composite; 0 is none."""
 
-    def follows(self, i: int, steps: int) -> Follows:
-        """What the step of loop index `i`, which falls from `steps` to 1, is told.
+    def follows(self, i: int) -> Follows:
+        """What the step of loop index `i`, which falls to 1, is told.
 
         Eq. 8: ``D(I_t | e_a)`` where t is even, ``D(I_t | e_opt)`` elsewhere. The paper's t is the loop index, so the
         last step follows the blend. A scheduler's own timesteps (981, 961, ..., 1) are all odd or all even, and would
         never alternate.
         """
-        if is_early(i, steps, self.object_share) or (self.alternates and i % 2 == 0):
-            return Follows.OBJECT
-        return Follows.BLEND
-
-
-def is_early(i: int, steps: int, share: float) -> bool:
-    """Whether the step of loop index `i`, of `steps`, belongs to the first `share` of them."""
-    return steps - i < share * steps
+        return Follows.OBJECT if self.alternates and i % 2 == 0 else Follows.BLEND
 
 
 def plan_of(asked: Asks, params: LayeredParams) -> LayeredPlan:
     """The plan of an edit; a pure function of what was asked."""
     subject, background = bool(asked.subject.strip()), bool(asked.background.strip())
-    held = params.hold_background if asked.scope is Scope.BOTH else 0.0
     composite = params.start is not Start.NOISE
     tunes = params.tuned is not Tuned.NONE and params.tune_steps > 0
     # An empty text has an embedding too, but mixing that in says "anything", and the edit fades towards it.
     alpha = (params.subject_weight if background else 1.0) if subject else 0.0
-    # Where the background is held to its reference (ours), nothing is left to be said of it while that lasts.
-    object_share = held if subject else 0.0
-    blend_is_read = tunes or object_share < 1
-    object_is_read = object_share > 0 or (params.alternate and subject) or (blend_is_read and alpha > 0)
+    object_is_read = (params.alternate and subject) or alpha > 0
     literal = params.embed_mode is EmbedMode.LITERAL
     fits = params.embed_steps > 0
     return LayeredPlan(
         draws_reference=asked.scope is not Scope.SUBJECT and background and asked.background_reference is None,
         alpha=alpha,
         fits_object=fits and (object_is_read or literal),
-        fits_background=fits and ((blend_is_read and alpha < 1) or literal),
+        fits_background=fits and (alpha < 1 or literal),
         tunes=tunes,
         alternates=params.alternate and subject,
-        object_share=object_share,
-        uses_composite=composite or held > 0,
-        strength=_strength(asked.scope, params) if composite else 1.0,
+        uses_composite=composite,
+        strength=params.strength if composite else 1.0,
         holds_input=params.blend_latents and asked.scope is not Scope.BOTH,
-        holds_composite=held,
     )
-
-
-def _strength(scope: Scope, params: LayeredParams) -> float:
-    """What a subject is drawn as comes out of much noise; its size and pose, which a turn of both parts has to keep
-    without a picture around it that would hold them, come through only little."""
-    return params.strength_of_both or params.strength if scope is Scope.BOTH else params.strength
 
 
 def idle_settings(asked: Asks, params: LayeredParams) -> dict[str, str]:
@@ -151,22 +128,12 @@ def idle_settings(asked: Asks, params: LayeredParams) -> dict[str, str]:
         mark("one part is fitted alone, and Adam takes no notice of how large a loss is", "normalize_by_area")
     if not fits and not plan.tunes:
         mark("nothing is fitted", "normalize_by_area", "timesteps_per_step", "early_stop", "warm_start")
-    if not asked.subject.strip():
-        mark("nothing is said of the subject", "name_what_stays")
     if not both:
         mark("only one text is given, and the blend is that one", "subject_weight", "alternate")
-    elif plan.object_share >= 1:
-        mark("the subject's text is followed at every step: hold_background is 1", "alternate")
-        if not plan.tunes:
-            mark("the blend is followed at no step, and no weight is tuned at it", "subject_weight")
     if plan.alpha == 1 and both:
         mark("the blend is the subject's text: subject_weight is 1", "alternate")
     if params.start is Start.NOISE:
-        mark("from pure noise the whole schedule is run: start is noise", "strength", "strength_of_both")
-    if asked.scope is not Scope.BOTH:
-        mark("this turn changes one part", "strength_of_both", "hold_background")
-    else:
+        mark("from pure noise the whole schedule is run: start is noise", "strength")
+    if asked.scope is Scope.BOTH:
         mark("this turn changes both parts: nothing is held to the input", "blend_latents")
-        if params.strength_of_both:
-            mark("strength_of_both is set, and this turn changes both parts", "strength")
     return idle

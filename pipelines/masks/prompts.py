@@ -6,7 +6,7 @@ Coordinates are pixels of the picture. This file imports no torch.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from pipelines.contract import Box, Extent, Point
@@ -83,29 +83,6 @@ class MaskPrompts:
         knows no scribbles."""
         places = ((mark, mark.points[i]) for mark in self.scribbles for i in _ends_and_middle(len(mark.points)))
         return self.clicks + tuple(Click(point.x, point.y, not mark.erase) for mark, point in places)
-
-    def raised(self, up: float, extent: Extent) -> MaskPrompts:
-        """Everything that was pointed at, `up` pixels higher (below 0: lower), as far as may be pointed at in a picture
-        of `extent`. An uploaded mask and what was painted on it stay, and so does a box that would lie outside."""
-        if self.uploaded is not None:
-            return self
-        side, box = max(extent.width, extent.height), self.box
-
-        def at(y: float, low: float, high: float) -> float:
-            return min(max(y - up, low), high)
-
-        if box is not None:
-            moved = replace(box, top=at(box.top, 0, extent.height), bottom=at(box.bottom, 0, extent.height))
-            box = box if moved.is_empty else moved
-        strokes, scribbles = (
-            tuple(
-                replace(stroke, points=tuple(replace(point, y=at(point.y, *limits)) for point in stroke.points))
-                for stroke in drawn
-            )
-            for drawn, limits in ((self.strokes, (-side, 2 * side)), (self.scribbles, (0, extent.height)))
-        )
-        clicks = tuple(replace(click, y=at(click.y, 0, extent.height)) for click in self.clicks)
-        return replace(self, clicks=clicks, box=box, scribbles=scribbles, strokes=strokes)
 
     def to_json(self) -> dict[str, Any]:
         """Fields of `LATER` are left out where they ask for nothing, so that turns from before them keep their ids."""

@@ -222,7 +222,6 @@ CARD: dict[str, Allowed] = {
     "title": Text(),
     "notes": Text(5_000),
     "vae": Name(),
-    "describer": Name(),
     "resolution": Whole(16, 8_192),
     "prediction_type": FIELDS["prediction_type"],
 }

@@ -93,8 +93,6 @@ class ModelCard:
     """One of `Form`, where it is one."""
     vae: Path | None = None
     """The folder of another autoencoder, to be used in place of its own."""
-    describer: str = ""
-    """Name of the CLIP that reads pictures in the words this model was taught, where there is one."""
     domain: Domain = NOTHING_SAID
     """The words and pictures that it was made for, where its card says so."""
 
@@ -173,7 +171,7 @@ def card_of(folder: Path) -> ModelCard | None:
         backbone=backbone_of(unet) if unet else None,
         family=FAMILIES.get(width, "") if isinstance(width, int) else "",
         vae=folder.parent / said["vae"] if "vae" in said else None,
-        describer=said.get("describer", ""),
+        domain=domain_of(said),
     )
 
 

@@ -16,12 +16,10 @@ import numpy as np
 import torch
 from diffusers import StableDiffusionPipeline
 
-from pipelines.models.folders import card_of
 from pipelines.toybox import train_autoencoder, train_clip, train_judge, train_segmenter
 from pipelines.toybox.augment import load_autoencoder
 from pipelines.toybox.data import HELD_OUT_SEED, draw_scenes
-from pipelines.toybox.judge import Judge, attributes_of
-from pipelines.toybox.seen import SceneReader
+from pipelines.toybox.judge import Judge
 from pipelines.toybox.training import best_device, fast_arithmetic
 from pipelines.toybox.words import Attributes, read
 
@@ -66,25 +64,6 @@ def shares_said(said: Sequence[Attributes], seen: Sequence[Attributes]) -> dict[
     return shares
 
 
-def measure_reading(folder: Path, count: int = 192, device: str = "auto") -> dict[str, dict[str, float]]:
-    """What the CLIP in `folder` reads off held-out pictures with a subject, of each attribute.
-
-    ``right`` and ``wrong`` are the shares of pictures of which it says what is so and what is not; of the rest it says
-    nothing.
-    """
-    card = card_of(folder)
-    assert card is not None, folder
-    reader, scenes = SceneReader(card, best_device(device)), draw_scenes(count, HELD_OUT_SEED, empty=0, workers=1)
-    seen = [reader(picture) for picture in scenes.pictures]
-    true = [attributes_of(scene) for scene in scenes.scenes]
-    shares = {}
-    for name in ("subject", "colour", "size", "action"):
-        said = [(getattr(s, name), getattr(t, name)) for s, t in zip(seen, true, strict=True) if getattr(s, name)]
-        right = sum(found == value for found, value in said)
-        shares[name] = {"right": right / count, "wrong": (len(said) - right) / count}
-    return shares
-
-
 def measure_autoencoder(folder: Path, count: int = 64, device: str = "auto") -> dict[str, float]:
     """Mean PSNR of the round trip, dB."""
     where = best_device(device)
@@ -105,8 +84,7 @@ def measure_all(models: Path, device: str = "auto") -> dict[str, Any]:
     if (models / "toybox-segmenter").is_dir():
         found["segmenter"] = train_segmenter.measure(models / "toybox-segmenter")
     if (models / "toybox-clip").is_dir():
-        clip = models / "toybox-clip"
-        found["clip"] = {**train_clip.measure(clip, device=device), "read": measure_reading(clip, device=device)}
+        found["clip"] = train_clip.measure(models / "toybox-clip", device=device)
     return found
 
 

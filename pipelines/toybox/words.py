@@ -116,18 +116,6 @@ def background_phrase(background: str, rng: random.Random | None = None, synonym
     return _word(BACKGROUNDS, background, rng or random.Random(0), synonyms)
 
 
-def caption_of(seen: Attributes) -> str:
-    """``a big red dog jumping in a forest``: what is known of a picture as the grammar says it; empty for nothing."""
-    said = (
-        []
-        if seen.subject is None
-        else [subject_phrase(seen.subject, seen.colour or NATURAL, seen.size or "medium", seen.action or "standing")]
-    )
-    if seen.background is not None:
-        said.append(background_phrase(seen.background))
-    return " ".join(said)
-
-
 def _find(table: dict[str, tuple[str, ...]], text: str) -> str | None:
     """The attribute whose longest form occurs first in `text`, whole words only."""
     forms = [(form, value) for value, all_forms in table.items() for form in all_forms]

@@ -230,10 +230,7 @@ def report(result: EditResult, mask: Mask, written: list[Path]) -> dict[str, Any
         ],
         "peak_memory_mb": peak_memory_mb(),
         "in_float32": result.in_float32,
-        "subject_told": result.subject_told,
-        "source_told": result.source_told,
         "reconstruction": result.reconstruction,
-        "subject_moved": "" if result.motion is None else str(result.motion),
         "weights_before": result.weights_before,
         "weights_after": result.weights_after,
     }
@@ -243,14 +240,8 @@ def in_words(result: EditResult, mask: Mask, written: list[Path]) -> list[str]:
     """The same for a person."""
     seconds = sum(stage.seconds for stage in result.stages)
     lines = [f"subject: {mask.mean():.1%} of the picture; {seconds:.1f} s, {peak_memory_mb()} MB at most"]
-    if result.subject_told:
-        lines.append(f"told of the subject: {result.subject_told}")
-    if result.source_told:
-        lines.append(f"the picture was taken to show: {result.source_told}")
     if result.reconstruction is not None:
         lines.append(f"the inverted picture came back within {result.reconstruction:.4f} of its latent")
-    if result.motion is not None:
-        lines.append(f"the subject was {result.motion} first")
     for candidate, path in zip(result.candidates, written, strict=True):
         outside = candidate.outside
         kept = f"{outside.changed} of {outside.kept} kept pixels changed, by {outside.largest} levels at most"

@@ -33,10 +33,9 @@ from psd_tools.psd.layer_and_mask import (
 )
 
 from pipelines import pictures as codec
-from pipelines.catalog import CATALOG
 from pipelines.contract import Extent, Mask, Picture, Scope
+from pipelines.masks.fill import filled_from_around
 from pipelines.masks.matting import matted
-from pipelines.masks.moved import filled_from_around, moved_mask
 from pipelines.masks.refine import soft_edge
 from studio.history.tree import Tree
 from studio.store.blobs import Blobs
@@ -65,17 +64,16 @@ def turn_layers(tree: Tree, id: str, pictures: Blobs) -> tuple[Picture, tuple[La
     """The picture of the turn `id`, and its layers as `picture_layers` makes them.
 
     The background reference is the one that the method made or was given (`Outcome.background_reference`), and the
-    subject's edge is as transparent as its hair is in the turn's picture (`masks.matting`). Where the method took the
-    subject elsewhere, or away, its mask says nothing of this picture, which is one layer then. Raises
-    `UnknownTurn`, and `DamagedFile` where a picture is missing.
+    subject's edge is as transparent as its hair is in the turn's picture (`masks.matting`). A picture that the subject was
+    taken out of is one layer. Raises `UnknownTurn`, and `DamagedFile` where a picture is missing.
     """
     turn = tree[id]
     picture = codec.decode(pictures.get(turn.picture)).picture
-    entry = None if turn.request is None else CATALOG.get(turn.request.method)
-    if turn.request is None or turn.request.mask is None or (entry is not None and entry.moves):
+    if turn.request is None or turn.request.mask is None:
         return picture, picture_layers(picture, None, 0)
-    mask = codec.decode_mask(pictures.get(turn.request.mask), Extent.of(picture))
-    mask = moved_mask(mask, turn.outcome.motion)
+    mask = codec.decode_mask(pictures.get(turn.outcome.mask_after or turn.request.mask), Extent.of(picture))
+    if not mask.any():  # it was taken out
+        return picture, picture_layers(picture, None, 0)
     reference = turn.outcome.background_reference
     return picture, picture_layers(
         picture,

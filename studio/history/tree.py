@@ -13,7 +13,7 @@ from functools import cached_property
 from itertools import pairwise
 
 from studio.errors import BadName, UnknownBranch, UnknownTurn, WrongTurns
-from studio.history.turn import Turn, raised
+from studio.history.turn import Turn
 
 LONGEST_NAME = 60
 """Characters of a branch's name."""
@@ -85,10 +85,6 @@ class Tree:
         while (parent := self.turns[path[-1]].parent) is not None:
             path.append(parent)
         return tuple(reversed(path))
-
-    def raised(self, id: str) -> float:
-        """How much higher than in the original the subject stands at `id`: share of the picture's height."""
-        return raised(self[turn] for turn in self.line(id))
 
     def ancestor(self, a: str, b: str) -> str:
         """Id of the last turn that lies on both lines; that may be `a` or `b`."""

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
-from pipelines.contract import LoraUse, Motion, Quality, Scope, StageReport
+from pipelines.contract import LoraUse, Quality, Scope, StageReport
 
 
 def canonical_json(value: Any) -> str:
@@ -101,6 +101,9 @@ class TurnRequest:
 class Outcome:
     """What is known of how a picture came to be; no part of the turn's identity."""
 
+    no_longer_told: ClassVar[frozenset[str]] = frozenset({"subject_told", "motion"})
+    """What earlier studios read off the picture, and did with it, unasked; it is read over."""
+
     seconds: float = 0.0
     stages: tuple[StageReport, ...] = ()
     outside_changed: int = 0
@@ -114,10 +117,9 @@ class Outcome:
     weights_after: str = ""
     in_float32: bool = False
     """The fast arithmetic left the finite numbers, and this was made by a second run in float32."""
-    subject_told: str = ""
-    """What the model was told of the subject, where that is more than was asked."""
-    motion: Motion | None = None
-    """How the subject was moved into the pose that was asked for."""
+    mask_after: str | None = None
+    """Digest of the subject's mask in the picture that the turn made; ``None`` where it named no subject, and of turns
+    from before it was noted."""
     background_reference: str | None = None
     """Digest of the background picture that the method made or was given."""
     fitted: str | None = None
@@ -130,12 +132,8 @@ class Outcome:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Outcome:
-        motion = data.get("motion")
-        parts = {
-            "stages": tuple(StageReport(**s) for s in data["stages"]),
-            "motion": None if motion is None else Motion(**motion),
-        }
-        return cls(**{**data, **parts})
+        told = {name: value for name, value in data.items() if name not in cls.no_longer_told}
+        return cls(**{**told, "stages": tuple(StageReport(**stage) for stage in data["stages"])})
 
 
 def turn_id(parent: str | None, request: TurnRequest | Mapping[str, Any] | None, picture: str) -> str:
@@ -167,13 +165,8 @@ class Turn:
 
     def files(self) -> frozenset[str]:
         """Digests of all pictures and masks that belong to this turn."""
-        named = [self.picture, self.outcome.background_reference]
+        named = [self.picture, self.outcome.background_reference, self.outcome.mask_after]
         if self.request is not None:
             named += [self.request.mask, self.request.background_reference, self.request.subject_reference]
             named += [self.request.subject_reference_mask, self.request.prompts.get("uploaded")]
         return frozenset(digest for digest in named if digest is not None)
-
-
-def raised(line: Iterable[Turn]) -> float:
-    """How much higher the turns of `line` left the subject: share of the picture's height."""
-    return sum(turn.outcome.motion.raised for turn in line if turn.outcome.motion is not None)

@@ -105,6 +105,10 @@ class DeviceProcess:
         finally:
             self._pointing.release()
 
+    def follow(self, picture: Picture, mask: Mask, segmenter: str) -> Mask:
+        found: Mask = self.run("follow", picture, mask, segmenter)
+        return found
+
     def compare(
         self, ab: Picture, ba: Picture, before: Picture, a: Sequence[Edited], b: Sequence[Edited]
     ) -> Comparison:

@@ -45,6 +45,8 @@ class EditingEngine(Protocol):
         self, picture: Picture, prompts: MaskPrompts, segmenter: str, uploaded: Mask | None = None
     ) -> MaskAnswer: ...
 
+    def follow(self, picture: Picture, mask: Mask, segmenter: str) -> Mask: ...
+
     def compare(
         self, ab: Picture, ba: Picture, before: Picture, a: Sequence[Edited], b: Sequence[Edited]
     ) -> Comparison: ...
@@ -101,6 +103,9 @@ class LazyEngine:
         self, picture: Picture, prompts: MaskPrompts, segmenter: str, uploaded: Mask | None = None
     ) -> MaskAnswer:
         return self.get().segment(picture, prompts, segmenter, uploaded)
+
+    def follow(self, picture: Picture, mask: Mask, segmenter: str) -> Mask:
+        return self.get().follow(picture, mask, segmenter)
 
     def compare(
         self, ab: Picture, ba: Picture, before: Picture, a: Sequence[Edited], b: Sequence[Edited]

@@ -34,7 +34,7 @@ from pipelines.progress import Progress
 from pipelines.requests import check_request
 from studio.history.replay import Replay, Step
 from studio.history.tree import Tree
-from studio.history.turn import Outcome, Turn, TurnRequest, raised, tagged_hash
+from studio.history.turn import Outcome, Turn, TurnRequest, tagged_hash
 from studio.jobs.work import edited as run
 from studio.session.selection import Selection
 from studio.session.services import Services
@@ -192,8 +192,9 @@ class Computing:
     ) -> tuple[Turn, ...]:
         """Run the steps one after another, each on the turn that the one before made.
 
-        A step's clicks are tried again on the picture it now starts from, where that is another than they were made
-        on; a mask that was painted or uploaded stays, and so does one in whose place nothing is found. A turn that is
+        Where the turn before has the same marks, the mask is what that one left. Other clicks are tried again on the
+        picture that the step starts from, where that is another than they were made on; a mask that was painted or
+        uploaded stays, and so does one in whose place nothing is found. A turn that is
         asked as it was on the parent it had begins at the same layers, where they are kept; any other one at those of
         the turn it follows now. With `fresh` everything is computed, remembered or not. `done` hears of each turn as it
         is finished.
@@ -201,8 +202,7 @@ class Computing:
         line, made = [tree[id] for id in tree.line(replay.base)], []
         for number, step in enumerate(replay.steps, 1):
             seen_on = tree[replay.base if step.source is None else tree[step.source].parent or ""]
-            up = raised(line) - tree.raised(seen_on.id)
-            request = self._pointed_again(step.request, seen_on.picture, line[-1].picture, up)
+            request = self._pointed_again(step.request, seen_on, line[-1])
             if not request.weights:  # newly asked: what was computed with the weights there are counts
                 request = replace(request, weights=self._weights(request))
             if not _same_again(tree, step, line[-1]):
@@ -224,18 +224,18 @@ class Computing:
         """The checksum of the model that `request` runs on, as it is now; empty where it needs none."""
         return self._services.engine.weights(request.model) if find_method(request.method).needs_model else ""
 
-    def _pointed_again(self, request: TurnRequest, seen_on: str, picture: str, up: float) -> TurnRequest:
-        """`request` with the mask of its clicks on `picture`, where the subject stands `up` higher (a share of the
-        height); what was painted moves along."""
+    def _pointed_again(self, request: TurnRequest, seen_on: Turn, here: Turn) -> TurnRequest:
+        """`request`, which was made on `seen_on`, with its subject's mask on the turn `here`."""
+        if request.mask is None or seen_on.picture == here.picture:
+            return request
+        before, after = here.request, here.outcome.mask_after
+        if before is not None and after is not None and before.prompts == request.prompts:
+            return replace(request, mask=after)
         prompts = MaskPrompts.from_json(request.prompts, self._extent)
-        if request.mask is None or seen_on == picture or not (prompts.asks_segmenter or up):
+        if not prompts.asks_segmenter:
             return request
-        if up:
-            prompts = prompts.raised(up * self._extent.height, self._extent)
-        found = self.select(prompts, picture, seen_on)
-        if found.area == 0:
-            return request
-        return replace(request, mask=found.mask, prompts=prompts.to_json() if up else request.prompts)
+        found = self.select(prompts, here.picture, seen_on.picture)
+        return request if found.area == 0 else replace(request, mask=found.mask)
 
     def _begun(self, request: TurnRequest, parent: Turn, weights: str) -> TurnRequest:
         """`request` with the layers that it begins at on `parent`: those that were fitted for it on the model of that
@@ -283,8 +283,6 @@ class Computing:
             stages=result.stages,
             weights_after=result.weights_after,
             in_float32=result.in_float32,
-            subject_told=result.subject_told,
-            motion=result.motion,
             background_reference=None if reference is None else store.pictures.put(codec.encode_png(reference)),
             fitted=fitted,
         )
@@ -305,7 +303,8 @@ class Computing:
                 outside_kept=outside.kept,
                 outside_largest=outside.largest,
                 flat=candidate.flat,
-                drift=self._drift(line, asked, outcome, candidate.picture),
+                mask_after=self._mask_after(asked, candidate.picture),
+                drift=self._drift(line, asked, candidate.picture),
             ),
         )
         store.remember(
@@ -313,21 +312,27 @@ class Computing:
         )
         return staged
 
+    def _mask_after(self, asked: TurnRequest, picture: Picture) -> str | None:
+        """Digest of the subject's mask in `picture`, which the turn made. A subject that stayed is where it was, to the
+        pixel, and so is one that was only coloured; one that was redrawn is found."""
+        if asked.mask is None or asked.scope is Scope.BACKGROUND or is_by_hand(asked.method):
+            return asked.mask
+        found = self._services.engine.follow(picture, self.mask(asked.mask), self._services.segmenter)
+        return self._services.store.pictures.put(codec.encode_mask(found))
+
     # Measures
 
-    def edited(self, request: TurnRequest, outcome: Outcome) -> Edited:
+    def edited(self, request: TurnRequest) -> Edited:
         mask = None if request.mask is None else self.mask(request.mask)
-        return Edited(request.scope, mask, request.feather, outcome.motion)
+        return Edited(request.scope, mask, request.feather)
 
-    def _drift(
-        self, line: Sequence[Turn], asked: TurnRequest, outcome: Outcome, picture: Picture
-    ) -> dict[str, Any] | None:
+    def _drift(self, line: Sequence[Turn], asked: TurnRequest, picture: Picture) -> dict[str, Any] | None:
         """How far `picture` has gone from the original. Of a turn that needs no model it is not measured: that would
         take one, and nothing in it was painted anew."""
         if is_by_hand(asked.method):
             return None
-        made = [(turn.request, turn.outcome) for turn in line if turn.request is not None]
-        edits = [self.edited(*each) for each in (*made, (asked, outcome))]
+        made = [turn.request for turn in line if turn.request is not None]
+        edits = [self.edited(request) for request in (*made, asked)]
         return self._services.engine.drift(self.picture(line[0].picture), picture, edits).to_json()
 
     def compared(self, before: Turn, ab: Sequence[Turn], ba: Sequence[Turn]) -> Compared:
@@ -335,7 +340,7 @@ class Computing:
         key = tagged_hash("order", {"ab": [turn.id for turn in ab], "ba": [turn.id for turn in ba]})
         found = self._services.store.remembered(key)
         if found is None:
-            (a1, b1), (b2, a2) = ([self.edited(_request(turn), turn.outcome) for turn in order] for order in (ab, ba))
+            (a1, b1), (b2, a2) = ([self.edited(_request(turn)) for turn in order] for order in (ab, ba))
             answer = self._services.engine.compare(
                 self.picture(ab[-1].picture),
                 self.picture(ba[-1].picture),
@@ -360,7 +365,7 @@ def known_source(line: Iterable[Turn]) -> str:
             subject = subject if asked.scope is Scope.BACKGROUND else ""
             background = background if asked.scope is Scope.SUBJECT else ""
         elif asked is not None and not find_method(asked.method).instructs:
-            subject = (turn.outcome.subject_told or asked.subject) or subject
+            subject = asked.subject or subject
             background = asked.background or background
     return " ".join(part for part in (subject, background) if part)
 

@@ -75,7 +75,7 @@ def compare_pair(computing: Computing, tree: Tree, first: str, second: str, prog
 
 def orders(computing: Computing, tree: Tree, count: int, known: Mapping[tuple[str, str], Compared]) -> OrdersView:
     """The table of the last turns: a free guess for each pair, and the numbers of those in `known`."""
-    edits = {id: computing.edited(_step(tree, id).request, tree[id].outcome) for id in _last(tree, count)}
+    edits = {id: computing.edited(_step(tree, id).request) for id in _last(tree, count)}
     cells = []
     for first, second in combinations(edits, 2):
         a, b, found = edits[first], edits[second], known.get((first, second))

@@ -41,6 +41,7 @@ def turn_view(turn: Turn, number: int, lane: int) -> TurnView:
         label=_label(asked),
         picture=turn.picture,
         mask=asked.mask,
+        mask_after=outcome.mask_after or asked.mask,
         scope=asked.scope,
         subject=asked.subject,
         background=asked.background,
@@ -53,8 +54,6 @@ def turn_view(turn: Turn, number: int, lane: int) -> TurnView:
         outside_largest=outcome.outside_largest,
         flat=outcome.flat,
         in_float32=outcome.in_float32,
-        subject_told=outcome.subject_told,
-        subject_moved="" if outcome.motion is None else str(outcome.motion),
         begun_warm=asked.warm is not None,
         reference=outcome.background_reference,
         drift=_drift_view(outcome),
@@ -113,6 +112,7 @@ def staged_view(staged: Staged) -> StagedView:
         outside_changed=outcome.outside_changed,
         outside_largest=outcome.outside_largest,
         flat=outcome.flat,
+        mask_after=outcome.mask_after or asked.mask,
         label=_label(asked),
     )
 

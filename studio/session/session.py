@@ -595,14 +595,23 @@ class Session:
             )
 
     def _followed(self, tree: Tree | None) -> Selections:
-        """What is pointed at, after the subject to where it stands on the turn one goes to."""
-        before = self._record.tree
-        up = 0.0 if tree is None else tree.raised(tree.current) - before.raised(before.current)
-        if not up:
+        """What is pointed at, on the turn one goes to: where that turn was made with the same marks, the mask that it
+        left. Other marks are tried anew there (`_remake_mask`)."""
+        now, here = self._selections.now, self._here if tree is None else tree.here
+        after, asked = here.outcome.mask_after, here.request
+        if after is None or asked is None or now.made_on == here.picture:
             return self._selections
-        now = self._selections.now
+        if MaskPrompts.from_json(asked.prompts, self._extent) != now.prompts:
+            return self._selections
+        seen = asked.scope is Scope.BACKGROUND  # a subject that stayed needs no second look
         return self._selections.amended(
-            replace(now, prompts=now.prompts.raised(up * self._extent.height, self._extent))
+            Selection(
+                prompts=now.prompts,
+                mask=after,
+                area=float(self._computing.mask(after).mean()),
+                pointed_on=here.picture if seen else now.pointed_on,
+                made_on=here.picture,
+            )
         )
 
     def _move(

@@ -81,6 +81,9 @@ class TurnView:
     label: str
     picture: str
     mask: str | None = None
+    """Of the subject as the turn was given it."""
+    mask_after: str | None = None
+    """Of the subject in its picture."""
     scope: Scope | None = None
     subject: str = ""
     background: str = ""
@@ -96,10 +99,6 @@ class TurnView:
     """The one colour, ``#rrggbb``, of all that was to change; empty where it is a picture."""
     in_float32: bool = False
     """It took a second run, in float32."""
-    subject_told: str = ""
-    """What the model was told of the subject, where that is more than `subject`."""
-    subject_moved: str = ""
-    """How the subject was moved into its new pose: ``turned over``."""
     begun_warm: bool = False
     """Its fit began at the layers of the turn before."""
     reference: str | None = None
@@ -146,6 +145,7 @@ class StagedView:
     outside_changed: int
     outside_largest: int
     flat: str
+    mask_after: str | None
     label: str
 
 

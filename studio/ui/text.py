@@ -43,7 +43,6 @@ LABELS = {
     "tune_steps": "Fine-tune steps",
     "tune_rate": "Fine-tune rate",
     "lora_rank": "LoRA rank",
-    "name_what_stays": "Say what stays",
     "object_loss": "Subject loss",
     "small_object_loss": "Small subject loss",
     "small_object_area": "Small subject area",

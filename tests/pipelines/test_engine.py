@@ -12,16 +12,12 @@ import numpy as np
 import pytest
 import torch
 
-from pipelines.contract import EditRequest, Mask, Motion, Picture, Point, Scope
+from pipelines.contract import EditRequest, Mask, Picture, Point, Scope
 from pipelines.engine import Engine
 from pipelines.errors import BadRequest, ModelError
-from pipelines.evaluation.consistency import Edited
-from pipelines.evaluation.drift import LEAST_DB
 from pipelines.masks.prompts import Click, MaskPrompts, Stroke
 from pipelines.masks.sam import SamConfig, SamSegmenter, build_sam, save_sam
-from pipelines.params import InpaintParams, LayeredParams, SDEditParams, Start
-from pipelines.toybox.render import JUMP, SIZE, render
-from pipelines.toybox.scene import Scene, Subject
+from pipelines.params import InpaintParams, SDEditParams
 
 FEW = SDEditParams(steps=4)
 
@@ -149,76 +145,3 @@ def test_large_pictures_keep_their_size_and_their_kept_pixels(
     )
     assert np.array_equal(candidate.picture[inner], large[inner]), "all but the outermost pixel, where the old shows"
     assert candidate.outside.kept == inner.sum() and candidate.outside.changed == 0
-
-
-def test_what_stays_is_said_of_the_subject_and_on_record(request_for: Callable[..., EditRequest]) -> None:
-    embedded = Engine(device="cpu")
-    drawn = render(Scene("forest", Subject("elephant", size="big")))
-    request = request_for(
-        picture=drawn.picture, mask=drawn.mask, subject="an elephant", background="", scope=Scope.SUBJECT
-    )
-    short = LayeredParams(embed_steps=1, tune_steps=0, steps=2)
-    fuller = embedded.edit("toybox", "layered", request, replace(short, name_what_stays=True))
-    assert fuller.subject_told == "a big elephant"
-    said = embedded.edit("toybox", "layered", replace(request, subject="a big elephant"), short)
-    assert said.subject_told == ""
-    assert np.array_equal(fuller.candidates[0].picture, said.candidates[0].picture)
-
-
-@pytest.mark.parametrize("scope", [Scope.SUBJECT, Scope.BOTH])
-def test_a_subject_is_drawn_where_its_new_pose_has_it(request_for: Callable[..., EditRequest], scope: Scope) -> None:
-    """Of so little noise that the composite is what comes out; nothing else of the picture changes with the subject's
-    scope."""
-    standing = Scene("desert", Subject("balloon"), background_seed=5)
-    before, after = render(standing), render(standing.with_subject(action="jumping"))
-    request = request_for(
-        picture=before.picture, mask=before.mask, subject="a balloon jumping", background="in the desert", scope=scope
-    )
-    request = replace(request, background_reference=before.plate if scope is Scope.BOTH else None)
-    params = LayeredParams(
-        name_what_stays=True, embed_steps=0, tune_steps=0, steps=50, start=Start.COMPOSITE, strength=0.04, guidance=1.0
-    )
-    result = Engine(device="cpu").edit("toybox", "layered", request, params)
-    assert result.motion == Motion(raised=JUMP / SIZE)
-    edited = result.candidates[0]
-    differs = np.abs(edited.picture.astype(int) - after.picture).mean(-1)
-    assert differs[after.mask].mean() < 12 < np.abs(before.picture.astype(int) - after.picture)[after.mask].mean()
-    assert differs[before.mask & ~after.mask].mean() < 12, "the old place shows what is behind it"
-    assert edited.outside.changed == 0
-
-
-def test_both_places_of_a_moved_subject_count_as_the_subject(engine: Engine) -> None:
-    """Else what was drawn where it is now would be background that was to stay, and the line would have drifted."""
-    standing = Scene("desert", Subject("balloon"), background_seed=5)
-    before, after = render(standing), render(standing.with_subject(action="jumping"))
-    here = before.mask
-    stayed = Edited(Scope.SUBJECT, here)
-    moved = replace(stayed, motion=Motion(raised=JUMP / SIZE))
-    kept = [engine.drift(before.picture, after.picture, [edit]).kept_psnr for edit in (stayed, moved)]
-    assert kept[0] is not None and kept[1] is not None and kept[0] < LEAST_DB < kept[1]
-    parts = [
-        engine.compare(after.picture, after.picture, before.picture, [edit], [edit]).consistency.background.share
-        for edit in (stayed, moved)
-    ]
-    assert parts[1] < parts[0]
-
-
-@pytest.mark.parametrize("change", [{"scope": Scope.BACKGROUND, "background": "at night"}, {"subject_reference": True}])
-def test_nothing_is_said_of_a_subject_that_is_not_seen_or_not_changed(
-    request_for: Callable[..., EditRequest], change: dict[str, object]
-) -> None:
-    drawn = render(Scene("forest", Subject("elephant", size="big")))
-    if "subject_reference" in change:
-        change = {"subject_reference": drawn.picture, "subject_reference_mask": drawn.mask}
-    request = request_for(
-        **{"picture": drawn.picture, "mask": drawn.mask, "subject": "an elephant", "scope": Scope.BOTH} | change
-    )
-    params = LayeredParams(name_what_stays=True, embed_steps=1, tune_steps=0, steps=2)
-    assert Engine(device="cpu").edit("toybox", "layered", request, params).subject_told == ""
-
-
-def test_a_model_without_a_describer_is_told_the_text_as_it_is(
-    engine: Engine, request_for: Callable[..., EditRequest]
-) -> None:
-    params = LayeredParams(name_what_stays=True, embed_steps=1, tune_steps=0, steps=2)
-    assert engine.edit("tiny", "layered", request_for(), params).subject_told == ""

@@ -25,13 +25,12 @@ EVENTS = {
     "compiled": "a GPU",
     "early_stop": "a fit that settles",
     "warm_start": "a turn before that was fitted",
-    "name_what_stays": "a model that can read its pictures",
     "residual": "small changes",
     "small_object_loss": "a small subject",
     "small_object_area": "a subject of about that size",
 }
 """Settings that wait for something which these edits do not have: not idle, and without a say here."""
-OTHERS: dict[str, Any] = {"guidance": 2.0, "strength": 0.6, "strength_of_both": 0.55, "hold_background": 0.5}
+OTHERS: dict[str, Any] = {"guidance": 2.0, "strength": 0.6}
 
 CASES = [
     ("layered", Quality.DRAFT, Scope.BOTH, "a blue dog", "in a forest"),
@@ -129,14 +128,11 @@ def test_no_text_is_fitted_that_nobody_reads(
     assert (plan.fits_object, plan.fits_background) == fitted
 
 
-def test_at_draft_and_standard_what_the_preset_overrules_is_told(request_for: Callable[..., EditRequest]) -> None:
-    both = request_for()
-    for quality in (Quality.DRAFT, Quality.STANDARD):
-        idle = CATALOG["layered"].idle(both, settings("layered", quality))
-        assert "hold_background is 1" in idle["alternate"]
-    assert "subject_weight" in CATALOG["layered"].idle(both, settings("layered", Quality.DRAFT))
-    exact = CATALOG["layered"].idle(both, settings("layered", Quality.EXACT))
-    assert not {"alternate", "subject_weight", "tune_rate"} & set(exact)
+def test_the_third_phase_of_the_paper_runs_at_every_quality(request_for: Callable[..., EditRequest]) -> None:
+    """Eq. 8 alternates, and the blend of Eq. 3 is followed in between."""
+    for quality in Quality:
+        idle = CATALOG["layered"].idle(request_for(), settings("layered", quality))
+        assert not {"alternate", "subject_weight"} & set(idle), quality
 
 
 BY_HAND: list[tuple[str, dict[str, Any], Scope, str]] = [

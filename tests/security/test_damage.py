@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.contract import Motion, Quality, Scope, StageReport
+from pipelines.contract import Quality, Scope, StageReport
 from pipelines.pictures import encode_mask, encode_png
 from studio.errors import DamagedFile, DamagedSession
 from studio.history.tree import Tree
@@ -61,7 +61,6 @@ def grown(store: Store, number: int) -> Record:
             seconds=1.5,
             stages=(StageReport("guidance", 1.5, 5),),
             outside_kept=9,
-            motion=Motion(raised=0.25) if step == 2 else None,
         )
         request = asked(f"a dog of {step} colours, the {number}th", step, mask)
         picture = store.pictures.put(png(40 * number + step))

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipelines import pictures as codec
-from pipelines.catalog import settings
+from pipelines.catalog import settings, still_there
 from pipelines.contract import Extent, LoraUse
 from pipelines.errors import PipelineError
 from pipelines.evaluation.drift import Drift
@@ -95,7 +95,7 @@ def _check_words(session: SessionFile) -> None:
 def _check_draft(draft: StoredDraft) -> None:
     """As a request is checked before it runs, but for what its texts say."""
     try:
-        settings(draft.method, draft.quality, dict(draft.changes))
+        settings(draft.method, draft.quality, still_there(draft.method, draft.changes))
         if not all(isinstance(s, int | float) and not isinstance(s, bool) for s in draft.loras.values()):
             raise BadArchive("the draft of the session file has a LoRA whose scale is no number")
         check_loras([LoraUse(name, "", scale) for name, scale in draft.loras.items()])
@@ -118,8 +118,6 @@ def _check_turn(turn: Turn, extent: Extent) -> None:
     stages = [(stage.seconds, stage.steps, LONGEST_NAME - len(stage.name)) for stage in outcome.stages]
     if min(outcome.seconds, *counts, *(least for stage in stages for least in stage)) < 0 or len(stages) > 100:
         raise BadArchive(f"{number} of the session file counts what cannot be counted")
-    if outcome.motion is not None and not abs(outcome.motion.raised) <= 1:
-        raise BadArchive(f"{number} of the session file moved its subject out of the picture")
     if outcome.drift is not None:
         typed(Drift, outcome.drift, f"the drift of {number}")
     if turn.request is not None:

@@ -106,6 +106,8 @@ def _typed_fields(kind: type[T], data: Any, what: str) -> T:
     hints = _hints(typing.cast(Any, kind))
     known = {f.name: f for f in fields(typing.cast(Any, kind))}
     required = {f.name for f in known.values() if f.default is MISSING and f.default_factory is MISSING}
+    if isinstance(data, dict):
+        data = {name: value for name, value in data.items() if name not in getattr(kind, "no_longer_told", ())}
     if not isinstance(data, dict) or not required <= set(data) <= set(known):
         came = f"the fields {', '.join(map(repr, data))}" if isinstance(data, dict) else repr(data)
         raise BadArchive(f"{what} needs the fields {', '.join(sorted(required))}; it has {came:.200}")

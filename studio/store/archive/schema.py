@@ -103,6 +103,7 @@ def pictures_of(session: SessionFile) -> dict[str, set[Role]]:
     ]
     for turn in session.turns:
         named += [(turn.picture, Role.PICTURE), (turn.outcome.background_reference, Role.REFERENCE)]
+        named.append((turn.outcome.mask_after, Role.MASK))
         if (request := turn.request) is not None:
             named += [(request.mask, Role.MASK), (request.prompts.get("uploaded"), Role.MASK)]
             named += [(d, Role.REFERENCE) for d in (request.background_reference, request.subject_reference)]

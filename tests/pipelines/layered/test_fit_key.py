@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from pipelines.catalog import CATALOG
-from pipelines.contract import EditRequest, LoraUse, Motion, Picture, Scope
+from pipelines.contract import EditRequest, LoraUse, Picture, Scope
 from pipelines.diffusion.encode import frame_of
 from pipelines.layered import method
 from pipelines.layered.key import SAMPLING, fit_key
@@ -90,8 +90,6 @@ def test_only_settings_of_sampling_are_said_to_be_so() -> None:
         "alternate",
         "start",
         "strength",
-        "hold_background",
-        "strength_of_both",
         "blend_latents",
         "paste_back",
         "residual",
@@ -135,16 +133,6 @@ def test_what_another_background_or_scope_reaches(request_for: Build) -> None:
     """Where no reference is sampled, neither its steps nor its guidance matter."""
     for asked in (request_for(scope=Scope.SUBJECT), request_for(background=" ")):
         assert fit_key(asked, replace(FEW, steps=9, guidance=1.0)) == fit_key(asked, FEW)
-
-
-def test_layers_fitted_to_another_reading_are_not_found(request_for: Build, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is read follows from the picture and the texts, so it is not in the key; that it reads otherwise is."""
-    named, plain = replace(FEW, name_what_stays=True), fit_key(request_for(), FEW)
-    before = fit_key(request_for(), named)
-    assert fit_key(request_for(motion=Motion(turned_over=True)), named) == before != plain
-    monkeypatch.setattr("pipelines.layered.key.READING", 99)
-    assert fit_key(request_for(), named) != before
-    assert fit_key(request_for(), FEW) == plain
 
 
 def test_a_method_that_fits_nothing_has_no_key() -> None:

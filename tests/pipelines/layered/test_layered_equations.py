@@ -12,11 +12,10 @@ from torch import Tensor
 
 from pipelines.catalog import CATALOG
 from pipelines.contract import EditRequest, Mask, Scope
-from pipelines.diffusion.denoise import Hold, denoise, guided
+from pipelines.diffusion.denoise import denoise, guided
 from pipelines.diffusion.encode import Canvas
 from pipelines.diffusion.walks import DDIM
 from pipelines.errors import BadRequest
-from pipelines.images import from_network, resized
 from pipelines.layered import method
 from pipelines.layered.embed import blended, literal_loss, optimised_embeddings
 from pipelines.layered.finetune import loss_weights, tuned_weights
@@ -171,7 +170,7 @@ def test_eq_8_alternates_by_the_loop_index_and_ends_with_the_blend(
     assert len(timesteps) == 50 and {t % 2 for t in timesteps} == {1}
     followed: list[str] = []
     named = {"e_a": bundle.embed_texts(["a"]), "e_opt": bundle.embed_texts(["b"])}
-    rule = told(plan_of(request_for(), LayeredParams()), 50, named["e_a"], named["e_opt"])
+    rule = told(plan_of(request_for(), LayeredParams()), named["e_a"], named["e_opt"])
 
     def condition(i: int) -> Texts:
         e = rule(i)
@@ -181,34 +180,6 @@ def test_eq_8_alternates_by_the_loop_index_and_ends_with_the_blend(
     z = torch.zeros(1, bundle.latent_channels, 4, 4)
     denoise(bundle, z, DDIM(z), timesteps, guided(bundle, condition, named["e_a"], 1.0), after_step=lambda z_0: None)
     assert followed == ["e_a", "e_opt"] * 25
-
-
-@pytest.mark.parametrize(
-    ("scope", "share", "expected"),
-    [
-        (Scope.BOTH, 0.0, "ABABAB"),
-        (Scope.BOTH, 0.5, "AAABAB"),
-        (Scope.BOTH, 1.0, "AAAAAA"),
-        (Scope.BACKGROUND, 1.0, "ABABAB"),
-    ],
-)
-def test_only_the_objects_text_is_followed_while_the_background_is_held(
-    request_for: Callable[..., EditRequest], scope: Scope, share: float, expected: str
-) -> None:
-    """``A``: the object's text; ``B``: the blend. The background is held only where both parts change."""
-    e_a, e_opt = Texts(torch.zeros(1, 2, 4)), Texts(torch.ones(1, 2, 4))
-    rule = told(plan_of(request_for(scope=scope), LayeredParams(hold_background=share)), 6, e_a, e_opt)
-    assert "".join("A" if rule(i) is e_a else "B" for i in range(6, 0, -1)) == expected
-
-
-@pytest.mark.parametrize(
-    ("scope", "of_both", "expected"), [(Scope.BOTH, 0.0, 0.6), (Scope.BOTH, 0.4, 0.4), (Scope.SUBJECT, 0.4, 0.6)]
-)
-def test_a_turn_of_both_parts_may_begin_at_less_noise(
-    request_for: Callable[..., EditRequest], scope: Scope, of_both: float, expected: float
-) -> None:
-    params = LayeredParams(start=Start.COMPOSITE, strength=0.6, strength_of_both=of_both)
-    assert plan_of(request_for(scope=scope), params).strength == expected
 
 
 # ------------------------------------------------------------------------------------------- the three in their order
@@ -229,29 +200,6 @@ def test_a_stored_state_gives_the_same_candidates_without_fitting_again(
     assert [report.name for report in again.stages] == ["guidance"]
     assert again.fitted == first.fitted
     assert np.array_equal(again.background_reference, first.background_reference)
-
-
-@pytest.mark.parametrize(("share", "held"), [(0.0, 0), (0.3, 2), (0.5, 2), (1.0, 4)])
-def test_the_background_keeps_to_its_reference_for_a_share_of_the_steps(
-    bundle: ModelBundle,
-    request_for: Callable[..., EditRequest],
-    monkeypatch: pytest.MonkeyPatch,
-    share: float,
-    held: int,
-) -> None:
-    blends: list[Hold] = []
-    blend = Hold.blend
-    monkeypatch.setattr(Hold, "blend", lambda self, *args: blends.append(self) or blend(self, *args))
-    params = replace(FEW, steps=4, hold_background=share, paste_back=False)
-    given = np.full((64, 64, 3), 200, np.uint8)
-    result = method.run(bundle, request_for(background_reference=given), params)
-    assert len(blends) == held
-    if share == 1.0:  # far from the object, the picture is the autoencoder's round trip of the reference
-        canvas = Canvas.of(bundle, request_for())
-        flat = np.full_like(canvas.small, 200)
-        expected = resized(from_network(bundle.decode(canvas.latent_of(flat))), canvas.frame.original)
-        corner = np.s_[-6:, :6]
-        assert np.abs(result.candidates[0].picture[corner].astype(int) - expected[corner]).max() <= 3
 
 
 def test_a_stored_state_of_something_else_is_refused(

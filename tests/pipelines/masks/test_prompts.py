@@ -75,28 +75,6 @@ def test_a_refusal_says_what_was_expected_and_what_came(data: object, message: s
         MaskPrompts.from_json(data, EXTENT)
 
 
-@laws
-@given(prompts, st.floats(-200, 200))
-def test_what_was_pointed_at_can_be_raised_within_its_limits(value: MaskPrompts, up: float) -> None:
-    moved = value.raised(up, EXTENT)
-    assert MaskPrompts.from_json(moved.to_json(), EXTENT) == moved
-    assert value.raised(0, EXTENT) == value
-    if value.uploaded is not None:
-        assert moved == value
-        return
-    for before, after in zip(value.clicks, moved.clicks, strict=True):
-        assert (after.x, after.include) == (before.x, before.include)
-        assert after.y == min(max(before.y - up, 0), EXTENT.height)
-
-
-def test_raised_is_upwards() -> None:
-    value = MaskPrompts((Click(5, 90),), Box(1, 50, 9, 99), strokes=(Stroke((Point(4, 60),), 3),))
-    moved = value.raised(20, EXTENT)
-    assert moved == MaskPrompts((Click(5, 70),), Box(1, 30, 9, 79), strokes=(Stroke((Point(4, 40),), 3),))
-    assert moved.raised(-20, EXTENT) == value
-    assert value.raised(150, EXTENT).box == value.box, "a box that would be outside stays"
-
-
 def test_what_came_later_is_left_out_where_it_asks_for_nothing() -> None:
     """The ids of turns are made from this text: those from before must stay."""
     old = {"clicks", "box", "choice", "uploaded", "strokes", "invert", "grow", "feather"}

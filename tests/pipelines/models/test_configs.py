@@ -124,7 +124,6 @@ def test_what_is_no_file_is_missing(tmp_path: Path) -> None:
         ({"title": "x" * 201}, "title must be a text of at most 200 characters"),
         ({"vae": "../../elsewhere"}, "vae must be the name of a folder beside the model, without a path"),
         ({"vae": 5}, "vae must be the name of a folder beside the model"),
-        ({"describer": {}}, "describer must be the name of a folder"),
         ({"prediction_type": "v"}, "prediction_type must be one of epsilon, v_prediction, sample"),
     ],
 )
@@ -366,7 +365,7 @@ JSONS = (
     "odd/card.json",
     "odd-file.json",
 )
-CARD = {"title": "Odd", "notes": "", "vae": "", "describer": "", "resolution": 64, "prediction_type": "epsilon"}
+CARD = {"title": "Odd", "notes": "", "vae": "", "resolution": 64, "prediction_type": "epsilon"}
 
 
 @settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))

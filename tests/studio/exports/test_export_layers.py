@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from psd_tools import PSDImage
 
-from pipelines.contract import Mask, Motion, Picture, Scope
-from pipelines.masks.refine import grown, soft_edge
-from pipelines.pictures import encode_mask, encode_png
+from pipelines.contract import Extent, Mask, Picture, Scope
+from pipelines.masks.refine import soft_edge
+from pipelines.pictures import decode_mask, encode_mask, encode_png
 from studio.errors import UnknownTurn
 from studio.exports.layers import UNCLEAN_PLATE, Layer, openraster, picture_layers, psd, turn_layers, unmixed
 from studio.history.turn import Outcome
@@ -174,19 +174,21 @@ def test_the_plate_of_a_turn_of_one_part_says_nothing(record: Record, pictures: 
     assert [layer.name for layer in layers] == NAMES
 
 
-def test_a_subject_that_was_moved_is_cut_out_where_it_is_now(record: Record, pictures: Blobs) -> None:
+def test_a_subject_that_was_redrawn_is_cut_out_where_it_is_now(record: Record, pictures: Blobs) -> None:
     """The mask of the turn's request is where it was."""
     tree = record.tree
-    moved = tree[tree.line(tree.current)[1]]
-    before = layer_named(turn_layers(tree, moved.id, pictures)[1], "Subject mask").pixels
-    raised = replace(moved, outcome=replace(moved.outcome, motion=Motion(raised=0.125)))
-    layers = turn_layers(replace(tree, turns={**tree.turns, moved.id: raised}), moved.id, pictures)[1]
-    after, cut = (layer_named(layers, name) for name in ("Subject mask", "Subject"))
-    assert np.array_equal(after.pixels, np.roll(before, -6, 0))
-    sure = np.zeros(after.pixels.shape[:2])
-    sure[cut.top : cut.top + len(cut.pixels), cut.left : cut.left + cut.pixels.shape[1]] = cut.pixels[..., 3]
-    deep = grown(after.pixels[..., 0] > 0, -3)
-    assert (sure[deep] == 255).all() and deep.sum() > 100
+    redrawn = tree[tree.line(tree.current)[1]]
+    assert redrawn.request is not None and redrawn.request.mask is not None
+    before = layer_named(turn_layers(tree, redrawn.id, pictures)[1], "Subject")
+    mask = decode_mask(pictures.get(redrawn.request.mask), Extent(64, 48))
+    higher = pictures.put(encode_mask(np.roll(mask, -6, axis=0)))
+    found = replace(redrawn, outcome=replace(redrawn.outcome, mask_after=higher))
+    assert higher in found.files()
+    after = layer_named(
+        turn_layers(replace(tree, turns={**tree.turns, redrawn.id: found}), redrawn.id, pictures)[1], "Subject"
+    )
+    assert (after.left, after.top) == (before.left, before.top - 6)
+    assert after.pixels.shape == before.pixels.shape
 
 
 def test_hair_is_cut_out_with_its_alpha(record: Record, pictures: Blobs) -> None:
@@ -205,13 +207,11 @@ def test_hair_is_cut_out_with_its_alpha(record: Record, pictures: Blobs) -> None
     assert np.array_equal(laid_over(layers), seen)
 
 
-@pytest.mark.parametrize("method", ["place", "remove", "straighten"])
-def test_where_the_subject_went_its_old_mask_cuts_nothing_out(record: Record, pictures: Blobs, method: str) -> None:
+def test_a_picture_that_the_subject_was_taken_out_of_is_one_layer(record: Record, pictures: Blobs) -> None:
     tree = record.tree
     turn = tree[tree.line(tree.current)[1]]
-    assert turn.request is not None
-    moved = replace(turn, request=replace(turn.request, method=method))
-    layers = turn_layers(replace(tree, turns={**tree.turns, turn.id: moved}), turn.id, pictures)[1]
+    gone = replace(turn, outcome=replace(turn.outcome, mask_after=pictures.put(encode_mask(np.zeros((48, 64), bool)))))
+    layers = turn_layers(replace(tree, turns={**tree.turns, turn.id: gone}), turn.id, pictures)[1]
     assert [layer.name for layer in layers] == ["Picture"]
 
 

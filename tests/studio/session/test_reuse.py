@@ -27,7 +27,6 @@ from studio.settings import Settings, default_model_folders
 from tests.pipelines.conftest import write_tiny_model
 
 STEPS = {"embed_steps": 2, "tune_steps": 2, "tune_rate": 1e-3, "steps": 3, "start": "composite", "tuned": "lora"}
-STEPS |= {"strength_of_both": 0.0}  # so that `strength` has a say in these turns of both parts
 BRUSH = MaskPrompts(strokes=(Stroke((Point(16.0, 16.0), Point(26.0, 16.0)), 5.0),))
 PICTURE = encode_png(np.random.default_rng(0).integers(0, 256, (32, 40, 3), dtype=np.uint8))
 
@@ -105,7 +104,7 @@ def test_a_warm_turn_is_the_same_in_another_studio_and_not_the_cold_one(tmp_path
 
 def test_a_turn_from_before_a_setting_is_run_again_without_it(tmp_path: Path, engine: Engine) -> None:
     """Whatever the preset says of that setting by now."""
-    later = {"strength_of_both": 0.0, "hold_background": 0.0}
+    later = {"guidance": 7.5, "strength": 1.0}
     with opened(tmp_path / "data", engine) as session:
         turn = made(session, **later)
         assert turn.request is not None and all(preset("layered", turn.request.quality)[name] for name in later)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipelines.contract import Extent, Motion, Point, Quality, Scope
+from pipelines.contract import Extent, Point, Quality, Scope
 from pipelines.errors import BadPicture, BadRequest, ModelError, UnknownMethod
 from pipelines.masks.prompts import Click, MaskPrompts, Stroke
 from pipelines.masks.segmenter import MaskAnswer
@@ -485,35 +485,60 @@ def test_undo_takes_back_mask_steps_before_turns(session: Session) -> None:
     assert session.view().current == here and session.view().draft.prompts == brush
 
 
-def test_clicks_follow_a_subject_that_was_raised(
-    session: Session, engine: Any, monkeypatch: pytest.MonkeyPatch
+def test_the_mask_after_a_background_turn_is_the_one_before_to_the_pixel(
+    session: Session, studio: Studio, engine: Any
 ) -> None:
-    """To where it stands on the turn one goes to, and back."""
-    plain = engine.edit
-    monkeypatch.setattr(engine, "edit", lambda *given: replace(plain(*given), motion=Motion(raised=0.25)))
-    edited(session)
-    height = session.view().height
-    above = CLICK.raised(height / 4, Extent(session.view().width, height))
-    assert session.view().draft.prompts == above != CLICK
+    edited(session, scope=Scope.BACKGROUND)
+    before = session.view().turns[-1].mask
+    for _ in range(2):
+        view = session.view()
+        assert view.mask.mask == view.turns[-1].mask_after == before and not view.mask.stale
+        assert view.draft.prompts == CLICK, "the marks stay where they were set"
+        session.set_draft(replace(view.draft, background="at night"))
+        session.start()
+        assert ended(session) is JobState.DONE
+        session.accept(0)
+    assert engine.segmented == 1, "nothing was looked for again"
     session.undo()
-    assert session.view().draft.prompts == CLICK
-    session.redo()
-    assert session.view().draft.prompts == above
+    assert session.view().mask.mask == before and not session.view().mask.stale
 
 
-def test_clicks_are_tried_on_the_new_picture_and_called_stale(session: Session, studio: Studio, engine: Any) -> None:
-    edited(session)
-    assert session.view().mask.stale and session.view().draft.prompts == CLICK
+def test_after_a_subject_turn_the_mask_is_what_was_found_in_its_picture(
+    session: Session, studio: Studio, engine: Any
+) -> None:
+    edited(session, scope=Scope.SUBJECT)
+    turn = session.view().turns[-1]
+    assert turn.mask is not None and turn.mask_after not in (None, turn.mask)
+    found = session._computing.mask(turn.mask_after or "")
+    assert np.array_equal(found, np.roll(session._computing.mask(turn.mask), 1, axis=0))
+    assert session.view().mask.mask == turn.mask_after and session.view().mask.stale
+    assert session.view().mask.area == found.mean() and session.view().draft.prompts == CLICK
+    session.undo()
     studio.services.background.submit(int).result()  # one thread, so by now the mask is made anew
+    assert session.view().mask.mask == turn.mask
+    session.redo()
+    assert session.view().mask.mask == turn.mask_after
+    session.set_prompts(OTHER_CLICK)
+    session.undo()
+    assert session.view().mask.mask == turn.mask_after, "a step back is a step back"
+
+
+def test_clicks_are_tried_on_another_picture_and_called_stale(session: Session, studio: Studio, engine: Any) -> None:
+    edited(session)
+    session.set_prompts(OTHER_CLICK)
+    assert not session.view().mask.stale and engine.segmented == 2
+    session.undo()
+    session.undo()
+    session.redo()
+    session.redo()
+    assert session.view().draft.prompts == OTHER_CLICK
+    session.jump(session.view().turns[0].id)
+    assert session.view().mask.stale
+    studio.services.background.submit(int).result()
     before = engine.segmented
-    assert before == 2
-    session.set_prompts(CLICK)
+    session.set_prompts(OTHER_CLICK)
     assert not session.view().mask.stale, "clicked again: it is this picture's now"
     assert engine.segmented == before, "the same clicks on the same picture are remembered"
-    session.undo()
-    assert session.view().mask.stale
-    session.undo()
-    assert not session.view().mask.stale, "back on the picture they were made on"
 
 
 def test_a_click_that_was_overtaken_is_dropped_and_undo_does_not_wait_for_it(session: Session, engine: Any) -> None:
@@ -676,21 +701,6 @@ def test_a_part_that_stays_is_not_spoken_of(session: Session, engine: Any, scope
     assert (session.view().draft.subject, session.view().draft.background) == tuple(texts.values())
     session.accept(0)
     assert (session.view().turns[-1].subject, session.view().turns[-1].background) == said
-
-
-def test_a_turn_says_what_the_model_was_told_beside_the_text(
-    session: Session, engine: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    plain = engine.edit
-    said = {"subject_told": "a small blue dog", "motion": Motion(turned_over=True)}
-    monkeypatch.setattr(engine, "edit", lambda *given: replace(plain(*given), **said))
-    prepare(session)
-    session.start()
-    ended(session)
-    session.accept(0)
-    turns = session.view().turns
-    assert [turn.subject_told for turn in turns] == ["", "a small blue dog"]
-    assert [turn.subject_moved for turn in turns] == ["", "turned over"]
 
 
 def test_what_came_out_as_one_colour_is_marked_from_the_candidate_on(

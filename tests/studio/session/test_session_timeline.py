@@ -7,12 +7,13 @@ import time
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
-from pipelines.contract import EditRequest, EditResult, Motion, Point, Quality, Scope
+from pipelines.contract import Extent, Quality, Scope
 from pipelines.errors import BadRequest
 from pipelines.instructions.contract import Asked
-from pipelines.masks.prompts import Click, MaskPrompts, Stroke
+from pipelines.masks.prompts import Click, MaskPrompts
 from studio.app import Studio, build_studio
 from studio.errors import Busy, NothingStaged, NotReady, StorageFull, UnknownTurn, WrongTurns
 from studio.session.session import Session
@@ -205,37 +206,46 @@ def test_two_turns_are_swapped_compared_and_adopted(session: Session, line: list
         session.adopt()
 
 
-@pytest.mark.parametrize("painted", [False, True])
-def test_in_the_other_order_the_marks_are_where_the_subject_stands_there(
-    session: Session, engine: Any, monkeypatch: pytest.MonkeyPatch, painted: bool
+def test_in_the_other_order_a_mask_that_came_out_of_a_turn_is_that_of_the_turn_before_it_now(
+    session: Session, engine: Any
 ) -> None:
-    """A jump, then a colour clicked or painted on the raised subject: swapped, the colour comes first, and the subject
-    is low."""
-    plain = engine.edit
-
-    def jumping(model: str, method: str, request: EditRequest, *rest: Any) -> EditResult:
-        result: EditResult = plain(model, method, request, *rest)
-        return replace(result, motion=Motion(raised=0.25)) if "jumping" in request.subject else result
-
-    monkeypatch.setattr(engine, "edit", jumping)
-    jump = turn(session, subject="a dog jumping", background="", scope=Scope.SUBJECT, seed=1)
-    above = session.view().draft.prompts
-    assert above.clicks[0].y < CLICK.clicks[0].y
+    """A colour on the subject as the turn before left it: swapped, it comes first, and the subject is as it was."""
+    first = turn(session, subject="a cat", background="", scope=Scope.SUBJECT, seed=1)
+    left = session.view().turns[-1].mask_after
     session.set_draft(replace(session.view().draft, subject="a red dog", scope=Scope.SUBJECT, quality=Quality.DRAFT))
-    high = above.clicks[0]
-    session.set_prompts(MaskPrompts(strokes=(Stroke((Point(high.x, high.y),), 4.0),)) if painted else above)
     session.start()
     assert finished(session) is JobState.DONE
-    colour = session.accept(0).id
-    session.swap(jump, colour)
+    second = session.accept(0)
+    assert second.mask == left
+    session.swap(first, second.id)
     assert finished(session) is JobState.DONE
     session.adopt()
-    first = session._record.tree[session._record.tree.line(session.view().current)[1]].request
-    assert first is not None and first.subject == "a red dog" and first.mask is not None
-    mark = first.prompts["strokes"][0]["points"][0] if painted else first.prompts["clicks"][0]
-    assert mark["y"] == CLICK.clicks[0].y
-    low = session._computing.mask(first.mask)
-    assert low[int(CLICK.clicks[0].y), int(high.x)] and not low[int(high.y), int(high.x)]
+    tree = session._record.tree
+    red, cat = (tree[id] for id in tree.line(session.view().current)[1:])
+    assert red.request is not None and cat.request is not None and red.request.subject == "a red dog"
+    assert red.request.mask == tree[first].request.mask, "clicked on the original"
+    assert cat.request.mask == red.outcome.mask_after == left, "what the red dog left"
+    extent = Extent(session.view().width, session.view().height)
+    assert {MaskPrompts.from_json(t.request.prompts, extent) for t in (red, cat) if t.request} == {CLICK}
+
+
+def test_a_changed_turn_hands_its_own_mask_on(session: Session, engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = turn(session, subject="a cat", background="", scope=Scope.SUBJECT, seed=1)
+    session.set_draft(replace(session.view().draft, subject="a red dog", scope=Scope.SUBJECT, quality=Quality.DRAFT))
+    session.start()
+    assert finished(session) is JobState.DONE
+    session.accept(0)
+    monkeypatch.setattr(engine, "follow", lambda picture, mask, segmenter: np.roll(mask, 3, axis=1))
+    session.edit(first)
+    session.set_draft(replace(session.view().draft, subject="a penguin", seed=9))
+    session.start()
+    assert finished(session) is JobState.DONE
+    tree = session._record.tree
+    penguin, red = (tree[id] for id in tree.line(session.view().current)[1:])
+    assert penguin.request is not None and red.request is not None and penguin.request.mask is not None
+    assert red.request.mask == penguin.outcome.mask_after
+    there = session._computing.mask(red.request.mask)
+    assert np.array_equal(there, np.roll(session._computing.mask(penguin.request.mask), 3, axis=1))
 
 
 def test_a_comparison_stays_when_what_would_end_it_fails(

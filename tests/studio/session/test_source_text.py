@@ -38,11 +38,11 @@ def test_it_goes_with_its_turn_and_comes_back_with_it() -> None:
         clean_draft(replace(Draft(), source="x" * 1_001))
 
 
-def line(*turns: tuple[str, str, str, str]) -> list[Turn]:
+def line(*turns: tuple[str, str, str]) -> list[Turn]:
     made = [Turn.original("0")]
-    for method, subject, background, told in turns:
+    for method, subject, background in turns:
         asked = replace(ASKED, method=method, subject=subject, background=background)
-        made.append(Turn.after(made[-1].id, asked, str(len(made)), Outcome(subject_told=told)))
+        made.append(Turn.after(made[-1].id, asked, str(len(made)), Outcome()))
     return made
 
 
@@ -50,16 +50,16 @@ def line(*turns: tuple[str, str, str, str]) -> list[Turn]:
     ("turns", "known"),
     [
         ([], ""),
-        ([("sdedit", "a dog", "", "")], "a dog"),
+        ([("sdedit", "a dog", "")], "a dog"),
         (
-            [("sdedit", "a dog", "in a forest", ""), ("layered", "a red dog", "", "a big red dog")],
+            [("sdedit", "a dog", "in a forest"), ("layered", "a big red dog", "")],
             "a big red dog in a forest",
         ),
-        ([("sdedit", "a dog", "", ""), ("inpaint", "", "on a beach", "")], "a dog on a beach"),
-        ([("sdedit", "a dog", "", ""), ("instruct", "make it blue", "", "")], "a dog"),
+        ([("sdedit", "a dog", ""), ("inpaint", "", "on a beach")], "a dog on a beach"),
+        ([("sdedit", "a dog", ""), ("instruct", "make it blue", "")], "a dog"),
     ],
 )
-def test_the_turns_before_say_what_the_picture_shows(turns: list[tuple[str, str, str, str]], known: str) -> None:
+def test_the_turns_before_say_what_the_picture_shows(turns: list[tuple[str, str, str]], known: str) -> None:
     assert known_source(line(*turns)) == known
 
 

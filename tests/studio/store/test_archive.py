@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipelines.contract import Box, LoraUse, Motion, Quality, Scope, StageReport
+from pipelines.contract import Box, LoraUse, Quality, Scope, StageReport
 from pipelines.evaluation.drift import Drift
 from pipelines.masks.prompts import Click, MaskPrompts
 from pipelines.pictures import digest, encode_mask, encode_png
@@ -94,7 +94,6 @@ class Maker:
             background_reference=self.reference,
             fitted="f" * 64,
             drift=DRIFT,
-            motion=Motion(turned_over=True, raised=-0.2),
             in_float32=True,
         )
         made = self.pictures.put(picture(self.made % 7 + 1))
@@ -414,8 +413,6 @@ WRONG: list[tuple[str, Callable[[dict[str, Any]], Any], str]] = [
     ("a second run of a kind", turn(1, outcome__in_float32=1), "in_float32"),
     ("drift of a kind", turn(1, outcome__drift={**DRIFT, "subject": "<b>"}), "drift of turn"),
     ("a colour that is none", turn(1, outcome__flat="<b>"), "a colour that is none"),
-    ("a leap", turn(1, outcome__motion={"turned_over": False, "raised": 1.5}), "out of the picture"),
-    ("a motion of a kind", turn(1, outcome__motion={"turned_over": "yes", "raised": 0.1}), "motion"),
     ("drift of nothing", turn(1, outcome__drift={}), "drift of turn"),
 ]
 
