@@ -474,35 +474,52 @@ def check_serves(entry: Method, card: ModelCard, models: Iterable[ModelCard]) ->
     )
 
 
-def preset(name: str, quality: Quality) -> dict[str, Any]:
+def preset(name: str, quality: Quality, card: ModelCard | None = None) -> dict[str, Any]:
     """What `settings` begins with, to be shown; nothing where that cannot be read, which is logged."""
     try:
-        return stored_preset(name, quality)
+        return stored_preset(name, quality, card)
     except BadParameter as error:
         log.warning("the defaults are shown instead: %s", error)
         return {}
 
 
-def stored_preset(name: str, quality: Quality) -> dict[str, Any]:
-    """The settings of ``assets/presets/<method>.json`` for `quality`, as plain values; raises `BadParameter`."""
-    entry = method(name)
+def presets_of(name: str, card: ModelCard | None = None) -> Path:
+    """The file of the presets of the method `name`: the model's own, ``presets/<method>.json`` in its folder, where it
+    brings one, and otherwise the published values of ``assets/presets``."""
+    own = None if card is None else card.path / "presets" / f"{method(name).name}.json"
+    return own if own is not None and own.is_file() else PRESETS / f"{method(name).name}.json"
+
+
+def measured_on(name: str, card: ModelCard | None = None) -> str:
+    """What the presets were measured on, in the words of their file; empty where it does not say."""
     try:
-        table = read_json(PRESETS / f"{entry.name}.json")
-        values = table.get(quality)
+        said = read_json(presets_of(name, card)).get("measured_on", "")
+    except PipelineError:
+        return ""
+    return said if isinstance(said, str) else ""
+
+
+def stored_preset(name: str, quality: Quality, card: ModelCard | None = None) -> dict[str, Any]:
+    """The settings of `presets_of` for `quality`, as plain values; raises `BadParameter`."""
+    entry, path = method(name), presets_of(name, card)
+    try:
+        values = read_json(path).get(quality)
         if not isinstance(values, dict):
             raise BadParameter(f"{quality} must be an object of settings; got {came(values)}")
         checked(entry.params, values)
     except PipelineError as error:
         raise BadParameter(
             f"the presets of {entry.name} cannot be used, {error}. Put {entry.name}.json as it was published into "
-            "assets/presets"
+            f"{'assets/presets' if path.parent == PRESETS else path.parent}"
         ) from None
     return values
 
 
-def settings(name: str, quality: Quality, changes: dict[str, Any] | None = None) -> Params:
-    """The preset with `changes` over it, checked."""
-    return checked(method(name).params, {**stored_preset(name, quality), **(changes or {})})
+def settings(
+    name: str, quality: Quality, changes: dict[str, Any] | None = None, card: ModelCard | None = None
+) -> Params:
+    """The preset with `changes` over it, checked; the preset is that of the model of `card` where it brings one."""
+    return checked(method(name).params, {**stored_preset(name, quality, card), **(changes or {})})
 
 
 def usable(name: str, quality: Quality, changes: Mapping[str, Any]) -> dict[str, Any]:

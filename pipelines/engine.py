@@ -38,6 +38,7 @@ from pipelines.masks.snap import snapped
 from pipelines.models.adapters import attached
 from pipelines.models.bundle import ModelBundle, check_weights
 from pipelines.models.folders import CLIP, SEGMENTER, ModelCard, find_model, find_models, phrase_finder
+from pipelines.models.limits import NOTHING_CALIBRATED, Limits
 from pipelines.models.loader import device_named, load_bundle
 from pipelines.models.lora_files import lora_path
 from pipelines.params import Params
@@ -191,11 +192,12 @@ class Engine:
         before: Picture,
         a: Sequence[Edited],
         b: Sequence[Edited],
-        clip: str = "toybox-clip",
+        model: str,
     ) -> Comparison:
         """Turn A then B against B then A, both from `before`; `a` and `b` say what each was told in either order.
 
-        Takes its own lock, so it waits for no edit. Where there is no CLIP of that name the similarities are ``None``.
+        Measured is by what the card of `model` names (`models.limits`); where no CLIP is there that knows its
+        pictures the similarities are ``None``. Takes its own lock, so it waits for no edit.
         """
         subject = np.zeros(ab.shape[:2], np.bool_)
         for edit in (*a, *b):
@@ -203,16 +205,18 @@ class Engine:
         changed_a, changed_b = (np.any([_changed(edit, ab) for edit in edits], axis=0) for edits in (a, b))
         parts = Parts.of(subject, changed_a, changed_b)
         with self._measuring:
-            return Comparison(compare(ab, ba, before, parts, self._clip(clip)), difference_map(ab, ba, parts))
+            clip, limits = self._measures(model)
+            return Comparison(compare(ab, ba, before, parts, clip, limits), difference_map(ab, ba, parts))
 
-    def drift(self, original: Picture, picture: Picture, edits: Sequence[Edited], clip: str = "toybox-clip") -> Drift:
-        """How far `picture`, which the turns `edits` made one after another, has gone from `original`.
-
-        Takes its own lock, so it waits for no edit. Where there is no CLIP of that name the similarities are ``None``.
-        """
+    def drift(
+        self, original: Picture, pictures: Sequence[Picture], edits: Sequence[Edited], model: str
+    ) -> tuple[Drift, ...]:
+        """How far each of `pictures`, candidates of the last of the turns `edits`, has gone from `original`; measured
+        as by `compare`. Takes its own lock, so it waits for no edit."""
         with self._measuring:
             changed = [_changed(edit, original) for edit in edits]
-            return drift(original, picture, edits, changed, self._clip(clip))
+            clip, limits = self._measures(model)
+            return tuple(drift(original, picture, edits, changed, clip, limits) for picture in pictures)
 
     def weights(self, model: str) -> str:
         """The checksum of `model`'s weights, as `EditResult.weights_before` will have it. Loads the model."""
@@ -258,11 +262,16 @@ class Engine:
         finder = self._finders.get(card.id, lambda: _load_finder(card, self._device))
         return self._found.get((card.id, _digest(picture), phrase), lambda: finder.find(picture, phrase))
 
-    def _clip(self, name: str) -> ClipEmbed | None:
-        card = find_models(self._folders).get(name)
-        if card is None or card.kind != CLIP:
-            return None
-        return self._clips.get(name, lambda: ClipEmbed(card, self._device))
+    def _measures(self, model: str) -> tuple[ClipEmbed | None, Limits | None]:
+        """What the pictures of `model` are measured by."""
+        cards = find_models(self._folders)
+        said = cards[model].domain.measured_by if model in cards else NOTHING_CALIBRATED
+        clips = [card for card in cards.values() if card.kind == CLIP]
+        named = [card for card in clips if card.id == said.clip] or [card for card in clips if not card.domain.pictures]
+        if not named:
+            return None, said.limits
+        card = named[0]
+        return self._clips.get(card.id, lambda: ClipEmbed(card, self._device)), said.limits
 
     def _bundle(self, model: str) -> ModelBundle:
         bundle = self._bundles.get(model, lambda: load_bundle(find_model(model, self._folders), self._device))

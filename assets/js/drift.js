@@ -8,7 +8,6 @@ import { currentTurn, isLive } from "./turns.js";
 
 const WIDE = 172, HIGH = 50, PAD = 4;
 const LEAST_LIKE = 0.7, LEAST_DB = 20, MOST_DB = 60;
-/** @typedef {import("./view.js").Drift & { exceeds: boolean }} Drift */
 /** @typedef {{ key: "subject" | "background" | "kept_psnr", name: string, low: number, high: number, start: number, say: (x: number) => string }} Series */
 
 /** @type {Series[]} */
@@ -18,15 +17,6 @@ const SERIES = [
   { key: "kept_psnr", name: "kept", low: LEAST_DB, high: MOST_DB, start: MOST_DB, say: (x) => `${Math.round(x)} dB` },
 ];
 const TITLE = "Subject and background: how alike they are to the original, 1 is the same. Kept: how exact the pixels are that no turn was to change; 60 dB is exact.";
-
-/** What went too far, in words. The limits are the studio's: a turn says itself whether it `exceeds`. @param {Drift} drift */
-function reason(drift) {
-  const most = Math.max(drift.subject_turns, drift.background_turns);
-  if (most > 3) return `its ${drift.subject_turns === most ? "subject" : "background"} was painted over ${most} times`;
-  if (drift.kept_psnr !== null && drift.kept_psnr < 30) return `kept pixels are down to ${Math.round(drift.kept_psnr)} dB`;
-  const part = drift.subject_turns === 0 && drift.subject !== null && drift.subject < 0.95 ? "subject" : "background";
-  return `the ${part} changed though no turn asked for it`;
-}
 
 /** Fills `box`; it is hidden while nothing was measured. @param {HTMLElement} box @param {SessionView} view @param {Send} send */
 export function draw(box, view, send) {
@@ -53,8 +43,8 @@ export function draw(box, view, send) {
     h("div", { class: "p-drift-head", title: TITLE }, h("b", { text: "Drift from the original" })), plot,
     h("div", { class: "p-drift-figures", title: TITLE }, ...(said.length ? said : [h("span", { class: "p-hint", text: "stand on a turn for its figures" })])),
   ];
-  if (shown && shown.exceeds) {
-    parts.push(h("p", { class: "p-drift-warn", text: `This line has drifted: ${reason(shown)}.` }));
+  if (shown && shown.too_far) {
+    parts.push(h("p", { class: "p-drift-warn", text: `This line has drifted: ${shown.too_far}.` }));
     if (here.number > 1) parts.push(h("button", { type: "button", class: "p-btn p-redo", disabled: isLive(view), text: "Redo from the original", title: "Does everything the turns of this line asked for in one turn of the original; this line stays", "aria-label": "Redo from the original in one turn", onclick: () => send.redo_from_original() }));
   }
   box.replaceChildren(...parts);

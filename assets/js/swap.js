@@ -22,10 +22,10 @@ const PARTS = /** @type {const} */ (["subject", "background", "overlap"]);
 /** @type {Tab} */
 let tab = "slider";
 
-/** What a measurement says in short: its kind (also the name of its sign), a figure, and words. @param {Consistency} consistency */
+/** What a measurement says in short: its kind (also the name of its sign; a model without limits gets no verdict), a figure, and words. @param {Consistency} consistency */
 export function verdict(consistency) {
   const alike = consistency.whole.similarity;
-  return { kind: KINDS[consistency.order], figure: alike === null ? percent(consistency.disagreement) : alike.toFixed(2), words: consistency.order };
+  return { kind: KINDS[consistency.order] ?? "unjudged", figure: alike === null ? percent(consistency.disagreement) : alike.toFixed(2), words: consistency.order };
 }
 
 /** @param {Consistency} consistency */

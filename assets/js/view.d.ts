@@ -24,7 +24,7 @@ export interface Click {
 
 /** Both orders compared. */
 export interface Consistency {
-  order: "order does not matter" | "order matters a little" | "order matters";
+  order: "order does not matter" | "order matters a little" | "order matters" | "no verdict: this model has no limits";
   /** The CLIP whose similarity it is; ``None``: none was found, and every similarity is ``None``. */
   clip: string | null;
   /** Of the pixels that either order changed at all, the share that came out differently, 0 to 1. */
@@ -94,6 +94,9 @@ export interface Drift {
   subject_turns: number;
   /** How many were asked to change the background. */
   background_turns: number;
+  /** What went beyond the model's limits, in words: it is time to offer doing the line again from the original.
+   * Empty where nothing did, of models without limits, and of turns from before it was noted. */
+  too_far: string;
 }
 
 /** An earlier turn that is being changed. */
@@ -260,6 +263,9 @@ export interface SessionView {
   damage: string;
   /** Candidates that were not kept, the newest first; they can be brought back. */
   put_away: StagedView[];
+  /** Settings of the draft's method that change nothing with what is asked and with the others as they are: by
+   * name, why. */
+  idle: Record<string, string>;
 }
 
 /** Everything the page shows of models. */
@@ -381,6 +387,6 @@ export interface TurnView {
   /** Its fit began at the layers of the turn before. */
   begun_warm: boolean;
   reference: string | null;
-  /** `pipelines.evaluation.drift.Drift` as JSON, with ``exceeds``; ``None`` where it was not measured. */
-  drift: (Drift & { exceeds: boolean }) | null;
+  /** `pipelines.evaluation.drift.Drift` as JSON; ``None`` where it was not measured. */
+  drift: Drift | null;
 }

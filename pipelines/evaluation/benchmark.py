@@ -25,6 +25,7 @@ from pipelines.evaluation.metrics import Verdict, distance, kept_region, overlap
 from pipelines.masks.prompts import Click, MaskPrompts
 from pipelines.masks.refine import deepest_point
 from pipelines.masks.segmenter import MaskAnswer
+from pipelines.models.folders import ModelCard
 from pipelines.params import Params
 from pipelines.toybox.render import render
 from pipelines.toybox.words import Attributes
@@ -56,6 +57,8 @@ class Setup:
     """Of the first candidate, which is the one that is judged; the same for every case."""
     true_masks: bool
     candidates: int = 1
+    card: ModelCard | None = None
+    """The model's, whose presets are taken where it brings some."""
 
 
 @dataclass(frozen=True)
@@ -153,15 +156,16 @@ def run_benchmark(
     seed: int = 7,
     true_masks: bool = False,
     candidates: int = 1,
+    card: ModelCard | None = None,
 ) -> list[Row]:
     """Edit every case by every method; `on_row` is told of each row, those of an earlier run in `out` included.
 
     Rows come case by case, so that a run that is cut short still compares the methods on the same cases. `read` is
     the embedded judge unless another is given. With `true_masks` the world's own masks are used instead of one click
-    on the segmenter.
+    on the segmenter. `card` is the model's.
     """
     read = read or embedded_judge()
-    setup = Setup(model, quality, seed, true_masks, candidates)
+    setup = Setup(model, quality, seed, true_masks, candidates, card)
     out.mkdir(parents=True, exist_ok=True)
     done = {row.key: row for row in read_rows(out)}
     rows = []
@@ -182,7 +186,7 @@ def _run_one(engine: Editor, read: Reader, method: str, case: Case, picture: Pic
         mask = _mask(engine, case, picture, setup)
         started = time.perf_counter()
         request = EditRequest(picture, mask, case.subject, case.background, case.scope, setup.seed, setup.candidates)
-        result = engine.edit(setup.model, method, request, settings(method, setup.quality))
+        result = engine.edit(setup.model, method, request, settings(method, setup.quality, card=setup.card))
         seconds = time.perf_counter() - started
     except PipelineError as failure:
         error = str(failure)

@@ -2,7 +2,7 @@
 
 The measure is the order swap of "Multi-round Thinking" (Table 3(b)), whose method reaches a similarity of 0.882 on
 fashion pictures; structure and pixels are added, because a CLIP alone looks past small things. This file imports no
-torch: the CLIP is given.
+torch: the CLIP is given, and so are the model's limits.
 
 Three parts, none of which overlap
 ----------------------------------
@@ -22,22 +22,10 @@ import numpy as np
 
 from pipelines.contract import Mask, Picture, Scope
 from pipelines.evaluation.similarity import Embed, isolated, largest_difference, similarities, ssim_map
+from pipelines.models.limits import Limits
 
 CHANGED = 8
-"""Levels: a pixel counts as changed when a channel differs by more. One round trip of the embedded autoencoder leaves
-nine pixels of ten within 7 levels."""
-
-SAME_SHARE, SAME_SIMILARITY = 0.02, 0.99
-"""The order does not matter up to this `disagreement`, a thin line along the subject's outline, and from this
-similarity on: one round trip of the embedded autoencoder has 0.991 at worst (40 drawn scenes)."""
-
-OTHER_SHARE, OTHER_SIMILARITY = 0.5, 0.882
-"""The order matters once half of what was changed came out differently, or below the paper's own similarity.
-
-On the embedded model (layered, draft) a colour and a background in both orders disagree by 0.08 to 0.44 at a similarity
-of 0.94 or more in six of eight scenes; two colours, or two backgrounds, by 0.89 or more at 0.77 or less in all. Drawn
-scenes that differ in the subject's colour or in the background reach 0.85 at most.
-"""
+"""Levels: a pixel counts as changed when a channel differs by more than an eye would see at once."""
 
 GAIN = 3
 """The map shows differences three times as strong, like the page's comparison of one turn."""
@@ -52,6 +40,7 @@ class Order(StrEnum):
     SAME = "order does not matter"
     A_LITTLE = "order matters a little"
     MATTERS = "order matters"
+    NOT_JUDGED = "no verdict: this model has no limits"
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,10 +117,13 @@ class Comparison:
     """`difference_map` of the two pictures."""
 
 
-def compare(ab: Picture, ba: Picture, before: Picture, parts: Parts, embed: Embed | None) -> Consistency:
+def compare(
+    ab: Picture, ba: Picture, before: Picture, parts: Parts, embed: Embed | None, limits: Limits | None = None
+) -> Consistency:
     """Compare the picture of turn A then B with that of B then A; `before` is what both started from.
 
-    All pictures are ``(H, W, 3) uint8``, of one size. Without a CLIP every similarity is ``None``, the rest comes.
+    All pictures are ``(H, W, 3) uint8``, of one size. Without a CLIP every similarity is ``None``, without limits
+    there is no verdict; the rest comes.
     """
     assert ab.shape == ba.shape == before.shape, f"three pictures of one size: {ab.shape}, {ba.shape}, {before.shape}"
     regions = [np.ones(ab.shape[:2], np.bool_), parts.subject, parts.background, parts.overlap]
@@ -140,7 +132,10 @@ def compare(ab: Picture, ba: Picture, before: Picture, parts: Parts, embed: Embe
     touched = differs | (largest_difference(ab, before) > CHANGED) | (largest_difference(ba, before) > CHANGED)
     disagreement = int(differs.sum()) / max(1, int(touched.sum()))
     return Consistency(
-        _order(disagreement, differences[0].similarity), embed.name if embed else None, disagreement, *differences
+        _order(disagreement, differences[0].similarity, limits),
+        embed.name if embed else None,
+        disagreement,
+        *differences,
     )
 
 
@@ -164,11 +159,14 @@ def _differences(ab: Picture, ba: Picture, regions: Sequence[Mask], embed: Embed
     ]
 
 
-def _order(disagreement: float, similarity: float | None) -> Order:
+def _order(disagreement: float, similarity: float | None, limits: Limits | None) -> Order:
+    if limits is None:
+        return Order.NOT_JUDGED
     alike = 1.0 if similarity is None else similarity
-    if disagreement <= SAME_SHARE and alike >= SAME_SIMILARITY:
+    if disagreement <= limits.same_share and alike >= limits.same_similarity:
         return Order.SAME
-    return Order.MATTERS if disagreement >= OTHER_SHARE or alike < OTHER_SIMILARITY else Order.A_LITTLE
+    matters = disagreement >= limits.other_share or alike < limits.other_similarity
+    return Order.MATTERS if matters else Order.A_LITTLE
 
 
 def difference_map(ab: Picture, ba: Picture, parts: Parts) -> Picture:

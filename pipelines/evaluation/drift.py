@@ -1,12 +1,12 @@
 """Does the picture drift? A turn of a line against turn 0: subject, background, and what was never to change.
 
-This file imports no torch: the CLIP is given.
+This file imports no torch: the CLIP is given, and so are the model's limits.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,13 +15,7 @@ from pipelines.contract import Mask, Picture, Scope
 from pipelines.evaluation.consistency import Edited
 from pipelines.evaluation.metrics import MOST_DB, psnr
 from pipelines.evaluation.similarity import Embed, isolated, similarities
-
-LEAST_SIMILARITY = 0.95
-LEAST_DB = 30.0
-MOST_REPAINTS = 3
-"""What is tolerated is about what three round trips of the embedded autoencoder cost: of 32.6 dB after the first 29.7
-are left after the third and 28.7 after the fourth; the similarity of a whole picture is then 0.97 and 0.96 at worst (40
-drawn scenes)."""
+from pipelines.models.limits import Limits
 
 
 @dataclass(frozen=True)
@@ -42,24 +36,31 @@ class Drift:
     """How many turns so far were asked to change the subject."""
     background_turns: int
     """How many were asked to change the background."""
+    too_far: str = ""
+    """What went beyond the model's limits, in words: it is time to offer doing the line again from the original. Empty
+    where nothing did, of models without limits, and of turns from before it was noted."""
 
-    def exceeds(self) -> bool:
-        """Whether it is time to offer doing the line again from the original.
+    def beyond(self, limits: Limits) -> str:
+        """`too_far` by `limits`.
 
         A part that was asked to change is no longer like turn 0, and should not be: similarity counts only for a
         part that nobody asked to change, and only where kept pixels did: while they are what they were, a part has
         become unlike by the seam alone. One that was painted over again and again counts by how often.
         """
-        likeness = ((self.subject, self.subject_turns), (self.background, self.background_turns))
-        intact = self.kept_psnr == MOST_DB
-        return (
-            (
-                any(value is not None and turns == 0 and value < LEAST_SIMILARITY for value, turns in likeness)
-                and not intact
-            )
-            or (self.kept_psnr is not None and self.kept_psnr < LEAST_DB)
-            or max(self.subject_turns, self.background_turns) > MOST_REPAINTS
+        parts = (
+            ("subject", self.subject, self.subject_turns),
+            ("background", self.background, self.background_turns),
         )
+        part, _, most = max(parts, key=lambda row: row[2])
+        if most > limits.most_repaints:
+            return f"its {part} was painted over {most} times"
+        if self.kept_psnr is not None and self.kept_psnr < limits.least_db:
+            return f"kept pixels are down to {self.kept_psnr:.0f} dB"
+        intact = self.kept_psnr == MOST_DB
+        for part, value, turns in parts:
+            if value is not None and turns == 0 and value < limits.least_similarity and not intact:
+                return f"the {part} changed though no turn asked for it"
+        return ""
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -70,7 +71,12 @@ class Drift:
 
 
 def drift(
-    original: Picture, picture: Picture, edits: Sequence[Edited], changed: Sequence[Mask], embed: Embed | None
+    original: Picture,
+    picture: Picture,
+    edits: Sequence[Edited],
+    changed: Sequence[Mask],
+    embed: Embed | None,
+    limits: Limits | None = None,
 ) -> Drift:
     """How far `picture` has gone from `original`, both ``(H, W, 3) uint8`` of one size, by the turns of its line: turn
     k was told ``edits[k]``, and could change ``changed[k]`` ``(H, W) bool``.
@@ -86,7 +92,7 @@ def drift(
         then, now = ([isolated(seen, part) for part in parts.values()] for seen in (original, picture))
         alike = dict(zip(parts, similarities(embed, then, now), strict=True))
     scopes = [edit.scope for edit in edits]
-    return Drift(
+    found = Drift(
         clip=embed.name if embed else None,
         subject=alike.get("subject"),
         background=alike.get("background"),
@@ -95,3 +101,4 @@ def drift(
         subject_turns=sum(scope is not Scope.BACKGROUND for scope in scopes),
         background_turns=sum(scope is not Scope.SUBJECT for scope in scopes),
     )
+    return found if limits is None else replace(found, too_far=found.beyond(limits))

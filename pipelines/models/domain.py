@@ -7,7 +7,9 @@ texts, ``subject`` or ``background``, the words are offered for that text first.
 ``"pictures": {"made_for": "flat drawings", "smooth": 0.5}`` says of what the pictures are, for a person, and how smooth
 they are at least (`pipelines.hints.pictures`).
 
-Both may be left out. What cannot be read is left out too, with a remark that says why: a card is written by hand, and
+``"measured_by"`` says by what its pictures are compared (`pipelines.models.limits`).
+
+All may be left out. What cannot be read is left out too, with a remark that says why: a card is written by hand, and
 its model works without. No torch here.
 """
 
@@ -16,6 +18,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from pipelines.models.limits import NOTHING_CALIBRATED, MeasuredBy, measured_by
 
 MOST_FORMS = 5_000
 """Words and phrases of a vocabulary: a word that is not among them is compared with each."""
@@ -57,6 +61,7 @@ class Domain:
 
     vocabulary: Vocabulary | None = None
     pictures: Pictures | None = None
+    measured_by: MeasuredBy = NOTHING_CALIBRATED
     remarks: tuple[str, ...] = ()
     """What of it was left out, and why."""
 
@@ -76,7 +81,10 @@ def domain_of(said: Mapping[str, Any]) -> Domain:
         pictures = _pictures(said["pictures"]) if "pictures" in said else None
     except _Unreadable as reason:
         remarks.append(f"what its card says of pictures was left out: {reason}")
-    return Domain(vocabulary, pictures, tuple(remarks))
+    measures, left_out = measured_by(said)
+    if left_out:
+        remarks.append(left_out)
+    return Domain(vocabulary, pictures, measures, tuple(remarks))
 
 
 class _Unreadable(Exception):

@@ -94,7 +94,7 @@ class ModelCard:
     vae: Path | None = None
     """The folder of another autoencoder, to be used in place of its own."""
     domain: Domain = NOTHING_SAID
-    """The words and pictures that it was made for, where its card says so."""
+    """What it was made for and how its pictures are measured, where its card says so."""
 
 
 def cell_of(vae: dict[str, Any]) -> int:

@@ -258,9 +258,10 @@ def routes(verbs: OpenStudio, uploads: Uploads) -> list[BaseRoute]:
         """The models and LoRA files there are."""
         return verbs.models()
 
-    def methods() -> tuple[MethodRow, ...]:
-        """The methods, with every setting, its range and what the presets give it."""
-        return verbs.methods()
+    def methods(model: str = "") -> tuple[MethodRow, ...]:
+        """The methods, with every setting, its range and what the presets of the model give it; without a model, of the
+        studio's own."""
+        return verbs.methods(model=model)
 
     def examples() -> tuple[ExampleRow, ...]:
         """The pictures that come with the studio."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -13,6 +13,7 @@ from pipelines.evaluation.benchmark import Editor, Row, run_benchmark
 from pipelines.evaluation.cases import held_out_cases
 from pipelines.evaluation.report import as_json as rows_as_json
 from pipelines.evaluation.report import as_table, losses, summarise, write_sheet
+from pipelines.models.folders import find_models
 from studio.cli import options
 from studio.cli.report import answer, say
 from studio.jobs.work import lazy_engine
@@ -62,12 +63,10 @@ def bench(
         say(f"{done} of {total}  {row.case} {row.method} {row.quality}: {found} ({row.seconds:.1f} s)")
 
     engine = cast(Editor, lazy_engine(own).get())
+    card = find_models(own.all_model_folders).get(own.model)
+    shared: dict[str, Any] = {"seed": seed, "true_masks": true_masks, "candidates": candidates, "card": card}
     rows = [
-        row
-        for level in qualities
-        for row in run_benchmark(
-            engine, own.model, names, level, edits, out, tell, seed=seed, true_masks=true_masks, candidates=candidates
-        )
+        row for level in qualities for row in run_benchmark(engine, own.model, names, level, edits, out, tell, **shared)
     ]
     sheet = sheet or out / SHEET
     write_sheet(out, rows, edits, sheet)

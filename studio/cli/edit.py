@@ -81,8 +81,8 @@ def edit(
     """
     options.spare(out, image, mask, subject_image, subject_image_mask, background_image)
     changes = options.changes_from(assignments)
-    params = settings(method, quality, changes)
     own, loras = options.loras_from(lora, options.settings_from(models, device, model, segmenter))
+    params = settings(method, quality, changes, find_models(own.all_model_folders).get(own.model))
     entry = find_method(method)
     masked = pointed(click, box, scribble, phrase, mask)
     asked = scope_of(

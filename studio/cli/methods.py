@@ -9,23 +9,29 @@ import typer
 
 from pipelines import catalog
 from pipelines.contract import Quality
+from pipelines.models.folders import ModelCard, find_models
 from pipelines.params import Knob, knobs
-from studio.cli.options import Json
+from studio.cli.options import DEFAULTS, Json, Model, Models, settings_from
 from studio.cli.report import answer, table
 
 
 def methods(
     name: Annotated[str, typer.Argument(help="The method whose settings are listed; all methods without one.")] = "",
+    model: Model = DEFAULTS.model,
+    models: Models = [],  # noqa: B006
     as_json: Json = False,
 ) -> None:
-    """List the methods, or the settings of one.
+    """List the methods, or the settings of one, as a model begins with them.
 
     A setting is given to an edit as `edit --set NAME=VALUE`.
     """
     if name:
         entry = catalog.method(name)
-        rows = [setting(entry, field) for field in knobs(entry.params)]
-        answer(as_json, rows, lambda: [f"{entry.title}: {entry.paper}", "", *table(cells(rows))])
+        own = settings_from(models, model=model)
+        card = find_models(own.all_model_folders).get(own.model)
+        rows = [setting(entry, field, card) for field in knobs(entry.params)]
+        head = [f"{entry.title}: {entry.paper}", f"Measured on: {catalog.measured_on(name, card)}", ""]
+        answer(as_json, rows, lambda: [*head, *table(cells(rows))])
         return
     entries = [
         {
@@ -70,10 +76,10 @@ def in_words(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def setting(entry: catalog.Method, field: str) -> dict[str, Any]:
+def setting(entry: catalog.Method, field: str, card: ModelCard | None) -> dict[str, Any]:
     """One setting: its default, what may be given, and each preset's value."""
     kind, default, spec = knobs(entry.params)[field]
-    presets = {quality.value: catalog.preset(entry.name, quality).get(field, default) for quality in Quality}
+    presets = {quality.value: catalog.preset(entry.name, quality, card).get(field, default) for quality in Quality}
     return {"name": field, "default": default, "range": allowed(kind, spec), "help": spec.help, "presets": presets}
 
 

@@ -21,6 +21,7 @@ from pipelines.catalog import settings
 from pipelines.contract import EditRequest, Mask, Picture, Quality, Scope
 from pipelines.evaluation.cases import Case, make_case
 from pipelines.masks.prompts import Click, MaskPrompts
+from pipelines.models.folders import find_models
 from pipelines.pictures import encode_png
 from pipelines.toybox.render import render
 from studio.app import build_studio
@@ -87,7 +88,8 @@ def edit_of(
 ) -> Callable[[], object]:
     """One edit of both tracks, ready to be timed."""
     request = EditRequest(picture, mask, case.subject, case.background, case.scope, seed=7)
-    return lambda: engine.edit(own.model, "layered", request, settings("layered", quality))
+    card = find_models(own.all_model_folders).get(own.model)
+    return lambda: engine.edit(own.model, "layered", request, settings("layered", quality, card=card))
 
 
 def timed_timeline(own: Settings) -> dict[str, float]:

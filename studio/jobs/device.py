@@ -110,13 +110,15 @@ class DeviceProcess:
         return found
 
     def compare(
-        self, ab: Picture, ba: Picture, before: Picture, a: Sequence[Edited], b: Sequence[Edited]
+        self, ab: Picture, ba: Picture, before: Picture, a: Sequence[Edited], b: Sequence[Edited], model: str
     ) -> Comparison:
-        answer: Comparison = self.run("compare", ab, ba, before, a, b)
+        answer: Comparison = self.run("compare", ab, ba, before, a, b, model)
         return answer
 
-    def drift(self, original: Picture, picture: Picture, edits: Sequence[Edited]) -> Drift:
-        answer: Drift = self.run("drift", original, picture, edits)
+    def drift(
+        self, original: Picture, pictures: Sequence[Picture], edits: Sequence[Edited], model: str
+    ) -> tuple[Drift, ...]:
+        answer: tuple[Drift, ...] = self.run("drift", original, pictures, edits, model)
         return answer
 
     def weights(self, model: str) -> str:

@@ -48,10 +48,12 @@ class EditingEngine(Protocol):
     def follow(self, picture: Picture, mask: Mask, segmenter: str) -> Mask: ...
 
     def compare(
-        self, ab: Picture, ba: Picture, before: Picture, a: Sequence[Edited], b: Sequence[Edited]
+        self, ab: Picture, ba: Picture, before: Picture, a: Sequence[Edited], b: Sequence[Edited], model: str
     ) -> Comparison: ...
 
-    def drift(self, original: Picture, picture: Picture, edits: Sequence[Edited]) -> Drift: ...
+    def drift(
+        self, original: Picture, pictures: Sequence[Picture], edits: Sequence[Edited], model: str
+    ) -> tuple[Drift, ...]: ...
 
     def weights(self, model: str) -> str: ...
 
@@ -108,12 +110,14 @@ class LazyEngine:
         return self.get().follow(picture, mask, segmenter)
 
     def compare(
-        self, ab: Picture, ba: Picture, before: Picture, a: Sequence[Edited], b: Sequence[Edited]
+        self, ab: Picture, ba: Picture, before: Picture, a: Sequence[Edited], b: Sequence[Edited], model: str
     ) -> Comparison:
-        return self.get().compare(ab, ba, before, a, b)
+        return self.get().compare(ab, ba, before, a, b, model)
 
-    def drift(self, original: Picture, picture: Picture, edits: Sequence[Edited]) -> Drift:
-        return self.get().drift(original, picture, edits)
+    def drift(
+        self, original: Picture, pictures: Sequence[Picture], edits: Sequence[Edited], model: str
+    ) -> tuple[Drift, ...]:
+        return self.get().drift(original, pictures, edits, model)
 
     def weights(self, model: str) -> str:
         return self.get().weights(model)

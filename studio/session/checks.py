@@ -97,7 +97,8 @@ def check_draft(draft: Draft, selection: Selection, model_folders: tuple[Path, .
     and the texts is `pipelines.requests.check_request`'s part.
     """
     entry = find_method(draft.method)
-    params = resolved_settings(draft.method, draft.quality, draft.changes)
+    models = find_models(model_folders)
+    params = resolved_settings(draft.method, draft.quality, draft.changes, models.get(draft.model))
     largest = LARGEST_SEED - max(draft.candidates - 1, 0)  # candidate k uses seed + k
     if not 0 <= draft.seed <= largest:
         raise NotReady(f"the seed must be between 0 and {largest}; got {draft.seed}")
@@ -109,7 +110,7 @@ def check_draft(draft: Draft, selection: Selection, model_folders: tuple[Path, .
     if not entry.needs_model:
         return params
     card = find_model(draft.model, model_folders)
-    check_serves(entry, card, find_models(model_folders).values())
+    check_serves(entry, card, models.values())
     check_parts(card)
     return params
 

@@ -15,15 +15,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from pipelines import pictures as codec
 from pipelines.catalog import is_by_hand, recorded
 from pipelines.catalog import method as find_method
-from pipelines.contract import Candidate, EditRequest, EditResult, Extent, Mask, Picture, Scope
+from pipelines.contract import Candidate, EditRequest, Extent, Mask, Picture, Scope
 from pipelines.evaluation.consistency import Consistency, Edited
+from pipelines.evaluation.drift import Drift
 from pipelines.masks import cut
 from pipelines.masks.prompts import MaskPrompts, central_click
 from pipelines.masks.refine import compose
@@ -286,17 +286,27 @@ class Computing:
             background_reference=None if reference is None else store.pictures.put(codec.encode_png(reference)),
             fitted=fitted,
         )
-        return tuple(self._kept(line, asked, candidate, result, outcome) for candidate in result.candidates)
+        drifts = self._drifts(line, asked, [candidate.picture for candidate in result.candidates])
+        return tuple(
+            self._kept(
+                line[-1].id,
+                asked,
+                candidate,
+                result.weights_before,
+                replace(outcome, drift=None if drift is None else drift.to_json()),
+            )
+            for candidate, drift in zip(result.candidates, drifts, strict=True)
+        )
 
     def _kept(
-        self, line: Sequence[Turn], asked: TurnRequest, candidate: Candidate, result: EditResult, outcome: Outcome
+        self, parent: str, asked: TurnRequest, candidate: Candidate, weights_before: str, outcome: Outcome
     ) -> Staged:
         """Files first, then what names them."""
         outside, store = candidate.outside, self._services.store
         staged = Staged(
-            parent=line[-1].id,
+            parent=parent,
             picture=store.pictures.put(codec.encode_png(candidate.picture)),
-            request=_with_seed(asked, candidate.seed, result.weights_before),
+            request=_with_seed(asked, candidate.seed, weights_before),
             outcome=replace(
                 outcome,
                 outside_changed=outside.changed,
@@ -304,7 +314,6 @@ class Computing:
                 outside_largest=outside.largest,
                 flat=candidate.flat,
                 mask_after=self._mask_after(asked, candidate.picture),
-                drift=self._drift(line, asked, candidate.picture),
             ),
         )
         store.remember(
@@ -326,14 +335,16 @@ class Computing:
         mask = None if request.mask is None else self.mask(request.mask)
         return Edited(request.scope, mask, request.feather)
 
-    def _drift(self, line: Sequence[Turn], asked: TurnRequest, picture: Picture) -> dict[str, Any] | None:
-        """How far `picture` has gone from the original. Of a turn that needs no model it is not measured: that would
-        take one, and nothing in it was painted anew."""
+    def _drifts(
+        self, line: Sequence[Turn], asked: TurnRequest, pictures: Sequence[Picture]
+    ) -> tuple[Drift | None, ...]:
+        """Of every candidate at once: the masks of a line are large, and the same for all. Of a turn that needs no
+        model it is not measured: that would take one, and nothing in it was painted anew."""
         if is_by_hand(asked.method):
-            return None
+            return (None,) * len(pictures)
         made = [turn.request for turn in line if turn.request is not None]
         edits = [self.edited(request) for request in (*made, asked)]
-        return self._services.engine.drift(self.picture(line[0].picture), picture, edits).to_json()
+        return self._services.engine.drift(self.picture(line[0].picture), pictures, edits, asked.model)
 
     def compared(self, before: Turn, ab: Sequence[Turn], ba: Sequence[Turn]) -> Compared:
         """Turn A then B (`ab`) against B then A (`ba`), both from `before`."""
@@ -347,6 +358,7 @@ class Computing:
                 self.picture(before.picture),
                 (a1, a2),
                 (b1, b2),
+                _request(ab[-1]).model,
             )
             difference = self._services.store.pictures.put(codec.encode_png(answer.difference))
             found = {"consistency": answer.consistency.to_json(), "difference": difference}

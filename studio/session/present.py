@@ -10,6 +10,7 @@ from pipelines.catalog import CATALOG, is_by_hand, recorded, settings
 from pipelines.contract import Scope
 from pipelines.errors import PipelineError
 from pipelines.evaluation.drift import Drift
+from pipelines.models.folders import ModelCard
 from studio.history.replay import stale
 from studio.history.tree import Tree
 from studio.history.turn import Outcome, Turn, TurnRequest
@@ -63,7 +64,7 @@ def turn_view(turn: Turn, number: int, lane: int) -> TurnView:
 def _drift_view(outcome: Outcome) -> Mapping[str, Any] | None:
     if outcome.drift is None:
         return None
-    return {**outcome.drift, "exceeds": Drift.from_json(outcome.drift).exceeds()}
+    return Drift.from_json(outcome.drift).to_json()
 
 
 def editing_view(tree: Tree, id: str) -> EditingView:
@@ -177,9 +178,9 @@ def used_up(draft: Draft, made: TurnRequest | None = None) -> Draft:
     )
 
 
-def draft_of(asked: TurnRequest, before: Draft) -> Draft:
-    """What stands in the panel to ask for `asked` again."""
-    usual, was = asdict(settings(asked.method, asked.quality)), asdict(recorded(asked.method, asked.params))
+def draft_of(asked: TurnRequest, before: Draft, card: ModelCard | None) -> Draft:
+    """What stands in the panel to ask for `asked` again; `card` is its model's, where that is still there."""
+    usual, was = asdict(settings(asked.method, asked.quality, card=card)), asdict(recorded(asked.method, asked.params))
     changes = {name: value for name, value in was.items() if usual[name] != value}
     return replace(
         before,

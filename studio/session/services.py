@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.contract import Picture
+from pipelines.models.folders import ModelCard, find_models
 from studio.jobs.runner import Runner
 from studio.jobs.work import EditingEngine, Splitter
 from studio.settings import Hosting
@@ -31,3 +32,7 @@ class Services:
     """The language model that splits sentences; ``None`` where there is none."""
     hosting: Hosting | None = None
     """What strangers may; ``None`` where nothing is limited."""
+
+    def card(self, model: str) -> ModelCard | None:
+        """The card of the model of that name; ``None`` where there is none."""
+        return find_models(self.model_folders).get(model)

@@ -18,12 +18,12 @@ from typing import Any, TypeVar
 
 from pipelines import pictures as codec
 from pipelines.catalog import method as find_method
-from pipelines.catalog import scope_of
+from pipelines.catalog import scope_of, settings
 from pipelines.contract import Extent, Scope
+from pipelines.errors import PipelineError
 from pipelines.hints.pictures import misfit
 from pipelines.instructions.contract import Asked, Split
 from pipelines.masks.prompts import MaskPrompts
-from pipelines.models.folders import find_models
 from pipelines.models.lora_files import lora_use
 from pipelines.progress import Progress
 from pipelines.requests import check_picture
@@ -95,6 +95,7 @@ class Session:
         self._orders: dict[tuple[str, str], Compared] = {}
         self._drawn: tuple[Tree, tuple[TurnView, ...], int] | None = None
         self._noted: tuple[str, tuple[str, ...]] | None = None
+        self._idle: tuple[Draft, dict[str, str]] | None = None
         self._job_id: str | None = None
         self._interrupted = self._interrupted_job()
 
@@ -131,6 +132,7 @@ class Session:
                 split=self._split,
                 damage=record.damage,
                 put_away=tuple(staged_view(s) for s in self._put_away),
+                idle=self._idle_settings(),
             )
 
     def wait(self, since_rev: int, timeout: float) -> SessionView:
@@ -425,7 +427,7 @@ class Session:
             self._ticket()
             self._move(
                 tree.jump(turn.id).undo(),
-                draft=draft_of(turn.request, self._draft),
+                draft=draft_of(turn.request, self._draft, self._services.card(turn.request.model)),
                 selections=self._selections.put(selection, before.id),
                 editing=turn.id,
             )
@@ -652,10 +654,21 @@ class Session:
         """The limits of the draft's model in words; its card is read when the model changes."""
         model = self._draft.model
         if self._noted is None or self._noted[0] != model:
-            card = find_models(self._services.model_folders).get(model)
+            card = self._services.card(model)
             said = () if card is None else (card.notes, *map(_sentence, card.domain.remarks))
             self._noted = (model, tuple(note for note in said if note))
         return self._noted[1]
+
+    def _idle_settings(self) -> dict[str, str]:
+        """`SessionView.idle`; worked out when the draft changes."""
+        draft = self._draft
+        if self._idle is None or self._idle[0] is not draft:
+            try:
+                params = settings(draft.method, draft.quality, dict(draft.changes), self._services.card(draft.model))
+                self._idle = (draft, find_method(draft.method).idle(draft, params))
+            except PipelineError:  # what is wrong with a setting is said when it is run
+                self._idle = (draft, {})
+        return self._idle[1]
 
     # Masks
 
@@ -683,7 +696,7 @@ class Session:
         """A question rather than a refusal: asked once, before the first turn that would come to nothing."""
         if not find_method(draft.method).needs_model:
             return
-        card = find_models(self._services.model_folders).get(draft.model)
+        card = self._services.card(draft.model)
         if draft.insisted or card is None or not (why := misfit(self._services.pixels(picture), card)):
             return
         if not insists:

@@ -103,7 +103,7 @@ class TurnView:
     """Its fit began at the layers of the turn before."""
     reference: str | None = None
     drift: Mapping[str, Any] | None = None
-    """`pipelines.evaluation.drift.Drift` as JSON, with ``exceeds``; ``None`` where it was not measured."""
+    """`pipelines.evaluation.drift.Drift` as JSON; ``None`` where it was not measured."""
 
 
 @dataclass(frozen=True)
@@ -251,3 +251,6 @@ class SessionView:
     """Why the session can be looked at only, in words; empty where all of it is as it was saved."""
     put_away: tuple[StagedView, ...] = ()
     """Candidates that were not kept, the newest first; they can be brought back."""
+    idle: Mapping[str, str] = field(default_factory=dict)
+    """Settings of the draft's method that change nothing with what is asked and with the others as they are: by name,
+    why."""

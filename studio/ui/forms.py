@@ -11,6 +11,7 @@ import gradio as gr
 
 from pipelines.catalog import CATALOG, Method, preset
 from pipelines.contract import Quality
+from pipelines.models.folders import ModelCard
 from pipelines.params import Knob, knobs
 from studio.ui import text
 
@@ -34,14 +35,16 @@ def _build(method: Method, shown: bool) -> Form:
         note = f"{method.paper}." + (f" {text.NOT_LAYERDIFFUSE}" if method.name == "layered" else "")
         gr.Markdown(note, elem_classes="p-paper")
         components = {
-            name: _component(name, kind, default, knob) for name, (kind, default, knob) in knobs(method.params).items()
+            name: _component(f"knob-{method.name}-{name}", name, kind, default, knob)
+            for name, (kind, default, knob) in knobs(method.params).items()
         }
     return Form(method, group, components)
 
 
-def _component(name: str, kind: type, default: Any, knob: Knob) -> gr.components.Component:
+def _component(id: str, name: str, kind: type, default: Any, knob: Knob) -> gr.components.Component:
     """A switch, a choice or a number. Ranges are told here and checked by `pipelines.params.checked`, once."""
     common: dict[str, Any] = {
+        "elem_id": id,
         "label": text.label(name),
         "info": _info(knob),
         "elem_classes": "p-knob",
@@ -61,16 +64,17 @@ def _info(knob: Knob) -> str:
     return f"{knob.help}: {knob.low:g} to {knob.high:g}{unit}"
 
 
-def values_of(name: str, quality: Quality, changes: dict[str, Any]) -> list[Any]:
-    """What the form of the method `name` shows: its preset with `changes` over it, in the form's order."""
-    shown = {**preset(name, quality), **changes}
+def values_of(name: str, quality: Quality, changes: dict[str, Any], card: ModelCard | None = None) -> list[Any]:
+    """What the form of the method `name` shows: its preset on the model of `card` with `changes` over it, in the form's
+    order."""
+    shown = {**preset(name, quality, card), **changes}
     return [shown.get(field, default) for field, (_, default, _) in knobs(CATALOG[name].params).items()]
 
 
-def changes_of(name: str, quality: Quality, values: Sequence[Any]) -> dict[str, Any]:
+def changes_of(name: str, quality: Quality, values: Sequence[Any], card: ModelCard | None = None) -> dict[str, Any]:
     """What the person set differently from the preset; an emptied field goes back to it."""
     names = list(knobs(CATALOG[name].params))
-    before = values_of(name, quality, {})
+    before = values_of(name, quality, {}, card)
     return {
         field: value
         for field, value, usual in zip(names, values, before, strict=True)

@@ -22,7 +22,7 @@ from pipelines.catalog import method as find_method
 from pipelines.contract import Extent, Quality, Scope
 from pipelines.errors import PipelineError
 from pipelines.masks.prompts import MaskPrompts
-from pipelines.models.folders import TEXT_TO_IMAGE, find_models, phrase_finder
+from pipelines.models.folders import TEXT_TO_IMAGE, ModelCard, find_models, phrase_finder
 from pipelines.params import knobs
 from pipelines.requests import LONGEST_ASPECT, LONGEST_TEXT
 from studio.api.hosts import came_from_elsewhere
@@ -53,7 +53,7 @@ PLAIN_FIELDS = (
     "filled",
 )
 """The fields of the panel before the methods' own settings, in the order in which they are passed. `filled` is not of
-the draft: it is the quality whose presets the settings were last filled with."""
+the draft: it names the presets that the settings were last filled with, as `presets_named` does."""
 
 ZIP = b"PK"
 """How a session file begins, and no picture."""
@@ -175,8 +175,11 @@ class Handlers:
 
     def methods(self, model: str) -> list[tuple[str, str]]:
         """Title and name of the methods that run on that model, or on none."""
-        card = find_models(self.studio.settings.all_model_folders).get(model)
+        card = self.card(model)
         return [(m.title, m.name) for m in offered(card.backbone if card else None)]
+
+    def card(self, model: str) -> ModelCard | None:
+        return find_models(self.studio.settings.all_model_folders).get(model)
 
     def opened(self, seat: Seat | None, ticket: object, name: object) -> tuple[Seat | None, Payload, Fields]:
         """A new session from an uploaded picture, or one that was exported as a file."""
@@ -461,7 +464,8 @@ class Handlers:
     def draft(self, before: Draft, values: tuple[Any, ...]) -> Draft:
         """`before` with the panel's `values` over it; mask and references are not the panel's."""
         plain = dict(zip(PLAIN_FIELDS, values, strict=False))
-        method, quality = find_method(str(plain["method"])).name, Quality(plain["quality"])
+        method, quality, model = find_method(str(plain["method"])).name, Quality(plain["quality"]), str(plain["model"])
+        filled = plain["filled"] == presets_named(quality, model)
         settings = dict(zip(CATALOG, _split(values[len(PLAIN_FIELDS) :]), strict=True))
         return replace(
             before,
@@ -469,13 +473,14 @@ class Handlers:
             background=str(plain["background"] or ""),
             scope=Scope(plain["scope"]),
             method=method,
-            model=str(plain["model"]),
+            model=model,
             quality=quality,
             candidates=int(plain["candidates"] or 1),
             seed=int(plain["seed"] or 0),
             negative=str(plain["negative"] or ""),
-            # Run may be pressed before the settings show another quality's preset: they say nothing of it then.
-            changes=changes_of(method, quality, settings[method]) if plain["filled"] == quality else {},
+            # Run may be pressed before the settings show another quality's preset, or another model's: they say nothing
+            # of it then.
+            changes=changes_of(method, quality, settings[method], self.card(model)) if filled else {},
         )
 
     def fields(self, view: SessionView, shown: Draft | None) -> Fields:
@@ -499,10 +504,11 @@ class Handlers:
         if shown is not None and _settings(shown) == _settings(draft):
             return [*plain, *[gr.skip()] * (1 + sum(SIZES) + len(CATALOG))]
         settled: Fields = []
+        card = self.card(draft.model)
         for name in CATALOG:
-            settled += values_of(name, draft.quality, draft.changes if name == draft.method else {})
+            settled += values_of(name, draft.quality, draft.changes if name == draft.method else {}, card)
         groups = [gr.update(visible=name == draft.method) for name in CATALOG]
-        return [*plain, str(draft.quality), *settled, *groups]
+        return [*plain, presets_named(draft.quality, draft.model), *settled, *groups]
 
     def kept_fields(self) -> Fields:
         """Leaves the panel as it is."""
@@ -513,9 +519,14 @@ SIZES = [len(knobs(m.params)) for m in CATALOG.values()]
 """How many settings each method has, in the catalogue's order."""
 
 
+def presets_named(quality: Quality, model: str) -> str:
+    """Which presets the settings begin with."""
+    return f"{quality} on {model}"
+
+
 def _settings(draft: Draft) -> tuple[object, ...]:
     """What the methods' forms show."""
-    return draft.method, draft.quality, draft.changes
+    return draft.method, draft.quality, draft.model, draft.changes
 
 
 def _split(values: tuple[Any, ...]) -> list[tuple[Any, ...]]:

@@ -9,7 +9,6 @@ from typing import Any
 from pipelines.catalog import method, settings
 from pipelines.contract import Box, Scope
 from pipelines.hints.texts import hints_of, hints_of_negative
-from pipelines.models.folders import find_models
 from studio.errors import NotReady, UnknownSession
 from studio.session.session import Session
 from studio.ui import text
@@ -33,8 +32,8 @@ def hinted(handlers: Handlers, seat: Seat | None, sent: Mapping[str, Any]) -> Pa
         view = session.view()
         subject, background, negative = (str(sent.get(part) or "") for part in ("subject", "background", "negative"))
         scope = Scope(sent["scope"]) if sent.get("scope") in list(Scope) else view.draft.scope
-        card = find_models(handlers.studio.settings.all_model_folders).get(view.draft.model)
-        values = asdict(settings(view.draft.method, view.draft.quality)) | dict(view.draft.changes)
+        card = handlers.card(view.draft.model)
+        values = asdict(settings(view.draft.method, view.draft.quality, card=card)) | dict(view.draft.changes)
         hints = hints_of(subject, background, scope, method(view.draft.method), card, last_texts(view))
         found.extend(asdict(hint) for hint in (*hints, *hints_of_negative(negative, card, values.get("guidance"))))
 

@@ -43,7 +43,7 @@ class TurnPanel:
     candidates: gr.Radio
     seed: gr.Number
     filled: gr.Textbox
-    """Out of sight: the quality whose presets stand in the forms. It changes in the page together with them."""
+    """Out of sight: names the presets that stand in the forms. It changes in the page together with them."""
     negative: gr.Textbox
     loras: gr.HTML
     forms: tuple[Form, ...]
@@ -133,7 +133,7 @@ def build(models: list[tuple[str, str]], qualities: Sequence[Quality], most_cand
                 elem_classes="p-seg",
             )
             seed = gr.Number(value=draft.seed, precision=0, label=text.SEED, elem_id="seed")
-            filled = gr.Textbox(str(best), visible="hidden", show_label=False, elem_id="filled")
+            filled = gr.Textbox("", visible="hidden", show_label=False, elem_id="filled")
         with gr.Accordion(text.ADVANCED, open=False, elem_id="advanced"):
             negative = gr.Textbox(
                 label=text.KEEP_OUT,

@@ -9,6 +9,7 @@ from enum import StrEnum
 from pipelines.catalog import CATALOG, Method, preset, serving
 from pipelines.catalog import method as find_method
 from pipelines.contract import Quality
+from pipelines.models.folders import ModelCard
 from pipelines.models.stock import stock
 from pipelines.params import knobs
 from studio.settings import Settings
@@ -83,13 +84,13 @@ def model_rows(settings: Settings) -> tuple[ModelRow, ...]:
     )
 
 
-def method_rows(name: str = "") -> tuple[MethodRow, ...]:
-    """All methods, or the one called `name`; raises `UnknownMethod`."""
-    return tuple(_row(method) for method in ((find_method(name),) if name else CATALOG.values()))
+def method_rows(name: str = "", card: ModelCard | None = None) -> tuple[MethodRow, ...]:
+    """All methods, or the one called `name`, with what a model gives them; raises `UnknownMethod`."""
+    return tuple(_row(method, card) for method in ((find_method(name),) if name else CATALOG.values()))
 
 
-def _row(method: Method) -> MethodRow:
-    presets = {quality: preset(method.name, quality) for quality in Quality}
+def _row(method: Method, card: ModelCard | None) -> MethodRow:
+    presets = {quality: preset(method.name, quality, card) for quality in Quality}
     settings = tuple(
         SettingRow(
             name=name,

@@ -21,6 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
+from pipelines.models.folders import find_models
 from studio.app import Studio, build_studio
 from studio.jobs.work import EditingEngine
 from studio.session.sessions import Example, SessionSummary
@@ -112,9 +113,11 @@ class OpenStudio:
         """The models and LoRA files of this machine."""
         return model_rows(self.studio.settings)
 
-    def methods(self, name: str = "") -> tuple[MethodRow, ...]:
-        """The methods with all their settings, or the one called `name`; raises `UnknownMethod`."""
-        return method_rows(name)
+    def methods(self, name: str = "", model: str = "") -> tuple[MethodRow, ...]:
+        """The methods with all their settings, or the one called `name`, as `model` (the studio's own where none is
+        named) begins with them; raises `UnknownMethod`."""
+        own = self.studio.settings
+        return method_rows(name, find_models(own.all_model_folders).get(model or own.model))
 
 
 def open_studio(

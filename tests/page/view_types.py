@@ -30,7 +30,7 @@ HEAD = "// What Python sends to the page. Written by `make types` from the datac
 SENT: tuple[type, ...] = (SessionView, OrdersView, ShelfView, Summary, Hint)
 """The values that messages hold (``store.js``); what they are made of follows."""
 STORED: dict[tuple[type, str], tuple[type, str]] = {
-    (TurnView, "drift"): (Drift, "(Drift & { exceeds: boolean }) | null"),
+    (TurnView, "drift"): (Drift, "Drift | null"),
     (SwapView, "consistency"): (Consistency, "Consistency"),
     (OrderCell, "consistency"): (Consistency, "Consistency | null"),
 }

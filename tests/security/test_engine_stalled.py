@@ -47,7 +47,7 @@ class Desk:
     def runs(self) -> None:
         """Begin a turn, and wait for its first step."""
         fields = [getattr(field, "value", None) for field in self.page.event("go", "run").inputs[1:]]
-        for name, value in {"background": "in a forest", "quality": "draft", "filled": "draft"}.items():
+        for name, value in {"background": "in a forest", "quality": "draft", "filled": "draft on toybox"}.items():
             fields[PLAIN_FIELDS.index(name)] = value
         assert "notice" not in (answer := self.page.fires("go", "run", *fields)), answer["notice"]
         self.waits(lambda: self.job.step or self.job.error)

@@ -28,6 +28,7 @@ from pipelines.evaluation.drift import Drift, drift
 from pipelines.masks.prompts import MaskPrompts
 from pipelines.masks.refine import compose
 from pipelines.masks.segmenter import MaskAnswer
+from pipelines.models.folders import find_model
 from pipelines.params import Params
 from pipelines.pictures import encode_png
 from pipelines.progress import Progress, silent
@@ -36,6 +37,9 @@ from studio.settings import Settings
 
 STEPS = 4
 """Steps of every stage."""
+
+MODELS = Path(__file__).resolve().parents[2] / "assets" / "models"
+LIMITS = find_model("toybox", (MODELS,)).domain.measured_by.limits
 
 
 @dataclass
@@ -101,16 +105,18 @@ class StandInEngine:
         return "weights"
 
     def compare(
-        self, ab: Picture, ba: Picture, before: Picture, a: Sequence[Edited], b: Sequence[Edited]
+        self, ab: Picture, ba: Picture, before: Picture, a: Sequence[Edited], b: Sequence[Edited], model: str
     ) -> Comparison:
-        """The real mathematics, without a CLIP."""
+        """The real mathematics, without a CLIP and by the embedded model's limits."""
         masks = [edit.mask for edit in (*a, *b) if edit.mask is not None]
         parts = Parts.of(np.logical_or.reduce(masks), *(np.ones(ab.shape[:2], bool) for _ in "ab"))
-        return Comparison(compare(ab, ba, before, parts, None), difference_map(ab, ba, parts))
+        return Comparison(compare(ab, ba, before, parts, None, LIMITS), difference_map(ab, ba, parts))
 
-    def drift(self, original: Picture, picture: Picture, edits: Sequence[Edited]) -> Drift:
+    def drift(
+        self, original: Picture, pictures: Sequence[Picture], edits: Sequence[Edited], model: str
+    ) -> tuple[Drift, ...]:
         changed = [np.ones(original.shape[:2], bool) for _ in edits]
-        return drift(original, picture, edits, changed, None)
+        return tuple(drift(original, picture, edits, changed, None, LIMITS) for picture in pictures)
 
     def describe(self) -> str:
         return "Stand-in on CPU"

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipelines.contract import Mask, Picture, Scope
-from pipelines.engine import Engine
+from pipelines.engine import ASSETS, Engine
 from pipelines.evaluation.consistency import (
     BACKGROUND_COLOUR,
     CHANGED,
@@ -26,11 +26,13 @@ from pipelines.evaluation.consistency import (
     difference_map,
 )
 from pipelines.images import edited_region
+from pipelines.models.folders import find_model
 from pipelines.toybox.render import render
 from pipelines.toybox.scene import Scene, Subject
 
 Edit = Callable[[Scene], Scene]
 
+LIMITS = find_model("toybox", (ASSETS / "models",)).domain.measured_by.limits
 START = Scene("beach", Subject("dog", size="big"), background_seed=3)
 
 
@@ -58,7 +60,7 @@ def swapped(engine: Engine, start: Scene, a: tuple[Scope, Edit], b: tuple[Scope,
         return [Edited(edit[0], render(found).mask) for found in (start, other[1](start))]
 
     ab, ba = render(b[1](a[1](start))).picture, render(a[1](b[1](start))).picture
-    return engine.compare(ab, ba, render(start).picture, told(a, b), told(b, a))
+    return engine.compare(ab, ba, render(start).picture, told(a, b), told(b, a), "toybox")
 
 
 @pytest.mark.parametrize("subject_edit", [painted("blue"), jumping], ids=["colour", "action"])
@@ -105,7 +107,7 @@ def test_without_a_clip_the_rest_still_comes(tmp_path: Path, engine: Engine) -> 
     blind = swapped(Engine((tmp_path,), device="cpu"), START, *edits).consistency
     seeing = swapped(engine, START, *edits).consistency
     assert blind.clip is blind.whole.similarity is blind.overlap.similarity is None
-    assert blind.order is Order.MATTERS
+    assert blind.order is Order.NOT_JUDGED
     assert (blind.whole.ssim, blind.whole.changed, blind.disagreement) == (
         seeing.whole.ssim,
         seeing.whole.changed,
@@ -116,9 +118,9 @@ def test_without_a_clip_the_rest_still_comes(tmp_path: Path, engine: Engine) -> 
 def test_a_turn_on_the_whole_picture_overlaps_with_everything(engine: Engine) -> None:
     picture, mask = render(START).picture, render(START).mask
     whole, part = Edited(Scope.BOTH, None), Edited(Scope.SUBJECT, mask, feather=0)
-    numbers = engine.compare(picture, picture, picture, [whole], [whole]).consistency
+    numbers = engine.compare(picture, picture, picture, [whole], [whole], "toybox").consistency
     assert numbers.overlap.share == 1
-    numbers = engine.compare(picture, picture, picture, [whole], [part]).consistency
+    numbers = engine.compare(picture, picture, picture, [whole], [part], "toybox").consistency
     assert mask.mean() < numbers.overlap.share < 2 * mask.mean()
     assert numbers.background.share == pytest.approx(1 - numbers.overlap.share)
 
@@ -147,7 +149,7 @@ def test_numbers_of_a_difference_made_by_hand() -> None:
     ba[PARTS.subject, 1] += np.uint8(CHANGED + 1)
     ba[PARTS.overlap] += np.uint8(CHANGED)
     before[:, :24] = 0
-    numbers = compare(ab, ba, before, PARTS, None)
+    numbers = compare(ab, ba, before, PARTS, None, LIMITS)
     assert (numbers.subject.changed, numbers.overlap.changed, numbers.background.changed) == (1, 0, 0)
     assert numbers.subject.mean == pytest.approx((CHANGED + 1) / 3)
     assert (numbers.overlap.mean, numbers.background.mean) == (CHANGED, 0)
@@ -163,7 +165,7 @@ def test_numbers_of_a_difference_made_by_hand() -> None:
 def test_the_verdict_follows_the_share_that_came_out_differently(columns: int, order: Order) -> None:
     ba = FLAT.copy()
     ba[:, :columns] = 200
-    assert compare(FLAT, ba, np.zeros_like(FLAT), PARTS, None).order is order
+    assert compare(FLAT, ba, np.zeros_like(FLAT), PARTS, None, LIMITS).order is order
 
 
 @pytest.mark.parametrize(
@@ -181,7 +183,7 @@ def test_the_verdict_follows_what_a_clip_sees(similarity: float, order: Order) -
             away = (similarity, (1 - similarity**2) ** 0.5)
             return np.array([(1, 0)] * half + [away] * half, np.float32)
 
-    numbers = compare(FLAT, FLAT, FLAT, PARTS, Angle())
+    numbers = compare(FLAT, FLAT, FLAT, PARTS, Angle(), LIMITS)
     assert numbers.whole.similarity == pytest.approx(similarity, abs=1e-6)
     assert numbers.order is order
 
@@ -202,6 +204,12 @@ def test_the_map_is_dark_where_equal_and_tinted_where_not() -> None:
 
 
 def test_numbers_survive_json() -> None:
-    numbers = compare(FLAT, 255 - FLAT, FLAT, PARTS, None)
+    numbers = compare(FLAT, 255 - FLAT, FLAT, PARTS, None, LIMITS)
     assert Consistency.from_json(json.loads(json.dumps(numbers.to_json()))) == numbers
     assert isinstance(Consistency.from_json(numbers.to_json()).order, Order)
+
+
+def test_a_model_without_limits_gets_figures_and_no_verdict() -> None:
+    numbers = compare(FLAT, 255 - FLAT, FLAT, PARTS, None)
+    assert numbers.order is Order.NOT_JUDGED
+    assert replace(numbers, order=Order.MATTERS) == compare(FLAT, 255 - FLAT, FLAT, PARTS, None, LIMITS)

@@ -71,7 +71,8 @@ def test_an_edit_takes_on_what_a_lora_was_trained_on(tmp_path: Path) -> None:
 
     def edited(scale: float) -> float:
         loras = (lora_use("purple", scale, folders),) if scale else ()
-        result = engine.edit("toybox", "inpaint", replace(asked, loras=loras), settings("inpaint", Quality.DRAFT))
+        params = settings("inpaint", Quality.DRAFT, card=find_model("toybox", (MODELS,)))
+        result = engine.edit("toybox", "inpaint", replace(asked, loras=loras), params)
         checksums.update((result.weights_before, result.weights_after))
         return float(np.mean([purple(candidate.picture, scene.mask) for candidate in result.candidates]))
 

@@ -39,7 +39,7 @@ def test_a_turn_with_one_is_another_and_reads_back() -> None:
 def test_it_goes_with_the_texts_of_its_turn_and_comes_back_with_them() -> None:
     """What no field shows must not steer the turns after it."""
     assert used_up(Draft(subject="a dog", negative="snow")) == Draft()
-    assert draft_of(replace(ASKED, negative="snow"), Draft()).negative == "snow"
+    assert draft_of(replace(ASKED, negative="snow"), Draft(), None).negative == "snow"
 
 
 @pytest.mark.parametrize("said", [None, 5, "x" * 1_001, ["snow"]])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 
 from pipelines.catalog import preset
-from pipelines.contract import Point
+from pipelines.contract import Point, Quality
 from pipelines.engine import Engine
 from pipelines.masks.prompts import MaskPrompts, Stroke
 from pipelines.pictures import encode_png
@@ -35,6 +36,9 @@ PICTURE = encode_png(np.random.default_rng(0).integers(0, 256, (32, 40, 3), dtyp
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
     root = tmp_path_factory.mktemp("models")
     write_tiny_model(root / "tiny")
+    (root / "tiny" / "presets").mkdir()
+    own = {quality: {"guidance": 3.0, "strength": 0.85} for quality in Quality}
+    (root / "tiny" / "presets" / "layered.json").write_text(json.dumps(own))
     return Engine((*default_model_folders({}), root), device="cpu")
 
 
@@ -107,11 +111,13 @@ def test_a_turn_from_before_a_setting_is_run_again_without_it(tmp_path: Path, en
     later = {"guidance": 7.5, "strength": 1.0}
     with opened(tmp_path / "data", engine) as session:
         turn = made(session, **later)
-        assert turn.request is not None and all(preset("layered", turn.request.quality)[name] for name in later)
+        assert turn.request is not None
+        card = session._services.card(turn.request.model)
+        assert preset("layered", turn.request.quality, card).keys() == later.keys()
         params = {name: value for name, value in turn.request.params.items() if name not in later}
         before, root = replace(turn.request, params=params), session._record.tree[turn.parent or ""]
         (again,) = session._computing.candidates([root], before, 1, silent)
         assert again.request.params == params and again.picture == turn.picture
         draft = session.view().draft
-        assert draft_of(before, draft).changes == draft_of(turn.request, draft).changes
-        assert later.items() <= draft_of(before, draft).changes.items(), "the panel asks for the same again"
+        assert draft_of(before, draft, card).changes == draft_of(turn.request, draft, card).changes
+        assert later.items() <= draft_of(before, draft, card).changes.items(), "the panel asks for the same again"

@@ -33,7 +33,7 @@ def test_a_turn_without_one_has_the_id_that_it_always_had() -> None:
 
 def test_it_goes_with_its_turn_and_comes_back_with_it() -> None:
     assert used_up(Draft(subject="a dog", source="a cat")) == Draft()
-    assert draft_of(replace(ASKED, source="a cat"), Draft()).source == "a cat"
+    assert draft_of(replace(ASKED, source="a cat"), Draft(), None).source == "a cat"
     with pytest.raises(NotReady, match="the source must be a text of at most 1000 characters"):
         clean_draft(replace(Draft(), source="x" * 1_001))
 

@@ -20,7 +20,7 @@ from studio.settings import Gallery, Settings, default_gallery
 from studio.store.archive.session_file import write_archive
 from studio.ui import gallery_handlers, instruction_handlers, text
 from studio.ui.forms import values_of
-from studio.ui.handlers import PLAIN_FIELDS, Handlers, Seat
+from studio.ui.handlers import PLAIN_FIELDS, Handlers, Seat, presets_named
 
 
 @pytest.fixture
@@ -44,7 +44,8 @@ def seat(studio: Studio, upload: bytes) -> Seat:
 def panel(**changes: Any) -> list[Any]:
     """The turn panel's values as the page passes them."""
     shown = Draft(quality=Quality.DRAFT)
-    draft = {name: getattr(shown, name, None) for name in PLAIN_FIELDS} | {"filled": "draft"}
+    filled = presets_named(shown.quality, shown.model)
+    draft = {name: getattr(shown, name, None) for name in PLAIN_FIELDS} | {"filled": filled}
     settings = [value for name in CATALOG for value in values_of(name, Quality.DRAFT, {})]
     return [*(draft | changes).values(), *settings]
 

@@ -19,7 +19,7 @@ from studio.app import Studio
 from studio.session.view import Draft
 from studio.ui import text
 from studio.ui.forms import changes_of, values_of
-from studio.ui.handlers import PLAIN_FIELDS, Handlers, Seat
+from studio.ui.handlers import PLAIN_FIELDS, Handlers, Seat, presets_named
 
 
 @pytest.fixture
@@ -40,7 +40,8 @@ def asking(**query: str) -> Any:
 def panel(**changes: Any) -> list[Any]:
     """The turn panel's values as the page passes them."""
     shown = Draft(quality=Quality.DRAFT, subject="a blue dog")
-    draft = {name: getattr(shown, name, None) for name in PLAIN_FIELDS} | {"filled": "draft"}
+    filled = presets_named(shown.quality, shown.model)
+    draft = {name: getattr(shown, name, None) for name in PLAIN_FIELDS} | {"filled": filled}
     settings = [value for name in CATALOG for value in values_of(name, Quality.DRAFT, {})]
     return [*(draft | changes).values(), *settings]
 
@@ -221,9 +222,29 @@ def test_a_model_the_method_does_not_serve_is_refused_with_those_it_does(
 
 
 def test_running_before_the_settings_follow_the_quality_takes_the_new_preset(handlers: Handlers, seat: Seat) -> None:
-    handlers.drafted(seat, *panel(quality="exact", filled="draft"))
+    handlers.drafted(seat, *panel(quality="exact"))
     draft = handlers.studio.sessions.get(seat.sid or "").view().draft
     assert draft.quality is Quality.EXACT and draft.changes == {}
+
+
+def test_another_model_fills_the_forms_with_its_own_presets(handlers: Handlers, seat: Seat, model_folder: Path) -> None:
+    shutil.copytree(model_folder / "toybox", model_folder / "painter")
+    (model_folder / "painter" / "presets").mkdir(exist_ok=True)
+    presets = {quality: {"steps": 11, "guidance": 4.5} for quality in Quality}
+    (model_folder / "painter" / "presets" / "sdedit.json").write_text(json.dumps(presets))
+    places = {name: k for k, name in enumerate(knobs(CATALOG["sdedit"].params))}
+    start = len(PLAIN_FIELDS) + sum(
+        len(knobs(m.params)) for m in list(CATALOG.values())[: list(CATALOG).index("sdedit")]
+    )
+
+    def shown(model: str) -> tuple[Any, Any]:
+        _, fields = handlers.remodelled(seat, model)
+        return fields[1:][start + places["steps"]], fields[1:][PLAIN_FIELDS.index("filled")]
+
+    handlers.drafted(seat, *panel(method="sdedit"))
+    assert shown("painter") == (11, presets_named(Quality.DRAFT, "painter"))
+    usual = values_of("sdedit", Quality.DRAFT, {})[places["steps"]]
+    assert shown("toybox") == (usual, presets_named(Quality.DRAFT, "toybox"))
 
 
 def test_a_page_older_than_the_server_is_told_to_reload(handlers: Handlers) -> None:

@@ -26,6 +26,6 @@ def test_a_quality_tells_what_it_took_once_that_is_known(seconds: float | None, 
 def test_a_refused_setting_is_called_what_its_field_is_called() -> None:
     with pytest.raises(BadParameter) as refused:
         checked(LayeredParams, {"small_object_area": 2})
-    assert text.fault(refused.value) == "Small object area must be between 0 and 1; got 2"
+    assert text.fault(refused.value) == "Small subject area must be between 0 and 1; got 2"
     assert text.fault(BadParameter("unknown setting turbo")) == "unknown setting turbo"
     assert text.fault(BadRequest("nothing is selected")) == "nothing is selected"

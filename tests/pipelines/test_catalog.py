@@ -1,0 +1,58 @@
+"""The presets of a method: published values, and those that a model brings for itself."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pipelines.catalog import CATALOG, PRESETS, measured_on, presets_of, settings, stored_preset
+from pipelines.contract import Quality
+from pipelines.engine import ASSETS
+from pipelines.errors import BadParameter
+from pipelines.models.folders import ModelCard, find_model
+from pipelines.params import SDEditParams
+
+TOYBOX = find_model("toybox", (ASSETS / "models",))
+
+
+@pytest.fixture
+def card(tmp_path: Path) -> ModelCard:
+    """A model that brings presets of one method."""
+    (tmp_path / "presets").mkdir()
+    table = {"measured_on": "forty photographs", **{quality: {"steps": 7} for quality in Quality}}
+    (tmp_path / "presets" / "sdedit.json").write_text(json.dumps(table))
+    return replace(TOYBOX, id="mine", path=tmp_path)
+
+
+def test_a_model_brings_its_own_presets_for_the_methods_that_it_names(card: ModelCard) -> None:
+    assert stored_preset("sdedit", Quality.DRAFT, card) == {"steps": 7}
+    chosen = settings("sdedit", Quality.DRAFT, {"guidance": 2.0}, card)
+    assert isinstance(chosen, SDEditParams)
+    assert (chosen.steps, chosen.guidance) == (7, 2.0)
+    assert measured_on("sdedit", card) == "forty photographs"
+    assert presets_of("inpaint", card) == PRESETS / "inpaint.json" == presets_of("inpaint")
+    assert stored_preset("inpaint", Quality.DRAFT, card) == stored_preset("inpaint", Quality.DRAFT)
+
+
+def test_a_models_presets_that_cannot_be_name_their_folder(card: ModelCard) -> None:
+    (card.path / "presets" / "sdedit.json").write_text(json.dumps({"draft": {"stepz": 7}}))
+    with pytest.raises(BadParameter, match=f"stepz.*Put sdedit.json as it was published into {card.path / 'presets'}"):
+        settings("sdedit", Quality.DRAFT, card=card)
+    assert measured_on("sdedit", card) == ""
+
+
+@pytest.mark.parametrize("name", CATALOG)
+@pytest.mark.parametrize("card", [None, TOYBOX], ids=["published", "embedded"])
+def test_every_preset_says_what_it_was_measured_on_and_holds(name: str, card: ModelCard | None) -> None:
+    assert measured_on(name, card)
+    for quality in Quality:
+        settings(name, quality, card=card)
+
+
+def test_published_guidance_is_that_of_papers_and_diffusers() -> None:
+    """7.5 wherever a picture is drawn from noise or over itself (Rombach et al. 2022; the pipelines of diffusers)."""
+    for name in ("layered", "sdedit", "inpaint", "imagic", "prompt-to-prompt", "plug-and-play", "masactrl", "diffedit"):
+        assert {stored_preset(name, quality)["guidance"] for quality in Quality} == {7.5}, name
