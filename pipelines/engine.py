@@ -229,7 +229,7 @@ class Engine:
             self._bundle(model)
 
     def describe(self) -> str:
-        """The model used last and the device, for a person: ``Toybox on CPU``."""
+        """The model used last and the device, for a person: ``Stable Diffusion v1.5 on CPU``."""
         device = "CPU" if self._device.type == "cpu" else torch.cuda.get_device_name(self._device)
         return f"{self._last_title} on {device}" if self._last_title else device
 

@@ -84,7 +84,7 @@ function clear(all) {
 function show(read) {
   found = read;
   turns = found.turns.map((turn) => ({ ...turn }));
-  const left = found.unread, none = !turns.length, ruled = ["toybox", "rules"].includes(found.reader);
+  const left = found.unread, none = !turns.length, ruled = found.reader === "rules";
   unread.replaceChildren(...(left.length || none ? [h("p", { class: "p-warn", text: none && !left.length ? "There is no change in this sentence. Say what the subject or the background should become." : `Not understood${none ? "" : ", and left out"}: ${left.map((piece) => `“${piece}”`).join(", ")}. Say it in other words, and name the subject.` })] : []),
     h("p", { class: "p-hint p-reader", text: ruled ? "Split by the built-in rules" : `Split by the language model ${found.reader}` }), ...(found.note ? [h("p", { class: "p-hint", text: found.note })] : []));
   result.hidden = false;

@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from pipelines.contract import Point, Scope
+from pipelines.contract import Picture, Point, Scope
 from pipelines.masks.refine import deepest_point
 from pipelines.toybox.data import HELD_OUT_SEED
 from pipelines.toybox.render import render
@@ -44,6 +44,10 @@ class Case:
     """Attributes that the texts name, with the values they ask for."""
     kept: dict[str, str]
     """Attributes that the edit must leave as they are."""
+
+    def picture(self) -> Picture:
+        """Drawn now, 256 x 256."""
+        return render(self.source).picture
 
 
 def _other(rng: random.Random, values: dict[str, tuple[str, ...]], than: str) -> str:

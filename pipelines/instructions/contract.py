@@ -45,10 +45,10 @@ class Asked:
 class Split:
     """The turns of one instruction, in order.
 
-    `reader` is ``toybox`` where every clause is of that grammar, ``rules`` where open text was read by rules, else the
-    name of the language model. `unread` are the pieces that were not understood, in the person's own letters: no turn
-    says anything of them, so that nothing is done which nobody asked for; the page shows them beside the turns and
-    lets the person say them otherwise. `note` says why an asked-for language model did not answer; else it is empty.
+    `reader` is ``rules``, or the name of the language model. `unread` are the pieces that were not understood, in the
+    person's own letters: no turn says anything of them, so that nothing is done which nobody asked for; the page shows
+    them beside the turns and lets the person say them otherwise. `note` says why an asked-for language model did not
+    answer; else it is empty.
     """
 
     turns: tuple[Asked, ...]

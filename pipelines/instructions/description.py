@@ -11,8 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from pipelines.instructions import words as english
-from pipelines.toybox import words as toybox
-from pipelines.toybox.words import article
 
 _SAID_LIKE_YOU = re.compile(r"uni(?!n|m)|eu|one\b|us(?:e|u)", re.I)
 _SILENT_H = re.compile(r"hour|hono|honest|heir", re.I)
@@ -29,9 +27,7 @@ def indefinite(phrase: str) -> str:
     """`phrase` with *a* or *an* in front, by how its first word sounds."""
     if _SAID_LIKE_YOU.match(phrase):
         return f"a {phrase}"
-    if _SILENT_H.match(phrase) or phrase[0] in "AEIOU":
-        return f"an {phrase}"
-    return article(phrase)
+    return f"an {phrase}" if _SILENT_H.match(phrase) or phrase[0] in "aeiouAEIOU" else f"a {phrase}"
 
 
 def is_plural(noun: str) -> bool:
@@ -80,7 +76,7 @@ _NOUNS = (
     | english.LANDMARKS
     | english.SCENE
     | frozenset(english.PLACES)
-    | {form for forms in toybox.SUBJECTS.values() for form in forms}
+    | english.THINGS
 )
 
 
@@ -150,9 +146,9 @@ def _excludes(new: str, old: str) -> bool:
 
 
 def _same_thing(a: str, b: str) -> bool:
-    """Whether two nouns are the same or, in the Toybox, synonyms."""
+    """Whether two nouns are the same or synonyms."""
     a, b = plain(a.split()[-1]), plain(b.split()[-1])
-    return a == b or any(a in forms and b in forms for forms in toybox.SUBJECTS.values())
+    return a == b or any(a in group and b in group for group in english.SYNONYMS)
 
 
 @dataclass(frozen=True)

@@ -127,6 +127,9 @@ class _Clause:
         """``put X in a place``, ``put a hat on X``, ``put mountains in the background``."""
         thing, preposition, where = _at(rest, (*english.PLACE_PREPOSITIONS, *english.TOWARDS, *_LONG_JOINTS, "to"))
         if not where:
+            for held, state in _halves(rest):
+                if plain(state[0]) == "upside" and (change := self._becomes(held, state)):
+                    return change
             is_place = len(rest) > 1 and plain(rest[-1]) in english.ADVERBS_OF_PLACE
             return Change(background=rest[-1]) if is_place and self._could_be_subject(rest[:-1]) else None
         if change := self._addition(thing, preposition, where):
@@ -232,7 +235,8 @@ class _Clause:
         if self.low[0] in english.ADVERBS_OF_PLACE and len(self.words) == 1:
             return Change(background=self.words[0])
         if len(self.words) > 1 and self.low[0] in english.PLACE_PREPOSITIONS:
-            nowhere = self.low[1] in english.NOT_A_PLACE or self.low[-1] in english.SCENE
+            whole = self.low[-1] in english.SCENE and self.low[1] not in english.INDEFINITE
+            nowhere = self.low[1] in english.NOT_A_PLACE or whole
             return None if nowhere else Change(background=" ".join(self.words))
         if len(self.words) > 1 and self.low[0] == "with":
             if self.low[-1] in english.SCENE:
@@ -253,6 +257,8 @@ class _Clause:
         for cut in range(2, len(self.words) - 1):
             if _is_place(self.words[cut:]):
                 return Change(" ".join(self.words[:cut]).rstrip(","), " ".join(self.words[cut:]))
+        if self.low[-1] in english.ADVERBS_OF_PLACE and len(self.words) > 2:
+            return Change(" ".join(self.words[:-1]).rstrip(","), self.words[-1])
         return Change(" ".join(self.words))
 
     def _alone(self) -> Change | None:
@@ -374,7 +380,7 @@ class _Clause:
             return None
         low, noun = [plain(word) for word in where], plain(thing[-1]) if thing else ""
         whole = " ".join(("with", *thing))
-        if low[-1] in english.SCENE:
+        if low[-1] in english.SCENE and low[0] not in english.INDEFINITE:
             return self._beside(f"{whole} in the background") if thing and not self._is_subject(thing) else None
         if low[-1] == "sky" and not self._is_subject(thing) and plain(thing[0]) not in english.DEFINITE:
             return self._beside(f"{whole} in the sky")
@@ -457,6 +463,8 @@ def _became(it: Description, state: Words) -> Description | None:
         return describe(state)
     if plain(state[0]) in english.DEFINITE | english.POSSESSIVES:
         return None
+    if plain(state[0]) in english.PLACE_PREPOSITIONS and len(state) > 1 and plain(state[1]) in english.NOT_A_PLACE:
+        return it.doing(" ".join(state))  # ``on its head``
     if not (_is_verb(state[0]) or adjective(state[0])):
         return None
     for part in _parts(state):
@@ -549,6 +557,8 @@ def _place(words: Words) -> str:
         return " ".join(words)
     if first in _LONG_JOINTS:
         return " ".join(words)
+    if first in english.ADVERBS_OF_PLACE and len(words) == 1:
+        return words[0]
     if first == "to":
         return " ".join((english.PLACES.get(noun, "in" if words[1][:1].isupper() else "at"), *words[1:]))
     if atmosphere := _atmosphere(words):

@@ -1,10 +1,9 @@
 """One instruction into ordered turns: ``make the dog blue and put it in a forest, then let it jump``.
 
-Clauses are read one after another, each by the Toybox grammar or else by the rules for open text, and each knows what
-the ones before it made of the subject. *Then*, ``;``, a full stop and a new line start a turn; clauses joined by *and*
-or a comma are turns of their own too, except that one about the subject and the next about the background are done
-together. This file imports no torch; a language model is named as text and loaded only when one is asked for, which
-belongs on a worker.
+Clauses are read one after another by rules (`rules`), and each knows what the ones before it made of the subject.
+*Then*, ``;``, a full stop and a new line start a turn; clauses joined by *and* or a comma are turns of their own too,
+except that one about the subject and the next about the background are done together. This file imports no torch; a
+language model is named as text and loaded only when one is asked for, which belongs on a worker.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from dataclasses import replace
 
 from pipelines.contract import Scope
 from pipelines.errors import PipelineError
-from pipelines.instructions import rules, toybox
+from pipelines.instructions import rules
 from pipelines.instructions import words as english
 from pipelines.instructions.clauses import cut
 from pipelines.instructions.contract import MOST_TURNS, Asked, Change, Split
@@ -66,7 +65,6 @@ def split_by_rules(instruction: str, subject: str = "", background: str = "") ->
     """As `split`, without a language model; some 10,000 words take less than a second."""
     turns: list[Asked] = []
     unread: list[tuple[int, int]] = []
-    by_rules = False
     follows = False
     clauses = list(cut(instruction))
     for number, clause in enumerate(clauses):
@@ -74,21 +72,20 @@ def split_by_rules(instruction: str, subject: str = "", background: str = "") ->
             unread.append((clause.start, clauses[-1].end))
             break
         read = _read(clause.words, subject, background)
-        if read is None or any(len(text) > LONGEST_TEXT for c, _ in read for text in (c.subject, c.background)):
+        if read is None or any(len(text) > LONGEST_TEXT for c in read for text in (c.subject, c.background)):
             unread.append((clause.start, clause.end))
             follows = False
             continue
-        for change, reader in read:
+        for change in read:
             if change == Change():  # what is to be kept is kept anyway
                 continue
-            joined = follows and (clause.joined or change is not read[0][0])
+            joined = follows and (clause.joined or change is not read[0])
             _append(turns, change, joined)
-            by_rules |= reader == "rules"
             subject, background = change.subject or subject, change.background or background
             follows = True
     return Split(
         turns=tuple(turns),
-        reader="rules" if by_rules or not turns else "toybox",
+        reader="rules",
         unread=tuple(instruction[start:end] for start, end in unread),
     )
 
@@ -101,24 +98,20 @@ def _append(turns: list[Asked], change: Change, joined: bool) -> None:
         turns.append(Asked(change.subject, change.background, change.scope))
 
 
-def _read(words: Sequence[str], subject: str, background: str) -> list[tuple[Change, str]] | None:
+def _read(words: Sequence[str], subject: str, background: str) -> list[Change] | None:
     """The clause as one change; else as two that share a verb: ``make the dog blue and the sky red``."""
     if one := _read_one(words, subject, background):
         return [one]
     for first, second in _sharing_a_verb(words):
         a = _read_one(first, subject, background)
-        b = a and _read_one(second, a[0].subject or subject, a[0].background or background)
+        b = a and _read_one(second, a.subject or subject, a.background or background)
         if a and b:
             return [a, b]
     return None
 
 
-def _read_one(words: Sequence[str], subject: str, background: str) -> tuple[Change, str] | None:
-    known = describe(subject.split())
-    if change := toybox.read(words, known):
-        return change, "toybox"
-    change = rules.read(words, known, background)
-    return None if change is None else (change, "rules")
+def _read_one(words: Sequence[str], subject: str, background: str) -> Change | None:
+    return rules.read(words, describe(subject.split()), background)
 
 
 def _sharing_a_verb(words: Sequence[str]) -> Iterator[tuple[Sequence[str], Sequence[str]]]:

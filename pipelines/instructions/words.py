@@ -1,12 +1,10 @@
 """The English words that the rules for open text know: data only, extended where an instruction is not understood.
 
 Closed classes (pronouns, prepositions) are complete; open ones (adjectives, verbs, places) hold what people ask of
-pictures. The Toybox's own words come from its tables.
+pictures.
 """
 
 from __future__ import annotations
-
-from pipelines.toybox import words as toybox
 
 
 def _words(text: str) -> frozenset[str]:
@@ -23,12 +21,10 @@ SELF = _words("subject object selection foreground")
 
 COLOURS = _words(
     """black white grey gray brown orange turquoise teal cyan magenta beige silver gold bronze maroon navy lilac
-    lavender transparent"""
-) | {form for forms in toybox.COLOURS.values() for form in forms}
+    lavender transparent red crimson scarlet blue azure green emerald yellow golden purple violet pink rose"""
+)
 
-SIZES = _words("giant enormous gigantic miniature massive") | {
-    form for forms in toybox.SIZES.values() for form in forms
-}
+SIZES = _words("giant enormous gigantic miniature massive small little tiny big large huge")
 
 OPPOSITES = tuple(
     _words(group)
@@ -121,6 +117,25 @@ PARTS = _words(
     feathers feet mane trunk beak body wheels doors windows roof stripes spots freckles tattoo smile"""
 )
 """Parts of a subject: something it is *with*."""
+THINGS = _words(
+    """dog puppy hound cat kitten kitty rabbit bunny hare elephant giraffe duck mallard penguin turtle tortoise horse
+    pony donkey monkey baby lady fairy berry cherry car automobile lorry rocket spaceship apple balloon teddy toy"""
+)
+"""Nouns of what is often edited, of which some end as an adjective does."""
+SYNONYMS = tuple(
+    _words(group)
+    for group in (
+        "dog puppy hound",
+        "cat kitten kitty",
+        "rabbit bunny hare",
+        "duck mallard",
+        "turtle tortoise",
+        "horse pony",
+        "car automobile",
+        "rocket spaceship",
+    )
+)
+"""Nouns by which one thing is called."""
 MASS = _words("hair fur skin grass water sand snow rain fog mist armor armour clothing fire smoke lightning")
 """Nouns without an article."""
 PLURALS = _words("men women people children mice feet geese teeth surroundings")

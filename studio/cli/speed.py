@@ -23,7 +23,6 @@ from pipelines.evaluation.cases import Case, make_case
 from pipelines.masks.prompts import Click, MaskPrompts
 from pipelines.models.folders import find_models
 from pipelines.pictures import encode_png
-from pipelines.toybox.render import render
 from studio.app import build_studio
 from studio.cli.options import Device, Json, settings_from, snaps
 from studio.cli.report import answer, peak_memory_mb, say, table
@@ -50,7 +49,7 @@ def speed(device: Device = "auto", as_json: Json = False) -> None:
     engine = lazy_engine(own)
     measured["model and its libraries loaded"] = seconds(lambda: engine.warm_up(own.model))
     case = make_case(Scope.BOTH, 0)
-    picture = render(case.source).picture
+    picture = case.picture()
     clicks, mask = timed_clicks(engine, own, picture, case)
     measured |= clicks
     for quality in (Quality.DRAFT, Quality.STANDARD):
@@ -98,7 +97,7 @@ def timed_timeline(own: Settings) -> dict[str, float]:
         studio = build_studio(replace(own, data=Path(data), warm_up=False))
         hold = threading.Event()
         try:
-            sid = studio.sessions.create(encode_png(render(make_case(Scope.BOTH, 0).source).picture), "many").sid
+            sid = studio.sessions.create(encode_png(make_case(Scope.BOTH, 0).picture()), "many").sid
             first = studio.store.load(sid)
             assert first is not None
             large = replace(first, sid="0" * 32, tree=grown(first.tree))
@@ -123,7 +122,9 @@ def grown(tree: Tree) -> Tree:
     turns = [tree.here]
     for seed in range(MANY_TURNS):
         parent = turns[-1] if seed % 5 else turns[5 * (seed // 10)]
-        asked = TurnRequest("toybox", "", "sdedit", {}, Quality.DRAFT, "a dog", "", Scope.BOTH, seed, None, {}, 2.0)
+        asked = TurnRequest(
+            Settings().model, "", "sdedit", {}, Quality.DRAFT, "a dog", "", Scope.BOTH, seed, None, {}, 2.0
+        )
         turns.append(Turn.after(parent.id, asked, parent.picture, Outcome()))
         tree = tree.append(turns[-1])
     return tree

@@ -145,7 +145,8 @@ class Handlers:
         }
 
     def engine_line(self, model: str) -> str:
-        """``Toybox on CPU`` once the engine is there; asking earlier would load it, so until then the model's title."""
+        """``Stable Diffusion v1.5 on CPU`` once the engine is there; asking earlier would load it, so until then the
+        model's title."""
         if getattr(self.studio.engine, "is_built", True):
             return self.studio.engine.describe()
         return {name: title for title, name in self.models()}.get(model, model)

@@ -88,7 +88,7 @@ def test_noise_from_the_model_falls_back_to_the_rules(folder: Path) -> None:
     said = split(
         ASKED, model=str(folder), progress=lambda stage, step, total, preview=None: steps.append((stage, step, total))
     )
-    assert (said.turns, said.reader) == (TURNS, "toybox")
+    assert (said.turns, said.reader) == (TURNS, "rules")
     assert said.note.startswith("the language model did not answer, so the rules read the instruction: expected JSON")
     assert steps[0] == ("reading", 1, LONGEST_ANSWER)
     assert [step for _, step, _ in steps] == list(range(1, len(steps) + 1))
@@ -132,7 +132,7 @@ def test_whatever_a_model_fails_with_the_rules_answer(folder: Path, monkeypatch:
 
     monkeypatch.setattr(LlamaForCausalLM, "generate", run_out)
     said = split(ASKED, model=str(folder))
-    assert (said.turns, said.reader) == (TURNS, "toybox")
+    assert (said.turns, said.reader) == (TURNS, "rules")
     assert said.note.endswith("it failed with OutOfMemoryError")
 
 

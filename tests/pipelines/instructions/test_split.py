@@ -28,7 +28,7 @@ def test_the_example_of_the_page() -> None:
         Asked("a blue dog", "in a forest", BOTH),
         Asked("a blue dog jumping", "", SUBJECT),
     )
-    assert (answer.reader, answer.unread, answer.note) == ("toybox", (), "")
+    assert (answer.reader, answer.unread, answer.note) == ("rules", (), "")
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ def test_an_instruction_becomes_turns(run: Run) -> None:
             {"subject": "a blue dog", "background": "in a forest", "scope": "both"},
             {"subject": "a blue dog jumping", "background": "", "scope": "subject"},
         ],
-        "reader": "toybox",
+        "reader": "rules",
         "unread": [],
         "note": "",
     }
