@@ -63,7 +63,7 @@ def screens(browser: Browser, url: str) -> Iterator[Screen]:
         desk.looks("Picture")
         desk.chooses("scope", "Subject")
         desk.chooses("candidates", "1")
-        desk.says(subject="a penguin")
+        desk.says(subject="a big blue duck")
         desk.runs()
         desk.keeps()
         desk.page.get_by_role("button", name="Does the order of turns 1 and 2 matter?").click()

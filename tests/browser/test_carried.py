@@ -25,7 +25,7 @@ def test_one_click_lasts_through_three_turns(browser: Browser, served: tuple[Stu
         desk.click(*DUCK)
         desk.chooses("quality", "Draft")
         for number, said in enumerate(
-            ({"background": "in a forest"}, {"subject": "a blue duck"}, {"background": "on the beach"}), 1
+            ({"background": "in a forest"}, {"subject": "a big blue duck"}, {"background": "on the beach"}), 1
         ):
             part = next(iter(said))
             desk.says(**{"subject": "", "background": "", **said})

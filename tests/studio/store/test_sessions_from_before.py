@@ -1,6 +1,6 @@
 """Twenty session files, made before requests lost what was read off a picture: they open, with their ids.
 
-``before/`` holds them with the ids that their turns had then. Among them are settings that there are no longer, subjects
+``before/`` holds them with the ids that their turns had then. Among them are settings that there are no more, subjects
 that were moved, branches, swapped and joined turns, references, masks from files, scribbles and another model.
 """
 
