@@ -204,3 +204,6 @@ class EditResult:
     of latents, whose size is about 1."""
     found: Mask | None = None
     """Where the method itself found that the texts ask for a change."""
+    subject_after: Mask | None = None
+    """Where the subject is in the new picture, where the method moved it rather than drew it anew; all False where it
+    took it out."""

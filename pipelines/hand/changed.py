@@ -25,6 +25,8 @@ class Changed:
     picture: Picture
     region: Mask
     """``(H, W) bool``: what could change at all. Everything else is as it was, bit by bit."""
+    subject: Mask | None = None
+    """``(H, W) bool``: where the subject is now; ``None`` where it is where it was."""
 
 
 def subject_share(request: EditRequest, edge: Edge) -> Share:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pipelines.contract import Mask, Picture
 from pipelines.errors import BadRequest
 from pipelines.hand.params import Fill
-from pipelines.masks.moved import filled_from_around
+from pipelines.masks.fill import filled_from_around
 
 FILLED_AT = 192
 """Pixels of the longer side, of the hole with its surroundings, at which it is worked out where pieces come from."""

@@ -33,34 +33,46 @@ def place(request: EditRequest, params: PlaceParams) -> Changed:
     if not params.twice:
         region = hole_of(mask | (share > 0), params.margin)
         under = filled(picture, region, params.fill)
-    result, landed = _laid(front, share, under, where_to(mask, params))
+    moves = where_to(mask, params)
+    result, landed = _laid(front, share, under, moves)
     if not landed.any():
         raise BadRequest("the subject would lie outside of the picture; move it less far")
-    return Changed(result, region | landed)
+    return Changed(result, region | landed, _moved(mask, moves))
 
 
 def remove(request: EditRequest, params: RemoveParams) -> Changed:
     """The catalogue entry. Raises `BadRequest` where nothing surrounds the subject."""
     hole = hole_of(request.mask, params.margin)
-    return Changed(filled(request.picture, hole, params.fill), hole)
+    return Changed(filled(request.picture, hole, params.fill), hole, np.zeros_like(hole))
 
 
 def straighten(request: EditRequest, params: StraightenParams) -> Changed:
     """The catalogue entry. Raises `BadRequest` where every setting leaves the picture as it is."""
     if params == StraightenParams():
         raise BadRequest("every setting leaves the picture as it is; turn it, like angle=2, or mirror it")
-    picture = request.picture
-    if params.mirror in (Mirror.SIDES, Mirror.BOTH):
+    levels = request.mask.astype(np.uint8) * np.uint8(255)
+    picture, mask = (turned(_mirrored(part, params.mirror), params.angle) for part in (request.picture, levels))
+    return Changed(picture, np.ones(request.mask.shape, np.bool_), mask > 127)
+
+
+def _mirrored(picture: NDArray[np.uint8], mirror: Mirror) -> NDArray[np.uint8]:
+    if mirror in (Mirror.SIDES, Mirror.BOTH):
         picture = picture[:, ::-1]
-    if params.mirror in (Mirror.ENDS, Mirror.BOTH):
+    if mirror in (Mirror.ENDS, Mirror.BOTH):
         picture = picture[::-1]
-    picture = turned(np.ascontiguousarray(picture), params.angle)
-    return Changed(picture, np.ones(request.mask.shape, np.bool_))
+    return np.ascontiguousarray(picture)
 
 
-def turned(picture: Picture, angle: float) -> Picture:
-    """`picture` turned by `angle` degrees (counterclockwise) about its middle, and enlarged so that no corner is empty:
-    what the sides cut off is gone."""
+def _moved(mask: Mask, moves: Affine) -> Mask:
+    """`mask` after `moves`, in the same picture."""
+    height, width = mask.shape
+    levels = mask.astype(np.uint8) * np.uint8(255)
+    return np.asarray(cv2.warpAffine(levels, moves, (width, height), flags=cv2.INTER_LINEAR) > 127)
+
+
+def turned(picture: NDArray[np.uint8], angle: float) -> NDArray[np.uint8]:
+    """`picture`, or a mask's levels, turned by `angle` degrees (counterclockwise) about its middle, and enlarged so
+    that no corner is empty: what the sides cut off is gone."""
     if not angle:
         return picture.copy()
     height, width = picture.shape[:2]

@@ -28,4 +28,5 @@ def run_by_hand(method: Method, request: EditRequest, params: Params, progress: 
     outside = outside_change(changed.picture, request.picture, changed.region)
     report = StageReport(stage, time.perf_counter() - began, 1)
     progress(stage, 1, 1)
-    return EditResult((Candidate(request.seed, changed.picture, outside),), (report,))
+    candidate = Candidate(request.seed, changed.picture, outside)
+    return EditResult((candidate,), (report,), subject_after=changed.subject)

@@ -21,7 +21,7 @@ import numpy as np
 from pipelines import pictures as codec
 from pipelines.catalog import is_by_hand, recorded
 from pipelines.catalog import method as find_method
-from pipelines.contract import Candidate, EditRequest, Extent, Mask, Picture, Scope
+from pipelines.contract import Candidate, EditRequest, EditResult, Extent, Mask, Picture, Scope
 from pipelines.evaluation.consistency import Consistency, Edited
 from pipelines.evaluation.drift import Drift
 from pipelines.masks import cut
@@ -292,28 +292,28 @@ class Computing:
                 line[-1].id,
                 asked,
                 candidate,
-                result.weights_before,
+                result,
                 replace(outcome, drift=None if drift is None else drift.to_json()),
             )
             for candidate, drift in zip(result.candidates, drifts, strict=True)
         )
 
     def _kept(
-        self, parent: str, asked: TurnRequest, candidate: Candidate, weights_before: str, outcome: Outcome
+        self, parent: str, asked: TurnRequest, candidate: Candidate, result: EditResult, outcome: Outcome
     ) -> Staged:
         """Files first, then what names them."""
         outside, store = candidate.outside, self._services.store
         staged = Staged(
             parent=parent,
             picture=store.pictures.put(codec.encode_png(candidate.picture)),
-            request=_with_seed(asked, candidate.seed, weights_before),
+            request=_with_seed(asked, candidate.seed, result.weights_before),
             outcome=replace(
                 outcome,
                 outside_changed=outside.changed,
                 outside_kept=outside.kept,
                 outside_largest=outside.largest,
                 flat=candidate.flat,
-                mask_after=self._mask_after(asked, candidate.picture),
+                mask_after=self._mask_after(asked, candidate.picture, result.subject_after),
             ),
         )
         store.remember(
@@ -321,13 +321,15 @@ class Computing:
         )
         return staged
 
-    def _mask_after(self, asked: TurnRequest, picture: Picture) -> str | None:
+    def _mask_after(self, asked: TurnRequest, picture: Picture, moved: Mask | None) -> str | None:
         """Digest of the subject's mask in `picture`, which the turn made. A subject that stayed is where it was, to the
-        pixel, and so is one that was only coloured; one that was redrawn is found."""
-        if asked.mask is None or asked.scope is Scope.BACKGROUND or is_by_hand(asked.method):
+        pixel, and so is one that was only coloured; of one that was `moved` it is known; one that was redrawn is found.
+        """
+        if asked.mask is None or (moved is None and (asked.scope is Scope.BACKGROUND or is_by_hand(asked.method))):
             return asked.mask
-        found = self._services.engine.follow(picture, self.mask(asked.mask), self._services.segmenter)
-        return self._services.store.pictures.put(codec.encode_mask(found))
+        if moved is None:
+            moved = self._services.engine.follow(picture, self.mask(asked.mask), self._services.segmenter)
+        return self._services.store.pictures.put(codec.encode_mask(moved))
 
     # Measures
 

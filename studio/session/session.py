@@ -605,13 +605,16 @@ class Session:
             return self._selections
         if MaskPrompts.from_json(asked.prompts, self._extent) != now.prompts:
             return self._selections
-        seen = asked.scope is Scope.BACKGROUND  # a subject that stayed needs no second look
+        area = float(self._computing.mask(after).mean())
+        if area == 0:  # it was taken out
+            return self._selections.amended(Selection(now.prompts, made_on=here.picture))
         return self._selections.amended(
             Selection(
                 prompts=now.prompts,
                 mask=after,
-                area=float(self._computing.mask(after).mean()),
-                pointed_on=here.picture if seen else now.pointed_on,
+                area=area,
+                # A subject that stayed needs no second look.
+                pointed_on=here.picture if after == asked.mask else now.pointed_on,
                 made_on=here.picture,
             )
         )

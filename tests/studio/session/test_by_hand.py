@@ -241,3 +241,28 @@ def test_the_panel_of_a_turn_by_hand_keeps_the_model_that_was_chosen(session: Se
     session.edit(turn.id)
     assert session.view().draft.model == "another"
     assert Draft().method == "layered"
+
+
+def test_a_subject_that_was_moved_is_selected_where_it_is_then(session: Session, alone: Studio) -> None:
+    turn = made(session, "place", changes={"right": 0.25, "margin": 0.0})
+    view = session.view()
+    assert view.mask.mask == turn.mask_after is not None and turn.mask is not None
+    before, after = (decode_mask(alone.pictures.get(mask), Extent(48, 32)) for mask in (turn.mask, turn.mask_after))
+    assert np.array_equal(after[:, 12:], before[:, :-12]) and not after[:, :12].any()
+
+
+def test_of_a_subject_that_was_taken_out_nothing_is_selected(session: Session) -> None:
+    made(session, "remove", changes={"margin": 0.0})
+    assert session.view().mask.area == 0 and session.view().mask.mask is None
+    session.undo()
+    session._remake_mask()
+    assert session.view().mask.area > 0, "the marks are tried anew"
+
+
+def test_a_subject_that_kept_its_place_stays_selected_to_the_pixel(session: Session) -> None:
+    for method, changes, scope in (
+        ("recolour", {"hue": 10.0}, Scope.SUBJECT),
+        ("light", {"exposure": 1.0}, Scope.BOTH),
+    ):
+        turn = made(session, method, changes=changes, scope=scope)
+        assert turn.mask_after == turn.mask == session.view().mask.mask
