@@ -10,11 +10,11 @@ from torch import Tensor
 from pipelines.contract import Candidate
 from pipelines.diffusion.denoise import Condition, Hold, denoise, guided
 from pipelines.diffusion.encode import Canvas
-from pipelines.diffusion.guidance import Beside, guided_noise
+from pipelines.diffusion.guidance import ConcatConditioning, guided_noise
+from pipelines.diffusion.samplers import DDIM, DDPMInversion, Own, Sampler
 from pipelines.diffusion.stages import Previews, Stages
-from pipelines.diffusion.walks import DDIM, DDPMInversion, Own, Walk
 from pipelines.models.bundle import ModelBundle
-from pipelines.models.texts import Texts
+from pipelines.models.prompt_embeds import PromptEmbeds
 from pipelines.seeds import generator, normal_like
 
 AfterStep = Callable[[Tensor], None]
@@ -33,20 +33,20 @@ class Sampling:
     start: Tensor | None
     """Latent that is noised to the first timestep; ``None`` starts from pure noise."""
     condition: Condition
-    e_null: Texts
+    e_null: PromptEmbeds
     guidance: float
     hold: Hold | None
     """What is held during sampling."""
     paste_back: bool
     residual: float
     """Levels: smaller changes of the finished picture are undone."""
-    beside: Beside | None = None
+    concat: ConcatConditioning | None = None
     """What a network made for it is shown beside the latent."""
-    inverted: Texts | None = None
+    inverted: PromptEmbeds | None = None
     """The text under which sampling follows the noise that `start` has of its own (`DDPMInversion`); ``None`` where
     it follows noise of no meaning."""
 
-    def walk(self, bundle: ModelBundle, z_ref: Tensor, seed: int) -> Walk:
+    def sampler(self, bundle: ModelBundle, z_ref: Tensor, seed: int) -> Sampler:
         """The way of the candidate with that seed, for a latent like `z_ref`."""
         source = generator(seed, self.stage)
         if self.inverted is not None and self.start is not None:
@@ -54,7 +54,7 @@ class Sampling:
         return DDIM(normal_like(z_ref, source))
 
 
-def predicted(bundle: ModelBundle, e: Texts) -> Own:
+def predicted(bundle: ModelBundle, e: PromptEmbeds) -> Own:
     """The noise that one text `e` predicts, without guidance."""
     return lambda z, t: guided_noise(bundle, z, t, e, e, 1)
 
@@ -68,12 +68,14 @@ def sample_candidates(canvas: Canvas, stages: Stages, how: Sampling) -> tuple[Ca
 def sample_latents(canvas: Canvas, stages: Stages, how: Sampling) -> dict[int, Tensor]:
     """The clean latent ``(1, C, h, w)`` of each of the request's seeds."""
     bundle = canvas.bundle
-    predict = guided(bundle, how.condition, how.e_null, how.guidance, how.beside)
+    predict = guided(bundle, how.condition, how.e_null, how.guidance, how.concat)
 
     def sample(seed: int, after_step: AfterStep) -> Tensor:
-        walk = how.walk(bundle, canvas.z_ref, seed)
-        start = walk.noise if how.start is None else bundle.schedule.noised(how.start, walk.noise, how.timesteps[0])
-        return denoise(bundle, start, walk, how.timesteps, predict, after_step, how.hold)
+        sampler = how.sampler(bundle, canvas.z_ref, seed)
+        start = (
+            sampler.noise if how.start is None else bundle.schedule.noised(how.start, sampler.noise, how.timesteps[0])
+        )
+        return denoise(bundle, start, sampler, how.timesteps, predict, after_step, how.hold)
 
     return latents_of(canvas, stages, how.stage, len(how.timesteps), sample)
 

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from pipelines.diffusion.fit import READ_EVERY
-from pipelines.diffusion.guidance import Beside, guided_noise
+from pipelines.diffusion.guidance import ConcatConditioning, guided_noise
+from pipelines.diffusion.samplers import Sampler
 from pipelines.diffusion.schedule import DONE, Schedule
-from pipelines.diffusion.walks import Walk
 from pipelines.models.bundle import ModelBundle, finite
-from pipelines.models.texts import Texts
+from pipelines.models.prompt_embeds import PromptEmbeds
 
-Condition = Callable[[int], Texts]
+Condition = Callable[[int], PromptEmbeds]
 """The text to follow at loop index `i`, which falls from the number of steps to 1."""
 
 Predict = Callable[[Tensor, int, int], Tensor]
@@ -25,7 +25,7 @@ Amend = Callable[[Tensor, int, int], Tensor]
 """What becomes of `z` ``(B, C, h, w)`` at timestep `t`; `i` counts the step it is called at."""
 
 
-def always(e: Texts) -> Condition:
+def always(e: PromptEmbeds) -> Condition:
     """The same text at every step."""
     return lambda _: e
 
@@ -33,14 +33,14 @@ def always(e: Texts) -> Condition:
 def guided(
     bundle: ModelBundle,
     condition: Condition,
-    e_null: Texts | Condition,
+    e_null: PromptEmbeds | Condition,
     guidance: float | Tensor,
-    beside: Beside | None = None,
+    concat: ConcatConditioning | None = None,
 ) -> Predict:
     """Classifier-free guidance: away from `e_null`, which may differ by step, towards the text of `condition`, which
     holds as many texts as there are branches; `guidance` may be one a branch, ``(B, 1, 1, 1)``."""
-    away = always(e_null) if isinstance(e_null, Texts) else e_null
-    return lambda z, t, i: guided_noise(bundle, z, t, condition(i), away(i), guidance, beside)
+    away = always(e_null) if isinstance(e_null, PromptEmbeds) else e_null
+    return lambda z, t, i: guided_noise(bundle, z, t, condition(i), away(i), guidance, concat)
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Hold:
 def denoise(
     bundle: ModelBundle,
     z: Tensor,
-    walk: Walk,
+    sampler: Sampler,
     timesteps: Sequence[int],
     predict: Predict,
     after_step: Callable[[Tensor], None],
@@ -70,7 +70,7 @@ def denoise(
     before: Amend | None = None,
     after: Amend | None = None,
 ) -> Tensor:
-    """`walk` from `z` at ``timesteps[0]`` down to a clean latent, each ``(B, C, h, w)``: of one branch or several.
+    """`sampler` from `z` at ``timesteps[0]`` down to a clean latent, each ``(B, C, h, w)``: of one branch or several.
 
     The loop index `i` counts down like the paper's t, so that the last step has ``i = 1`` whatever the scheduler's
     own timesteps are. `before` changes the latent that a step starts from, `after` the one that it leads to, which is
@@ -82,11 +82,11 @@ def denoise(
             z = before(z, t, i)
         eps = predict(z, t, i)
         z_0 = schedule.estimate(z, eps, t)
-        z = walk.step(bundle, z, eps, t, t_next)
+        z = sampler.step(bundle, z, eps, t, t_next)
         if after is not None:
             z = after(z, t_next, i)
         if hold is not None:
-            z = hold.blend(schedule, z, walk.noise, t_next)
+            z = hold.blend(schedule, z, sampler.noise, t_next)
         if i % READ_EVERY == 0:
             finite(z_0, "the sampler")
         after_step(z_0)

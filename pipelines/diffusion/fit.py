@@ -20,7 +20,7 @@ FUSED = ("cpu", "cuda")
 
 
 @dataclass(frozen=True)
-class Settling:
+class EarlyStopping:
     """Early stopping by DVAR (Voronov et al. 2023, arXiv 2302.04841).
 
     The loss of single steps is too noisy to show that a fit has converged. One on a fixed batch of noise levels and
@@ -53,7 +53,7 @@ def fit(
     steps: int,
     rate: float,
     after_step: Callable[[], None],
-    settling: Settling | None = None,
+    stopping: EarlyStopping | None = None,
     enough: float = 0.0,
 ) -> int:
     """Minimise `loss_of_step` over `parameters`, in place; the number of steps that were taken.
@@ -66,7 +66,7 @@ def fit(
     optimiser = torch.optim.Adam(parameters, lr=rate, fused=parameters[0].device.type in FUSED)
     evaluated: list[float] = []
     total, taken = torch.zeros((), device=parameters[0].device), 0
-    while taken < steps and not (settling is not None and settling.reached(evaluated)):
+    while taken < steps and not (stopping is not None and stopping.reached(evaluated)):
         optimiser.zero_grad(set_to_none=True)  # before the step, which would hold its activations beside them
         loss = loss_of_step(taken)
         total += loss.detach()  # one number that is not finite makes the sum so
@@ -75,8 +75,8 @@ def fit(
         taken += 1
         if taken % READ_EVERY == 0:
             finite(total, "the optimisation")
-        if settling is not None and taken % settling.every == 0:
-            evaluated.append(settling.loss().item())
+        if stopping is not None and taken % stopping.every == 0:
+            evaluated.append(stopping.loss().item())
         after_step()
         if enough and loss.item() < enough:
             break

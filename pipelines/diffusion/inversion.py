@@ -4,7 +4,7 @@ DDIM's steps are followed upwards (Song et al. 2021, section 4.3; Dhariwal and N
 makes of the way down is another way: null-text inversion fits the empty text to the way up (Mokady et al., CVPR 2023),
 negative-prompt inversion says the picture's own text in its place (Miyake et al. 2023), and direct inversion keeps the
 picture itself on the way and lets guidance work on the edit alone (Ju et al., ICLR 2024). Edit-friendly DDPM inversion
-is a walk: `pipelines.diffusion.walks.DDPMInversion`.
+is a sampler: `pipelines.diffusion.samplers.DDPMInversion`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pipelines.diffusion.schedule import DONE
 from pipelines.diffusion.stages import Stages
 from pipelines.errors import NumericalError
 from pipelines.models.bundle import ModelBundle, finite
-from pipelines.models.texts import Texts
+from pipelines.models.prompt_embeds import PromptEmbeds
 from pipelines.params import Return
 
 log = logging.getLogger(__name__)
@@ -96,12 +96,12 @@ def _levels(low: int, high: int, between: int) -> list[int]:
 def null_texts(
     bundle: ModelBundle,
     path: Path,
-    e: Texts,
-    e_null: Texts,
+    e: PromptEmbeds,
+    e_null: PromptEmbeds,
     guidance: float,
     inner_steps: int,
     after_step: Callable[[], None],
-) -> list[Texts]:
+) -> list[PromptEmbeds]:
     """Null-text inversion: for each step an empty text with which a guided step meets the path again.
 
     Fitted from `e_null` on, each from the last one's values, in at most `inner_steps` steps of Adam. The first is that
@@ -116,11 +116,13 @@ def null_texts(
             eps_e = bundle.predict(z, at, e)
         u = e_null.open()
 
-        def step(u: Texts, z: Tensor = z, t: int = t, t_next: int = t_next, eps_e: Tensor = eps_e) -> Tensor:
+        def step(u: PromptEmbeds, z: Tensor = z, t: int = t, t_next: int = t_next, eps_e: Tensor = eps_e) -> Tensor:
             eps_null = bundle.predict(z, torch.full((1,), t, device=z.device), u)
             return schedule.step(z, eps_null + guidance * (eps_e - eps_null), t, t_next)
 
-        def loss(_: int, step: Callable[[Texts], Tensor] = step, u: Texts = u, goal: Tensor = goal) -> Tensor:
+        def loss(
+            _: int, step: Callable[[PromptEmbeds], Tensor] = step, u: PromptEmbeds = u, goal: Tensor = goal
+        ) -> Tensor:
             return (step(u) - goal).square().mean()
 
         fit(
@@ -139,7 +141,7 @@ def null_texts(
     return found
 
 
-def inverted(canvas: Canvas, stages: Stages, e: Texts, timesteps: Sequence[int], between: int = 1) -> Path:
+def inverted(canvas: Canvas, stages: Stages, e: PromptEmbeds, timesteps: Sequence[int], between: int = 1) -> Path:
     """The path of the canvas' picture, told what it shows; reported as the stage ``invert``."""
     own = predicted(canvas.bundle, e)
     with stages.stage("invert", len(timesteps)) as step:
@@ -149,7 +151,7 @@ def inverted(canvas: Canvas, stages: Stages, e: Texts, timesteps: Sequence[int],
 
 
 def empty_texts(
-    canvas: Canvas, stages: Stages, path: Path, e: Texts, how: Return, guidance: float, inner_steps: int
+    canvas: Canvas, stages: Stages, path: Path, e: PromptEmbeds, how: Return, guidance: float, inner_steps: int
 ) -> Condition:
     """What guidance leads away from at each step, so that the way down meets `path` as `how` says; fitting is reported
     as the stage ``null-text``. With a guidance of 1 it has no say and nothing is fitted."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipelines.models.bundle import ModelBundle
-from pipelines.models.texts import Texts
+from pipelines.models.prompt_embeds import PromptEmbeds
 
 
 class Prompts:
@@ -11,9 +11,9 @@ class Prompts:
 
     def __init__(self, bundle: ModelBundle) -> None:
         self._bundle = bundle
-        self._known: dict[str, Texts] = {}
+        self._known: dict[str, PromptEmbeds] = {}
 
-    def __getitem__(self, text: str) -> Texts:
+    def __getitem__(self, text: str) -> PromptEmbeds:
         if text not in self._known:
             self._known[text] = self._bundle.embed_texts([text])
         return self._known[text]

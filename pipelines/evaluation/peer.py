@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from pipelines.contract import Extent
 from pipelines.evaluation.clock import seconds
 from pipelines.models.bundle import ModelBundle
-from pipelines.models.texts import Texts
+from pipelines.models.prompt_embeds import PromptEmbeds
 
 WARM_UP = 1
 """Steps that are not timed."""
@@ -45,7 +45,7 @@ def peer_pace(bundle: ModelBundle, extent: Extent, dtype: torch.dtype, steps: in
         1, bundle.latent_channels, extent.height // bundle.cell, extent.width // bundle.cell, device=bundle.device
     ).to(dtype)
     told = bundle.embed_texts(["a dog"])
-    e = Texts(told.tokens.to(dtype), None if told.pooled is None else told.pooled.to(dtype)).open()
+    e = PromptEmbeds(told.tokens.to(dtype), None if told.pooled is None else told.pooled.to(dtype)).open()
 
     def train(parameters: list[Tensor], rate: float) -> Callable[[], object]:
         optimiser = torch.optim.Adam(parameters, lr=rate)
@@ -65,7 +65,7 @@ def peer_pace(bundle: ModelBundle, extent: Extent, dtype: torch.dtype, steps: in
     @torch.no_grad()
     def sample() -> None:
         t = torch.tensor([500, 500], device=z.device)
-        eps_null, eps_e = noise_in(torch.cat([z, z]), t, Texts.joined([e, e])).chunk(2)
+        eps_null, eps_e = noise_in(torch.cat([z, z]), t, PromptEmbeds.joined([e, e])).chunk(2)
         bundle.schedule.step(z, eps_null + 7.5 * (eps_e - eps_null), 500, 480)
 
     def pace(step: Callable[[], object]) -> float:

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pipelines.diffusion.fit import Settling, fit
+from pipelines.diffusion.fit import EarlyStopping, fit
 from pipelines.diffusion.stages import Step
 from pipelines.layered.losses import Draws, Layers, Part, masked_loss, part_losses
 from pipelines.models.bundle import ModelBundle
-from pipelines.models.texts import Texts
+from pipelines.models.prompt_embeds import PromptEmbeds
 from pipelines.params import EmbedMode, LayeredParams
 from pipelines.seeds import normal_like
 
 
-def literal_loss(bundle: ModelBundle, layers: Layers, e_a: Texts, e_b: Texts, draws: Draws) -> Tensor:
+def literal_loss(bundle: ModelBundle, layers: Layers, e_a: PromptEmbeds, e_b: PromptEmbeds, draws: Draws) -> Tensor:
     """Eq. 2 as it is printed: ``|| M (eps - f(x_t, t, [e_a, e_b])) ||^2``, both texts in one sequence of 2L tokens."""
     t = draws.timesteps(bundle)
     eps = normal_like(layers.x_obj.expand(draws.count, -1, -1, -1), draws.source)
@@ -32,7 +32,7 @@ class Fits:
     object: bool = True
     background: bool = True
 
-    def of(self, a: Texts, b: Texts) -> list[Texts]:
+    def of(self, a: PromptEmbeds, b: PromptEmbeds) -> list[PromptEmbeds]:
         return [e for e, wanted in ((a, self.object), (b, self.background)) if wanted]
 
 
@@ -40,7 +40,13 @@ BOTH = Fits()
 
 
 def embedding_loss(
-    bundle: ModelBundle, layers: Layers, e_a: Texts, e_b: Texts, draws: Draws, mode: EmbedMode, fits: Fits = BOTH
+    bundle: ModelBundle,
+    layers: Layers,
+    e_a: PromptEmbeds,
+    e_b: PromptEmbeds,
+    draws: Draws,
+    mode: EmbedMode,
+    fits: Fits = BOTH,
 ) -> Tensor:
     """What Eq. 2 minimises, for one set of draws; the texts that are fitted in one pass, however it is read."""
     if mode is EmbedMode.LITERAL:
@@ -55,14 +61,14 @@ def embedding_loss(
 def optimised_embeddings(
     bundle: ModelBundle,
     layers: Layers,
-    e_a: Texts,
-    e_b: Texts,
+    e_a: PromptEmbeds,
+    e_b: PromptEmbeds,
     params: LayeredParams,
     source: torch.Generator,
     after_step: Step,
-    begin: tuple[Texts, Texts] | None = None,
+    begin: tuple[PromptEmbeds, PromptEmbeds] | None = None,
     fits: Fits = BOTH,
-) -> tuple[Texts, Texts]:
+) -> tuple[PromptEmbeds, PromptEmbeds]:
     """Eq. 2: ``[e_a, e_b] = argmin E || M (eps - f(x_t, t, [e_a, e_b])) ||^2`` with the network frozen.
 
     `e_a` (object) and `e_b` (background) are one text each; returns both, with the tokens of those that `fits` names
@@ -76,25 +82,25 @@ def optimised_embeddings(
     a = begun_a.open() if fits.object else e_a
     b = begun_b.open() if fits.background else e_b
 
-    def loss(a: Texts, b: Texts, draws: Draws) -> Tensor:
+    def loss(a: PromptEmbeds, b: PromptEmbeds, draws: Draws) -> Tensor:
         return embedding_loss(bundle, layers, a, b, draws, params.embed_mode, fits)
 
-    settling = None
+    stopping = None
     if params.early_stop:
         settled = torch.no_grad()(loss)
         cold = None if begin is None else settled(e_a, e_b, draws.fixed).item()
-        settling = Settling(lambda: settled(a, b, draws.fixed), cold=cold)
+        stopping = EarlyStopping(lambda: settled(a, b, draws.fixed), cold=cold)
     fit(
         [e.tokens for e in fits.of(a, b)],
         lambda _: loss(a, b, draws),
         params.embed_steps,
         params.embed_rate,
         after_step,
-        settling,
+        stopping,
     )
     return (a.closed() if fits.object else a), (b.closed() if fits.background else b)
 
 
-def blended(e_a: Texts, e_b: Texts, alpha: float) -> Texts:
+def blended(e_a: PromptEmbeds, e_b: PromptEmbeds, alpha: float) -> PromptEmbeds:
     """Eq. 3: ``e_opt = alpha e_a + (1 - alpha) e_b``; `alpha` weighs the object."""
     return e_a.blended(e_b, alpha)

@@ -8,12 +8,12 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from pipelines.diffusion.fit import Settling, fit
+from pipelines.diffusion.fit import EarlyStopping, fit
 from pipelines.diffusion.stages import Step
 from pipelines.layered.losses import Draws, Layers, layer_losses
 from pipelines.models.adapters import add_change, lora, lora_state, same_shapes, set_lora
 from pipelines.models.bundle import ModelBundle, trainable
-from pipelines.models.texts import Texts
+from pipelines.models.prompt_embeds import PromptEmbeds
 from pipelines.params import LayeredParams, Tuned
 
 
@@ -24,7 +24,7 @@ def loss_weights(layers: Layers, params: LayeredParams) -> tuple[float, float]:
 
 
 def tuning_loss(
-    bundle: ModelBundle, layers: Layers, e_opt: Texts, draws: Draws, weighing: tuple[float, float]
+    bundle: ModelBundle, layers: Layers, e_opt: PromptEmbeds, draws: Draws, weighing: tuple[float, float]
 ) -> Tensor:
     """Eq. 6 for one set of draws: ``lambda_obj L_obj + lambda_bg L_bg``."""
     lambda_obj, lambda_bg = weighing
@@ -35,7 +35,7 @@ def tuning_loss(
 def tuned_weights(
     bundle: ModelBundle,
     layers: Layers,
-    e_opt: Texts,
+    e_opt: PromptEmbeds,
     params: LayeredParams,
     seed: int,
     source: torch.Generator,
@@ -59,8 +59,8 @@ def tuned_weights(
         return loss(draws.fixed)
 
     def tune(parameters: Sequence[Tensor], cold: float | None) -> None:
-        settling = Settling(settled, cold=cold) if params.early_stop else None
-        fit(parameters, lambda _: loss(draws), params.tune_steps, params.tune_rate, after_step, settling)
+        stopping = EarlyStopping(settled, cold=cold) if params.early_stop else None
+        fit(parameters, lambda _: loss(draws), params.tune_steps, params.tune_rate, after_step, stopping)
 
     def begun(state: Mapping[str, Tensor], put: Callable[[Mapping[str, Tensor]], None]) -> float | None:
         """Let the network, which is as it would be cold, begin at `begin` where that fits; the loss it had cold."""

@@ -10,11 +10,11 @@ from pipelines.diffusion.denoise import Condition
 from pipelines.diffusion.encode import Canvas, avoided_text
 from pipelines.diffusion.stages import Stages
 from pipelines.layered.plan import Follows, LayeredPlan
-from pipelines.models.texts import Texts
+from pipelines.models.prompt_embeds import PromptEmbeds
 from pipelines.params import LayeredParams, Start
 
 
-def told(plan: LayeredPlan, e_a: Texts, e_opt: Texts) -> Condition:
+def told(plan: LayeredPlan, e_a: PromptEmbeds, e_opt: PromptEmbeds) -> Condition:
     """The text of each step, as `LayeredPlan.follows` says."""
     return lambda i: e_a if plan.follows(i) is Follows.OBJECT else e_opt
 
@@ -22,8 +22,8 @@ def told(plan: LayeredPlan, e_a: Texts, e_opt: Texts) -> Condition:
 def guided_candidates(
     canvas: Canvas,
     stages: Stages,
-    e_a: Texts,
-    e_opt: Texts,
+    e_a: PromptEmbeds,
+    e_opt: PromptEmbeds,
     composite: Tensor | None,
     plan: LayeredPlan,
     params: LayeredParams,

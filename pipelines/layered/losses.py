@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pipelines.models.bundle import ModelBundle
-from pipelines.models.texts import Texts
+from pipelines.models.prompt_embeds import PromptEmbeds
 from pipelines.seeds import generator, normal_like, sent
 
 FIXED_LEVELS = 4
@@ -70,7 +70,7 @@ class Part:
     """Latent of the picture, ``(1, C, h, w)``."""
     m: Tensor
     """Where in it the layer is, ``(1, 1, h, w)`` in [0, 1]."""
-    e: Texts
+    e: PromptEmbeds
     """Of batch 1."""
 
 
@@ -83,12 +83,14 @@ def part_losses(bundle: ModelBundle, parts: Sequence[Part], draws: Draws) -> tup
     t = draws.timesteps(bundle)
     eps = normal_like(parts[0].x.expand(k, -1, -1, -1), draws.source)
     x_t = torch.cat([bundle.schedule.noised(part.x, eps, t) for part in parts])  # (parts * k, C, h, w)
-    e = Texts.joined([part.e.expanded(k) for part in parts])
+    e = PromptEmbeds.joined([part.e.expanded(k) for part in parts])
     predicted = bundle.predict(x_t, t.repeat(len(parts)), e).chunk(len(parts))
     return tuple(masked_loss(part.m, eps, p, draws.by_area) for part, p in zip(parts, predicted, strict=True))
 
 
-def layer_losses(bundle: ModelBundle, layers: Layers, e_obj: Texts, e_bg: Texts, draws: Draws) -> tuple[Tensor, Tensor]:
+def layer_losses(
+    bundle: ModelBundle, layers: Layers, e_obj: PromptEmbeds, e_bg: PromptEmbeds, draws: Draws
+) -> tuple[Tensor, Tensor]:
     """The object's and the background's loss, told `e_obj` and `e_bg`; see `part_losses`."""
     parts = (Part(layers.x_obj, layers.m_obj, e_obj), Part(layers.x_bg, layers.m_bg, e_bg))
     loss_obj, loss_bg = part_losses(bundle, parts, draws)

@@ -26,8 +26,8 @@ import torch
 from pipelines.contract import EditRequest, EditResult, Mask, Picture, Scope
 from pipelines.diffusion.denoise import always, denoise, guided
 from pipelines.diffusion.encode import Canvas, avoided_text, frame_of
+from pipelines.diffusion.samplers import DDIM
 from pipelines.diffusion.stages import Previews, Stages
-from pipelines.diffusion.walks import DDIM
 from pipelines.errors import BadRequest
 from pipelines.images import covering, from_network, mask_at, placed_subject
 from pipelines.layered.embed import Fits, blended, optimised_embeddings

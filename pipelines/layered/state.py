@@ -21,7 +21,7 @@ from pipelines.contract import EditRequest, Mask, Picture
 from pipelines.errors import BadRequest
 from pipelines.models.adapters import with_delta, with_lora
 from pipelines.models.bundle import ModelBundle
-from pipelines.models.texts import Texts
+from pipelines.models.prompt_embeds import PromptEmbeds
 from pipelines.params import Tuned
 
 _WEIGHT = "weights."
@@ -57,9 +57,9 @@ class Origin:
 class Fitted:
     """The outcome of phases 1 and 2."""
 
-    e_a: Texts
+    e_a: PromptEmbeds
     """The object's text, its tokens fitted."""
-    e_b: Texts
+    e_b: PromptEmbeds
     """The background's."""
     mask: Mask
     """The object's place at the network's size."""
@@ -133,5 +133,5 @@ class Fitted:
             raise BadRequest(f"the stored layer cannot be read ({error}); run the edit again without it") from error
 
 
-def _texts(tensors: Mapping[str, Tensor], name: str) -> Texts:
-    return Texts(tensors[name], tensors.get(name + _POOLED))
+def _texts(tensors: Mapping[str, Tensor], name: str) -> PromptEmbeds:
+    return PromptEmbeds(tensors[name], tensors.get(name + _POOLED))

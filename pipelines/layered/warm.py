@@ -16,7 +16,7 @@ from pipelines.contract import EditRequest
 from pipelines.errors import BadRequest
 from pipelines.layered.state import Fitted, Origin
 from pipelines.models.bundle import ModelBundle
-from pipelines.models.texts import Texts
+from pipelines.models.prompt_embeds import PromptEmbeds
 from pipelines.params import LayeredParams
 
 
@@ -24,13 +24,15 @@ from pipelines.params import LayeredParams
 class Beginning:
     """Where each phase begins, where that is not where it would begin cold."""
 
-    texts: tuple[Texts, Texts] | None = None
+    texts: tuple[PromptEmbeds, PromptEmbeds] | None = None
     """The object's and the background's; one of them may be the text itself."""
     weights: Mapping[str, Tensor] | None = None
     """A change of the weights, of whatever kind and shapes: phase 2 sees whether it fits."""
 
 
-def beginning(bundle: ModelBundle, request: EditRequest, params: LayeredParams, e_a: Texts, e_b: Texts) -> Beginning:
+def beginning(
+    bundle: ModelBundle, request: EditRequest, params: LayeredParams, e_a: PromptEmbeds, e_b: PromptEmbeds
+) -> Beginning:
     """Of the parent's layers, the embedding of each text that is the same as the parent's, and the change of the
     weights. `e_a` and `e_b` are the texts themselves."""
     if not params.warm_start or request.warm is None:
@@ -50,7 +52,7 @@ def beginning(bundle: ModelBundle, request: EditRequest, params: LayeredParams, 
     )
 
 
-def _continued(e: Texts, fitted: Texts) -> Texts:
+def _continued(e: PromptEmbeds, fitted: PromptEmbeds) -> PromptEmbeds:
     """`e` with its tokens as they were fitted before; a summary is never fitted."""
     same = fitted.tokens.shape == e.tokens.shape and fitted.tokens.dtype == e.tokens.dtype
     return replace(e, tokens=fitted.tokens.to(e.tokens.device)) if same and _whole(fitted.tokens) else e

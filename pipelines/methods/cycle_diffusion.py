@@ -16,7 +16,7 @@ from pipelines.diffusion.encode import Canvas, avoided_text, source_and_target
 from pipelines.diffusion.schedule import DONE
 from pipelines.diffusion.stages import Stages
 from pipelines.models.bundle import ModelBundle
-from pipelines.models.texts import Texts
+from pipelines.models.prompt_embeds import PromptEmbeds
 from pipelines.params import CycleDiffusionParams
 from pipelines.progress import Progress, silent
 from pipelines.seeds import generator, normal_like
@@ -50,15 +50,15 @@ def run(
     """The catalogue entry. The mask says only what is pasted back, if anything is."""
     canvas, stages = Canvas.of(bundle, request), Stages(progress)
     source, target = source_and_target(request)
-    texts = Texts.joined([canvas.prompts[source], canvas.prompts[target]])
+    texts = PromptEmbeds.joined([canvas.prompts[source], canvas.prompts[target]])
     scales = torch.tensor([params.source_guidance, params.guidance], device=bundle.device).reshape(2, 1, 1, 1)
     predict = guided(bundle, always(texts), canvas.prompts[avoided_text(request)], scales)
     timesteps = bundle.schedule.timesteps(params.steps, params.strength)
 
     def sample(seed: int, after_step: AfterStep) -> Tensor:
-        walk = SharedNoise(canvas.z_ref, params.eta, generator(seed, "denoise"))
-        start = bundle.schedule.noised(canvas.z_ref, walk.noise, timesteps[0]).expand(2, -1, -1, -1)
-        return denoise(bundle, start, walk, timesteps, predict, after_step)
+        sampler = SharedNoise(canvas.z_ref, params.eta, generator(seed, "denoise"))
+        start = bundle.schedule.noised(canvas.z_ref, sampler.noise, timesteps[0]).expand(2, -1, -1, -1)
+        return denoise(bundle, start, sampler, timesteps, predict, after_step)
 
     candidates = sampled(canvas, stages, "denoise", len(timesteps), sample, params.paste_back, params.residual)
     return EditResult(candidates, stages.finished)

@@ -14,8 +14,8 @@ from pipelines.diffusion.candidates import AfterStep, sampled
 from pipelines.diffusion.denoise import always, denoise, guided
 from pipelines.diffusion.encode import Canvas, avoided_text, source_and_target
 from pipelines.diffusion.guidance import guided_noise
+from pipelines.diffusion.samplers import DDPMInversion
 from pipelines.diffusion.stages import Stages
-from pipelines.diffusion.walks import DDPMInversion
 from pipelines.models.bundle import ModelBundle
 from pipelines.params import DDPMInversionParams
 from pipelines.progress import Progress, silent
@@ -36,9 +36,9 @@ def run(
         return guided_noise(bundle, x, t, e_source, e_null, params.source_guidance)
 
     def sample(seed: int, after_step: AfterStep) -> Tensor:
-        walk = DDPMInversion(canvas.z_ref, own, generator(seed, "denoise"))
-        start = bundle.schedule.noised(canvas.z_ref, walk.noise, timesteps[0])
-        return denoise(bundle, start, walk, timesteps, predict, after_step)
+        sampler = DDPMInversion(canvas.z_ref, own, generator(seed, "denoise"))
+        start = bundle.schedule.noised(canvas.z_ref, sampler.noise, timesteps[0])
+        return denoise(bundle, start, sampler, timesteps, predict, after_step)
 
     candidates = sampled(canvas, stages, "denoise", len(timesteps), sample, params.paste_back, params.residual)
     return EditResult(candidates, stages.finished)

@@ -17,11 +17,11 @@ from pipelines.diffusion.denoise import always, denoise, guided
 from pipelines.diffusion.encode import Canvas, avoided_text, source_and_target
 from pipelines.diffusion.guidance import guided_noise
 from pipelines.diffusion.inversion import inverted
+from pipelines.diffusion.samplers import DDIM
 from pipelines.diffusion.stages import Stages
-from pipelines.diffusion.walks import DDIM
 from pipelines.images import mask_at
 from pipelines.models.bundle import ModelBundle
-from pipelines.models.texts import Texts
+from pipelines.models.prompt_embeds import PromptEmbeds
 from pipelines.params import DiffEditParams
 from pipelines.progress import Progress, silent
 from pipelines.seeds import generator, normal_like
@@ -32,7 +32,7 @@ CUT = 0.5
 
 @torch.no_grad()
 def difference(
-    bundle: ModelBundle, z_0: Tensor, noise: Tensor, t: int, texts: Texts, e_null: Texts, guidance: float
+    bundle: ModelBundle, z_0: Tensor, noise: Tensor, t: int, texts: PromptEmbeds, e_null: PromptEmbeds, guidance: float
 ) -> Tensor:
     """``(1, 1, h, w)``: mean over the channels of how far apart the noise is that the two `texts` see at `t`."""
     z_t = bundle.schedule.noised(z_0, noise, t).expand(2, -1, -1, -1)
@@ -59,7 +59,7 @@ def run(bundle: ModelBundle, request: EditRequest, params: DiffEditParams, progr
     canvas, stages = Canvas.of(bundle, request), Stages(progress)
     source, target = source_and_target(request)
     prompts, e_null = canvas.prompts, canvas.prompts[avoided_text(request)]
-    pair = Texts.joined([prompts[source], prompts[target]])
+    pair = PromptEmbeds.joined([prompts[source], prompts[target]])
     t_mask = bundle.schedule.timesteps(params.steps, params.mask_strength)[0]
     seeds = range(request.seed, request.seed + request.candidates)
     masks: dict[int, Tensor] = {}

@@ -17,17 +17,17 @@ from pipelines.diffusion.candidates import AfterStep, sampled
 from pipelines.diffusion.denoise import always, denoise, guided
 from pipelines.diffusion.encode import Canvas, avoided_text, source_and_target
 from pipelines.diffusion.fit import fit
+from pipelines.diffusion.samplers import DDIM
 from pipelines.diffusion.stages import Stages
-from pipelines.diffusion.walks import DDIM
 from pipelines.models.adapters import lora
 from pipelines.models.bundle import ModelBundle, trainable
-from pipelines.models.texts import Texts
+from pipelines.models.prompt_embeds import PromptEmbeds
 from pipelines.params import ImagicParams, Tuned
 from pipelines.progress import Progress, silent
 from pipelines.seeds import generator, normal_like, sent
 
 
-def reproduction_loss(bundle: ModelBundle, z_0: Tensor, e: Texts, source: torch.Generator) -> Tensor:
+def reproduction_loss(bundle: ModelBundle, z_0: Tensor, e: PromptEmbeds, source: torch.Generator) -> Tensor:
     """Eq. 2 for one draw: mean of ``(eps - f(z_t, t, e))^2`` for the picture's latent ``(1, C, h, w)``."""
     t = sent(torch.randint(0, bundle.schedule.length, (1,), generator=source), bundle.device)
     eps = normal_like(z_0, source)

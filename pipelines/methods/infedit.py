@@ -24,7 +24,7 @@ from pipelines.diffusion.schedule import DONE
 from pipelines.diffusion.stages import Stages
 from pipelines.diffusion.tokens import differing, refined
 from pipelines.models.bundle import ModelBundle
-from pipelines.models.texts import Texts
+from pipelines.models.prompt_embeds import PromptEmbeds
 from pipelines.params import InfEditParams
 from pipelines.progress import Progress, silent
 from pipelines.seeds import generator, normal_like
@@ -119,7 +119,7 @@ def run(bundle: ModelBundle, request: EditRequest, params: InfEditParams, progre
     canvas, stages = Canvas.of(bundle, request), Stages(progress)
     source, target = source_and_target(request)
     e_source, e_target, e_null = (canvas.prompts[text] for text in (source, target, avoided_text(request)))
-    texts = always(Texts.joined([e_source, e_source, e_target]))
+    texts = always(PromptEmbeds.joined([e_source, e_source, e_target]))
     h, w = canvas.z_ref.shape[-2:]
     control = UnifiedAttention(bundle, (source, target), params, (h, w))
     timesteps = bundle.schedule.timesteps(params.steps, params.strength)
@@ -140,10 +140,10 @@ def run(bundle: ModelBundle, request: EditRequest, params: InfEditParams, progre
         return control.blended(z, LEAST / bundle.schedule.share_of_picture(t_next))
 
     def sample(seed: int, after_step: AfterStep) -> Tensor:
-        walk = Consistent(canvas.z_ref, generator(seed, "denoise"))
-        start = bundle.schedule.noised(canvas.z_ref, walk.noise, timesteps[0]).expand(BRANCHES, -1, -1, -1)
+        sampler = Consistent(canvas.z_ref, generator(seed, "denoise"))
+        start = bundle.schedule.noised(canvas.z_ref, sampler.noise, timesteps[0]).expand(BRANCHES, -1, -1, -1)
         with steered(bundle.unet, control.attention):
-            return denoise(bundle, start, walk, timesteps, predict, after_step, after=after)
+            return denoise(bundle, start, sampler, timesteps, predict, after_step, after=after)
 
     candidates = sampled(canvas, stages, "denoise", len(timesteps), sample, params.paste_back, params.residual)
     return EditResult(candidates, stages.finished)

@@ -18,7 +18,7 @@ from pipelines.diffusion.candidates import Sampling, finished, sample_latents
 from pipelines.diffusion.denoise import always
 from pipelines.diffusion.encode import Canvas, avoided_text, target_text
 from pipelines.diffusion.fit import fit
-from pipelines.diffusion.guidance import Beside
+from pipelines.diffusion.guidance import ConcatConditioning
 from pipelines.diffusion.stages import Stages, Step
 from pipelines.images import mask_at, to_network
 from pipelines.models.bundle import ModelBundle
@@ -30,11 +30,11 @@ KEPT_WEIGHT = 100.0
 """lambda of Eq. 4."""
 
 
-def kept_part(canvas: Canvas) -> Beside:
+def kept_part(canvas: Canvas) -> ConcatConditioning:
     """Where to paint ``(1, 1, h, w)``, and the latent of the picture with that place grey: ``(1, 1 + C, h, w)``."""
     hidden = mask_at(canvas.region, canvas.frame.network)
     masked = to_network(canvas.small) * torch.from_numpy(~hidden)  # (1, 3, H, W)
-    return Beside(torch.cat([canvas.edited, canvas.bundle.encode(masked)], dim=1))
+    return ConcatConditioning(torch.cat([canvas.edited, canvas.bundle.encode(masked)], dim=1))
 
 
 def run(bundle: ModelBundle, request: EditRequest, params: InpaintParams, progress: Progress = silent) -> EditResult:
@@ -52,7 +52,7 @@ def run(bundle: ModelBundle, request: EditRequest, params: InpaintParams, progre
         hold=None if shown else canvas.hold,
         paste_back=params.paste_back,
         residual=params.residual,
-        beside=kept_part(canvas) if shown else None,
+        concat=kept_part(canvas) if shown else None,
     )
     latents = sample_latents(canvas, stages, how)
     if not params.decoder_steps:

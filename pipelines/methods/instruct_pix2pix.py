@@ -9,7 +9,7 @@ from pipelines.contract import EditRequest, EditResult
 from pipelines.diffusion.candidates import Sampling, sample_candidates
 from pipelines.diffusion.denoise import always
 from pipelines.diffusion.encode import Canvas, avoided_text
-from pipelines.diffusion.guidance import Beside
+from pipelines.diffusion.guidance import ConcatConditioning
 from pipelines.diffusion.stages import Stages
 from pipelines.models.bundle import ModelBundle
 from pipelines.params import InstructParams
@@ -36,6 +36,6 @@ def run(bundle: ModelBundle, request: EditRequest, params: InstructParams, progr
         paste_back=params.paste_back,
         residual=params.residual,
         # c_I: the network was trained on the autoencoder's own latents, before they are scaled
-        beside=Beside(canvas.z_ref / bundle.latent_scale, params.picture_guidance),
+        concat=ConcatConditioning(canvas.z_ref / bundle.latent_scale, params.picture_guidance),
     )
     return EditResult(sample_candidates(canvas, stages, how), stages.finished)

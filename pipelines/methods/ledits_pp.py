@@ -21,11 +21,11 @@ from pipelines.diffusion.candidates import AfterStep, sampled
 from pipelines.diffusion.denoise import denoise
 from pipelines.diffusion.encode import Canvas, avoided_text
 from pipelines.diffusion.guidance import guided_noise
+from pipelines.diffusion.samplers import DDPMInversion
 from pipelines.diffusion.stages import Stages
 from pipelines.diffusion.tokens import places_of
-from pipelines.diffusion.walks import DDPMInversion
 from pipelines.models.bundle import ModelBundle
-from pipelines.models.texts import Texts
+from pipelines.models.prompt_embeds import PromptEmbeds
 from pipelines.params import LeditsParams
 from pipelines.progress import Progress, silent
 from pipelines.seeds import generator
@@ -89,14 +89,14 @@ class SemanticGuidance:
         self,
         bundle: ModelBundle,
         concepts: Sequence[Concept],
-        e_concepts: Texts,
-        e_null: Texts,
+        e_concepts: PromptEmbeds,
+        e_null: PromptEmbeds,
         params: LeditsParams,
         extent: tuple[int, int],
     ) -> None:
         """`e_concepts` holds one text a concept; `extent` is the latent's ``(h, w)``."""
         self._bundle, self._concepts, self._params = bundle, concepts, params
-        self._texts = Texts.joined([e_null, e_concepts])
+        self._texts = PromptEmbeds.joined([e_null, e_concepts])
         self.recorder = Recorder(extent, slice(1, None))
 
     def __call__(self, z: Tensor, t: int) -> Tensor:
@@ -130,7 +130,7 @@ def run(bundle: ModelBundle, request: EditRequest, params: LeditsParams, progres
     timesteps = bundle.schedule.timesteps(params.steps, params.strength)
     h, w = canvas.z_ref.shape[-2:]
     guiding = SemanticGuidance(
-        bundle, concepts, Texts.joined([canvas.prompts[c.text] for c in concepts]), e_null, params, (h, w)
+        bundle, concepts, PromptEmbeds.joined([canvas.prompts[c.text] for c in concepts]), e_null, params, (h, w)
     )
     cross = [layer for layer in layers(bundle.unet, Kind.CROSS) if layer.part is not Part.MID]
     read = dict.fromkeys(nearest(cross, WORD_SCALE) if params.mask_by_words else (), guiding.recorder)
@@ -146,9 +146,9 @@ def run(bundle: ModelBundle, request: EditRequest, params: LeditsParams, progres
             return base + guiding(z, t)
 
     def sample(seed: int, after_step: AfterStep) -> Tensor:
-        walk = DDPMInversion(canvas.z_ref, own, generator(seed, "denoise"))
-        start = bundle.schedule.noised(canvas.z_ref, walk.noise, timesteps[0])
-        return denoise(bundle, start, walk, timesteps, predict, after_step)
+        sampler = DDPMInversion(canvas.z_ref, own, generator(seed, "denoise"))
+        start = bundle.schedule.noised(canvas.z_ref, sampler.noise, timesteps[0])
+        return denoise(bundle, start, sampler, timesteps, predict, after_step)
 
     candidates = sampled(canvas, stages, "denoise", len(timesteps), sample, params.paste_back, params.residual)
     return EditResult(candidates, stages.finished)

@@ -19,10 +19,10 @@ from pipelines.diffusion.candidates import AfterStep, predicted, sampled
 from pipelines.diffusion.denoise import always, denoise, guided
 from pipelines.diffusion.encode import Canvas, source_and_target
 from pipelines.diffusion.inversion import Path, ddim_inversion, reconstruction_error
+from pipelines.diffusion.samplers import DDIM
 from pipelines.diffusion.stages import Stages
-from pipelines.diffusion.walks import DDIM
 from pipelines.models.bundle import ModelBundle
-from pipelines.models.texts import Texts
+from pipelines.models.prompt_embeds import PromptEmbeds
 from pipelines.params import Pix2PixZeroParams
 from pipelines.progress import Progress, silent
 from pipelines.seeds import generator
@@ -87,7 +87,7 @@ class CrossGuidance:
         self._now[layer.name] = maps[-1]
         return look.seen_by(maps)
 
-    def noise(self, z: Tensor, t: int, e: Texts) -> Tensor:
+    def noise(self, z: Tensor, t: int, e: PromptEmbeds) -> Tensor:
         """What the network predicts for `z` ``(1, C, h, w)``; its maps are taken down."""
         with steered(self._bundle.unet, dict.fromkeys(self.layers, self._attend)):
             return self._bundle.predict(z, torch.full((1,), t, device=z.device), e)
@@ -96,7 +96,7 @@ class CrossGuidance:
         """The maps of the last call are those of the reference with `i` steps to go. They wait in the host's memory."""
         self._reference[i] = {name: maps.detach().cpu() for name, maps in self._now.items()}
 
-    def nudged(self, z: Tensor, t: int, i: int, e: Texts) -> Tensor:
+    def nudged(self, z: Tensor, t: int, i: int, e: PromptEmbeds) -> Tensor:
         """Eq. 6: `z` one step down the squared distance of its maps to the reference's, with `i` steps to go."""
         with torch.enable_grad():
             x = z.detach().requires_grad_()
@@ -147,7 +147,7 @@ def run(
     return EditResult(candidates, stages.finished, reconstruction=errors[0])
 
 
-def _inverted(canvas: Canvas, stages: Stages, e: Texts, timesteps: list[int], weight: float) -> Path:
+def _inverted(canvas: Canvas, stages: Stages, e: PromptEmbeds, timesteps: list[int], weight: float) -> Path:
     own, draws = predicted(canvas.bundle, e), generator(SHIFT_SEED, "invert")
     with stages.stage("invert", len(timesteps)) as step:
         return ddim_inversion(

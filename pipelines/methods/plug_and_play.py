@@ -16,10 +16,10 @@ from pipelines.diffusion.candidates import AfterStep, sampled
 from pipelines.diffusion.denoise import denoise
 from pipelines.diffusion.encode import Canvas, avoided_text, source_and_target
 from pipelines.diffusion.inversion import inverted
+from pipelines.diffusion.samplers import DDIM
 from pipelines.diffusion.stages import Stages
-from pipelines.diffusion.walks import DDIM
 from pipelines.models.bundle import ModelBundle
-from pipelines.models.texts import Texts
+from pipelines.models.prompt_embeds import PromptEmbeds
 from pipelines.params import PlugAndPlayParams
 from pipelines.progress import Progress, silent
 
@@ -61,12 +61,12 @@ def run(
     timesteps = bundle.schedule.timesteps(params.steps)
     path = inverted(canvas, stages, prompts[source], timesteps, params.inversion_steps)
     injection = Injection(bundle, params)
-    texts = Texts.joined([prompts[source], prompts[avoided_text(request)], prompts[target]])
+    texts = PromptEmbeds.joined([prompts[source], prompts[avoided_text(request)], prompts[target]])
 
     def predict(z: Tensor, t: int, i: int) -> Tensor:
         """Algorithm 1: the picture at this level beside the edit, without a text to lead away from where `w` is 1."""
         injection.done = len(timesteps) - i
-        e = texts if w != 1 else Texts.joined([texts[:1], texts[2:]])
+        e = texts if w != 1 else PromptEmbeds.joined([texts[:1], texts[2:]])
         seen = torch.cat([path.at(i), *([z] * (len(e.tokens) - 1))])
         told = bundle.predict(seen, torch.full((len(seen),), t, device=z.device), e)
         return told[1:] if w == 1 else told[1:2] + w * (told[2:] - told[1:2])

@@ -30,12 +30,12 @@ from pipelines.diffusion.candidates import AfterStep, sampled
 from pipelines.diffusion.denoise import always, denoise, guided
 from pipelines.diffusion.encode import Canvas, source_and_target
 from pipelines.diffusion.inversion import empty_texts, inverted, kept_on, reconstruction_error
+from pipelines.diffusion.samplers import DDIM
 from pipelines.diffusion.stages import Stages
 from pipelines.diffusion.tokens import differing, refined, replaced
-from pipelines.diffusion.walks import DDIM
 from pipelines.errors import BadRequest
 from pipelines.models.bundle import ModelBundle
-from pipelines.models.texts import Texts
+from pipelines.models.prompt_embeds import PromptEmbeds
 from pipelines.params import PromptToPromptParams, Return, WordsMeet
 from pipelines.progress import Progress, silent
 
@@ -138,7 +138,7 @@ def run(
     timesteps = bundle.schedule.timesteps(params.steps)
     path = inverted(canvas, stages, e_source, timesteps)
     nulls = empty_texts(canvas, stages, path, e_source, params.inversion, params.guidance, params.null_steps)
-    predict = guided(bundle, always(Texts.joined([e_source, e_target])), nulls, params.guidance)
+    predict = guided(bundle, always(PromptEmbeds.joined([e_source, e_target])), nulls, params.guidance)
     errors: list[float] = []
 
     def told(z: Tensor, t: int, i: int) -> Tensor:

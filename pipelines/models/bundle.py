@@ -21,7 +21,7 @@ from pipelines.diffusion.schedule import Schedule
 from pipelines.errors import ModelError, NumericalError
 from pipelines.models.folders import ModelCard
 from pipelines.models.network import Network, eager
-from pipelines.models.texts import Texts
+from pipelines.models.prompt_embeds import PromptEmbeds
 from pipelines.seeds import sent
 
 
@@ -75,7 +75,7 @@ class ModelBundle:
 
     @property
     def text_widths(self) -> tuple[int, int | None]:
-        """`Texts.widths` of this model's texts."""
+        """`PromptEmbeds.widths` of this model's texts."""
         pooled = None if self.text_encoder_2 is None else int(self.text_encoder_2.config.projection_dim)
         return int(self.unet.config.cross_attention_dim), pooled
 
@@ -96,7 +96,7 @@ class ModelBundle:
                 part.to(self.idle)
 
     @torch.no_grad()
-    def embed_texts(self, texts: Sequence[str]) -> Texts:
+    def embed_texts(self, texts: Sequence[str]) -> PromptEmbeds:
         """One embedding a text; what lies beyond the encoder's `L` tokens is cut.
 
         Stable Diffusion 1.x and 2.x read the last layer; XL the last but one of both encoders, side by side, and the
@@ -105,10 +105,10 @@ class ModelBundle:
         with self._at_work(self.text_encoder, self.text_encoder_2):
             return self._embedded(texts)
 
-    def _embedded(self, texts: Sequence[str]) -> Texts:
+    def _embedded(self, texts: Sequence[str]) -> PromptEmbeds:
         if self.text_encoder_2 is None:
             ids = self._ids(self.tokenizer, self.text_encoder, texts)
-            return Texts(self.text_encoder(ids).last_hidden_state.float())
+            return PromptEmbeds(self.text_encoder(ids).last_hidden_state.float())
         first = self.text_encoder(self._ids(self.tokenizer, self.text_encoder, texts), output_hidden_states=True)
         second = self.text_encoder_2(self._ids(self.tokenizer_2, self.text_encoder_2, texts), output_hidden_states=True)
         tokens = torch.cat([first.hidden_states[-2], second.hidden_states[-2]], dim=-1).float()
@@ -116,7 +116,7 @@ class ModelBundle:
         if self.empty_is_zero:
             said = torch.tensor([bool(text.strip()) for text in texts], device=self.device)
             tokens, pooled = tokens * said[:, None, None], pooled * said[:, None]
-        return Texts(tokens, pooled)
+        return PromptEmbeds(tokens, pooled)
 
     def _ids(
         self, tokenizer: CLIPTokenizer, encoder: CLIPTextModel | CLIPTextModelWithProjection, texts: Sequence[str]
@@ -147,12 +147,12 @@ class ModelBundle:
             x: Tensor = self.vae.decode(z / self.latent_scale).sample
         return x.float()
 
-    def predict(self, z_t: Tensor, t: Tensor, e: Texts, beside: Tensor | None = None) -> Tensor:
+    def predict(self, z_t: Tensor, t: Tensor, e: PromptEmbeds, concat: Tensor | None = None) -> Tensor:
         """The noise in `z_t` ``(B, C, h, w)`` at timesteps `t` ``(B,)``, told the `B` texts `e`.
 
-        `beside` ``(B, K, h, w)`` is what a network for inpainting or instructions is shown with it.
+        `concat` ``(B, K, h, w)`` is what a network for inpainting or instructions is shown with it.
         """
-        seen = z_t if beside is None else torch.cat([z_t, beside], dim=1)
+        seen = z_t if concat is None else torch.cat([z_t, concat], dim=1)
         added = None if e.pooled is None else {"text_embeds": e.pooled, "time_ids": self._time_ids(z_t)}
         with self.fast_arithmetic():
             out = self.network(self.unet, seen, t, e.tokens, added)

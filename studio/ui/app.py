@@ -16,7 +16,7 @@ from studio.app import Studio
 from studio.environment import check_address, without_proxies
 from studio.errors import AddressRefused
 from studio.settings import Settings, is_loopback
-from studio.ui import assets, canvas, gallery, models, text, timeline, topbar, turn_panel, wire
+from studio.ui import assets, gallery, models, stage, text, timeline, topbar, turn_panel, wire
 from studio.ui.handlers import Handlers
 from studio.ui.panel import EVENT, Shared
 from studio.ui.theme import studio_theme
@@ -45,7 +45,7 @@ def build_page(studio: Studio, uploads: Uploads) -> gr.Blocks:
         line = wire.build()
         with gr.Column(elem_id="studio"):
             bar = topbar.build()
-            stage = canvas.build()
+            looks = stage.build()
             panel = turn_panel.build(handlers.models(), handlers.qualities(), handlers.most_candidates)
             film = timeline.build()
             rooms = gallery.build()
@@ -56,7 +56,7 @@ def build_page(studio: Studio, uploads: Uploads) -> gr.Blocks:
         settle = EVENT | ends | {"fn": handlers.settled, "inputs": [seat, shown]}
         shared = Shared(handlers, seat, line, panel.fields, panel.holding, shown, follow, settle)
         topbar.bind(bar, handlers, shared, panel.values)
-        canvas.bind(stage, handlers, shared)
+        stage.bind(looks, handlers, shared)
         turn_panel.bind(panel, handlers, shared)
         timeline.bind(film, handlers, shared)
         gallery.bind(rooms, handlers, shared)

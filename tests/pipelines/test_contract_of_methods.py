@@ -18,7 +18,7 @@ from pipelines.errors import BadParameter, BadRequest, ModelError, NumericalErro
 from pipelines.images import small_changes_undone
 from pipelines.masks.refine import grown
 from pipelines.models.bundle import ModelBundle
-from pipelines.models.texts import Texts
+from pipelines.models.prompt_embeds import PromptEmbeds
 from pipelines.params import LayeredParams, Params, Tuned, knobs
 from pipelines.progress import Cancelled, Progress, silent
 
@@ -331,7 +331,7 @@ def test_the_texts_that_the_model_reads_are_joined_as_the_catalogue_says(
     read: list[str] = []
     embed = ModelBundle.embed_texts
 
-    def noted(bundle: ModelBundle, texts: Sequence[str]) -> Texts:
+    def noted(bundle: ModelBundle, texts: Sequence[str]) -> PromptEmbeds:
         read.extend(texts)
         return embed(bundle, texts)
 

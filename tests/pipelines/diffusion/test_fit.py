@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.optim.optimizer import register_optimizer_step_post_hook
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from pipelines.diffusion.fit import READ_EVERY, Settling, fit
+from pipelines.diffusion.fit import READ_EVERY, EarlyStopping, fit
 from pipelines.diffusion.stages import Stages
 from pipelines.errors import NumericalError
 
@@ -95,7 +95,7 @@ SERIES = {
 @pytest.mark.parametrize("name", SERIES)
 def test_settling_compares_the_last_values_with_all(name: str) -> None:
     losses, expected = SERIES[name]
-    assert Settling(lambda: torch.zeros(())).reached(losses) is expected
+    assert EarlyStopping(lambda: torch.zeros(())).reached(losses) is expected
 
 
 @pytest.mark.parametrize(
@@ -111,12 +111,12 @@ def test_settling_compares_the_last_values_with_all(name: str) -> None:
 def test_what_an_earlier_fit_spared_counts_as_way_that_was_gone(
     cold: float | None, losses: list[float], expected: bool
 ) -> None:
-    assert Settling(lambda: torch.zeros(()), cold=cold).reached(losses) is expected
+    assert EarlyStopping(lambda: torch.zeros(()), cold=cold).reached(losses) is expected
 
 
 def test_a_fit_that_settles_ends_early_and_close_to_the_minimum() -> None:
     p = torch.zeros(4, requires_grad=True)
-    taken = fit([p], parabola(p), 2000, 0.1, nothing, Settling(torch.no_grad()(lambda: (p - 3).square().sum())))
+    taken = fit([p], parabola(p), 2000, 0.1, nothing, EarlyStopping(torch.no_grad()(lambda: (p - 3).square().sum())))
     assert 100 <= taken < 400
     assert torch.allclose(p, torch.full((4,), 3.0), atol=0.05)
 

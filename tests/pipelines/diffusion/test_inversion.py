@@ -13,10 +13,10 @@ from torch import Tensor
 from pipelines.diffusion.candidates import predicted
 from pipelines.diffusion.denoise import always, denoise, guided
 from pipelines.diffusion.inversion import Path, ddim_inversion, kept_on, null_texts, reconstruction_error
-from pipelines.diffusion.walks import DDIM
+from pipelines.diffusion.samplers import DDIM
 from pipelines.errors import NumericalError
 from pipelines.models.bundle import ModelBundle
-from pipelines.models.texts import Texts
+from pipelines.models.prompt_embeds import PromptEmbeds
 
 FAMILIES = ["tiny", "tiny-v", "tiny-xl"]
 
@@ -25,7 +25,7 @@ def latent(bundle: ModelBundle) -> Tensor:
     return torch.randn(1, bundle.latent_channels, 8, 8, generator=torch.Generator().manual_seed(3))
 
 
-def up(bundle: ModelBundle, e: Texts, timesteps: Sequence[int], between: int = 1) -> Path:
+def up(bundle: ModelBundle, e: PromptEmbeds, timesteps: Sequence[int], between: int = 1) -> Path:
     own = predicted(bundle, e)
     return ddim_inversion(bundle, latent(bundle), timesteps, lambda z, t, i: own(z, t), lambda _: None, between)
 
@@ -76,7 +76,7 @@ def test_a_fitted_empty_text_brings_a_guided_run_back(load: Callable[[str], Mode
     e_null, e = texts[:1], texts[1:]
     path = up(bundle, e, bundle.schedule.timesteps(6, 0.5))
 
-    def error(away: Callable[[int], Texts]) -> float:
+    def error(away: Callable[[int], PromptEmbeds]) -> float:
         run = guided(bundle, always(e), away, guidance)
         return reconstruction_error(
             path, denoise(bundle, path.noise, DDIM(path.noise), path.timesteps, run, lambda _: None)
@@ -88,7 +88,7 @@ def test_a_fitted_empty_text_brings_a_guided_run_back(load: Callable[[str], Mode
     assert error(always(e)) == pytest.approx(error_unguided(bundle, path, e), abs=1e-4), "negative-prompt inversion"
 
 
-def error_unguided(bundle: ModelBundle, path: Path, e: Texts) -> float:
+def error_unguided(bundle: ModelBundle, path: Path, e: PromptEmbeds) -> float:
     run = guided(bundle, always(e), e, 1)
     return reconstruction_error(
         path, denoise(bundle, path.noise, DDIM(path.noise), path.timesteps, run, lambda _: None)

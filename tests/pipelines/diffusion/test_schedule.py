@@ -13,11 +13,11 @@ from pipelines.diffusion.candidates import predicted
 from pipelines.diffusion.denoise import Hold, always, denoise, guided
 from pipelines.diffusion.fit import fit
 from pipelines.diffusion.guidance import guided_noise
+from pipelines.diffusion.samplers import DDIM, DDPMInversion, Sampler
 from pipelines.diffusion.schedule import DONE, Schedule
-from pipelines.diffusion.walks import DDIM, DDPMInversion, Walk
 from pipelines.errors import NumericalError
 from pipelines.models.bundle import ModelBundle
-from pipelines.models.texts import Texts
+from pipelines.models.prompt_embeds import PromptEmbeds
 
 CONFIG = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "clip_sample": False}
 
@@ -108,17 +108,17 @@ def test_guidance_extrapolates_from_the_empty_text(load: Callable[[str], ModelBu
 
 
 @pytest.mark.parametrize("way", [DDIM, DDPMInversion])
-def test_the_held_part_ends_as_the_picture(bundle: ModelBundle, way: type[Walk]) -> None:
+def test_the_held_part_ends_as_the_picture(bundle: ModelBundle, way: type[Sampler]) -> None:
     draw = torch.Generator().manual_seed(0)
     z_ref, noise = (torch.randn(1, 4, 8, 8, generator=draw) for _ in range(2))
     edited = torch.zeros(1, 1, 8, 8)
     edited[..., :4] = 1
     e = bundle.embed_texts([""])
-    walk = DDIM(noise) if way is DDIM else DDPMInversion(z_ref, predicted(bundle, e), draw)
+    sampler = DDIM(noise) if way is DDIM else DDPMInversion(z_ref, predicted(bundle, e), draw)
     z = denoise(
         bundle,
         noise,
-        walk,
+        sampler,
         bundle.schedule.timesteps(4),
         guided(bundle, always(e), e, 1.0),
         lambda _: None,
@@ -137,10 +137,10 @@ def test_an_inverted_picture_told_nothing_new_comes_back_and_told_something_does
     z_ref = torch.randn(1, bundle.latent_channels, 8, 8, generator=draw)
     texts, timesteps = bundle.embed_texts(["", "a dog"]), bundle.schedule.timesteps(6, strength)
 
-    def sampled(e: Texts, seed: int) -> Tensor:
-        walk = DDPMInversion(z_ref, predicted(bundle, texts[:1]), torch.Generator().manual_seed(seed))
-        start = bundle.schedule.noised(z_ref, walk.noise, timesteps[0])
-        return denoise(bundle, start, walk, timesteps, guided(bundle, always(e), texts[:1], 1.0), lambda _: None)
+    def sampled(e: PromptEmbeds, seed: int) -> Tensor:
+        sampler = DDPMInversion(z_ref, predicted(bundle, texts[:1]), torch.Generator().manual_seed(seed))
+        start = bundle.schedule.noised(z_ref, sampler.noise, timesteps[0])
+        return denoise(bundle, start, sampler, timesteps, guided(bundle, always(e), texts[:1], 1.0), lambda _: None)
 
     for seed in (1, 2):
         assert torch.allclose(sampled(texts[:1], seed), z_ref, atol=1e-4)

@@ -14,7 +14,7 @@ from pipelines.catalog import CATALOG
 from pipelines.contract import EditRequest, Mask, Scope
 from pipelines.diffusion.denoise import denoise, guided
 from pipelines.diffusion.encode import Canvas
-from pipelines.diffusion.walks import DDIM
+from pipelines.diffusion.samplers import DDIM
 from pipelines.errors import BadRequest
 from pipelines.layered import method
 from pipelines.layered.embed import blended, literal_loss, optimised_embeddings
@@ -24,7 +24,7 @@ from pipelines.layered.losses import Draws, Layers, layer_losses, masked_loss
 from pipelines.layered.plan import plan_of
 from pipelines.layered.state import Fitted
 from pipelines.models.bundle import ModelBundle
-from pipelines.models.texts import Texts
+from pipelines.models.prompt_embeds import PromptEmbeds
 from pipelines.params import EmbedMode, LayeredParams, Start, Tuned
 from pipelines.seeds import generator, normal_like
 
@@ -42,12 +42,12 @@ def layers(bundle: ModelBundle) -> Layers:
 
 
 @pytest.fixture
-def e_a(bundle: ModelBundle) -> Texts:
+def e_a(bundle: ModelBundle) -> PromptEmbeds:
     return bundle.embed_texts(["a blue dog"])
 
 
 @pytest.fixture
-def e_b(bundle: ModelBundle) -> Texts:
+def e_b(bundle: ModelBundle) -> PromptEmbeds:
     return bundle.embed_texts(["in a forest"])
 
 
@@ -59,7 +59,9 @@ def test_masked_loss_is_a_plain_mean_or_one_over_its_own_part() -> None:
     assert masked_loss(m, eps, predicted, by_area=True).item() == pytest.approx(4)
 
 
-def test_losses_see_only_their_own_part(bundle: ModelBundle, layers: Layers, e_a: Texts, e_b: Texts) -> None:
+def test_losses_see_only_their_own_part(
+    bundle: ModelBundle, layers: Layers, e_a: PromptEmbeds, e_b: PromptEmbeds
+) -> None:
     """Eq. 4 and 5 against a direct computation, one picture at a time."""
     draws = Draws(generator(3, "test"), 2, by_area=False)
     with torch.no_grad():
@@ -80,14 +82,14 @@ def test_losses_see_only_their_own_part(bundle: ModelBundle, layers: Layers, e_a
 
 @pytest.mark.parametrize("mode", list(EmbedMode))
 def test_eq_2_lowers_its_loss_with_the_network_frozen(
-    bundle: ModelBundle, layers: Layers, e_a: Texts, e_b: Texts, mode: EmbedMode
+    bundle: ModelBundle, layers: Layers, e_a: PromptEmbeds, e_b: PromptEmbeds, mode: EmbedMode
 ) -> None:
     """On one fixed draw, either reading of Eq. 2 is an optimisation of the embeddings alone."""
     params = LayeredParams(embed_steps=25, embed_rate=3e-2, embed_mode=mode, timesteps_per_step=4)
     before = bundle.checksum()
     fitted_a, fitted_b = optimised_embeddings(bundle, layers, e_a, e_b, params, generator(0, "fit"), no_report)
 
-    def loss(a: Texts, b: Texts) -> float:
+    def loss(a: PromptEmbeds, b: PromptEmbeds) -> float:
         draws = Draws(generator(5, "held out"), 64, by_area=False)
         with torch.no_grad():
             if mode is EmbedMode.LITERAL:
@@ -100,7 +102,9 @@ def test_eq_2_lowers_its_loss_with_the_network_frozen(
     assert all(p.grad is None and not p.requires_grad for p in bundle.unet.parameters())
 
 
-def test_eq_2_layered_keeps_the_texts_apart(bundle: ModelBundle, layers: Layers, e_a: Texts, e_b: Texts) -> None:
+def test_eq_2_layered_keeps_the_texts_apart(
+    bundle: ModelBundle, layers: Layers, e_a: PromptEmbeds, e_b: PromptEmbeds
+) -> None:
     """The object's text learns nothing from the background's picture, and the other way round."""
     params = LayeredParams(embed_steps=3)
     changed = replace(layers, x_bg=layers.x_bg + 1)
@@ -111,12 +115,12 @@ def test_eq_2_layered_keeps_the_texts_apart(bundle: ModelBundle, layers: Layers,
 
 
 def test_eq_2_literal_joins_both_texts_in_one_sequence(
-    bundle: ModelBundle, layers: Layers, e_a: Texts, e_b: Texts, monkeypatch: pytest.MonkeyPatch
+    bundle: ModelBundle, layers: Layers, e_a: PromptEmbeds, e_b: PromptEmbeds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[Texts] = []
+    seen: list[PromptEmbeds] = []
     plain = ModelBundle.predict
 
-    def watched(self: ModelBundle, z_t: Tensor, t: Tensor, e: Texts) -> Tensor:
+    def watched(self: ModelBundle, z_t: Tensor, t: Tensor, e: PromptEmbeds) -> Tensor:
         seen.append(e)
         return plain(self, z_t, t, e)
 
@@ -126,7 +130,7 @@ def test_eq_2_literal_joins_both_texts_in_one_sequence(
 
 
 def test_eq_3_weighs_the_object_with_alpha() -> None:
-    e_a, e_b = (Texts(torch.full((1, 2, 3), level), torch.full((1, 5), level)) for level in (1.0, 11.0))
+    e_a, e_b = (PromptEmbeds(torch.full((1, 2, 3), level), torch.full((1, 5), level)) for level in (1.0, 11.0))
     e_opt = blended(e_a, e_b, 0.7)
     assert torch.allclose(e_opt.tokens, torch.full((1, 2, 3), 4.0))
     assert e_opt.pooled is not None and torch.allclose(e_opt.pooled, torch.full((1, 5), 4.0))
@@ -142,7 +146,7 @@ def test_eq_6_weighs_a_small_object_with_three(layers: Layers, side: int, expect
 
 @pytest.mark.parametrize("tuned", [Tuned.LORA, Tuned.UNET])
 def test_eq_6_is_minimised_by_the_weights_that_are_returned(
-    bundle: ModelBundle, layers: Layers, e_a: Texts, e_b: Texts, tuned: Tuned
+    bundle: ModelBundle, layers: Layers, e_a: PromptEmbeds, e_b: PromptEmbeds, tuned: Tuned
 ) -> None:
     params = LayeredParams(tuned=tuned, tune_steps=30, tune_rate=1e-2, timesteps_per_step=4)
     e_opt = blended(e_a, e_b, params.subject_weight)
@@ -172,7 +176,7 @@ def test_eq_8_alternates_by_the_loop_index_and_ends_with_the_blend(
     named = {"e_a": bundle.embed_texts(["a"]), "e_opt": bundle.embed_texts(["b"])}
     rule = told(plan_of(request_for(), LayeredParams()), named["e_a"], named["e_opt"])
 
-    def condition(i: int) -> Texts:
+    def condition(i: int) -> PromptEmbeds:
         e = rule(i)
         followed.append(next(name for name, value in named.items() if value is e))
         return e

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from pipelines.contract import EditRequest, EditResult, Mask, Picture, Scope
-from pipelines.diffusion.fit import Settling
+from pipelines.diffusion.fit import EarlyStopping
 from pipelines.layered import embed, finetune, method
 from pipelines.layered.key import fit_key
 from pipelines.models.bundle import ModelBundle
@@ -224,12 +224,12 @@ def test_stopping_early_measures_by_the_whole_way_from_a_cold_beginning(
     """What the fit is told of the way it was spared is the loss with which it begins cold, in each phase."""
     made: list[tuple[float | None, float]] = []
 
-    def settling(loss: Callable[[], Tensor], cold: float | None = None) -> Settling:
+    def stopping(loss: Callable[[], Tensor], cold: float | None = None) -> EarlyStopping:
         made.append((cold, loss().item()))
-        return Settling(loss, cold=cold)
+        return EarlyStopping(loss, cold=cold)
 
     for phase in (embed, finetune):
-        monkeypatch.setattr(phase, "Settling", settling)
+        monkeypatch.setattr(phase, "EarlyStopping", stopping)
     params = replace(FAR, tuned=tuned, early_stop=True, tune_rate=2e-3)
     for embed_steps in (3, 0):  # without phase 1, phase 2 tells the same texts, warm or cold
         some = replace(params, embed_steps=embed_steps)

@@ -15,7 +15,7 @@ from pipelines.diffusion.encode import Canvas
 from pipelines.methods import diffedit
 from pipelines.methods.diffedit import cut, difference
 from pipelines.models.bundle import ModelBundle
-from pipelines.models.texts import Texts
+from pipelines.models.prompt_embeds import PromptEmbeds
 from pipelines.params import DiffEditParams
 from tests.pipelines.methods.ran import ran
 
@@ -80,7 +80,7 @@ def test_the_mask_is_that_of_diffusers(bundle: ModelBundle) -> None:
     noise = torch.randn(maps, 4, 16, 16, generator=torch.Generator().manual_seed(5))
     t = bundle.schedule.timesteps(10, 0.5)[0]
     prompts = bundle.embed_texts(["", "a cat", "a dog"])
-    pair = Texts.joined([prompts[1:2], prompts[2:]])
+    pair = PromptEmbeds.joined([prompts[1:2], prompts[2:]])
     d = sum(difference(bundle, z_0, n[None], t, pair, prompts[:1], guidance) for n in noise) / maps
     ours = cut(d, 3.0)[0, 0].numpy()  # type: ignore[arg-type]
     assert np.array_equal(ours, np.asarray(theirs)[0]) and 0 < ours.mean() < 1

@@ -13,7 +13,7 @@ from pipelines.diffusion.encode import Canvas
 from pipelines.methods import imagic
 from pipelines.methods.imagic import open_weights, reproduction_loss
 from pipelines.models.bundle import ModelBundle
-from pipelines.models.texts import Texts
+from pipelines.models.prompt_embeds import PromptEmbeds
 from pipelines.params import ImagicParams, Tuned
 from tests.pipelines.methods.ran import ran
 
@@ -26,9 +26,9 @@ def test_each_fit_lowers_the_loss_of_fixed_draws(
 ) -> None:
     asked = request_for(subject="a dog", background="")
     z_0, e_tgt = Canvas.of(bundle, asked).z_ref, bundle.embed_texts(["a dog"])
-    seen: list[tuple[float, Texts]] = []
+    seen: list[tuple[float, PromptEmbeds]] = []
 
-    def loss(e: Texts) -> float:
+    def loss(e: PromptEmbeds) -> float:
         draws = torch.Generator().manual_seed(1)
         with torch.no_grad():
             return sum(float(reproduction_loss(bundle, z_0, e, draws)) for _ in range(12))
@@ -62,7 +62,7 @@ def test_the_share_of_the_target_has_a_say_in_sampling_alone(
     bundle, asked = load(family), request_for(subject="a dog", background="")
     params = replace(FEW, embed_steps=4, tune_steps=0)
     e_tgt = bundle.embed_texts(["a dog"])
-    told: list[Texts] = []
+    told: list[PromptEmbeds] = []
     guided = imagic.guided
     monkeypatch.setattr(imagic, "guided", lambda *args: told.append(args[1](1)) or guided(*args))
     for eta in (0.0, 0.5, 1.0):

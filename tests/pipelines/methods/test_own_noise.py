@@ -63,7 +63,7 @@ def test_infedit_told_the_same_stands_at_the_picture_at_every_step(
     z_ref = Canvas.of(bundle, same).z_ref
     monkeypatch.setattr(type(bundle.schedule), "estimate", noted)
     infedit.run(bundle, same, InfEditParams(steps=5, guidance=2.0, source_guidance=2.0))
-    assert len(estimates) == 10, "one for the walk and one to show, a step"
+    assert len(estimates) == 10, "one for the sampler and one to show, a step"
     assert all(torch.allclose(z_0, z_ref.expand_as(z_0), atol=1e-3) for z_0 in estimates)
 
 
@@ -110,10 +110,10 @@ def test_cycle_diffusion_is_that_of_diffusers(bundle: ModelBundle) -> None:
     ).images
     texts = bundle.embed_texts(["", "a cat", "a dog"])
     timesteps = bundle.schedule.timesteps(5, 0.8)
-    walk = SharedNoise(z_0, 0.5, torch.Generator().manual_seed(5))
+    sampler = SharedNoise(z_0, 0.5, torch.Generator().manual_seed(5))
     predict = guided(bundle, always(texts[1:]), texts[:1], torch.tensor([1.0, 4.0]).reshape(2, 1, 1, 1))
-    start = bundle.schedule.noised(z_0, walk.noise, timesteps[0]).expand(2, -1, -1, -1)
-    ours = denoise(bundle, start, walk, timesteps, predict, lambda _: None)
+    start = bundle.schedule.noised(z_0, sampler.noise, timesteps[0]).expand(2, -1, -1, -1)
+    ours = denoise(bundle, start, sampler, timesteps, predict, lambda _: None)
     assert torch.equal(ours[:1], z_0) and torch.allclose(ours[1:], theirs, atol=1e-3)
     assert not torch.allclose(ours[1:], z_0, atol=1e-1)
 

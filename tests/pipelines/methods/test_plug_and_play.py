@@ -13,7 +13,7 @@ from pipelines.diffusion.candidates import predicted
 from pipelines.diffusion.denoise import always, denoise, guided
 from pipelines.diffusion.encode import Canvas
 from pipelines.diffusion.inversion import ddim_inversion
-from pipelines.diffusion.walks import DDIM
+from pipelines.diffusion.samplers import DDIM
 from pipelines.methods import plug_and_play
 from pipelines.methods.plug_and_play import Injection
 from pipelines.models.bundle import ModelBundle

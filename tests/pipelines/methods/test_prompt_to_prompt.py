@@ -14,7 +14,7 @@ from pipelines.diffusion.candidates import predicted
 from pipelines.diffusion.denoise import always, denoise, guided
 from pipelines.diffusion.encode import Canvas, source_and_target
 from pipelines.diffusion.inversion import ddim_inversion
-from pipelines.diffusion.walks import DDIM
+from pipelines.diffusion.samplers import DDIM
 from pipelines.errors import BadRequest
 from pipelines.methods import prompt_to_prompt
 from pipelines.models.bundle import ModelBundle

@@ -29,7 +29,7 @@ from pipelines.contract import Backbone, EditRequest, Quality, Scope
 from pipelines.diffusion.candidates import Sampling
 from pipelines.diffusion.denoise import always, denoise, guided
 from pipelines.diffusion.encode import Canvas
-from pipelines.diffusion.walks import DDIM
+from pipelines.diffusion.samplers import DDIM
 from pipelines.engine import Engine
 from pipelines.errors import BadRequest, ModelError
 from pipelines.images import edited_region
@@ -133,7 +133,7 @@ def clean(how: Sampling, canvas: Canvas, noise: Tensor) -> Tensor:
         noise,
         DDIM(noise),
         how.timesteps,
-        guided(canvas.bundle, how.condition, how.e_null, how.guidance, how.beside),
+        guided(canvas.bundle, how.condition, how.e_null, how.guidance, how.concat),
         lambda z_0: None,
         hold=how.hold,
     )
@@ -165,7 +165,7 @@ def test_an_inpainting_model_is_shown_what_its_pipeline_shows(
     )
     assert torch.allclose(clean(how, canvas, noise), expected, atol=1e-4)
     assert not torch.allclose(
-        clean(replace(how, beside=replace(how.beside, channels=-how.beside.channels)), canvas, noise),
+        clean(replace(how, concat=replace(how.concat, channels=-how.concat.channels)), canvas, noise),
         expected,
         atol=1e-2,
     )
@@ -195,8 +195,8 @@ def test_instructions_are_followed_as_in_their_pipeline(
     shown = {"image": Image.fromarray(square.picture), "image_guidance_scale": 1.7}
     expected = theirs(bundle, kind, noise, **shown)
     assert torch.allclose(clean(how, canvas, noise), expected, atol=1e-4)
-    scaled = replace(how.beside, channels=canvas.z_ref)
-    assert not torch.allclose(clean(replace(how, beside=scaled), canvas, noise), expected, atol=1e-2)
+    scaled = replace(how.concat, channels=canvas.z_ref)
+    assert not torch.allclose(clean(replace(how, concat=scaled), canvas, noise), expected, atol=1e-2)
 
 
 def test_an_instruction_joins_what_is_said(request_for: Callable[..., EditRequest]) -> None:

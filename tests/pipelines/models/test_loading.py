@@ -21,7 +21,7 @@ from pipelines.models.adapters import lora, lora_state, with_delta, with_lora
 from pipelines.models.bundle import ModelBundle, trainable
 from pipelines.models.folders import check_parts, fault_of, find_model, find_models
 from pipelines.models.loader import device_named, load_bundle
-from pipelines.models.texts import Texts
+from pipelines.models.prompt_embeds import PromptEmbeds
 
 CPU = torch.device("cpu")
 
@@ -365,7 +365,7 @@ def test_texts_and_predictions_are_those_of_diffusers(load: Callable[[str], Mode
     z, t = torch.randn(1, 4, 16, 16), torch.tensor([400])
     with torch.no_grad():
         said = pipe.unet(z, t, e).sample
-        eps = bundle.predict(z, t, Texts(e))
+        eps = bundle.predict(z, t, PromptEmbeds(e))
     assert torch.allclose(eps, bundle.schedule.noise_from(said, z, t), atol=0.05)
 
 

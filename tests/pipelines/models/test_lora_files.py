@@ -21,7 +21,7 @@ from pipelines.errors import BadRequest, ModelError, NotEnoughMemory
 from pipelines.models.adapters import attached, lora, with_delta
 from pipelines.models.bundle import ModelBundle
 from pipelines.models.lora_files import family_of, find_lora, find_loras, lora_path, lora_use
-from pipelines.models.texts import Texts
+from pipelines.models.prompt_embeds import PromptEmbeds
 from pipelines.models.weights import read_header
 from pipelines.params import LayeredParams, SDEditParams, Tuned
 from pipelines.progress import Cancelled
@@ -345,4 +345,4 @@ def test_hooks_are_on_plain_layers_only(bundle: ModelBundle, style: Path) -> Non
     with attached(bundle, [(style, 1.0)]):
         hooked = [m for root in bundle.modules.values() for m in root.modules() if m._forward_hooks]
         assert hooked and all(isinstance(m, nn.Linear | nn.Conv2d) for m in hooked)
-    assert isinstance(bundle.embed_texts(["a"]), Texts)
+    assert isinstance(bundle.embed_texts(["a"]), PromptEmbeds)

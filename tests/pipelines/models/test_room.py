@@ -15,8 +15,8 @@ from pipelines.layered import method
 from pipelines.models import room
 from pipelines.models.bundle import ModelBundle
 from pipelines.models.loader import load_bundle
+from pipelines.models.prompt_embeds import PromptEmbeds
 from pipelines.models.room import Room, products, tiled, with_room
-from pipelines.models.texts import Texts
 from pipelines.params import LayeredParams, Tuned
 
 FEW = LayeredParams(steps=2, embed_steps=2, tune_steps=2, tune_rate=1e-3, lora_rank=2, tuned=Tuned.NONE)
@@ -28,7 +28,7 @@ def fast(bundle: ModelBundle) -> ModelBundle:
     return replace(bundle, autocast=torch.bfloat16)
 
 
-def noise(bundle: ModelBundle, e: Texts) -> torch.Tensor:
+def noise(bundle: ModelBundle, e: PromptEmbeds) -> torch.Tensor:
     z = torch.randn(1, bundle.latent_channels, 16, 16, generator=torch.Generator().manual_seed(0))
     return bundle.predict(z, torch.tensor([300]), e)
 

@@ -21,19 +21,19 @@ MOST_MARKS = 500_000
 
 
 @dataclass(frozen=True)
-class Canvas:
+class Stage:
     """One component; its script draws everything in it."""
 
     stage: gr.HTML
 
 
-def build() -> Canvas:
+def build() -> Stage:
     """The component, without handlers."""
     events = ("open_file", "open_example", "mark", "upload_mask", "keep", "discard", "more_seeds")
-    return Canvas(drawn("stage", "stage", *events))
+    return Stage(drawn("stage", "stage", *events))
 
 
-def bind(panel: Canvas, handlers: Handlers, shared: Shared) -> None:
+def bind(panel: Stage, handlers: Handlers, shared: Shared) -> None:
     """Attaches the handlers."""
 
     def mark(seat: Seat | None, marks: str | None) -> Payload:

@@ -1,6 +1,6 @@
 """How a latent goes from one noise level to the next: DDIM's way, or along the noise that a picture has of its own.
 
-A walk knows the noise at the level it has reached, so that what is held during sampling is noised alike.
+A sampler knows the noise at the level it has reached, so that what is held during sampling is noised alike.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Own = Callable[[Tensor, int], Tensor]
 """The noise in a latent ``(1, C, h, w)`` at a timestep, as what the picture shows now has it."""
 
 
-class Walk(Protocol):
+class Sampler(Protocol):
     """One run's way down the noise schedule."""
 
     noise: Tensor
