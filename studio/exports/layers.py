@@ -64,8 +64,8 @@ def turn_layers(tree: Tree, id: str, pictures: Blobs) -> tuple[Picture, tuple[La
     """The picture of the turn `id`, and its layers as `picture_layers` makes them.
 
     The background reference is the one that the method made or was given (`Outcome.background_reference`), and the
-    subject's edge is as transparent as its hair is in the turn's picture (`masks.matting`). A picture that the subject was
-    taken out of is one layer. Raises `UnknownTurn`, and `DamagedFile` where a picture is missing.
+    subject's edge is as transparent as its hair is in the turn's picture (`masks.matting`). A picture that the subject
+    was taken out of is one layer. Raises `UnknownTurn`, and `DamagedFile` where a picture is missing.
     """
     turn = tree[id]
     picture = codec.decode(pictures.get(turn.picture)).picture
