@@ -21,6 +21,7 @@
     ├── AddressRefused             nothing can listen at the host and port that were named, and why
     ├── BadKey                     a password or token that cannot be one
     ├── BadBody                    what was sent is too much, or not what the studio's own page sends
+    ├── ServerRefused              a running studio that a command asked is not there, or says no
     ├── NotPushed                  the studio could not be put where it was to go
     ├── NothingStaged              there is no finished candidate to keep or to make more of
     ├── DeviceLost                 the process that computes pictures ended before it had answered
@@ -116,6 +117,10 @@ class BadKey(UserError):
 
 class BadBody(UserError):
     """What was sent cannot be read; the message is for whoever sent it."""
+
+
+class ServerRefused(UserError):
+    """A running studio did not do what a command asked of it."""
 
 
 class NotPushed(UserError):

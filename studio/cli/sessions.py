@@ -8,12 +8,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
 
 from studio.cli import options
 from studio.cli.opened import line_of, numbered, opened, write_session
 from studio.cli.report import answer, say, table, write
+from studio.cli.server import Running, Server
+from studio.cli.server import line_of as line_there
 from studio.errors import UnknownSession
 from studio.exports.kinds import ENDINGS, ExportKind, exported
 from studio.session.sessions import SessionSummary
@@ -25,6 +28,8 @@ from studio.store.record import Record
 
 sessions = typer.Typer(name="sessions", help="List the sessions, or rename, copy and trash one.")
 
+MOST_LISTED = 1000
+"""That a running studio lists at once."""
 Id = Annotated[str, typer.Argument(help="The session's id, from `sessions`.")]
 
 
@@ -34,15 +39,20 @@ def listing(
     search: Annotated[str, typer.Option(help="Words that all occur in the name or the texts of the turns.")] = "",
     trash: Annotated[bool, typer.Option("--trash", help="List what is in the trash.")] = False,
     data: options.Data = options.DEFAULTS.data,
+    server: Server = "",
     as_json: options.Json = False,
 ) -> None:
     """List the sessions, or rename, copy and trash one."""
     if context.invoked_subcommand is not None:
-        if search or trash or as_json or data != options.DEFAULTS.data:
+        if search or trash or as_json or server or data != options.DEFAULTS.data:
             raise typer.BadParameter(f"options come after the command: sessions {context.invoked_subcommand} ...")
         return
-    with opened(Settings(), data) as studio:
-        found = studio.sessions.list(search, trash)
+    if server:
+        asked = Running(server).ask("GET", "/sessions", search=search, trashed=trash, limit=MOST_LISTED)
+        found = tuple(SessionSummary(**one) for one in asked)
+    else:
+        with opened(Settings(), data) as studio:
+            found = studio.sessions.list(search, trash)
     rows = [(s.sid, s.name, str(s.turns), moment(s.saved_at) + (" damaged" if s.damaged else "")) for s in found]
     answer(as_json, [in_json(s) for s in found], lambda: table([("SESSION", "NAME", "TURNS", "SAVED"), *rows]))
 
@@ -52,34 +62,48 @@ def rename(
     session: Id,
     name: Annotated[str, typer.Argument(help="The new name.")],
     data: options.Data = options.DEFAULTS.data,
+    server: Server = "",
 ) -> None:
     """Call a session something else."""
+    if server:
+        now = Running(server).ask("PATCH", f"/sessions/{_safe(session)}", {"name": name})["name"]
+        return say(f"{session} is called {now!r} now")
     with opened(Settings(), data) as studio:
         studio.sessions.rename(session, name)
-        say(f"{session} is called {studio.sessions.get(session).view().name!r} now")
+        now = studio.sessions.get(session).view().name
+    return say(f"{session} is called {now!r} now")
 
 
 @sessions.command()
-def duplicate(session: Id, data: options.Data = options.DEFAULTS.data) -> None:
+def duplicate(session: Id, data: options.Data = options.DEFAULTS.data, server: Server = "") -> None:
     """Copy a session; prints the id of the copy."""
-    with opened(Settings(), data) as studio:
-        copy = studio.sessions.duplicate(session).sid
+    if server:
+        copy = Running(server).ask("POST", f"/sessions/{_safe(session)}/copy")["sid"]
+    else:
+        with opened(Settings(), data) as studio:
+            copy = studio.sessions.duplicate(session).sid
     answer(False, {}, lambda: [copy])
 
 
 @sessions.command()
-def trash(session: Id, data: options.Data = options.DEFAULTS.data) -> None:
+def trash(session: Id, data: options.Data = options.DEFAULTS.data, server: Server = "") -> None:
     """Put a session into the trash; `restore` brings it back."""
-    with opened(Settings(), data) as studio:
-        studio.sessions.trash(session)
+    if server:
+        Running(server).ask("DELETE", f"/sessions/{_safe(session)}")
+    else:
+        with opened(Settings(), data) as studio:
+            studio.sessions.trash(session)
     say(f"{session} is in the trash; launch.py sessions restore {session} brings it back")
 
 
 @sessions.command()
-def restore(session: Id, data: options.Data = options.DEFAULTS.data) -> None:
+def restore(session: Id, data: options.Data = options.DEFAULTS.data, server: Server = "") -> None:
     """Bring a session back from the trash."""
-    with opened(Settings(), data) as studio:
-        studio.sessions.restore(session)
+    if server:
+        Running(server).ask("POST", f"/sessions/{_safe(session)}/restore")
+    else:
+        with opened(Settings(), data) as studio:
+            studio.sessions.restore(session)
     say(f"{session} is back")
 
 
@@ -93,6 +117,7 @@ def export(
     branch: options.Branch = None,
     metadata: Annotated[bool, typer.Option(help="Put the recipe into a PNG, JPEG or WebP.")] = True,
     data: options.Data = options.DEFAULTS.data,
+    server: Server = "",
     as_json: options.Json = False,
 ) -> None:
     """Write a turn, an animation or a session.
@@ -103,19 +128,43 @@ def export(
     if out.suffix.lower() not in ENDINGS[to]:
         raise typer.BadParameter(f"a file of the kind {to} ends in {' or '.join(ENDINGS[to])}; got {out.name!r}")
     options.spare(out, Path(source))
+    if server and not Path(source).is_file():
+        chosen = _exported_there(Running(server), source, to, out, turn, branch, metadata)
+    else:
+        chosen = _exported_here(source, data, to, out, turn, branch, metadata)
+    told = {"out": str(out), "format": to, "turn": chosen, "bytes": out.stat().st_size}
+    answer(as_json, told, lambda: [f"{out}: {told['bytes']} bytes"])
+
+
+def _exported_there(
+    studio: Running, sid: str, to: ExportKind, out: Path, turn: int | None, branch: str | None, metadata: bool
+) -> str:
+    """Writes the file; the id of the turn."""
+    view = studio.session(sid)
+    chosen = _chosen(str(view["current"]), line_there(view, branch), turn, branch)
+    recipe = str(metadata).lower()
+    write(out, studio.file(f"/sessions/{_safe(sid)}/turns/{chosen}/{to}", recipe=recipe))
+    return chosen
+
+
+def _chosen(current: str, line: tuple[str, ...], turn: int | None, branch: str | None) -> str:
+    """The turn of that number; without one the one stood on, or the end of the branch that was named."""
+    if turn is None and branch is None:
+        return current
+    return numbered(line, len(line) - 1 if turn is None else turn)
+
+
+def _exported_here(
+    source: str, data: Path, to: ExportKind, out: Path, turn: int | None, branch: str | None, metadata: bool
+) -> str:
+    """The same, of a file or a data folder."""
     with session_of(source, data) as (record, pictures):
-        line = line_of(record.tree, branch)
-        chosen = (
-            record.tree.current
-            if turn is None and branch is None
-            else numbered(line, len(line) - 1 if turn is None else turn)
-        )
+        chosen = _chosen(record.tree.current, line_of(record.tree, branch), turn, branch)
         if to is ExportKind.PALIMPSEST:
             write_session(out, record, pictures)
         else:
             write(out, exported(record, chosen, pictures, to, metadata))
-    told = {"out": str(out), "format": to, "turn": chosen, "bytes": out.stat().st_size}
-    answer(as_json, told, lambda: [f"{out}: {told['bytes']} bytes"])
+    return chosen
 
 
 @contextmanager
@@ -137,16 +186,29 @@ def session_of(source: str, data: Path) -> Iterator[tuple[Record, Blobs]]:
 
 
 def import_session(
-    file: options.SessionFile, data: options.Data = options.DEFAULTS.data, as_json: options.Json = False
+    file: options.SessionFile,
+    data: options.Data = options.DEFAULTS.data,
+    server: Server = "",
+    as_json: options.Json = False,
 ) -> None:
     """Take a session file into the data folder.
 
     It is checked whole first, and refused whole where anything is wrong. Prints the id that it is given.
     """
-    with opened(Settings(), data) as studio:
-        view = studio.sessions.adopt_record(read_archive(file, studio.pictures)).view()
-    told = {"session": view.sid, "name": view.name, "turns": len(view.turns) - 1}
-    answer(as_json, told, lambda: [f"{view.sid}  {view.name}, {told['turns']} turns"])
+    if server:
+        there = Running(server)
+        seen = there.ask("POST", "/sessions", {"upload": there.upload(file.read_bytes())})
+        told = {"session": seen["sid"], "name": seen["name"], "turns": len(seen["turns"]) - 1}
+    else:
+        with opened(Settings(), data) as studio:
+            view = studio.sessions.adopt_record(read_archive(file, studio.pictures)).view()
+        told = {"session": view.sid, "name": view.name, "turns": len(view.turns) - 1}
+    answer(as_json, told, lambda: [f"{told['session']}  {told['name']}, {told['turns']} turns"])
+
+
+def _safe(sid: str) -> str:
+    """An id as a part of an address, whatever was typed."""
+    return quote(sid, safe="")
 
 
 def in_json(summary: SessionSummary) -> dict[str, Any]:

@@ -24,7 +24,8 @@ class FolderLock:
                 holder = pid_file.read_text().strip() if pid_file.exists() else "unknown"
                 raise DataFolderInUse(
                     f"another studio (process {holder}) already uses the data folder {folder}. "
-                    "Stop it first, or start this one with another folder (--data or PALIMPSEST_DATA)"
+                    "Stop it first, name another folder (--data or PALIMPSEST_DATA), or let a command ask that studio "
+                    "(--server and its address)"
                 ) from None
             pid_file.write_text(f"{os.getpid()}\n")
 
