@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -12,7 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import httpx2
 import pytest
+from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
+from mcp.types import CallToolResult
 from typer.testing import CliRunner
 
 from pipelines.catalog import CATALOG
@@ -157,6 +162,32 @@ def test_pages_find_nothing_of_another_visitor(hosted: Served, ada: Stranger, bo
             assert said["notice"] == foreign.fires("gallery", event, **(sent | {"sid": "0" * 32}))["notice"], event
         boot = foreign.post(hosted.boot, [{"sid": sid}]).text
         assert "Adas secret" not in boot and r"\"view\": null" in boot
+
+
+def test_assistants_find_nothing_of_another_visitor(ada: Stranger, bob: Stranger) -> None:
+    """Whoever speaks first begins what answers all of them, so both speak first once."""
+
+    async def asks(stranger: Stranger, tool: str, **said: object) -> CallToolResult:
+        with stranger.client() as client:
+            headers = dict(client.headers)
+        headers = {name: headers[name] for name in ("x-forwarded-for", "authorization")}
+        async with (
+            httpx2.AsyncClient(headers=headers, timeout=30) as http,
+            Client(streamable_http_client(f"{stranger.hosted.url}/mcp", http_client=http)) as client,
+        ):
+            return await client.call_tool(tool, dict(said))
+
+    async def goes() -> None:
+        for mine, other in ((ada, bob), (bob, ada)):
+            opened = await asks(mine, "open_picture", example=EXAMPLE)
+            sid = (opened.structured_content or {})["session"]
+            for tool, said in (("list_turns", {}), ("look", {}), ("export", {}), ("go", {"turn": 0})):
+                assert not (await asks(mine, tool, session=sid, **said)).is_error, tool
+                foreign = await asks(other, tool, session=sid, **said)
+                unknown = await asks(other, tool, session="0" * 32, **said)
+                assert foreign.is_error and foreign.content == unknown.content, tool
+
+    asyncio.run(goes())
 
 
 def test_the_page_says_that_it_forgets_and_offers_no_more_than_there_is(hosted: Served, ada: Stranger) -> None:
