@@ -61,6 +61,13 @@ function openKeptOut() {
   if (now && now !== opened) openAdvanced();
   opened = now;
 }
+// What a method without a model does is said by its settings alone: they are shown.
+let method = "";
+function openSettings() {
+  const { view, about } = state, now = view ? view.draft.method : "";
+  if (now !== method && about.methods[now]?.needs_model === false) openAdvanced();
+  method = now;
+}
 function openAdvanced() {
   const lid = document.querySelector("#advanced > button");
   if (lid instanceof HTMLElement && !lid.classList.contains("open")) lid.click();
@@ -123,6 +130,7 @@ side.addEventListener("pointerdown", (event) => { // it opens when it is given t
 panel.draws(({ view }) => {
   setTimeout(tellKept, 50); // after Gradio has filled the fields
   openKeptOut();
+  openSettings();
   changing.hidden = !view || !view.editing;
   side.inert = !view;
   const candidates = /** @type {HTMLElement} */ (document.getElementById("candidates"));

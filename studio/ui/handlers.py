@@ -124,6 +124,7 @@ class Handlers:
             name: {
                 "title": m.title,
                 "stages": m.stages,
+                "needs_model": m.needs_model,
                 "needs_mask": m.needs_mask,
                 "examples": [text.example(words) if words else text.NOT_READ for words in m.examples],
             }

@@ -59,6 +59,11 @@ LABELS = {
     "blend_latents": "Hold the kept part",
     "paste_back": "Paste kept pixels back",
     "residual": "Undo small changes",
+    "added": "Added colour",
+    "match": "Match the light",
+    "right": "To the right",
+    "up": "Upwards",
+    "twice": "Keep it there too",
 }
 """Settings whose name alone would puzzle; others show their name with spaces."""
 
