@@ -32,7 +32,8 @@ def build_forms(chosen: str) -> tuple[Form, ...]:
 
 def _build(method: Method, shown: bool) -> Form:
     with gr.Column(visible=shown, elem_classes="p-knobs") as group:
-        note = f"{method.paper}." + (f" {text.NOT_LAYERDIFFUSE}" if method.name == "layered" else "")
+        note = f"For when {method.when}.\n\n{method.paper}."
+        note += f" {text.NOT_LAYERDIFFUSE}" if method.name == "layered" else ""
         gr.Markdown(note, elem_classes="p-paper")
         components = {
             name: _component(f"knob-{method.name}-{name}", name, kind, default, knob)

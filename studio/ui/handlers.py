@@ -17,7 +17,7 @@ from typing import Any
 
 import gradio as gr
 
-from pipelines.catalog import CATALOG, offered
+from pipelines.catalog import CATALOG, Group, offered
 from pipelines.catalog import method as find_method
 from pipelines.contract import Extent, Quality, Scope
 from pipelines.errors import PipelineError
@@ -50,6 +50,7 @@ PLAIN_FIELDS = (
     "candidates",
     "seed",
     "negative",
+    "source",
     "filled",
 )
 """The fields of the panel before the methods' own settings, in the order in which they are passed. `filled` is not of
@@ -176,9 +177,11 @@ class Handlers:
         return session.view().draft.model if session else ""
 
     def methods(self, model: str) -> list[tuple[str, str]]:
-        """Title and name of the methods that run on that model, or on none."""
+        """Title and name of the methods that run on that model, or on none, by what one wants."""
         card = self.card(model)
-        return [(m.title, m.name) for m in offered(card.backbone if card else None)]
+        groups = list(Group)
+        fitting = offered(card.backbone if card else None)
+        return [(m.title, m.name) for m in sorted(fitting, key=lambda method: groups.index(method.group))]
 
     def card(self, model: str) -> ModelCard | None:
         return find_models(self.studio.settings.all_model_folders).get(model)
@@ -480,6 +483,7 @@ class Handlers:
             candidates=int(plain["candidates"] or 1),
             seed=int(plain["seed"] or 0),
             negative=str(plain["negative"] or ""),
+            source=str(plain["source"] or ""),
             # Run may be pressed before the settings show another quality's preset, or another model's: they say nothing
             # of it then.
             changes=changes_of(method, quality, settings[method], self.card(model)) if filled else {},
@@ -498,6 +502,9 @@ class Handlers:
             for part, words in zip(("subject", "background"), CATALOG[draft.method].labels, strict=True):
                 kept = {} if shown is not None and getattr(shown, part) == values[part] else {"value": values[part]}
                 plain[PLAIN_FIELDS.index(part)] = gr.update(label=words) | kept
+            kept = {} if shown is not None and shown.source == draft.source else {"value": draft.source}
+            reads = CATALOG[draft.method].reads_source
+            plain[PLAIN_FIELDS.index("source")] = gr.update(visible=reads) | kept
         if shown is None or shown.model != draft.model:
             plain[PLAIN_FIELDS.index("model")] = gr.update(choices=self.models(draft.model), value=draft.model)
             plain[PLAIN_FIELDS.index("method")] = gr.update(choices=self.methods(draft.model), value=draft.method)

@@ -29,7 +29,7 @@ Text = StrictStr | None
 Number = StrictInt | StrictFloat | None
 Setting = StrictBool | StrictInt | StrictFloat | StrictStr | None
 """Of a method; its parameter class says which."""
-PANEL = (Text, Text, Scope, StrictStr, StrictStr, Quality, Number, Number, Text, StrictStr)
+PANEL = (Text, Text, Scope, StrictStr, StrictStr, Quality, Number, Number, Text, Text, StrictStr)
 """What the turn panel's fields hold, in the order of `handlers.PLAIN_FIELDS`."""
 
 

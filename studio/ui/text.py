@@ -19,6 +19,8 @@ SEED = "Seed"
 ADVANCED = "Advanced"
 KEEP_OUT = "Keep out"
 KEEP_OUT_LIKE = "what should not be in the picture"
+SHOWS_NOW = "The picture shows now"
+SHOWS_NOW_LIKE = "unsaid: what the turns before said of it"
 
 NOT_LAYERDIFFUSE = "This is LayerDiffusion (Li et al. 2023). It is not LayerDiffuse, which makes transparent pictures."
 

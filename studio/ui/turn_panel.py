@@ -45,6 +45,8 @@ class TurnPanel:
     filled: gr.Textbox
     """Out of sight: names the presets that stand in the forms. It changes in the page together with them."""
     negative: gr.Textbox
+    source: gr.Textbox
+    """What the picture shows; seen where the method goes by it."""
     loras: gr.HTML
     forms: tuple[Form, ...]
     go: gr.HTML
@@ -62,6 +64,7 @@ class TurnPanel:
             self.candidates,
             self.seed,
             self.negative,
+            self.source,
             self.filled,
         ]
 
@@ -143,6 +146,15 @@ def build(models: list[tuple[str, str]], qualities: Sequence[Quality], most_cand
                 max_length=LONGEST_TEXT,
                 elem_id="negative",
             )
+            source = gr.Textbox(
+                label=text.SHOWS_NOW,
+                placeholder=text.SHOWS_NOW_LIKE,
+                lines=1,
+                max_lines=4,
+                max_length=LONGEST_TEXT,
+                visible=CATALOG[draft.method].reads_source,
+                elem_id="source",
+            )
             loras = drawn("loras", "loras", "put_loras")
             forms = build_forms(draft.method)
         go = drawn("go", "go", "run", "cancel")
@@ -161,6 +173,7 @@ def build(models: list[tuple[str, str]], qualities: Sequence[Quality], most_cand
         seed=seed,
         filled=filled,
         negative=negative,
+        source=source,
         loras=loras,
         forms=forms,
         go=go,
@@ -187,7 +200,10 @@ def bind(panel: TurnPanel, handlers: Handlers, shared: Shared) -> None:
     own = (panel.method, panel.quality, panel.model, panel.filled)
     others: list[Any] = [field for field in panel.values if field not in own]
     # Gradio tells nothing of the first change to a text that it filled itself, so leaving the text counts too.
-    edited = [*(f.input for f in others), *(f.blur for f in (panel.subject, panel.background, panel.negative))]
+    edited = [
+        *(f.input for f in others),
+        *(f.blur for f in (panel.subject, panel.background, panel.negative, panel.source)),
+    ]
     on(partial(gr.on, edited), handlers.drafted, **everything, trigger_mode="always_last")
     runs = on(panel.go.run, run, hears=Run, **everything)
     runs.then(**shared.follow)

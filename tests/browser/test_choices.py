@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from playwright.sync_api import Browser, expect
 
@@ -72,3 +74,38 @@ def test_a_model_for_instructions_asks_for_instructions(
     finally:
         page_.close()
         studio.close()
+
+
+def test_a_method_that_goes_by_what_the_picture_shows_asks_for_it(browser: Browser, url: str) -> None:
+    with sat_down(browser, url) as desk:
+        page = desk.page
+        desk.open_example("Duck on the beach")
+        page.locator("#advanced > button").click()
+        shows = page.get_by_label("The picture shows now")
+        expect(page.get_by_label("Keep out")).to_be_visible()
+        expect(shows).to_have_count(0)
+        page.locator("#method input").click()
+        page.get_by_role("option", name="Prompt-to-Prompt").click()
+        expect(shows).to_be_visible()
+        expect(page.get_by_text("For when a word or two of what the picture shows change")).to_be_visible()
+        shows.fill("a duck on the beach")
+        shows.blur()
+        page.wait_for_function("palimpsest.state.view.draft.source === 'a duck on the beach'")
+        page.locator("#method input").click()
+        page.get_by_role("option", name="Layered").click()
+        expect(shows).to_have_count(0)
+        assert page.evaluate("palimpsest.state.view.draft.source") == "a duck on the beach", "it is kept for later"
+
+
+def test_a_setting_without_effect_says_so_where_it_stands(browser: Browser, url: str, failures: Path) -> None:
+    with sat_down(browser, url) as desk:
+        page = desk.page
+        desk.open_example("Duck on the beach")
+        desk.chooses("quality", "Draft")
+        page.locator("#advanced > button").click()
+        rate = page.locator("#knob-layered-tune_rate")
+        expect(rate.get_by_role("note")).to_have_text("No effect now: no weight is tuned: tuned is none")
+        rate.scroll_into_view_if_needed()
+        page.screenshot(path=failures / "idle.png")
+        desk.chooses("quality", "Standard")
+        expect(rate.get_by_role("note")).to_have_count(0)
