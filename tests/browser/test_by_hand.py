@@ -64,6 +64,7 @@ def test_the_duck_is_recoloured_moved_and_removed_without_a_model(browser: Brows
         assert not np.array_equal(gone[mask], after[mask]) and view.turns[-1].outside_changed == 0
 
         choose(desk, "Light")
+        desk.chooses("scope", "Both")  # what was taken out is selected no more
         page.locator(".p-run").click()
         expect(page.get_by_text("every setting leaves the light as it is").first).to_be_visible()
         assert desk.here == "2 · Remove"
