@@ -21,7 +21,7 @@ def methods(
     models: Models = [],  # noqa: B006
     as_json: Json = False,
 ) -> None:
-    """List the methods, or the settings of one, as a model begins with them.
+    """List the methods, or the settings of one.
 
     A setting is given to an edit as `edit --set NAME=VALUE`.
     """

@@ -24,7 +24,7 @@ TORCH_FREE = tuple(
         *("masks.prompts", "masks.refine", "masks.segmenter", "models.folders", "models.own", "models.hub"),
         *("toybox.render", "toybox.scene", "toybox.words"),
         *("evaluation.commute", "evaluation.consistency", "evaluation.drift", "evaluation.similarity"),
-        *("instructions.contract", "instructions.rules", "instructions.split", "instructions.toybox"),
+        *("instructions.contract", "instructions.rules", "instructions.split"),
     )
 )
 

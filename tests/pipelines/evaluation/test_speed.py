@@ -91,7 +91,7 @@ def test_a_step_of_xl_is_counted_without_its_weights() -> None:
 def test_a_preset_is_run_in_the_share_that_was_asked_for() -> None:
     asked, _ = speed.parsed(["--preset", "draft", "--steps-scale", "0.5"])
     params = speed.settings_of(asked)
-    assert (params.embed_steps, params.tune_steps, params.steps, params.tuned) == (3, 0, 6, Tuned.NONE)
+    assert (params.embed_steps, params.tune_steps, params.steps, params.tuned) == (25, 0, 10, Tuned.NONE)
     assert "fine-tune" not in speed.steps_by_stage(params)
     assert speed.settings_of(speed.parsed([])[0]) == LayeredParams()
     assert speed.settings_of(speed.parsed(["--compiled"])[0]).compiled

@@ -210,7 +210,7 @@ def test_a_subject_follows_a_picture_by_its_mask(
     run: Run, photo: Path, subject: Path, tiny: Path, tmp_path: Path
 ) -> None:
     cat, cut, out = tmp_path / "cat.png", tmp_path / "cut.png", tmp_path / "out.png"
-    few = [f"--set={name}=1" for name in ("embed_steps", "tune_steps", "steps")]
+    few = ["--set=start=composite", *(f"--set={name}=1" for name in ("embed_steps", "tune_steps", "steps"))]
     edit = ["edit", "--image", photo, "--mask", subject, "--model", tiny, "--quality", "draft", *few, "--out", out]
     follows = ["--subject-image", cat, "--subject-image-mask", cut]
 

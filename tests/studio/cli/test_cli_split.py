@@ -46,6 +46,6 @@ def test_a_language_model_is_asked_and_the_rules_answer_for_its_noise(run: Run, 
     ran = run("split", "make the dog blue", "--language-model", tmp_path / "tiny-llama", "--device", "cpu")
     assert ran.code == 0, ran.err
     assert ran.out.splitlines()[1].split() == ["1", "subject", "a", "blue", "dog", "-"]
-    assert "split by toybox" in ran.out and "the language model did not answer" in ran.out
+    assert "split by rules" in ran.out and "the language model did not answer" in ran.out
     told = run("split", "make the dog blue", "--language-model", tmp_path / "absent", "--json").json
     assert told["turns"] and "'absent' cannot be loaded" in told["note"]
