@@ -183,7 +183,7 @@ class Engine:
         """Where in `picture` the subject is that an edit redrew at `mask`; see `followed`. Takes the lock of clicks."""
         with self._pointing, in_words(FOR_A_MASK, self._embeddings.keep_only):
             model, embedding = self._looking_at(picture, segmenter)
-            return followed(mask, partial(model.segment, embedding))
+            return followed(picture, mask, partial(model.segment, embedding))
 
     def compare(
         self,

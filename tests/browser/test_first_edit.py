@@ -227,17 +227,3 @@ def test_the_letters_come_with_the_page(browser: Browser, url: str) -> None:
             node = tools.send("DOM.querySelector", {"nodeId": root, "selector": place})["nodeId"]
             fonts = tools.send("CSS.getPlatformFontsForNode", {"nodeId": node})["fonts"]
             assert all(font["isCustomFont"] for font in fonts), (place, fonts)
-
-
-def test_a_subject_is_turned_over_in_its_place_and_the_facts_say_so(browser: Browser, url: str) -> None:
-    with sat_down(browser, url) as desk:
-        desk.open_example("Duck on the beach")
-        desk.click(*DUCK)
-        desk.chooses("scope", "Subject")
-        desk.says(subject="a duck upside down")
-        desk.chooses("quality", "Draft")
-        desk.runs()
-        desk.keeps()
-        facts = desk.page.locator(".p-facts")
-        expect(facts.locator("dt", has_text="Moved").locator("+ dd")).to_have_text("turned over")
-        expect(desk.page.locator(".p-outside")).to_have_text("background kept: 0 pixels changed")
