@@ -94,6 +94,9 @@ export interface Drift {
   subject_turns: number;
   /** How many were asked to change the background. */
   background_turns: number;
+  /** How many turns so far had a model paint the subject anew. */
+  subject_repaints: number;
+  background_repaints: number;
   /** What went beyond the model's limits, in words: it is time to offer doing the line again from the original.
    * Empty where nothing did, of models without limits, and of turns from before it was noted. */
   too_far: string;

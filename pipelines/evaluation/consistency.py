@@ -52,6 +52,8 @@ class Edited:
     """``(H, W) bool``, True = subject; ``None`` where the turn ran on the whole picture."""
     feather: float = 2.0
     """Pixels."""
+    painted: bool = True
+    """Whether a model painted it anew."""
 
 
 @dataclass(frozen=True, eq=False)

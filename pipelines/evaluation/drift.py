@@ -36,6 +36,9 @@ class Drift:
     """How many turns so far were asked to change the subject."""
     background_turns: int
     """How many were asked to change the background."""
+    subject_repaints: int = 0
+    """How many turns so far had a model paint the subject anew."""
+    background_repaints: int = 0
     too_far: str = ""
     """What went beyond the model's limits, in words: it is time to offer doing the line again from the original. Empty
     where nothing did, of models without limits, and of turns from before it was noted."""
@@ -47,13 +50,14 @@ class Drift:
         part that nobody asked to change, and only where kept pixels did: while they are what they were, a part has
         become unlike by the seam alone. One that was painted over again and again counts by how often.
         """
+        repaints = (("subject", self.subject_repaints), ("background", self.background_repaints))
+        part, most = max(repaints, key=lambda row: row[1])
+        if most > limits.most_repaints:
+            return f"its {part} was painted over {most} times"
         parts = (
             ("subject", self.subject, self.subject_turns),
             ("background", self.background, self.background_turns),
         )
-        part, _, most = max(parts, key=lambda row: row[2])
-        if most > limits.most_repaints:
-            return f"its {part} was painted over {most} times"
         if self.kept_psnr is not None and self.kept_psnr < limits.least_db:
             return f"kept pixels are down to {self.kept_psnr:.0f} dB"
         intact = self.kept_psnr == MOST_DB
@@ -92,6 +96,7 @@ def drift(
         then, now = ([isolated(seen, part) for part in parts.values()] for seen in (original, picture))
         alike = dict(zip(parts, similarities(embed, then, now), strict=True))
     scopes = [edit.scope for edit in edits]
+    painted = [edit.scope for edit in edits if edit.painted]
     found = Drift(
         clip=embed.name if embed else None,
         subject=alike.get("subject"),
@@ -100,5 +105,7 @@ def drift(
         kept_share=float(kept.mean()),
         subject_turns=sum(scope is not Scope.BACKGROUND for scope in scopes),
         background_turns=sum(scope is not Scope.SUBJECT for scope in scopes),
+        subject_repaints=sum(scope is not Scope.BACKGROUND for scope in painted),
+        background_repaints=sum(scope is not Scope.SUBJECT for scope in painted),
     )
     return found if limits is None else replace(found, too_far=found.beyond(limits))

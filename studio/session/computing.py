@@ -12,6 +12,7 @@ request always names what its picture was made from, and run again after its par
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +23,7 @@ from pipelines import pictures as codec
 from pipelines.catalog import is_by_hand, recorded
 from pipelines.catalog import method as find_method
 from pipelines.contract import Candidate, EditRequest, EditResult, Extent, Mask, Picture, Scope
+from pipelines.errors import PipelineError
 from pipelines.evaluation.consistency import Consistency, Edited
 from pipelines.evaluation.drift import Drift
 from pipelines.masks import cut
@@ -40,6 +42,8 @@ from studio.session.selection import Selection
 from studio.session.services import Services
 from studio.session.view import MaskChoice
 from studio.store.record import Staged
+
+log = logging.getLogger(__name__)
 
 HUNDRED = 100
 """Steps of a whole turn in a replay, whatever stages it has."""
@@ -230,7 +234,7 @@ class Computing:
             return request
         before, after = here.request, here.outcome.mask_after
         if before is not None and after is not None and before.prompts == request.prompts:
-            return replace(request, mask=after)
+            return replace(request, mask=after) if self.mask(after).any() else request
         prompts = MaskPrompts.from_json(request.prompts, self._extent)
         if not prompts.asks_segmenter:
             return request
@@ -324,29 +328,39 @@ class Computing:
     def _mask_after(self, asked: TurnRequest, picture: Picture, moved: Mask | None) -> str | None:
         """Digest of the subject's mask in `picture`, which the turn made. A subject that stayed is where it was, to the
         pixel, and so is one that was only coloured; of one that was `moved` it is known; one that was redrawn is found.
+        Where no segmenter can look at the picture it is taken to be where it was: the picture is there, and is kept.
         """
         if asked.mask is None or (moved is None and (asked.scope is Scope.BACKGROUND or is_by_hand(asked.method))):
             return asked.mask
         if moved is None:
-            moved = self._services.engine.follow(picture, self.mask(asked.mask), self._services.segmenter)
+            try:
+                moved = self._services.engine.follow(picture, self.mask(asked.mask), self._services.segmenter)
+            except PipelineError as error:
+                log.warning("the subject is taken to be where it was: %s", error)
+                return asked.mask
         return self._services.store.pictures.put(codec.encode_mask(moved))
 
     # Measures
 
     def edited(self, request: TurnRequest) -> Edited:
         mask = None if request.mask is None else self.mask(request.mask)
-        return Edited(request.scope, mask, request.feather)
+        return Edited(request.scope, mask, request.feather, painted=not is_by_hand(request.method))
 
     def _drifts(
         self, line: Sequence[Turn], asked: TurnRequest, pictures: Sequence[Picture]
     ) -> tuple[Drift | None, ...]:
         """Of every candidate at once: the masks of a line are large, and the same for all. Of a turn that needs no
-        model it is not measured: that would take one, and nothing in it was painted anew."""
+        model it is not measured: that would take one, and nothing in it was painted anew. Where what measures fails
+        there are no figures; the pictures are there, and are kept."""
         if is_by_hand(asked.method):
             return (None,) * len(pictures)
         made = [turn.request for turn in line if turn.request is not None]
         edits = [self.edited(request) for request in (*made, asked)]
-        return self._services.engine.drift(self.picture(line[0].picture), pictures, edits, asked.model)
+        try:
+            return self._services.engine.drift(self.picture(line[0].picture), pictures, edits, asked.model)
+        except PipelineError as error:
+            log.warning("how far the pictures drifted was not measured: %s", error)
+            return (None,) * len(pictures)
 
     def compared(self, before: Turn, ab: Sequence[Turn], ba: Sequence[Turn]) -> Compared:
         """Turn A then B (`ab`) against B then A (`ba`), both from `before`."""

@@ -646,7 +646,10 @@ class Session:
     def _files(self) -> frozenset[str]:
         """Digests of everything this session may show."""
         turns = (turn.files() for turn in self._record.tree.turns.values())
-        staged = ({s.picture, s.outcome.background_reference} for s in (*self._record.staged, *self._put_away))
+        staged = (
+            {s.picture, s.outcome.background_reference, s.outcome.mask_after}
+            for s in (*self._record.staged, *self._put_away)
+        )
         draft = self._draft
         given = {draft.background_reference, draft.subject_reference, draft.subject_reference_mask}
         masks = self._selections.files().union(self._replaced)

@@ -108,6 +108,12 @@ def test_painting_one_part_again_and_again_is_drift(engine: Engine) -> None:
     assert [bool(point.too_far) for point in line] == [False] * LIMITS.most_repaints + [True]
 
 
+def test_what_no_model_painted_is_not_painted_over(engine: Engine) -> None:
+    by_hand = replace(SUBJECT, painted=False)
+    point = along(engine, [DRAWN.picture] * 6, [SUBJECT, *[by_hand] * 5])[-1]
+    assert (point.subject_turns, point.subject_repaints, point.too_far) == (6, 1, "")
+
+
 def test_turns_without_a_mask_have_no_subject(engine: Engine, tmp_path: Path) -> None:
     whole = Edited(Scope.BOTH, None)
     (point,) = along(engine, [DRAWN.picture], [whole])
@@ -146,8 +152,11 @@ def test_a_model_without_limits_gets_figures_and_no_verdict(engine: Engine) -> N
     assert unknown.kept_psnr == known.kept_psnr and unknown.subject_turns == 1
 
 
+LATER = ("too_far", "subject_repaints", "background_repaints")
+
+
 def test_a_point_survives_json(engine: Engine) -> None:
     (point,) = along(engine, [255 - DRAWN.picture], [SUBJECT])
     assert Drift.from_json(json.loads(json.dumps(point.to_json()))) == point
-    earlier = {name: value for name, value in point.to_json().items() if name != "too_far"}
+    earlier = {name: value for name, value in point.to_json().items() if name not in LATER}
     assert not Drift.from_json(earlier).too_far

@@ -266,3 +266,13 @@ def test_a_subject_that_kept_its_place_stays_selected_to_the_pixel(session: Sess
     ):
         turn = made(session, method, changes=changes, scope=scope)
         assert turn.mask_after == turn.mask == session.view().mask.mask
+
+
+def test_a_turn_that_is_run_again_after_its_subject_was_taken_out_keeps_its_own_mask(session: Session) -> None:
+    """There is nothing left to recolour: it is done where the subject was, and nothing breaks."""
+    first = made(session, "recolour", changes={"hue": 120.0})
+    second = made(session, "remove", changes={"margin": 0.0})
+    session.cherry_pick(first.id, second.id)
+    assert ended(session) is JobState.DONE, session.view().job
+    again = session.view().turns[-1]
+    assert (again.parent, again.method, again.mask) == (second.id, "recolour", first.mask)

@@ -523,6 +523,32 @@ def test_after_a_subject_turn_the_mask_is_what_was_found_in_its_picture(
     assert session.view().mask.mask == turn.mask_after, "a step back is a step back"
 
 
+def test_a_candidates_own_mask_can_be_looked_at_before_it_is_kept(session: Session) -> None:
+    """The page cuts its layers by it."""
+    session.set_prompts(CLICK)
+    session.set_draft(replace(session.view().draft, scope=Scope.SUBJECT, subject="a blue dog"))
+    session.start()
+    assert ended(session) is JobState.DONE
+    (staged,) = session.view().staged
+    assert staged.mask_after not in (None, session.view().mask.mask)
+    assert session.picture_bytes(staged.mask_after or "").startswith(b"\x89PNG")
+    session.discard()
+    assert session.picture_bytes(staged.mask_after or ""), "it can be brought back"
+
+
+def test_a_picture_is_kept_whatever_then_fails_to_look_at_it(
+    session: Session, engine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any) -> Any:
+        raise BadRequest("the picture is too narrow to be looked at")
+
+    monkeypatch.setattr(engine, "follow", fails)
+    monkeypatch.setattr(engine, "drift", fails)
+    edited(session, scope=Scope.SUBJECT)
+    turn = session.view().turns[-1]
+    assert turn.mask_after == turn.mask and turn.drift is None
+
+
 def test_clicks_are_tried_on_another_picture_and_called_stale(session: Session, studio: Studio, engine: Any) -> None:
     edited(session)
     session.set_prompts(OTHER_CLICK)
