@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pipelines.contract import EditRequest, Mask, Picture, Scope
 from pipelines.hand.params import Edge
+from pipelines.masks.fill import bounds
 from pipelines.masks.matting import matted
 from pipelines.masks.refine import soft_edge
 
@@ -48,10 +49,7 @@ def changing_share(request: EditRequest, edge: Edge) -> Share:
 
 def window_of(region: Mask) -> Window | None:
     """The rows and columns that hold `region`; ``None`` where there is nothing."""
-    rows, columns = np.flatnonzero(region.any(1)), np.flatnonzero(region.any(0))
-    if not rows.size:
-        return None
-    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+    return bounds(region) if region.any() else None
 
 
 def mixed(over: Picture, under: Picture, share: Share) -> Picture:

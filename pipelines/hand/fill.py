@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pipelines.contract import Mask, Picture
 from pipelines.errors import BadRequest
 from pipelines.hand.params import Fill
-from pipelines.masks.fill import filled_from_around
+from pipelines.masks.fill import bounds, filled_from_around
 
 FILLED_AT = 192
 """Pixels of the longer side, of the hole with its surroundings, at which it is worked out where pieces come from."""
@@ -110,10 +110,8 @@ def _voted(picture: Floats, gap: Mask, offsets: list[Offset], rounds: int) -> tu
     """`picture` with the gap as its patches vote, and which offset each pixel's patch has (-1: none)."""
     reach = max(max(abs(down), abs(right)) for down, right in offsets) + RADIUS
     target = cv2.dilate(gap.astype(np.uint8), np.ones((2 * RADIUS + 1,) * 2, np.uint8)) > 0
-    rows, columns = np.flatnonzero(target.any(1)), np.flatnonzero(target.any(0))
-    top, left = max(0, int(rows[0]) - RADIUS), max(0, int(columns[0]) - RADIUS)
-    down, right = int(rows[-1]) + 1 + RADIUS, int(columns[-1]) + 1 + RADIUS
-    here = (slice(top, min(down, len(gap))), slice(left, min(right, gap.shape[1])))
+    here = bounds(target, RADIUS)
+    top, left = here[0].start, here[1].start
     whole = cv2.erode(
         (~gap).astype(np.uint8), np.ones((2 * RADIUS + 1,) * 2, np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0
     )
@@ -196,8 +194,7 @@ def _at_full_size(
     """`picture` with each pixel of the hole from where `labels` says at the size of `small`, and all in the light of
     `small`. Pieces end in no line: which of two neighbours a pixel of their seam belongs to is drawn."""
     up = (hole.shape[0] / gap.shape[0], hole.shape[1] / gap.shape[1])
-    rows, columns = np.flatnonzero(gap.any(1)), np.flatnonzero(gap.any(0))
-    low = (slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1))
+    low = bounds(gap)
     box = _larger(low, up, hole.shape)
     inside = hole[box].astype(np.uint8)
     smooth = cv2.resize(np.ascontiguousarray(small[low]), inside.shape[::-1], interpolation=cv2.INTER_LINEAR)
@@ -242,12 +239,7 @@ def _larger(low: tuple[slice, slice], up: tuple[float, float], shape: tuple[int,
 
 def _with_surroundings(hole: Mask) -> tuple[slice, slice]:
     """The hole and once its size around it."""
-    rows, columns = np.flatnonzero(hole.any(1)), np.flatnonzero(hole.any(0))
-    margin = max(48, int(0.9 * max(rows[-1] - rows[0], columns[-1] - columns[0])))
-    return (
-        slice(max(0, int(rows[0]) - margin), int(rows[-1]) + 1 + margin),
-        slice(max(0, int(columns[0]) - margin), int(columns[-1]) + 1 + margin),
-    )
+    return bounds(hole, max(48, int(0.9 * max(part.stop - part.start - 1 for part in bounds(hole)))))
 
 
 def _sizes(shape: tuple[int, ...]) -> list[tuple[int, int]]:

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.contract import Mask, Picture
+from pipelines.masks.fill import bounds
 
 OUTWARDS, INWARDS = 0.1, 0.025
 """Of the subject's longer side: how far out of the mask, and into it, a pixel may be transparent."""
@@ -47,9 +48,8 @@ def matted(picture: Picture, mask: Mask) -> Floats:
     alpha = mask.astype(np.float32)
     if mask.all() or not mask.any():
         return alpha
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    side = max(int(rows[-1] - rows[0]), int(columns[-1] - columns[0])) + 1
-    window = _around(mask, 2 * max(2, math.ceil(OUTWARDS * side)))
+    side = max(part.stop - part.start for part in bounds(mask))
+    window = bounds(mask, 2 * max(2, math.ceil(OUTWARDS * side)))
     seen, inside = np.ascontiguousarray(picture[window]), np.ascontiguousarray(mask[window])
     sizes = _levels(inside.shape)
     lines = np.zeros(0, np.float32)
@@ -92,7 +92,7 @@ def foreground(picture: Picture, alpha: Floats) -> Picture:
     partly = np.asarray((alpha > 0) & (alpha < 1))
     if not partly.any() or not (alpha >= 1).any() or not (alpha <= 0).any():
         return picture
-    window = _around(partly, 8 + math.ceil(REACHES[1] * max(alpha.shape)))
+    window = bounds(partly, 8 + math.ceil(REACHES[1] * max(alpha.shape)))
     seen, share = np.ascontiguousarray(picture[window]), np.ascontiguousarray(alpha[window])
     scale = min(1.0, COLOURS_AT / max(share.shape))
     size = (max(1, round(share.shape[1] * scale)), max(1, round(share.shape[0] * scale)))
@@ -240,11 +240,3 @@ def _band(mask: Mask, outwards: float, inwards: float) -> tuple[Mask, Floats]:
     inner, outer = (cv2.distanceTransform(part.astype(np.uint8), cv2.DIST_L2, 3) for part in (mask, ~mask))
     depth = np.minimum(np.maximum(inner / np.float32(inwards), outer / np.float32(outwards)), 1)
     return np.asarray((inner <= inwards) & (outer <= outwards)), np.asarray(depth, np.float32)
-
-
-def _around(mask: Mask, margin: int) -> tuple[slice, slice]:
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    return (
-        slice(max(0, int(rows[0]) - margin), int(rows[-1]) + 1 + margin),
-        slice(max(0, int(columns[0]) - margin), int(columns[-1]) + 1 + margin),
-    )

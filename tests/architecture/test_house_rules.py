@@ -20,8 +20,11 @@ HEAVY = ("torch", "torchvision", "diffusers", "transformers", "accelerate", "pef
 TORCH_FREE = tuple(
     f"pipelines.{name}"
     for name in (
-        *("catalog", "contract", "errors", "params", "pictures", "progress", "requests"),
-        *("masks.prompts", "masks.refine", "masks.segmenter", "models.folders", "models.own", "models.hub"),
+        *("catalog", "contract", "errors", "params", "pictures", "progress", "requests", "kept"),
+        *("masks.prompts", "masks.refine", "masks.segmenter", "masks.fill", "masks.follow", "masks.matting"),
+        *("models.folders", "models.own", "models.hub", "models.domain", "models.limits"),
+        *("hand.backdrop", "hand.changed", "hand.colour", "hand.fill", "hand.idle", "hand.params", "hand.place"),
+        "hand.run",
         *("toybox.render", "toybox.scene", "toybox.words"),
         *("evaluation.commute", "evaluation.consistency", "evaluation.drift", "evaluation.similarity"),
         *("instructions.contract", "instructions.rules", "instructions.split"),

@@ -14,16 +14,7 @@ from pipelines.progress import Progress
 from studio.errors import Busy
 from studio.jobs.job import Job, JobState
 from studio.jobs.runner import Runner
-
-
-@dataclass
-class Clock:
-    """Seconds, moved by hand."""
-
-    now: float = 0.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.studio.clock import Clock
 
 
 @dataclass

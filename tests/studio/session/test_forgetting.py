@@ -22,19 +22,10 @@ from studio.session.upkeep import Upkeep
 from studio.session.view import Draft
 from studio.settings import Hosting, Settings
 from studio.visitors import asked_by
+from tests.studio.clock import Clock
 from tests.studio.conftest import StandInEngine
 
 DAY = 24 * HOUR
-
-
-@dataclass
-class Clock:
-    """Seconds, moved by hand."""
-
-    now: float = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @dataclass
