@@ -38,13 +38,14 @@ class Planned:
 
 TURNS = (
     Planned(0, "", "in a forest", Scope.BACKGROUND),
-    Planned(1, "a blue duck", "", Scope.SUBJECT),
+    Planned(1, "a big blue duck", "", Scope.SUBJECT),
     Planned(2, "", "at night", Scope.BACKGROUND),
-    Planned(3, "a red duck", "", Scope.SUBJECT),
+    Planned(3, "a big red duck", "", Scope.SUBJECT),
     Planned(2, "", "in the snow", Scope.BACKGROUND),
-    Planned(5, "a purple duck", "", Scope.SUBJECT),
+    Planned(5, "a big purple duck", "", Scope.SUBJECT),
 )
-"""Backgrounds and colours, which the embedded model does well. The branch leaves after the second turn."""
+"""Backgrounds and colours, which the embedded model does well where it is told how large the duck is. The branch leaves
+after the second turn."""
 
 
 def demo_session(
@@ -62,18 +63,19 @@ def demo_session(
 ) -> None:
     """Make a session of six turns with a branch.
 
-    An example picture is edited as a person would, in a data folder of its own, and the session written to a file.
+    An example picture is clicked once and edited as a person would, in a data folder of its own, and the session written
+    to a file.
     """
     began = time.perf_counter()
     with opened(options.settings_from(models, device, model, segmenter), None) as studio:
         session = studio.sessions.create_example(EXAMPLE)
         clicks = next(example.clicks for example in studio.sessions.examples() if example.id == EXAMPLE)
         snap = session.view().draft.prompts.snap
-        pointed = MaskPrompts(clicks=tuple(Click(x, y) for x, y in clicks), snap=snap)
+        session.set_prompts(MaskPrompts(clicks=tuple(Click(x, y) for x, y in clicks), snap=snap))
         made, progress = [session.view().current], ProgressLine()
         for number, turn in enumerate(TURNS, 1):
             session.jump(made[turn.after])
-            made.append(run(session, turn, pointed, quality, seed))
+            made.append(run(session, turn, quality, seed))
             progress("turns", number, len(TURNS))
         session.jump(made[4])  # the end of the main line
         record = studio.store.load(session.sid)
@@ -92,11 +94,10 @@ def demo_session(
     answer(as_json, told, lambda: [*table(rows), str(out)])
 
 
-def run(session: Session, turn: Planned, pointed: MaskPrompts, quality: Quality, seed: int) -> str:
+def run(session: Session, turn: Planned, quality: Quality, seed: int) -> str:
     """Run and keep one turn after the one stood on; its id. Raises what stopped it."""
     said = replace(session.view().draft, subject=turn.subject, background=turn.background, scope=turn.scope)
     session.set_draft(replace(said, quality=quality, seed=seed))
-    session.set_prompts(pointed)
     session.start()
     view = session.view()
     while view.job is not None and view.job.state in (JobState.QUEUED, JobState.RUNNING):

@@ -16,7 +16,7 @@ def test_a_demonstration_is_made_checked_and_swapped(run: Run, tmp_path: Path) -
     made = run("demo-session", "--out", file, "--json")
     assert made.code == 0, made.err
     assert made.json["branches"] == ["main", "branch 2"]
-    assert [turn["label"] for turn in made.json["turns"]][:2] == ["in a forest", "a blue duck"]
+    assert [turn["label"] for turn in made.json["turns"]][:2] == ["in a forest", "a big blue duck"]
     record, _ = saved.read(file, tmp_path / "pictures")
     assert len(record.tree.turns) == 7
     assert (record.tree.branch, record.tree.current) == ("main", record.tree.branches["main"])
