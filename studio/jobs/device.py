@@ -360,7 +360,8 @@ class _Child:
             why = self._ended
         if not on_purpose:
             log.error("the device's process %s ended with %s", self.process.pid, self.process.exitcode)
-        self._connection.close()
+        with self._sending:  # a writer finds that nobody reads; and closed under its hands it would raise a TypeError
+            self._connection.close()
         self._lost(self, on_purpose)
         with self._guard:
             for answers in self._waiting.values():
