@@ -63,8 +63,8 @@ def demo_session(
 ) -> None:
     """Make a session of six turns with a branch.
 
-    An example picture is clicked once and edited as a person would, in a data folder of its own, and the session written
-    to a file.
+    An example picture is clicked once and edited as a person would, in a data folder of its own, and the session
+    written to a file.
     """
     began = time.perf_counter()
     with opened(options.settings_from(models, device, model, segmenter), None) as studio:

@@ -12,7 +12,7 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from pipelines.catalog import CATALOG
+from pipelines.catalog import CATALOG, Group
 from pipelines.contract import Quality
 from pipelines.params import knobs
 from studio.app import Studio
