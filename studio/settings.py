@@ -166,6 +166,8 @@ class Settings:
     """Load the default model in the background after start, so that the first click and run are quick."""
     device_process: bool = False
     """Compute in a process of its own, which is replaced when it crashes; what serves pages should."""
+    sdapi: bool = False
+    """Whether plug-ins that speak to another program's ``/sdapi/v1`` are answered too."""
     hosting: Hosting | None = None
     """What strangers may; ``None`` for a studio whose people know each other."""
     name_header: str = ""

@@ -31,7 +31,7 @@ from studio.api.answers import refused
 from studio.api.bodies import LARGEST_EVENT, EventShape
 from studio.api.hosts import came_from_elsewhere
 from studio.api.keys import NO_KEY, SECONDS, Keys
-from studio.api.open_routes import PROGRAMS, OpenRoute, Takes, find, methods_at
+from studio.api.open_routes import OPEN, PLUG_INS, PROGRAMS, OpenRoute, Takes, find, methods_at
 from studio.api.visitors import Visitors
 from studio.errors import BadBody
 from studio.visitors import asked_by
@@ -48,12 +48,18 @@ NOT_SO = "{path:.80} does not take {method}; it takes {methods}."
 NOT_JSON = "A JSON object is taken here (Content-Type: application/json); the request says {came!r:.80}."
 NOT_READ = "What was sent cannot be read: {why}. Reload the page and do it again."
 SLOW = "The request did not arrive within {seconds:.0f} seconds. Do it again."
+TOO_MANY_PICTURES = "Many pictures are being sent or changed at once already. Send it again when one of them is done."
 TOO_MANY = "Too many pages of this studio are open at once. Close some, and reload this one."
 MOST_LASTING = 400
 """Answers that go on at the same time, of all pages together: each has two at most, and holds a connection with each.
 Where a process may have a thousand, some are left for everybody else."""
+JSON = (Takes.JSON, Takes.JSON_OR_NOTHING, Takes.PICTURES)
 LARGEST_JSON = 2**20
 """Bytes that a program may send, but for files."""
+LARGEST_PICTURES = 32 * 2**20
+"""The same where it may send pictures among it, in base64."""
+MOST_PICTURES = 8
+"""Requests with pictures in them that are answered at the same time: each holds what it was sent until then."""
 EVENT_SECONDS = 60.0
 """Within which an event must have arrived."""
 
@@ -97,6 +103,8 @@ class House:
     """Address of the script that the page runs before all others."""
     visitors: Visitors | None = None
     """Tells who asks, where strangers share the studio."""
+    plug_ins: bool = False
+    """Whether plug-ins of other programs are answered too."""
 
 
 def guard(house: House) -> Middleware:
@@ -109,7 +117,17 @@ class Gate:
 
     def __init__(self, app: ASGIApp, house: House) -> None:
         self.app, self.house = app, house
-        self.lasting = 0
+        self.lasting = self.pictures = 0
+        self.open = (*OPEN, *PLUG_INS) if house.plug_ins else OPEN
+        self.limits = {
+            Takes.NOTHING: 0,
+            Takes.FILE: house.largest_file,
+            Takes.EVENT: LARGEST_EVENT,
+            Takes.LASTING: LARGEST_EVENT,
+            Takes.JSON: LARGEST_JSON,
+            Takes.JSON_OR_NOTHING: LARGEST_JSON,
+            Takes.PICTURES: LARGEST_PICTURES,
+        }
         self.names = frozenset(name.lower() for name in house.names)
         self.first = house.first.encode()
         self.framed = f"; frame-ancestors {' '.join(house.frames) or NOWHERE}"
@@ -126,10 +144,10 @@ class Gate:
             return await self.app(scope, receive, send)
         if scope["type"] != "http":  # no route speaks over web sockets
             return await send({"type": "websocket.close", "code": 1008})
-        route = find(scope["method"], scope["path"])
+        route = find(scope["method"], scope["path"], self.open)
         headers = Headers(scope=scope)
         if route is None:
-            answered = methods_at(scope["path"]) if scope["path"].startswith(PROGRAMS) else []
+            answered = methods_at(scope["path"], self.open) if scope["path"].startswith(PROGRAMS) else []
             if answered:
                 words = NOT_SO.format(path=scope["path"], method=scope["method"], methods=", ".join(answered))
                 return await self._refuse(scope, receive, send, 405, words)
@@ -139,19 +157,16 @@ class Gate:
         problem = await self.locked(route, headers) or self.oversized(route, headers)
         if problem is not None:
             return await self._refuse(scope, receive, send, *problem)
-        if route.takes in (Takes.EVENT, Takes.LASTING, Takes.JSON):
+        if route.takes is Takes.PICTURES:
+            if self.pictures >= MOST_PICTURES:
+                return await self._refuse(scope, receive, send, 503, TOO_MANY_PICTURES)
+            self.pictures += 1
             try:
-                async with asyncio.timeout(EVENT_SECONDS):
-                    sent = await _body(receive)
-                event = await to_thread.run_sync(self.read, route, sent)
-            except ClientDisconnect:
-                return None
-            except TimeoutError:
-                return await self._refuse(scope, receive, send, 408, SLOW.format(seconds=EVENT_SECONDS))
-            except BadBody as fault:
-                words = f"{fault}." if route.is_for_programs else NOT_READ.format(why=fault)
-                return await self._refuse(scope, receive, send, 400, words)
-            return await self.app(_described(scope, event), _replayed(event, receive), self._data(send))
+                return await self._read(route, scope, receive, send)
+            finally:
+                self.pictures -= 1
+        if route.takes not in (Takes.NOTHING, Takes.FILE):
+            return await self._read(route, scope, receive, send)
         if route.is_page and scope["method"] == "GET":
             return await self.app(scope, receive, self._page(send))
         if not route.lasts:
@@ -163,6 +178,21 @@ class Gate:
             return await self.app(scope, receive, self._data(send))
         finally:
             self.lasting -= 1
+
+    async def _read(self, route: OpenRoute, scope: Scope, receive: Receive, send: Send) -> None:
+        """Reads the body, whose length was found to be within its limit, and hands it on."""
+        try:
+            async with asyncio.timeout(EVENT_SECONDS):
+                sent = await _body(receive)
+            event = await to_thread.run_sync(self.read, route, sent)
+        except ClientDisconnect:
+            return None
+        except TimeoutError:
+            return await self._refuse(scope, receive, send, 408, SLOW.format(seconds=EVENT_SECONDS))
+        except BadBody as fault:
+            words = f"{fault}." if route.is_for_programs else NOT_READ.format(why=fault)
+            return await self._refuse(scope, receive, send, 400, words)
+        return await self.app(_described(scope, event), _replayed(event, receive), self._data(send))
 
     def foreign(self, route: OpenRoute, headers: Headers) -> str | None:
         """The other site that a request comes from, in the browser's words; ``None`` for one from the studio's page.
@@ -187,20 +217,21 @@ class Gate:
 
     def read(self, route: OpenRoute, sent: bytes) -> bytes:
         """What of a body is handed on; raises `BadBody`."""
-        if route.takes is Takes.JSON:
-            return json.dumps(bodies.read(sent)).encode()
+        if route.takes in JSON:
+            empty = route.takes is Takes.JSON_OR_NOTHING and not sent.strip()
+            return b"{}" if empty else json.dumps(bodies.read(sent)).encode()
         return bodies.event(sent, self.house.events, route.takes is Takes.LASTING)
 
     def oversized(self, route: OpenRoute, headers: Headers) -> tuple[int, str] | None:
         """Status and words for a body that is longer than `route` takes, does not say how long it is, or is no JSON."""
         if "transfer-encoding" in headers:
             return 411, NO_LENGTH
-        limits = {Takes.NOTHING: 0, Takes.FILE: self.house.largest_file, Takes.JSON: LARGEST_JSON}
-        most, came = limits.get(route.takes, LARGEST_EVENT), int(headers.get("content-length", "0"))
+        most, came = self.limits[route.takes], int(headers.get("content-length", "0"))
         if came > most:
             return 413, TOO_LARGE.format(most=_size(most), came=_size(came))
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-        wrong = route.takes is Takes.JSON and kind != "application/json"
+        needed = route.takes in JSON and (came or route.takes is not Takes.JSON_OR_NOTHING)
+        wrong = needed and kind != "application/json"
         return (415, NOT_JSON.format(came=kind)) if wrong else None
 
     def is_own(self, origin: str, host: str) -> bool:
@@ -259,7 +290,7 @@ class Gate:
         if status == 401:
             answer.headers["WWW-Authenticate"] = "Bearer" if programs else 'Basic realm="Palimpsest", charset="UTF-8"'
         elif status == 405:
-            answer.headers["Allow"] = ", ".join(methods_at(scope["path"]))
+            answer.headers["Allow"] = ", ".join(methods_at(scope["path"], self.open))
         elif status == 429:
             answer.headers["Retry-After"] = str(math.ceil(SECONDS))
         await answer(scope, receive, self._data(send))

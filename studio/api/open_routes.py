@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from starlette.routing import compile_path
 
-PROGRAMS = ("/api/v1/", "/mcp")
+PROGRAMS = ("/api/v1/", "/mcp", "/sdapi/v1/")
 """How the addresses begin that are for programs."""
 
 
@@ -25,6 +25,8 @@ class Takes(StrEnum):
     LASTING = "an event that lasts"
     FILE = "a file"
     JSON = "a JSON object"
+    JSON_OR_NOTHING = "a JSON object, or nothing"
+    PICTURES = "a JSON object with pictures in it"
 
 
 @dataclass(frozen=True)
@@ -120,11 +122,32 @@ OPEN = (
 )
 
 
-def methods_at(path: str) -> list[str]:
+LISTS = (
+    "sd-models loras samplers schedulers upscalers latent-upscale-modes hypernetworks face-restorers prompt-styles "
+    "sd-vae embeddings scripts"
+)
+PLUG_INS = (
+    # Only with --sdapi: docs/api.md.
+    *(OpenRoute("GET", f"/sdapi/v1/{name}", "plug-ins ask for it before they can be used") for name in LISTS.split()),
+    OpenRoute("GET", "/controlnet/model_list", "the same; there are none"),
+    OpenRoute("GET", "/controlnet/module_list", "the same; there are none"),
+    OpenRoute("GET", "/queue/status", "by which a plug-in tells that somebody is there"),
+    OpenRoute("GET", "/sdapi/v1/options", "the model that the client's turns run on"),
+    OpenRoute("POST", "/sdapi/v1/options", "another one", Takes.JSON_OR_NOTHING),
+    OpenRoute("POST", "/sdapi/v1/img2img", "a turn, and its pictures when it is done", Takes.PICTURES),
+    OpenRoute("POST", "/sdapi/v1/txt2img", "says that no picture is made of a text alone", Takes.JSON_OR_NOTHING),
+    OpenRoute("GET", "/sdapi/v1/progress", "where the client's turn is"),
+    OpenRoute("POST", "/sdapi/v1/interrupt", "stops it", Takes.JSON_OR_NOTHING),
+    OpenRoute("POST", "/sdapi/v1/png-info", "what a picture's file says of how it was made", Takes.PICTURES),
+)
+"""What is answered besides where plug-ins of other programs are served."""
+
+
+def methods_at(path: str, open_: tuple[OpenRoute, ...] = OPEN) -> list[str]:
     """The methods that are answered at `path`."""
-    return [route.method for route in OPEN if route.pattern.match(path)]
+    return [route.method for route in open_ if route.pattern.match(path)]
 
 
-def find(method: str, path: str) -> OpenRoute | None:
+def find(method: str, path: str, open_: tuple[OpenRoute, ...] = OPEN) -> OpenRoute | None:
     """The open route that answers `method` at `path`, which is decoded once, as servers hand it on."""
-    return next((route for route in OPEN if route.method == method and route.pattern.match(path)), None)
+    return next((route for route in open_ if route.method == method and route.pattern.match(path)), None)

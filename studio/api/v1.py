@@ -71,6 +71,7 @@ STATUS: dict[type[Exception], int] = {
     errors.UnknownExample: 404,
     errors.UnknownJob: 404,
     errors.OnlyHere: 403,
+    errors.TurnFailed: 409,
     errors.Busy: 429,
     errors.NotMadeFor: 409,
     errors.NothingStaged: 409,
@@ -148,7 +149,10 @@ class Calmly(APIRoute):
         return answer
 
 
+NO_FILE = "no_file_in_base64"
+"""The kind of fault of what should be a picture's file in base64."""
 EXPECTED = {
+    NO_FILE: "a picture's file in base64",
     "missing": "given",
     "extra_forbidden": "left out: there is no such field",
     "int_type": "a whole number",

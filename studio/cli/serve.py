@@ -98,6 +98,13 @@ def serve(
     device_process: Annotated[
         bool, typer.Option(help="Compute in a process of its own: when that crashes, the studio goes on.")
     ] = True,
+    sdapi: Annotated[
+        bool,
+        typer.Option(
+            "--sdapi",
+            help="Answer plug-ins of Krita, GIMP, Photoshop and Blender too, which speak to /sdapi/v1.",
+        ),
+    ] = False,
     hosted: Annotated[
         bool,
         typer.Option(
@@ -142,6 +149,7 @@ def serve(
         token=token,
         warm_up=warm_up,
         device_process=device_process,
+        sdapi=sdapi,
         hosting=hosting_from(limit) if hosted else None,
         name_header=name_header,
         proxies=proxies,

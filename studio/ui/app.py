@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from studio.api import assistants, exports, gate, hosts, pictures, scripts, v1
+from studio.api import assistants, exports, gate, hosts, pictures, scripts, sdapi, v1
 from studio.api.bodies import EventShape
 from studio.api.keys import Keys
 from studio.api.uploads import Uploads
@@ -111,6 +111,7 @@ def open_page(studio: Studio, settings: Settings) -> OpenPage:
         private=settings.is_private,
         first=assets.address("storage"),
         visitors=None if settings.hosting is None else Visitors(settings),
+        plug_ins=settings.sdapi,
     )
     guard.append(gate.guard(house))
     try:
@@ -146,6 +147,7 @@ def open_page(studio: Studio, settings: Settings) -> OpenPage:
         *uploads.routes(),
         *v1.routes(verbs, uploads),
         *assistants.routes(verbs, uploads),
+        *(sdapi.routes(verbs) if settings.sdapi else ()),
         *scripts.routes(assets.SCRIPTS, assets.VERSION),
     ]
     return OpenPage(url.rstrip("/"), page, uploads)

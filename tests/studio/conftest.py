@@ -73,12 +73,12 @@ class StandInEngine:
                     raise self.raises
                 progress(stage, step, STEPS, request.picture)
         candidates = tuple(
-            Candidate(request.seed + k, ~request.picture + np.uint8(request.seed + k), OutsideChange(2, 10, 5))
+            Candidate(request.seed + k, ~request.picture + np.uint8((request.seed + k) % 256), OutsideChange(2, 10, 5))
             for k in range(request.candidates)
         )
         stages = tuple(StageReport(name, 0.5, STEPS) for name in find_method(method).stages)
         fitted = request.fitted or f"layers {request.seed}".encode()
-        reference = request.picture[::-1] + np.uint8(request.seed)
+        reference = request.picture[::-1] + np.uint8(request.seed % 256)
         return EditResult(candidates, stages, "weights", "weights", reference, fitted, self.in_float32)
 
     def segment(
