@@ -38,6 +38,7 @@ from pipelines.params import (
     LayeredParams,
     LeditsParams,
     MasaCtrlParams,
+    ModelParams,
     Params,
     Pix2PixZeroParams,
     PlugAndPlayParams,
@@ -45,6 +46,7 @@ from pipelines.params import (
     Return,
     SDEditParams,
     Tuned,
+    Window,
     checked,
 )
 
@@ -109,14 +111,26 @@ class Method:
     def idle(self, asked: Asks, params: Params) -> dict[str, str]:
         """The settings that change nothing with what is asked and with the others as they are: name to the reason."""
         found = self.own_idle(asked, params)
-        if asked.scope is Scope.BOTH and hasattr(params, "paste_back"):
-            found["paste_back"] = "this turn changes both parts: there is nothing to copy back"
+        if isinstance(params, ModelParams):
+            found |= idle_of_models(asked, params)
         return found
 
     def resolve(self) -> Callable[..., Any]:
         module, function = self.entry.split(":")
         run: Callable[..., Any] = getattr(importlib.import_module(module), function)
         return run
+
+
+def idle_of_models(asked: Asks, params: ModelParams) -> dict[str, str]:
+    """What is shared by all that run a model: a window is about the subject, and pasting about a part that stays."""
+    idle: dict[str, str] = {}
+    if asked.scope is not Scope.SUBJECT:
+        idle |= dict.fromkeys(("window", "context"), "more than the subject changes: the model sees the whole picture")
+    elif params.window is Window.WHOLE:
+        idle["context"] = "the model sees the whole picture: window is whole"
+    if asked.scope is Scope.BOTH:
+        idle["paste_back"] = "this turn changes both parts: there is nothing to copy back"
+    return idle
 
 
 def idle_of_prompt_to_prompt(_: Asks, params: PromptToPromptParams) -> dict[str, str]:

@@ -26,7 +26,6 @@ from pipelines.evaluation.drift import Drift, drift
 from pipelines.faults import in_words
 from pipelines.hand.run import run_by_hand
 from pipelines.hints.pictures import misfit
-from pipelines.images import edited_region
 from pipelines.masks.cut import ColourSegmenter
 from pipelines.masks.follow import followed
 from pipelines.masks.load import load_segmenter
@@ -42,8 +41,10 @@ from pipelines.models.limits import NOTHING_CALIBRATED, Limits
 from pipelines.models.loader import device_named, load_bundle
 from pipelines.models.lora_files import lora_path
 from pipelines.params import Params
+from pipelines.pasting import edited_region
 from pipelines.progress import Progress, silent
 from pipelines.requests import check_request
+from pipelines.window import run_in_window
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +106,7 @@ class Engine:
 
         def run(bundle: ModelBundle, request: EditRequest, progress: Progress) -> EditResult:
             with attached(bundle, loras):
-                return method_itself(bundle, request, params, progress)
+                return run_in_window(method_itself, bundle, request, params, progress)
 
         with self._editing, in_words(FOR_AN_EDIT, lambda: self._release(model)):
             try:

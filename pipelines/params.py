@@ -97,8 +97,41 @@ class Params:
 P = TypeVar("P", bound=Params)
 
 
+class Window(StrEnum):
+    """How much of the picture the model is shown."""
+
+    AUTO = "auto"  # a window around a subject that it would otherwise see small
+    WHOLE = "whole"  # the whole picture
+    AROUND = "around"  # a window around the subject, however large that is
+
+
 @dataclass(frozen=True)
-class LayeredParams(Params):
+class ModelParams(Params):
+    """What the settings of every method that runs a model have beside their own. At its default, what came later than
+    the first turns does what was done before."""
+
+    window: Window = knob(
+        Window.WHOLE,
+        "Where only the subject changes: the whole picture, a window around the subject, or that where it gains by it",
+    )
+    context: float = knob(
+        0.5, "What is seen around the subject in a window, on each side, in shares of its longer side", 0.1, 4.0
+    )
+    paste_back: bool = knob(
+        False, "Copy the kept pixels back from the input, with a feathered seam", reach=Reach.SAMPLING
+    )
+    residual: float = knob(
+        0.0, "Keep the input's pixel where the edit changed it by less; 0 is off", 0.0, 255.0, "levels", Reach.SAMPLING
+    )
+
+
+def _pasted_back() -> Any:
+    """For a method that is to leave alone what was not to change."""
+    return knob(True, "Copy the kept pixels back from the input, with a feathered seam", reach=Reach.SAMPLING)
+
+
+@dataclass(frozen=True)
+class LayeredParams(ModelParams):
     """LayerDiffusion, Li et al. 2023. Defaults are the paper's (section 3.3)."""
 
     retired: ClassVar[frozenset[str]] = frozenset({"name_what_stays", "strength_of_both", "hold_background"})
@@ -138,29 +171,20 @@ class LayeredParams(Params):
         reach=Reach.SAMPLING,
     )
     blend_latents: bool = knob(True, "Hold the kept part to the input at every sampling step", reach=Reach.SAMPLING)
-    paste_back: bool = knob(
-        True, "Copy the kept pixels back from the input, with a feathered seam", reach=Reach.SAMPLING
-    )
-    residual: float = knob(
-        0.0, "Keep the input's pixel where the edit changed it by less; 0 is off", 0.0, 255.0, "levels", Reach.SAMPLING
-    )
+    paste_back: bool = _pasted_back()
 
 
 @dataclass(frozen=True)
-class SDEditParams(Params):
+class SDEditParams(ModelParams):
     """SDEdit, Meng et al. 2021: noise the picture part of the way and denoise it with the new text."""
 
     strength: float = knob(0.7, "How far the picture is noised (t0)", 0.02, 1.0)
     steps: int = knob(50, "Sampling steps of the whole schedule", 1, 1000, "steps")
     guidance: float = knob(7.5, "Classifier-free guidance scale", 0.0, 50.0)
-    paste_back: bool = knob(False, "Copy the kept pixels back from the input, with a feathered seam")
-    residual: float = knob(
-        0.0, "Keep the input's pixel where the edit changed it by less; 0 is off", 0.0, 255.0, "levels"
-    )
 
 
 @dataclass(frozen=True)
-class InpaintParams(Params):
+class InpaintParams(ModelParams):
     """Blended Latent Diffusion, Avrahami et al. 2023: denoise from noise, holding the kept part at every step."""
 
     steps: int = knob(50, "Sampling steps", 1, 1000, "steps")
@@ -173,23 +197,17 @@ class InpaintParams(Params):
         1000,
         "steps",
     )
-    paste_back: bool = knob(True, "Copy the kept pixels back from the input, with a feathered seam")
-    residual: float = knob(
-        0.0, "Keep the input's pixel where the edit changed it by less; 0 is off", 0.0, 255.0, "levels"
-    )
+    paste_back: bool = _pasted_back()
 
 
 @dataclass(frozen=True)
-class InstructParams(Params):
+class InstructParams(ModelParams):
     """InstructPix2Pix, Brooks et al. 2023: a network trained to follow an instruction about the picture it is shown."""
 
     steps: int = knob(100, "Sampling steps", 1, 1000, "steps")
     guidance: float = knob(7.5, "How closely the instruction is followed (s_T of Eq. 3)", 0.0, 50.0)
     picture_guidance: float = knob(1.5, "How closely the picture is followed (s_I of Eq. 3)", 0.0, 50.0)
-    paste_back: bool = knob(True, "Copy the kept pixels back from the input, with a feathered seam")
-    residual: float = knob(
-        0.0, "Keep the input's pixel where the edit changed it by less; 0 is off", 0.0, 255.0, "levels"
-    )
+    paste_back: bool = _pasted_back()
 
 
 def _steps(default: int = 50) -> Any:
@@ -200,14 +218,6 @@ def _guidance(default: float = 7.5) -> Any:
     return knob(default, "Classifier-free guidance scale", 0.0, 50.0)
 
 
-def _paste_back(default: bool = False) -> Any:
-    return knob(default, "Copy the kept pixels back from the input, with a feathered seam")
-
-
-def _residual() -> Any:
-    return knob(0.0, "Keep the input's pixel where the edit changed it by less; 0 is off", 0.0, 255.0, "levels")
-
-
 RETURNS = "How the inverted picture's own branch finds back to it while the edit runs beside it"
 
 
@@ -216,7 +226,7 @@ def _null_steps() -> Any:
 
 
 @dataclass(frozen=True)
-class PromptToPromptParams(Params):
+class PromptToPromptParams(ModelParams):
     """Prompt-to-Prompt, Hertz et al. 2022: the edit looks where the picture's own text looks."""
 
     steps: int = _steps()
@@ -230,12 +240,10 @@ class PromptToPromptParams(Params):
     blend_from: float = knob(0.2, "Share of the steps before that is done", 0.0, 1.0)
     inversion: Return = knob(Return.DIRECT, RETURNS)
     null_steps: int = _null_steps()
-    paste_back: bool = _paste_back()
-    residual: float = _residual()
 
 
 @dataclass(frozen=True)
-class PlugAndPlayParams(Params):
+class PlugAndPlayParams(ModelParams):
     """Plug-and-Play, Tumanyan et al. 2022: the edit has the picture's own features."""
 
     steps: int = _steps()
@@ -243,12 +251,10 @@ class PlugAndPlayParams(Params):
     feature_share: float = knob(0.8, "Share of the steps in which the picture's features are copied", 0.0, 1.0)
     attention_share: float = knob(0.5, "Share of the steps in which it looks at itself as the picture does", 0.0, 1.0)
     inversion_steps: int = knob(1, "Steps of the inversion for each sampling step", 1, 100, "steps")
-    paste_back: bool = _paste_back()
-    residual: float = _residual()
 
 
 @dataclass(frozen=True)
-class MasaCtrlParams(Params):
+class MasaCtrlParams(ModelParams):
     """MasaCtrl, Cao et al. 2023: once its layout stands, the edit looks up its contents in the picture."""
 
     steps: int = _steps()
@@ -258,8 +264,6 @@ class MasaCtrlParams(Params):
     threshold: float = knob(0.1, "From which share of the strongest look a place belongs to the subject", 0.0, 1.0)
     inversion: Return = knob(Return.DIRECT, RETURNS)
     null_steps: int = _null_steps()
-    paste_back: bool = _paste_back()
-    residual: float = _residual()
 
 
 def _strength(default: float) -> Any:
@@ -271,7 +275,7 @@ def _source_guidance(default: float) -> Any:
 
 
 @dataclass(frozen=True)
-class DiffEditParams(Params):
+class DiffEditParams(ModelParams):
     """DiffEdit, Couairon et al. 2022: painted anew where two texts see different noise."""
 
     steps: int = _steps()
@@ -281,24 +285,20 @@ class DiffEditParams(Params):
     maps: int = knob(10, "Draws of noise that the mask is averaged over", 1, 100)
     mask_strength: float = knob(0.5, "How far the picture is noised to find the mask", 0.02, 1.0)
     mask_most: float = knob(3.0, "Differences count up to so many times their mean; half of that is the cut", 0.1, 20.0)
-    paste_back: bool = _paste_back()
-    residual: float = _residual()
 
 
 @dataclass(frozen=True)
-class DDPMInversionParams(Params):
+class DDPMInversionParams(ModelParams):
     """Edit-friendly DDPM inversion, Huberman-Spiegelglas et al. 2023: the edit meets the picture's own noise."""
 
     steps: int = _steps(100)
     guidance: float = _guidance(15.0)
     source_guidance: float = _source_guidance(3.5)
     strength: float = _strength(0.64)
-    paste_back: bool = _paste_back()
-    residual: float = _residual()
 
 
 @dataclass(frozen=True)
-class LeditsParams(Params):
+class LeditsParams(ModelParams):
     """LEDITS++, Brack et al. 2023: several concepts at once, each where it belongs."""
 
     steps: int = _steps()
@@ -309,12 +309,10 @@ class LeditsParams(Params):
     mask_by_words: bool = knob(True, "Keep a concept to where its words are looked at")
     source_guidance: float = _source_guidance(3.5)
     strength: float = _strength(0.85)
-    paste_back: bool = _paste_back()
-    residual: float = _residual()
 
 
 @dataclass(frozen=True)
-class CycleDiffusionParams(Params):
+class CycleDiffusionParams(ModelParams):
     """CycleDiffusion, Wu and De la Torre 2022: picture and edit are sampled with the same noise."""
 
     steps: int = _steps()
@@ -322,12 +320,10 @@ class CycleDiffusionParams(Params):
     source_guidance: float = _source_guidance(1.0)
     strength: float = _strength(0.8)
     eta: float = knob(0.1, "How much noise each step adds, of what DDPM adds", 0.0, 1.0)
-    paste_back: bool = _paste_back()
-    residual: float = _residual()
 
 
 @dataclass(frozen=True)
-class InfEditParams(Params):
+class InfEditParams(ModelParams):
     """InfEdit, Xu et al. 2023: no inversion; a few steps that each begin at the clean picture."""
 
     steps: int = _steps(12)
@@ -338,12 +334,10 @@ class InfEditParams(Params):
     self_share: float = knob(0.7, "Share of the steps in which the picture looks at itself as it did", 0.0, 1.0)
     blend: bool = knob(True, "Hold the edit to the picture where its new words are not looked at")
     threshold: float = knob(0.55, "From which share of the strongest look a place belongs to them", 0.0, 1.0)
-    paste_back: bool = _paste_back()
-    residual: float = _residual()
 
 
 @dataclass(frozen=True)
-class ImagicParams(Params):
+class ImagicParams(ModelParams):
     """Imagic, Kawar et al. 2022: an embedding that reproduces the picture, mixed with the target's."""
 
     embed_steps: int = knob(1000, "Steps that fit the embedding (A)", 0, 5000, "steps")
@@ -355,27 +349,25 @@ class ImagicParams(Params):
     eta: float = knob(0.8, "Share of the target in the embedding that is sampled (Eq. 3)", 0.0, 2.0)
     steps: int = _steps()
     guidance: float = _guidance()
-    paste_back: bool = _paste_back()
-    residual: float = _residual()
 
 
 @dataclass(frozen=True)
-class Pix2PixZeroParams(Params):
+class Pix2PixZeroParams(ModelParams):
     """pix2pix-zero, Parmar et al. 2023: nudged to look at its words where the picture's were."""
 
     steps: int = _steps()
     guidance: float = _guidance(5.0)
     cross_guidance: float = knob(0.1, "How far each step goes towards the picture's looks; 0 is off", 0.0, 10.0)
     regularisation: float = knob(20.0, "How strongly inverted noise is made like noise; 0 is off", 0.0, 100.0)
-    paste_back: bool = _paste_back()
-    residual: float = _residual()
 
 
 def knobs(params: type[Params] | Params) -> dict[str, tuple[type, Any, Knob]]:
-    """Field name to (type, default, knob), in order."""
+    """Field name to (type, default, knob), in order: a method's own before those of all."""
     cls = params if isinstance(params, type) else type(params)
     hints = get_type_hints(cls)
-    return {f.name: (hints[f.name], f.default, f.metadata["knob"]) for f in dataclasses.fields(cls)}
+    shared = {f.name for f in dataclasses.fields(ModelParams)} if issubclass(cls, ModelParams) else set()
+    ordered = sorted(dataclasses.fields(cls), key=lambda f: f.name in shared)
+    return {f.name: (hints[f.name], f.default, f.metadata["knob"]) for f in ordered}
 
 
 def _coerced(name: str, value: Any, wanted: type, spec: Knob) -> Any:

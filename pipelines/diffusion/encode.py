@@ -11,20 +11,11 @@ from torch import Tensor
 from pipelines.contract import Candidate, EditRequest, Extent, Mask, Picture, Scope
 from pipelines.diffusion.denoise import Hold
 from pipelines.diffusion.prompts import Prompts
-from pipelines.images import (
-    Frame,
-    bled,
-    edited_region,
-    flat_colour,
-    from_network,
-    pasted_back,
-    resized,
-    small_changes_undone,
-    to_network,
-)
+from pipelines.images import Frame, from_network, resized, to_network
 from pipelines.instructions.description import thing_and_place
 from pipelines.kept import outside_change
 from pipelines.models.bundle import ModelBundle
+from pipelines.pasting import bled, edited_region, flat_colour, pasted_back, small_changes_undone
 
 
 def target_text(request: EditRequest) -> str:

@@ -29,6 +29,9 @@ def fit_key(request: EditRequest, params: LayeredParams) -> str:
     asked = {f.name: _plain(getattr(request, f.name)) for f in fields(request) if f.name not in SAMPLING | {"warm"}}
     settings = {name: getattr(params, name) for name, (_, _, spec) in knobs(params).items() if spec.reach in reaching}
     del settings["warm_start"]  # it has a say only together with what there is to begin at
+    for name in ("window", "context"):  # keys from before there were windows are those of the whole picture
+        if settings[name] == getattr(LayeredParams, name):
+            del settings[name]
     named: dict[str, Any] = {"request": asked, "params": settings, "seed": request.fitting_seed}
     if plan.fits_object != plan.fits_background:  # keys from before texts were left out are those of both
         named["fits"] = "object" if plan.fits_object else "background"

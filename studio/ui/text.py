@@ -53,6 +53,8 @@ LABELS = {
     "timesteps_per_step": "Noise levels a step",
     "early_stop": "Stop early",
     "compiled": "Compile the network",
+    "window": "What the model sees",
+    "context": "Seen around the subject",
     "steps": "Sampling steps",
     "guidance": "Guidance scale",
     "alternate": "Alternate texts",

@@ -25,8 +25,8 @@ from pipelines.evaluation.consistency import (
     compare,
     difference_map,
 )
-from pipelines.images import edited_region
 from pipelines.models.folders import find_model
+from pipelines.pasting import edited_region
 from pipelines.toybox.render import render
 from pipelines.toybox.scene import Scene, Subject
 

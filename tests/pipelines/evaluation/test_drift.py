@@ -12,8 +12,8 @@ from pipelines.engine import ASSETS, Engine
 from pipelines.evaluation.consistency import Edited
 from pipelines.evaluation.drift import Drift
 from pipelines.evaluation.metrics import MOST_DB
-from pipelines.images import edited_region
 from pipelines.models.folders import find_model
+from pipelines.pasting import edited_region
 from pipelines.toybox.render import render
 from pipelines.toybox.scene import Scene, Subject
 

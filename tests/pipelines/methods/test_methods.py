@@ -10,10 +10,11 @@ import pytest
 
 from pipelines.contract import EditRequest, Scope
 from pipelines.diffusion.encode import Canvas, target_text
-from pipelines.images import edited_region, from_network, resized
+from pipelines.images import from_network, resized
 from pipelines.methods import inpaint, sdedit
 from pipelines.models.bundle import ModelBundle
 from pipelines.params import InpaintParams, SDEditParams
+from pipelines.pasting import edited_region
 
 
 @pytest.mark.parametrize(

@@ -32,13 +32,13 @@ from pipelines.diffusion.encode import Canvas
 from pipelines.diffusion.samplers import DDIM
 from pipelines.engine import Engine
 from pipelines.errors import BadRequest, ModelError
-from pipelines.images import edited_region
 from pipelines.layered import method as layered
 from pipelines.methods import inpaint, instruct_pix2pix
 from pipelines.models.bundle import ModelBundle
 from pipelines.models.folders import find_model, find_models
 from pipelines.models.loader import load_bundle
 from pipelines.params import InpaintParams, InstructParams, LayeredParams, Tuned
+from pipelines.pasting import edited_region
 
 CPU = torch.device("cpu")
 STEPS, GUIDANCE, TEXT = 5, 6.0, "a blue dog"
