@@ -60,8 +60,13 @@ def numbered(line: tuple[str, ...], number: int) -> str:
     return line[number]
 
 
-def write_session(path: Path, record: Record, pictures: Blobs) -> None:
-    """Write a session file, whole or not at all. Raises what `write_archive` and `write` raise."""
+def session_bytes(record: Record, pictures: Blobs) -> bytes:
+    """A session file. Raises what `write_archive` raises."""
     buffer = io.BytesIO()
     write_archive(record, pictures, buffer)
-    write(path, buffer.getvalue())
+    return buffer.getvalue()
+
+
+def write_session(path: Path, record: Record, pictures: Blobs) -> None:
+    """Write a session file, whole or not at all. Raises what `write_archive` and `write` raise."""
+    write(path, session_bytes(record, pictures))

@@ -18,8 +18,9 @@ from pipelines.models.folders import find_model
 from pipelines.models.lora_files import lora_path
 from pipelines.progress import Progress
 from studio.cli import options
-from studio.cli.opened import computing, opened, write_session
+from studio.cli.opened import computing, opened, session_bytes, write_session
 from studio.cli.report import EXIT_DIFFERENT, ProgressLine, answer, say, table
+from studio.cli.server import Running, Server, Source, session_file
 from studio.history.replay import Replay, Step
 from studio.history.tree import Tree
 from studio.history.turn import Turn, TurnRequest
@@ -65,7 +66,7 @@ class Recorded:
 
 
 def replay(
-    file: options.SessionFile,
+    source: Source,
     check: Annotated[
         bool, typer.Option("--check", help="Run each turn on the recorded picture before it, and compare.")
     ] = False,
@@ -85,6 +86,7 @@ def replay(
     segmenter: options.SegmenterName = options.DEFAULTS.segmenter,
     models: options.Models = [],  # noqa: B006  typer copies it
     device: options.Device = "auto",
+    server: Server = "",
     as_json: options.Json = False,
 ) -> None:
     """Run a session file again.
@@ -92,12 +94,15 @@ def replay(
     With --check nothing is kept: the exit code is 0 when every picture came out as recorded (or within the tolerance),
     1 when one did not, 2 when the file or its model cannot be used. Without it the turns follow on one another, masks
     found again where the picture before is another, and become a new session: in --out, or else in the data folder.
+    With --server the session may be one of the studio there, and the new one goes there; the turns run here all the
+    same.
     """
-    options.spare(out, file)
+    options.spare(out, Path(source))
     if check and out is not None:
         raise typer.BadParameter("--check keeps nothing, so there is nothing to write; leave out --check or --out")
-    own, kept = options.settings_from(models, device, segmenter=segmenter), not check and out is None
-    with opened(own, data or (options.DEFAULTS.data if kept else None)) as studio:
+    own, kept = options.settings_from(models, device, segmenter=segmenter), not check and out is None and not server
+    work = data or (options.DEFAULTS.data if kept else None)
+    with session_file(source, server) as file, opened(own, work) as studio:
         record = read_archive(file, studio.pictures)
         engine = computing(studio, record)
         refuse_what_cannot_run(engine, record.tree, own.all_model_folders)
@@ -108,9 +113,13 @@ def replay(
         told: dict[str, Any] = {"name": record.name, "check": check, "tolerance": tolerance, **counted(rows)}
         if not check:
             again = replace(record, tree=rebuilt(record.tree, now))
-            told |= {"session": studio.sessions.adopt_record(again).sid} if out is None else {"out": str(out)}
             if out is not None:
                 write_session(out, again, studio.pictures)
+                told["out"] = str(out)
+            elif server:
+                told["session"] = Running(server).take(session_bytes(again, studio.pictures))["sid"]
+            else:
+                told["session"] = studio.sessions.adopt_record(again).sid
     for remark in remarks(rows):
         say(remark)
     answer(as_json, told, lambda: in_words(rows, told))

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
 
 import typer
 
+from pipelines.progress import Progress
 from studio.errors import ServerRefused
+from studio.jobs.job import UNFINISHED, JobState
 
 SECONDS = 120.0
 """For one answer; a session file of hundreds of turns takes a while."""
+LOOK_EVERY = 0.5
+"""Seconds between two looks at a job that is waited for."""
 
 Server = Annotated[
     str,
@@ -23,6 +31,9 @@ Server = Annotated[
         metavar="URL",
         show_default=False,
     ),
+]
+Source = Annotated[
+    str, typer.Argument(help="A session file (.palimpsest), or with --server the id of a session.", metavar="FILE")
 ]
 
 
@@ -53,6 +64,21 @@ class Running:
         """All there is to know of a session."""
         found: dict[str, Any] = self.ask("GET", f"/sessions/{quote(sid, safe='')}")
         return found
+
+    def take(self, data: bytes) -> dict[str, Any]:
+        """A new session of a session file's bytes: all there is to know of it."""
+        made: dict[str, Any] = self.ask("POST", "/sessions", {"upload": self.upload(data)})
+        return made
+
+    def wait(self, job: Mapping[str, Any], progress: Progress) -> None:
+        """Until the job is done; raises `ServerRefused` with the reason where it comes to nothing."""
+        while job["state"] in UNFINISHED:
+            if job["total"]:
+                progress(job["stage"], job["step"], job["total"])
+            time.sleep(LOOK_EVERY)
+            job = self.ask("GET", f"/jobs/{quote(job['id'], safe='')}")
+        if job["state"] != JobState.DONE:
+            raise ServerRefused(job["error"] or f"the job was {job['state']}; start it once more")
 
     def _asked(self, method: str, path: str, body: object, data: bytes | None, query: Mapping[str, Any]) -> Any:
         import httpx2  # no command needs it that asks no server
@@ -86,3 +112,17 @@ def line_of(view: Mapping[str, Any], branch: str | None) -> tuple[str, ...]:
     while (parent := parents[line[-1]]) is not None:
         line.append(parent)
     return tuple(reversed(line))
+
+
+@contextmanager
+def session_file(source: str, server: str) -> Iterator[Path]:
+    """The session file that `source` names, or that of the session with that id in the studio at `server`."""
+    if Path(source).is_file():
+        yield Path(source)
+        return
+    if not server:
+        raise typer.BadParameter(f"a session file is needed, and {source!r:.80} is none; or say --server and an id")
+    with tempfile.TemporaryDirectory(prefix="palimpsest-") as folder:
+        path = Path(folder) / "session.palimpsest"
+        path.write_bytes(Running(server).file(f"/sessions/{quote(source, safe='')}/turns/current/palimpsest"))
+        yield path

@@ -196,8 +196,7 @@ def import_session(
     It is checked whole first, and refused whole where anything is wrong. Prints the id that it is given.
     """
     if server:
-        there = Running(server)
-        seen = there.ask("POST", "/sessions", {"upload": there.upload(file.read_bytes())})
+        seen = Running(server).take(file.read_bytes())
         told = {"session": seen["sid"], "name": seen["name"], "turns": len(seen["turns"]) - 1}
     else:
         with opened(Settings(), data) as studio:

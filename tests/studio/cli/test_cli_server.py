@@ -8,10 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.pictures import decode
+from pipelines.contract import Scope
+from pipelines.errors import NumericalError
+from pipelines.masks.prompts import Click, MaskPrompts
+from pipelines.pictures import decode, digest
 from studio.app import Studio, build_studio
 from studio.settings import Settings
 from studio.ui.app import OpenPage, open_page
+from tests.studio.cli import saved
 from tests.studio.cli.conftest import Run
 from tests.studio.conftest import StandInEngine
 
@@ -23,6 +27,7 @@ KINDS = {"png": b"\x89PNG", "psd": b"8BPS", "palimpsest": b"PK"}
 class Served:
     studio: Studio
     page: OpenPage
+    engine: StandInEngine
 
     @property
     def url(self) -> str:
@@ -38,9 +43,10 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("uploads")))
         settings = Settings(data=tmp_path_factory.mktemp("data"), port=0, warm_up=False)
-        studio = build_studio(settings, StandInEngine())
+        engine = StandInEngine()
+        studio = build_studio(settings, engine)
         page = open_page(studio, settings)
-        yield Served(studio, page)
+        yield Served(studio, page, engine)
         page.close()
         studio.close()
 
@@ -76,6 +82,59 @@ def test_what_is_exported_there_is_what_is_exported_here(run: Run, served: Serve
     if kind == "palimpsest":
         taken = run("import", out, "--server", served.url, "--json").json
         assert served.studio.sessions.record(taken["session"]).name == session.view().name == taken["name"]
+
+
+def test_the_order_of_two_turns_is_asked_there(run: Run, served: Served, tmp_path: Path) -> None:
+    session = served.studio.sessions.create_example("duck-on-the-beach")
+    session.set_prompts(MaskPrompts(clicks=(Click(137, 160),)))
+    for subject, background, scope in (("a blue duck", "", Scope.SUBJECT), ("", "in a forest", Scope.BACKGROUND)):
+        saved.turn(session, "toybox", subject, background, scope, changes={"steps": 2})
+    out = tmp_path / "orders"
+    asked = ["--turns", "1,2", "--server", served.url, "--json"]
+    told = run("swap", session.sid, *asked, "--out", out).json
+    view = session.view().swap
+    assert view is not None and told["session"] == session.sid
+    assert told["verdict"] == told["consistency"]["order"] == view.consistency["order"]
+    assert told["ab"] == {"turns": [view.first, view.second], "picture": view.ab}
+    files = {"ab": view.ab, "ba": view.ba, "difference": view.difference}
+    assert {name: digest((out / f"{name}.png").read_bytes()) for name in files} == files
+    assert "1 then 2 or 2 then 1" in run("swap", session.sid, *asked[:-1]).out
+    refused = run("swap", session.sid, "--turns", "0,1", "--server", served.url)
+    assert refused.code == 2 and "the original was made by no turn" in refused.err
+    # Of a file a session is made there.
+    file = tmp_path / "duck.palimpsest"
+    run("export", session.sid, "--to", "palimpsest", "--out", file, "--server", served.url)
+    other = run("swap", file, *asked).json
+    assert other["session"] != session.sid and other["ba"] == told["ba"]
+
+
+def test_a_job_that_came_to_nothing_is_told(run: Run, served: Served) -> None:
+    session = served.studio.sessions.create_example("duck-on-the-beach")
+    session.set_prompts(MaskPrompts(clicks=(Click(137, 160),)))
+    for subject in ("a blue duck", "a red duck"):
+        saved.turn(session, "toybox", subject, "", Scope.SUBJECT, changes={"steps": 3})
+    served.engine.raises, served.engine.raise_at = NumericalError("the picture became NaN"), ("denoise", 2)
+    try:
+        ran = run("swap", session.sid, "--turns", "1,2", "--server", served.url)
+    finally:
+        served.engine.raises = None
+    assert ran.code == 2 and "the picture became NaN" in ran.err
+
+
+def test_a_session_there_is_run_again_here_and_becomes_another_there(
+    run: Run, served: Served, session_file: Path, tiny: Path, tmp_path: Path
+) -> None:
+    sid = run("import", session_file, "--server", served.url, "--json").json["session"]
+    asked = ["--server", served.url, "--models", tiny.parent, "--json"]
+    told = run("replay", sid, *asked).json
+    assert (told["identical"], told["different"]) == (4, 0)
+    was, now = (served.studio.sessions.record(id).tree for id in (sid, told["session"]))
+    assert told["session"] != sid and [len(was.turns), was.branches.keys()] == [len(now.turns), now.branches.keys()]
+    assert {turn.picture for turn in was.turns.values()} == {turn.picture for turn in now.turns.values()}
+    neither = run("replay", sid)
+    assert neither.code == 2 and "say --server and an id" in neither.err
+    unknown = run("replay", "0" * 32, "--server", served.url)
+    assert unknown.code == 2 and "there is no session of that id" in unknown.err
 
 
 def test_what_the_studio_says_no_to_is_told_in_its_words(run: Run, served: Served, tmp_path: Path) -> None:
