@@ -229,6 +229,12 @@ class Engine:
         with self._editing:
             self._bundle(model)
 
+    def prepare(self, model: str, segmenter: str) -> None:
+        """Load both, computing nothing: where a device is lent for a call only, weights must be there before."""
+        self.warm_up(model)
+        with self._pointing:
+            self._segmenter(segmenter)
+
     def describe(self) -> str:
         """The model used last and the device, for a person: ``Stable Diffusion v1.5 on CPU``."""
         device = "CPU" if self._device.type == "cpu" else torch.cuda.get_device_name(self._device)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pipelines.cache import Cache
 from pipelines.contract import Picture
@@ -16,6 +19,7 @@ from studio.jobs.device import DeviceProcess
 from studio.jobs.job import Job
 from studio.jobs.runner import Runner
 from studio.jobs.work import EditingEngine, lazy_engine, run_here, splitter, warm_up
+from studio.jobs.zero import zero_engine
 from studio.session.owners import Owners
 from studio.session.services import Services
 from studio.session.sessions import Sessions
@@ -29,6 +33,13 @@ log = logging.getLogger(__name__)
 
 KEPT_DECODED = 256 * 2**20
 """Bytes of pictures that are kept as pixels, all sessions together: two of the largest, or seven photographs."""
+
+
+class Following(ThreadPoolExecutor):
+    """A pool whose work finds the context variables of whoever asked for it."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        return super().submit(copy_context().run, fn, *args, **kwargs)
 
 
 @dataclass(frozen=True)
@@ -78,6 +89,8 @@ def build_studio(settings: Settings, engine: EditingEngine | None = None) -> Stu
         if settings.warm_up:
             threading.Thread(target=warm_up, args=(engine, settings.model, settings.segmenter), daemon=True).start()
 
+    if engine is None and settings.zero_gpu:
+        engine = zero_engine(settings)
     device = DeviceProcess(settings, restarted=warm) if engine is None and settings.device_process else None
     engine = engine or device or lazy_engine(settings)
     hosting = settings.hosting
@@ -92,7 +105,7 @@ def build_studio(settings: Settings, engine: EditingEngine | None = None) -> Stu
         most_seconds=None if hosting is None else hosting.job_seconds,
     )
     decoded: Cache[str, Picture] = Cache(KEPT_DECODED, lambda picture: picture.nbytes)
-    background = ThreadPoolExecutor(1, thread_name_prefix="masks")
+    background = Following(1, thread_name_prefix="masks")
     services = Services(
         store=store,
         runner=runner,

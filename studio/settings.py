@@ -168,6 +168,8 @@ class Settings:
     """Compute in a process of its own, which is replaced when it crashes; what serves pages should."""
     sdapi: bool = False
     """Whether plug-ins that speak to another program's ``/sdapi/v1`` are answered too."""
+    zero_gpu: bool = False
+    """Whether the GPU is lent for single calls, as a Space on ZeroGPU has it (`studio.jobs.zero`)."""
     hosting: Hosting | None = None
     """What strangers may; ``None`` for a studio whose people know each other."""
     name_header: str = ""

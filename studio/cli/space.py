@@ -21,6 +21,10 @@ from studio.settings import Settings, default_data_folder
 ROOT = Path(__file__).resolve().parents[2]
 ENTRY = "space"
 """The folder whose files lie at the top of a Space."""
+ZERO = "space/zero"
+"""The folder with those that are others on ZeroGPU."""
+LENT = "SPACES_ZERO_GPU"
+"""The variable by which a Space is told that a GPU is lent to it for single calls."""
 PARTS = ("assets", "pipelines", "studio", "LICENSE", "NOTICE", "pyproject.toml")
 LEFT_OUT = ("assets/screenshots",)
 KEPT_THERE = (".gitattributes",)
@@ -52,6 +56,7 @@ def space(
         ),
     ] = "",
     dry_run: Annotated[bool, typer.Option(help="Only list what would go.")] = False,
+    zero: Annotated[bool, typer.Option("--zero", help="For ZeroGPU, with the models that its README names.")] = False,
     private: Annotated[bool, typer.Option(help="Of a Space that is made by this: seen by its owner only.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list on stdout.")] = False,
 ) -> None:
@@ -61,7 +66,7 @@ def space(
     """
     if push and not NAME.fullmatch(push):
         raise typer.BadParameter(f"a Space is named OWNER/NAME; got {push!r:.80}")
-    parts = contents()
+    parts = contents(zero=zero)
     if push and not dry_run:
         say(f"{len(parts)} files, {sum(part.size for part in parts) / 2**20:.0f} MB, go to {push}")
         say(f"The Space is at {pushed(push, parts, private)}")
@@ -71,17 +76,19 @@ def space(
     answer(as_json, rows, lambda: [*(f"{part.size:>11,}  {part.path}" for part in parts), total])
 
 
-def contents(root: Path = ROOT) -> tuple[Part, ...]:
-    """The files of a Space, by their paths there."""
+def contents(root: Path = ROOT, zero: bool = False) -> tuple[Part, ...]:
+    """The files of a Space, by their paths there; with `zero` of one on ZeroGPU."""
     found = {}
-    for name in (*PARTS, ENTRY):
+    for name in (*PARTS, ENTRY, *([ZERO] if zero else [])):
         top = root / name
         for file in sorted(top.rglob("*")) if top.is_dir() else [top]:
             path = file.relative_to(root)
             hidden = any(part.startswith(".") or part == "__pycache__" for part in path.parts)
             if hidden or not file.is_file() or path.as_posix().startswith(LEFT_OUT):
                 continue
-            there = path.relative_to(ENTRY) if name == ENTRY else path
+            if name == ENTRY and path.as_posix().startswith(ZERO):
+                continue
+            there = path.relative_to(name) if name in (ENTRY, ZERO) else path
             found[there.as_posix()] = Part(there.as_posix(), file, file.stat().st_size)
     return tuple(found[path] for path in sorted(found))
 
@@ -121,6 +128,8 @@ def settings_of_space(environment: Mapping[str, str] = os.environ) -> Settings:
     Without ``PALIMPSEST_DATA`` the data folder is one that is gone afterwards, as a Space's disk is anyway.
     """
     own = Settings.hosted(port=int(environment.get("PORT", "7860")), proxies=MOST_PROXIES, trash_days=0)
+    if environment.get(LENT):
+        own = replace(own, zero_gpu=True, device_process=False, warm_up=False)
     named = environment.get("SPACE_HOST", "").strip()
     return replace(
         own,
@@ -138,4 +147,29 @@ def serve_space(environment: Mapping[str, str] = os.environ) -> None:
             data = default_data_folder(environment)
         else:
             data = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="palimpsest-")))
-        serve_settings(replace(settings_of_space(environment), data=data), browser=False)
+        settings = replace(settings_of_space(environment), data=data)
+        if settings.zero_gpu and (named := preloaded(settings.own_models)):
+            settings = replace(settings, model=named[0])
+        serve_settings(settings, browser=False)
+
+
+def preloaded(folder: Path, readme: Path = ROOT / "README.md") -> list[str]:
+    """The models that the Space's front matter names in ``preload_from_hub``, which the hub has put into its cache,
+    are named in `folder` too; gives their names there."""
+    from huggingface_hub import metadata_load, snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    found = []
+    for line in (metadata_load(readme) or {}).get("preload_from_hub", ()):
+        repo, _, revision = (*str(line).split(), "", "")[:3]
+        name = repo.rpartition("/")[2]
+        try:
+            there = snapshot_download(repo, revision=revision or None, local_files_only=True)
+        except LocalEntryNotFoundError:
+            say(f"{repo} was not fetched when the Space was built, and is left out")
+            continue
+        folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / name).exists():
+            (folder / name).symlink_to(there, target_is_directory=True)
+        found.append(name)
+    return found

@@ -162,13 +162,13 @@ class _Desk:
             described = self._engine.describe() if getattr(self._engine, "is_built", True) else ""
             reply: Answer | Failure = Answer(call.number, made, described)
         except BaseException as error:  # noqa: BLE001 - whatever it was, the studio is told
-            reply = _failure(call.number, error)
+            reply = failure(call.number, error)
         del self._stops[call.number]
         try:
             self._send(reply)
         except Exception as error:
             log.exception("the answer to %s could not be sent", call.name)
-            self._send(_failure(call.number, error))
+            self._send(failure(call.number, error))
         if isinstance(reply, Failure) and reply.fatal:
             os._exit(1)
 
@@ -198,7 +198,8 @@ class _Desk:
             self._connection.send(message)
 
 
-def _failure(number: int, error: BaseException) -> Failure:
+def failure(number: int, error: BaseException) -> Failure:
+    """What is sent of an exception, which itself need not be one that can be pickled."""
     kinds = (kind.__name__ for kind in type(error).__mro__ if getattr(errors, kind.__name__, None) is kind)
     trace = "".join(traceback.format_exception(error))
     traceback.clear_frames(error.__traceback__)  # their pictures and tensors would live as long as the error

@@ -285,14 +285,14 @@ class _Child:
             if stop is None:
                 try:
                     progress(message.stage, message.step, message.total, message.preview)
-                except BaseException as raised:  # noqa: BLE001 - raised again when the device has stopped
-                    stop = raised
+                except BaseException as asked:  # noqa: BLE001 - raised again when the device has stopped
+                    stop = asked
                     self._send(Stop(number))
         if stop is not None:
             raise stop
         if isinstance(message, Answer):
             return message.value
-        raise message if isinstance(message, DeviceLost) else _raised(message)
+        raise message if isinstance(message, DeviceLost) else raised(message)
 
     def _send(self, message: Call | Stop) -> None:
         try:
@@ -368,7 +368,7 @@ class _Child:
                 answers.put(DeviceLost(why))
 
 
-def _raised(failure: Failure) -> Exception:
+def raised(failure: Failure) -> Exception:
     """The exception that the other side raised: of the same class where a person can act on it."""
     if failure.error:
         error: PipelineError = getattr(errors, failure.error)(failure.message)

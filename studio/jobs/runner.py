@@ -18,6 +18,7 @@ import threading
 import time
 from bisect import insort
 from collections.abc import Callable
+from contextvars import Context, copy_context
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -71,6 +72,8 @@ class _Entry:
     work: Work
     deliver: Callable[[Any], None]
     changed: Callable[[Job], None]
+    context: Context = field(default_factory=copy_context)
+    """What was known of whoever asked; the work is done in it."""
     visitor: str = NOBODY
     round: int = 0
     """Of two jobs that wait, the one of the lower round comes first."""
@@ -142,11 +145,12 @@ class Runner:
     ) -> Job:
         """Queue `work`; `deliver` gets its result on the worker thread before the job counts as done.
 
-        `changed` is told of states and, at most ten times a second, of steps; it must not wait for the runner.
+        The work finds the context variables of whoever called this. `changed` is told of states and, at most ten times
+        a second, of steps; it must not wait for the runner.
         Raises `Busy` when the queue is full, or `visitor` has as many jobs as one may.
         """
         job = Job(f"job-{secrets.token_hex(8)}", owner, kind, stages, queued_at=time.time())
-        entry = _Entry(job, work, deliver, changed, visitor)
+        entry = _Entry(job, work, deliver, changed, visitor=visitor)
         with self._lock:
             if self._closed or self._draining:
                 raise Busy("the studio is shutting down; start it again, then press Run")
@@ -309,7 +313,7 @@ class Runner:
         self._announce(entry)
         state, error = JobState.DONE, None
         try:
-            result = entry.work(self._progress(entry))
+            result = entry.context.run(entry.work, self._progress(entry))
             with self._lock:
                 if entry.job.finished:
                     return
@@ -335,7 +339,7 @@ class Runner:
     def _finish(self, entry: _Entry, state: JobState, error: str | None = None) -> None:
         """Under the lock."""
         entry.job = replace(entry.job, state=state, error=error, finished_at=time.time())
-        entry.preview = None
+        entry.preview, entry.context = None, Context()  # a request's connection and headers are not kept
 
     def _progress(self, entry: _Entry) -> Progress:
         def progress(stage: str, step: int, total: int, preview: Picture | None = None) -> None:

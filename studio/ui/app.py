@@ -18,7 +18,7 @@ from studio.errors import AddressRefused
 from studio.settings import Settings, is_loopback
 from studio.ui import assets, gallery, models, stage, text, timeline, topbar, turn_panel, wire
 from studio.ui.handlers import Handlers
-from studio.ui.panel import EVENT, Shared
+from studio.ui.panel import EVENT, QUEUED, Shared
 from studio.ui.theme import studio_theme
 from studio.verbs.studio import OpenStudio
 
@@ -53,8 +53,9 @@ def build_page(studio: Studio, uploads: Uploads) -> gr.Blocks:
         ends: dict[str, Any] = {"inputs": [seat], "outputs": [line]}
         # Following is the one event that lasts, so it is queued, and nobody's following waits for another's.
         follow = EVENT | ends | {"fn": handlers.follow, "queue": True, "concurrency_limit": None}
+        bound = EVENT | (QUEUED if studio.settings.zero_gpu else {})
         settle = EVENT | ends | {"fn": handlers.settled, "inputs": [seat, shown]}
-        shared = Shared(handlers, seat, line, panel.fields, panel.holding, shown, follow, settle)
+        shared = Shared(handlers, seat, line, panel.fields, panel.holding, shown, follow, settle, bound)
         topbar.bind(bar, handlers, shared, panel.values)
         stage.bind(looks, handlers, shared)
         turn_panel.bind(panel, handlers, shared)

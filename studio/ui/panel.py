@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import gradio as gr
@@ -18,6 +18,10 @@ from studio.ui.sent import Sent, held_as
 EVENT: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private", "preprocess": False}
 """How a button's event is bound: answered at once, beside the queue of long work, with no overlay of Gradio's. Values
 come as they were sent: `Shared.on` looks at them, and not each component in its own way."""
+
+
+QUEUED: dict[str, Any] = {"queue": True, "concurrency_limit": None}
+"""How it is bound where a GPU is lent to visitors: by an event of the queue alone the hub says who they are."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,8 @@ class Shared:
     """Arguments of the event that follows a running job; comes after every event that may have started one."""
     settle: dict[str, Any]
     """Arguments of the event that shows the mask made anew; comes after every event that changes the picture."""
+    bound: dict[str, Any] = field(default_factory=lambda: EVENT)
+    """How events are bound: any of them may compute, for a picture that was changed is looked at anew."""
 
     def on(
         self,
@@ -81,7 +87,7 @@ class Shared:
 
         seat = [self.seat] if seated else []
         inputs = [*seat, *values]
-        return event(heard, inputs, fills, trigger_mode=trigger_mode, **EVENT)
+        return event(heard, inputs, fills, trigger_mode=trigger_mode, **self.bound)
 
     @property
     def restored(self) -> list[Any]:

@@ -15,10 +15,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from huggingface_hub import metadata_load
+from huggingface_hub.errors import LocalEntryNotFoundError
 from typer.testing import CliRunner
 
+from pipelines.models.folders import find_model
 from studio.cli.main import app
-from studio.cli.space import MOST_PROXIES, ROOT, Part, contents, pushed, settings_of_space
+from studio.cli.space import MOST_PROXIES, ROOT, Part, contents, preloaded, pushed, settings_of_space
 from studio.errors import NotPushed
 
 REPO = "someone/studio"
@@ -193,6 +196,49 @@ def test_versions_are_those_that_are_tested() -> None:
     assert (said["sdk"], said["sdk_version"]) == ("gradio", pins["gradio"])
     assert (ROOT / "space" / said["app_file"]).is_file() and len(said["short_description"]) <= 60
     assert project["license"].lower() == said["license"]
+
+
+def test_for_zero_gpu_other_files_go_and_torch_is_one_that_it_has() -> None:
+    listed, usual = ({part.path: part.file for part in contents(zero=zero)} for zero in (True, False))
+    assert listed.keys() == usual.keys()
+    others = {path for path in listed if listed[path] != usual[path]}
+    assert others == {"README.md", "requirements.txt"}
+    pins, own = (
+        dict(re.findall(r"^([\w.-]+)==(\S+)$", found["requirements.txt"].read_text(), re.MULTILINE))
+        for found in (listed, usual)
+    )
+    assert {name for name, version in pins.items() if own.get(name) != version} == {"spaces", "torch", "torchvision"}
+    assert pins.keys() - own.keys() == {"spaces"} and own.keys() <= pins.keys()
+    assert pins["torch"].rpartition(".")[0] in ("2.8", "2.9", "2.10", "2.11"), "what ZeroGPU had in August 2026"
+    said = metadata_load(listed["README.md"])
+    assert said is not None and (said["sdk"], said["sdk_version"]) == ("gradio", pins["gradio"])
+    assert [line.split()[0] for line in said["preload_from_hub"]] == said["models"]
+    assert (ROOT / "space" / said["app_file"]).is_file() and len(said["short_description"]) <= 60
+
+
+def test_on_zero_gpu_no_process_is_started_and_preloaded_models_are_found(
+    tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = settings_of_space({"SPACES_ZERO_GPU": "1"})
+    assert found.zero_gpu and not found.device_process and not found.warm_up and found.hosting is not None
+    assert not settings_of_space({}).zero_gpu
+
+    def fetched(repo: str, revision: str | None, local_files_only: bool) -> str:
+        assert local_files_only and revision in (None, "abc")
+        if repo == "nobody/none":
+            raise LocalEntryNotFoundError("none")
+        return str(tiny)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fetched)
+    readme = tmp_path / "README.md"
+    lines = ["someone/painter model_index.json,unet/config.json abc", "nobody/none"]
+    readme.write_text("---\npreload_from_hub:\n" + "".join(f"  - {line}\n" for line in lines) + "---\n# A studio\n")
+    for _ in range(2):  # also where the data folder lasts
+        assert preloaded(tmp_path / "models", readme) == ["painter"]
+    assert "nobody/none was not fetched" in capsys.readouterr().err
+    card = find_model("painter", (tmp_path / "models",))
+    assert card.kind == "text-to-image" and card.backbone is not None
+    assert preloaded(tmp_path / "models", ROOT / "space" / "README.md") == []
 
 
 def test_a_space_serves_strangers_in_frames_of_the_hub() -> None:
