@@ -168,6 +168,9 @@ class Settings:
     """Compute in a process of its own, which is replaced when it crashes; what serves pages should."""
     sdapi: bool = False
     """Whether plug-ins that speak to another program's ``/sdapi/v1`` are answered too."""
+    bucket: Path | None = None
+    """A folder, like a mounted bucket, into which whole session files are written and out of which they are read at
+    start; ``None`` where the data folder lasts."""
     zero_gpu: bool = False
     """Whether the GPU is lent for single calls, as a Space on ZeroGPU has it (`studio.jobs.zero`)."""
     hosting: Hosting | None = None

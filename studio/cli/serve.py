@@ -10,6 +10,7 @@ import sys
 import threading
 import webbrowser
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,7 +18,7 @@ import typer
 from pipelines.contract import Quality
 from pipelines.errors import BadParameter
 from studio import logs
-from studio.app import build_studio
+from studio.app import Studio, build_studio
 from studio.cli.options import (
     DEFAULTS,
     Data,
@@ -32,6 +33,7 @@ from studio.cli.options import (
 )
 from studio.cli.report import say
 from studio.environment import check_address, own_surroundings, without_proxies
+from studio.session.keeping import Keeping
 from studio.session.upkeep import Upkeep
 from studio.settings import Gallery, Hosting, Settings, check_keys, is_loopback, is_site
 
@@ -127,6 +129,15 @@ def serve(
             show_default=False,
         ),
     ] = None,
+    bucket: Annotated[
+        Path | None,
+        typer.Option(
+            help="A folder that outlives the data folder, like a mounted bucket: sessions are written there as whole "
+            "files when they rest, and read back at start.",
+            file_okay=False,
+            show_default=False,
+        ),
+    ] = None,
     name_header: Annotated[
         str,
         typer.Option(help="The header in which a proxy that signs people in says who it is.", show_default=False),
@@ -150,6 +161,7 @@ def serve(
         warm_up=warm_up,
         device_process=device_process,
         sdapi=sdapi,
+        bucket=bucket,
         hosting=hosting_from(limit) if hosted else None,
         name_header=name_header,
         proxies=proxies,
@@ -211,6 +223,7 @@ def _served(settings: Settings, browser: bool) -> None:
     before = signal.signal(signal.SIGTERM, lambda *_: asked_to_end.set())
     studio = build_studio(settings)
     try:
+        keeping = None if settings.bucket is None else taken_in(settings.bucket, studio, settings)
         page = open_page(studio, settings)
     except BaseException:
         studio.close()
@@ -230,8 +243,20 @@ def _served(settings: Settings, browser: bool) -> None:
     finally:
         upkeep.close()
         page.close()
+        if keeping is not None:
+            keeping.close()
         studio.close()
         signal.signal(signal.SIGTERM, before)
+
+
+def taken_in(bucket: Path, studio: Studio, settings: Settings) -> Keeping:
+    """What keeps sessions in the bucket, after those that are there were read back."""
+    keeping = Keeping(bucket, studio.store)
+    room = None if settings.hosting is None else settings.hosting.data_room
+    if found := keeping.take_in(room):
+        say(f"{found} sessions were read back from {bucket}")
+    keeping.start()
+    return keeping
 
 
 def has_desktop() -> bool:

@@ -23,6 +23,8 @@ ENTRY = "space"
 """The folder whose files lie at the top of a Space."""
 ZERO = "space/zero"
 """The folder with those that are others on ZeroGPU."""
+BUCKET = "PALIMPSEST_BUCKET"
+"""The variable that names the folder at which a bucket is mounted, where one is."""
 LENT = "SPACES_ZERO_GPU"
 """The variable by which a Space is told that a GPU is lent to it for single calls."""
 PARTS = ("assets", "pipelines", "studio", "LICENSE", "NOTICE", "pyproject.toml")
@@ -130,6 +132,8 @@ def settings_of_space(environment: Mapping[str, str] = os.environ) -> Settings:
     own = Settings.hosted(port=int(environment.get("PORT", "7860")), proxies=MOST_PROXIES, trash_days=0)
     if environment.get(LENT):
         own = replace(own, zero_gpu=True, device_process=False, warm_up=False)
+    if bucket := environment.get(BUCKET):
+        own = replace(own, bucket=Path(bucket))
     named = environment.get("SPACE_HOST", "").strip()
     return replace(
         own,

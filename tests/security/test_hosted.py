@@ -231,7 +231,7 @@ def test_one_turn_a_visitor_and_many_sessions_delay_nobody(hosted: Served, ada: 
 def launch(folder: Path, port: int) -> subprocess.Popen[str]:
     """The real studio with the embedded model, in a process of its own."""
     command = [sys.executable, "launch.py", "serve", "--hosted", "--port", str(port), "--data", str(folder)]
-    command += ["--no-browser", "--no-warm-up", "--limit", "stop_seconds=100"]
+    command += ["--no-browser", "--no-warm-up", "--limit", "stop_seconds=100", "--bucket", str(folder / "bucket")]
     environment = os.environ | {"PALIMPSEST_TOKEN": TOKEN}
     return subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
@@ -274,6 +274,8 @@ def test_told_to_stop_during_a_turn_it_finishes_that_and_hands_back_what_waits(t
     with open_studio(tmp_path) as studio:
         finished_, handed_back = (studio.session(sid).view() for sid in sids)
         assert len(finished_.staged) == 1, said
+        kept = {path.name.partition("-")[0] for path in (tmp_path / "bucket").iterdir()}
+        assert kept == set(sids), "and both are in the bucket"
         assert handed_back.staged == () and handed_back.job is not None
         assert handed_back.job.state == "interrupted" and "Press Run" in str(handed_back.job.error)
 

@@ -221,7 +221,8 @@ def test_on_zero_gpu_no_process_is_started_and_preloaded_models_are_found(
 ) -> None:
     found = settings_of_space({"SPACES_ZERO_GPU": "1"})
     assert found.zero_gpu and not found.device_process and not found.warm_up and found.hosting is not None
-    assert not settings_of_space({}).zero_gpu
+    assert not settings_of_space({}).zero_gpu and settings_of_space({}).bucket is None
+    assert settings_of_space({"PALIMPSEST_BUCKET": "/bucket"}).bucket == Path("/bucket")
 
     def fetched(repo: str, revision: str | None, local_files_only: bool) -> str:
         assert local_files_only and revision in (None, "abc")
