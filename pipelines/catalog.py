@@ -128,8 +128,11 @@ def idle_of_models(asked: Asks, params: ModelParams) -> dict[str, str]:
         idle |= dict.fromkeys(("window", "context"), "more than the subject changes: the model sees the whole picture")
     elif params.window is Window.WHOLE:
         idle["context"] = "the model sees the whole picture: window is whole"
+    pasting = ("edge", "match_colour", "grain")
     if asked.scope is Scope.BOTH:
-        idle["paste_back"] = "this turn changes both parts: there is nothing to copy back"
+        idle |= dict.fromkeys(("paste_back", *pasting), "this turn changes both parts: there is nothing to copy back")
+    elif not params.paste_back:
+        idle |= dict.fromkeys(pasting, "nothing is copied back: paste_back is off")
     return idle
 
 

@@ -105,6 +105,22 @@ class Window(StrEnum):
     AROUND = "around"  # a window around the subject, however large that is
 
 
+class Edge(StrEnum):
+    """Where a part ends."""
+
+    HARD = "hard"  # at the mask's own edge, pixel by pixel
+    SOFT = "soft"  # fading over the mask's feather
+    MATTED = "matted"  # as transparent as hair and fur are seen to be there
+
+
+class When(StrEnum):
+    """Where what is pasted back is made to look like what surrounds it."""
+
+    NEVER = "never"
+    WINDOW = "in a window"  # where the method worked in one: there it is the picture's own pixels that surround it
+    ALWAYS = "always"
+
+
 @dataclass(frozen=True)
 class ModelParams(Params):
     """What the settings of every method that runs a model have beside their own. At its default, what came later than
@@ -120,6 +136,15 @@ class ModelParams(Params):
     paste_back: bool = knob(
         False, "Copy the kept pixels back from the input, with a feathered seam", reach=Reach.SAMPLING
     )
+    edge: Edge = knob(
+        Edge.SOFT,
+        "Where what is copied back ends: at the edge, fading over its feather, or as hair and fur are seen to",
+        reach=Reach.SAMPLING,
+    )
+    match_colour: When = knob(
+        When.NEVER, "Undo the shift of colour that is measured at the seam, all over what changed", reach=Reach.SAMPLING
+    )
+    grain: When = knob(When.NEVER, "Give what changed the grain that the picture has around it", reach=Reach.SAMPLING)
     residual: float = knob(
         0.0, "Keep the input's pixel where the edit changed it by less; 0 is off", 0.0, 255.0, "levels", Reach.SAMPLING
     )

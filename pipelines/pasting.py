@@ -11,8 +11,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.contract import Mask, Picture, Scope
+from pipelines.contract import EditRequest, Mask, Picture, Scope
+from pipelines.hand.changed import mixed
+from pipelines.masks.fill import bounds
+from pipelines.masks.matting import foreground, matted
 from pipelines.masks.refine import grown
+from pipelines.params import Edge, ModelParams, When
+from pipelines.surroundings import grain_like, offset_at_seam
 
 SEAM_MARGIN = 0.012
 """The edited region reaches this far beyond the mask, as a share of the picture's longer side: edges do not bleed."""
@@ -76,6 +81,56 @@ def pasted_back(edit: Picture, original: Picture, region: Mask, feather: float) 
     share = seam(region, feather)[..., None]
     mixed = edit * share + original * (1 - share)
     return np.where(region[..., None], np.round(mixed).astype(np.uint8), original)
+
+
+def put_back(made: Picture, request: EditRequest, region: Mask, params: ModelParams, seed: int) -> tuple[Picture, Mask]:
+    """What a model made of the request's picture, at its size, with what was to be kept as `params` say; and which
+    pixels could change at all. `region` is `edited_region` of the request, `seed` that of the grain.
+
+    A kept subject fades over the seam into its own colours, which bleed outwards; matted, it lies with its alpha over
+    the new background. A new subject is laid with its own alpha over what is seen between the old one's hairs.
+    """
+    original = request.picture
+    if params.paste_back and not region.all():
+        made = matching(made, original, region, params, seed)
+        if params.edge is Edge.MATTED and request.scope is Scope.BACKGROUND:
+            alpha = matted(original, request.mask)
+            made, region = mixed(foreground(original, alpha), made, alpha), alpha < 1
+        elif params.edge is Edge.MATTED:
+            made = _subject_laid(made, original, request, region)
+        else:
+            feather = 0.0 if params.edge is Edge.HARD else request.feather
+            kept = bled(original, ~region) if request.scope is Scope.BACKGROUND else original
+            made = pasted_back(made, kept, region, feather)
+    return small_changes_undone(made, original, params.residual), region
+
+
+def _subject_laid(made: Picture, original: Picture, request: EditRequest, region: Mask) -> Picture:
+    """`original` with the subject of `made`, which lies where the request's mask is, within `region`."""
+    old, new = matted(original, request.mask), matted(made, request.mask)
+    fade = seam(region, request.feather)
+    # Where the old subject is thin its place is seen through; where it is whole nobody knows what is behind it.
+    whole = np.clip(2 * old - 1, 0, 1)
+    front = np.where((new >= whole)[..., None], foreground(made, new), made)
+    under = mixed(foreground(original, 1 - old), original, fade)
+    return mixed(front, under, np.maximum(new, whole) * fade)
+
+
+def matching(made: Picture, original: Picture, region: Mask, params: ModelParams, seed: int) -> Picture:
+    """`made` in the colours and with the grain of what surrounds `region`, as far as `params` ask for it."""
+    if When.ALWAYS not in (params.match_colour, params.grain) or not region.any():
+        return made
+    side = max(part.stop - part.start for part in bounds(region))
+    near = bounds(region, side // 4 + 16)
+    seen, before, inside = made[near], original[near], region[near]
+    levels = seen.astype(np.float32)
+    if params.match_colour is When.ALWAYS:
+        levels += offset_at_seam(seen, before, inside)
+    if params.grain is When.ALWAYS:
+        levels += grain_like(before, seen, inside, seed)
+    result = made.copy()
+    result[near] = np.clip(np.round(levels), 0, 255).astype(np.uint8)
+    return result
 
 
 def small_changes_undone(edit: Picture, original: Picture, residual: float) -> Picture:

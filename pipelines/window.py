@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from pipelines.contract import Candidate, EditRequest, EditResult, Extent, Mask, Picture, Scope
 from pipelines.kept import outside_change
 from pipelines.masks.fill import bounds
-from pipelines.params import ModelParams, Params, Window
+from pipelines.params import ModelParams, Params, When, Window
 from pipelines.pasting import edited_region
 from pipelines.progress import Progress
 
@@ -95,7 +95,7 @@ def run_in_window(
     shown = replace(
         request, picture=np.ascontiguousarray(request.picture[place]), mask=np.ascontiguousarray(request.mask[place])
     )
-    result = method(bundle, shown, params, placing(progress, request.picture, place))
+    result = method(bundle, shown, _at_work(params), placing(progress, request.picture, place))
     share = fading(request.mask, place)
     return replace(
         result,
@@ -103,6 +103,12 @@ def run_in_window(
         found=_mask_in_place(result.found, request.mask, place),
         subject_after=_mask_in_place(result.subject_after, request.mask, place),
     )
+
+
+def _at_work(params: ModelParams) -> ModelParams:
+    """`params` inside a window, where what is asked for there is asked for."""
+    asked = {name: When.ALWAYS for name in ("match_colour", "grain") if getattr(params, name) is When.WINDOW}
+    return replace(params, **asked)  # type: ignore[arg-type]  # by name
 
 
 def fading(mask: Mask, place: Place) -> NDArray[np.float32]:

@@ -15,6 +15,7 @@ from pipelines.diffusion.samplers import DDIM, DDPMInversion, Own, Sampler
 from pipelines.diffusion.stages import Previews, Stages
 from pipelines.models.bundle import ModelBundle
 from pipelines.models.prompt_embeds import PromptEmbeds
+from pipelines.params import ModelParams
 from pipelines.seeds import generator, normal_like
 
 AfterStep = Callable[[Tensor], None]
@@ -37,9 +38,8 @@ class Sampling:
     guidance: float
     hold: Hold | None
     """What is held during sampling."""
-    paste_back: bool
-    residual: float
-    """Levels: smaller changes of the finished picture are undone."""
+    pasting: ModelParams
+    """How the finished picture is put back."""
     concat: ConcatConditioning | None = None
     """What a network made for it is shown beside the latent."""
     inverted: PromptEmbeds | None = None
@@ -62,7 +62,7 @@ def predicted(bundle: ModelBundle, e: PromptEmbeds) -> Own:
 def sample_candidates(canvas: Canvas, stages: Stages, how: Sampling) -> tuple[Candidate, ...]:
     """One candidate for each of the request's seeds."""
     latents = sample_latents(canvas, stages, how)
-    return finished(canvas, latents, how.paste_back, how.residual)
+    return finished(canvas, latents, how.pasting)
 
 
 def sample_latents(canvas: Canvas, stages: Stages, how: Sampling) -> dict[int, Tensor]:
@@ -81,11 +81,11 @@ def sample_latents(canvas: Canvas, stages: Stages, how: Sampling) -> dict[int, T
 
 
 def sampled(
-    canvas: Canvas, stages: Stages, stage: str, steps: int, sample: Sample, paste_back: bool, residual: float
+    canvas: Canvas, stages: Stages, stage: str, steps: int, sample: Sample, pasting: ModelParams
 ) -> tuple[Candidate, ...]:
     """One candidate for each of the request's seeds, of `steps` steps each. Of several branches the last is the edit:
     it is shown while it runs, and becomes the picture."""
-    return finished(canvas, latents_of(canvas, stages, stage, steps, sample), paste_back, residual)
+    return finished(canvas, latents_of(canvas, stages, stage, steps, sample), pasting)
 
 
 def latents_of(canvas: Canvas, stages: Stages, stage: str, steps: int, sample: Sample) -> dict[int, Tensor]:
@@ -98,6 +98,6 @@ def latents_of(canvas: Canvas, stages: Stages, stage: str, steps: int, sample: S
         }
 
 
-def finished(canvas: Canvas, latents: Mapping[int, Tensor], paste_back: bool, residual: float) -> tuple[Candidate, ...]:
+def finished(canvas: Canvas, latents: Mapping[int, Tensor], pasting: ModelParams) -> tuple[Candidate, ...]:
     """The pictures of clean latents, by seed."""
-    return tuple(canvas.candidate(seed, z, paste_back, residual) for seed, z in latents.items())
+    return tuple(canvas.candidate(seed, z, pasting) for seed, z in latents.items())

@@ -8,14 +8,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipelines.contract import Candidate, EditRequest, Extent, Mask, Picture, Scope
+from pipelines.contract import Candidate, EditRequest, Extent, Mask, Picture
 from pipelines.diffusion.denoise import Hold
 from pipelines.diffusion.prompts import Prompts
 from pipelines.images import Frame, from_network, resized, to_network
 from pipelines.instructions.description import thing_and_place
 from pipelines.kept import outside_change
 from pipelines.models.bundle import ModelBundle
-from pipelines.pasting import bled, edited_region, flat_colour, pasted_back, small_changes_undone
+from pipelines.params import ModelParams
+from pipelines.pasting import edited_region, flat_colour, put_back
+from pipelines.seeds import derived_seed
 
 
 def target_text(request: EditRequest) -> str:
@@ -89,18 +91,13 @@ class Canvas:
         return None if bool(self.edited.all()) else Hold(self.z_ref, self.edited)
 
     @torch.no_grad()
-    def candidate(self, seed: int, z: Tensor, paste_back: bool, residual: float) -> Candidate:
-        """The finished picture of a clean latent `z`, at the request's own size; changes below `residual` undone."""
+    def candidate(self, seed: int, z: Tensor, pasting: ModelParams) -> Candidate:
+        """The finished picture of a clean latent `z`, at the request's own size, put back as `pasting` says."""
         request = self.request
-        picture = resized(from_network(self.bundle.decode(z)), self.frame.original)
-        if paste_back:
-            kept = request.picture
-            if request.scope is Scope.BACKGROUND:
-                kept = bled(kept, ~self.region)
-            picture = pasted_back(picture, kept, self.region, request.feather)
-        picture = small_changes_undone(picture, request.picture, residual)
-        outside = outside_change(picture, request.picture, self.region)
-        return Candidate(seed, picture, outside, flat_colour(picture, self.region))
+        made = resized(from_network(self.bundle.decode(z)), self.frame.original)
+        picture, region = put_back(made, request, self.region, pasting, derived_seed(seed, "grain"))
+        outside = outside_change(picture, request.picture, region)
+        return Candidate(seed, picture, outside, flat_colour(made, self.region))
 
 
 def _cells(bundle: ModelBundle, frame: Frame, region: Mask) -> Tensor:

@@ -18,8 +18,9 @@ from skimage import data as photographs
 
 from pipelines.catalog import CATALOG
 from pipelines.contract import EditRequest, Mask, Picture, Scope
-from pipelines.hand.params import Edge, Fill
+from pipelines.hand.params import Fill
 from pipelines.hand.run import run_by_hand
+from pipelines.params import Edge
 
 WIDTH, HEIGHT = 4000, 3000
 ROUNDS = 3

@@ -2,8 +2,9 @@
 
 The picture is 4,000 x 3,000 pixels: scikit-image's cup of coffee, side by side with its mirror images, with the grain
 of a camera over it; its subject is one of the cups, 300 pixels wide. Each method changes that cup once with the whole
-picture before it and once in a window, and the table says how much detail is in the subject's place then, whether
-what was to be kept is exact, whether a seam can be seen, and how long it took.
+picture before it, once in a window, and once with the colour matched and the grain kept there. The table says how much
+detail and how much grain is in the subject's place then, whether what was to be kept is exact, whether a seam can be
+seen, and how long it took.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -28,9 +30,10 @@ from pipelines.masks.fill import bounds
 from pipelines.masks.refine import grown
 from pipelines.models.bundle import ModelBundle
 from pipelines.models.loader import device_named
-from pipelines.params import ModelParams, Window
+from pipelines.params import ModelParams, When, Window
 from pipelines.pasting import edited_region
 from pipelines.progress import silent
+from pipelines.surroundings import grain_of
 from pipelines.window import run_in_window, window_of
 
 LARGE = Extent(4000, 3000)
@@ -38,6 +41,11 @@ SUBJECT = 300
 """Pixels of its longer side, or one more."""
 GRAIN = 4.0
 """Levels: standard deviation of the noise over the picture."""
+WAYS: dict[str, dict[str, Any]] = {
+    "whole": {"window": Window.WHOLE, "match_colour": When.NEVER, "grain": When.NEVER},
+    "window": {"window": Window.AUTO, "match_colour": When.NEVER, "grain": When.NEVER},
+    "window, matched": {"window": Window.AUTO, "match_colour": When.WINDOW, "grain": When.WINDOW},
+}
 METHODS = "inpaint,layered,sdedit"
 EMBEDDED = ASSETS / "models" / "toybox"
 
@@ -47,11 +55,13 @@ class Row:
     """One edit."""
 
     method: str
-    window: Window
+    way: str
     seen: Extent
     """Pixels of the picture that the model was shown."""
     detail: float
     """`edge_energy` of the subject's place."""
+    grain: float
+    """Levels: `grain_of` the subject's place, mean of the channels."""
     changed_outside: int
     """Kept pixels that are not as they were."""
     seam: float
@@ -107,13 +117,17 @@ def seam_rank(picture: Picture, original: Picture, region: Mask) -> float:
     return float((gradients(original)[near] < typical).mean())
 
 
-def measured(
-    bundle: ModelBundle, method: str, window: Window, request: EditRequest, quality: Quality
-) -> tuple[Row, Picture]:
-    """One edit, and its picture."""
+def grain_in(picture: Picture, part: Mask) -> float:
+    """Levels; see `Row`."""
+    found = grain_of(picture, part)
+    return float("nan") if found is None else float(found[3])
+
+
+def measured(bundle: ModelBundle, method: str, way: str, request: EditRequest, quality: Quality) -> tuple[Row, Picture]:
+    """One edit in one of `WAYS`, and its picture."""
     params = settings(method, quality, card=bundle.card)
     assert isinstance(params, ModelParams), method
-    params = replace(params, window=window)
+    params = replace(params, **WAYS[way])
     place = window_of(request, params, bundle.card.resolution)
     began = time.perf_counter()
     result = run_in_window(CATALOG[method].resolve(), bundle, request, params, silent)
@@ -129,11 +143,12 @@ def measured(
         region = np.zeros_like(request.mask)
         region[place or (slice(None), slice(None))] = True
     near = bounds(request.mask, 4 * SUBJECT)
-    cut = tuple(np.ascontiguousarray(part[near]) for part in (picture, before, region))
-    seam = float("nan") if region.all() else seam_rank(*cut)  # type: ignore[arg-type]
-    detail = edge_energy(np.ascontiguousarray(picture[near]), np.ascontiguousarray(request.mask[near]))
+    after, part = np.ascontiguousarray(picture[near]), np.ascontiguousarray(request.mask[near])
+    seam = float("nan")
+    if not region.all():
+        seam = seam_rank(after, np.ascontiguousarray(before[near]), np.ascontiguousarray(region[near]))
     changed = int((picture[~region] != before[~region]).any(-1).sum())
-    return Row(method, window, seen, detail, changed, seam, seconds), picture
+    return Row(method, way, seen, edge_energy(after, part), grain_in(after, part), changed, seam, seconds), picture
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -154,18 +169,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if asked.out:
         asked.out.mkdir(parents=True, exist_ok=True)
         Image.fromarray(picture[around]).save(asked.out / "before.png")
-    before = edge_energy(picture, mask)
-    print(f"{bundle.card.title}, {LARGE.width} x {LARGE.height} pixels; detail before: {before:.1f}")  # noqa: T201
-    print("method           window   seen         detail  changed outside  seam   seconds")  # noqa: T201
+    before = f"detail {edge_energy(picture, mask):.1f}, grain {grain_in(picture, mask):.1f}"
+    print(f"{bundle.card.title}, {LARGE.width} x {LARGE.height} pixels; before: {before}")  # noqa: T201
+    print("method           way              seen          detail  grain  changed outside   seam  seconds")  # noqa: T201
     for method in asked.methods.split(","):
-        for window in (Window.WHOLE, Window.AUTO):
-            row, made = measured(bundle, method, window, request, asked.quality)
+        for way in WAYS:
+            row, made = measured(bundle, method, way, request, asked.quality)
             print(  # noqa: T201
-                f"{row.method:16} {row.window:8} {row.seen.width:4} x {row.seen.height:4}  {row.detail:6.1f}  "
-                f"{row.changed_outside:15}  {row.seam:5.2f}  {row.seconds:7.1f}"
+                f"{row.method:16} {row.way:16} {row.seen.width:4} x {row.seen.height:4}  {row.detail:7.1f}  "
+                f"{row.grain:5.1f}  {row.changed_outside:15}  {row.seam:5.2f}  {row.seconds:7.1f}"
             )
             if asked.out:
-                Image.fromarray(made[around]).save(asked.out / f"{method}-{window}.png")
+                Image.fromarray(made[around]).save(asked.out / f"{method}-{way.replace(' ', '-')}.png")
 
 
 if __name__ == "__main__":

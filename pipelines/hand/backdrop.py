@@ -12,8 +12,9 @@ from pipelines.contract import EditRequest, Extent, Mask, Picture
 from pipelines.errors import BadRequest
 from pipelines.hand.changed import Changed, Share, mixed, subject_share
 from pipelines.hand.colour import LUMA, exposed, saturated
-from pipelines.hand.params import BackdropParams, DefocusParams, Edge, Fit
+from pipelines.hand.params import BackdropParams, DefocusParams, Fit
 from pipelines.masks.matting import foreground
+from pipelines.params import Edge
 
 BLURRED_AT = 4.0
 """Pixels of sigma at which a blur is done: a wider one on a smaller picture, which looks the same."""

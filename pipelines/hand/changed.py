@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.contract import EditRequest, Mask, Picture, Scope
-from pipelines.hand.params import Edge
 from pipelines.masks.fill import bounds
 from pipelines.masks.matting import matted
 from pipelines.masks.refine import soft_edge
+from pipelines.params import Edge
 
 Window = tuple[slice, slice]
 Share = NDArray[np.float32]

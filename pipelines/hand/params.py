@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from pipelines.params import Params, knob
+from pipelines.params import Edge, Params, knob
 
 
 class Fit(StrEnum):
@@ -15,14 +15,6 @@ class Fit(StrEnum):
     COVER = "cover"  # its middle fills the picture; what is over is cut off
     CONTAIN = "contain"  # all of it is seen; beside it lies a blurred copy
     STRETCH = "stretch"  # all of it, out of proportion
-
-
-class Edge(StrEnum):
-    """Where a part ends."""
-
-    HARD = "hard"  # at the mask's own edge, pixel by pixel
-    SOFT = "soft"  # fading over the mask's feather
-    MATTED = "matted"  # as transparent as hair and fur are seen to be there
 
 
 class Fill(StrEnum):

@@ -13,9 +13,10 @@ from pipelines.contract import EditRequest, Mask, Picture
 from pipelines.errors import BadRequest
 from pipelines.hand.changed import Changed, Share, subject_share, window_of
 from pipelines.hand.fill import filled
-from pipelines.hand.params import Edge, Fill, Mirror, PlaceParams, RemoveParams, StraightenParams
+from pipelines.hand.params import Fill, Mirror, PlaceParams, RemoveParams, StraightenParams
 from pipelines.masks.matting import foreground
 from pipelines.masks.refine import grown
+from pipelines.params import Edge
 
 Affine = NDArray[np.float64]
 """``(2, 3)``: from a pixel's ``(x, y, 1)`` to where it lies then."""

@@ -41,8 +41,7 @@ def guided_candidates(
         e_null=canvas.prompts[avoided_text(canvas.request)],
         guidance=params.guidance,
         hold=canvas.hold if plan.holds_input else None,
-        paste_back=params.paste_back,
-        residual=params.residual,
+        pasting=params,
         inverted=canvas.prompts[""] if params.start is Start.INVERTED else None,
     )
     return sample_candidates(canvas, stages, how)

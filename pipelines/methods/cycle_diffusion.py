@@ -60,5 +60,5 @@ def run(
         start = bundle.schedule.noised(canvas.z_ref, sampler.noise, timesteps[0]).expand(2, -1, -1, -1)
         return denoise(bundle, start, sampler, timesteps, predict, after_step)
 
-    candidates = sampled(canvas, stages, "denoise", len(timesteps), sample, params.paste_back, params.residual)
+    candidates = sampled(canvas, stages, "denoise", len(timesteps), sample, params)
     return EditResult(candidates, stages.finished)

@@ -87,5 +87,5 @@ def run(bundle: ModelBundle, request: EditRequest, params: DiffEditParams, progr
             after=lambda z, _, i: m * z + (1 - m) * path.at(i - 1),
         )
 
-    candidates = sampled(canvas, stages, "denoise", len(timesteps), sample, params.paste_back, params.residual)
+    candidates = sampled(canvas, stages, "denoise", len(timesteps), sample, params)
     return EditResult(candidates, stages.finished, found=in_pixels(canvas, masks[request.seed]))

@@ -83,5 +83,5 @@ def run(bundle: ModelBundle, request: EditRequest, params: ImagicParams, progres
                     params.tune_rate,
                     step,
                 )
-        candidates = sampled(canvas, stages, "denoise", len(timesteps), sample, params.paste_back, params.residual)
+        candidates = sampled(canvas, stages, "denoise", len(timesteps), sample, params)
     return EditResult(candidates, stages.finished)

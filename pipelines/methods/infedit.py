@@ -145,5 +145,5 @@ def run(bundle: ModelBundle, request: EditRequest, params: InfEditParams, progre
         with steered(bundle.unet, control.attention):
             return denoise(bundle, start, sampler, timesteps, predict, after_step, after=after)
 
-    candidates = sampled(canvas, stages, "denoise", len(timesteps), sample, params.paste_back, params.residual)
+    candidates = sampled(canvas, stages, "denoise", len(timesteps), sample, params)
     return EditResult(candidates, stages.finished)

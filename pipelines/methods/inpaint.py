@@ -50,18 +50,17 @@ def run(bundle: ModelBundle, request: EditRequest, params: InpaintParams, progre
         e_null=texts[:1],
         guidance=params.guidance,
         hold=None if shown else canvas.hold,
-        paste_back=params.paste_back,
-        residual=params.residual,
+        pasting=params,
         concat=kept_part(canvas) if shown else None,
     )
     latents = sample_latents(canvas, stages, how)
     if not params.decoder_steps:
-        return EditResult(finished(canvas, latents, params.paste_back, params.residual), stages.finished)
+        return EditResult(finished(canvas, latents, params), stages.finished)
     candidates: tuple[Candidate, ...] = ()
     with stages.stage("decoder", params.decoder_steps * request.candidates) as step:
         for seed, z in latents.items():
             fitted = with_fitted_decoder(canvas, z, params.decoder_steps, step)
-            candidates += finished(fitted, {seed: z}, params.paste_back, params.residual)
+            candidates += finished(fitted, {seed: z}, params)
     return EditResult(candidates, stages.finished)
 
 

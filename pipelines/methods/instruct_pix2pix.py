@@ -33,8 +33,7 @@ def run(bundle: ModelBundle, request: EditRequest, params: InstructParams, progr
         e_null=texts[:1],
         guidance=params.guidance,
         hold=None,
-        paste_back=params.paste_back,
-        residual=params.residual,
+        pasting=params,
         # c_I: the network was trained on the autoencoder's own latents, before they are scaled
         concat=ConcatConditioning(canvas.z_ref / bundle.latent_scale, params.picture_guidance),
     )

@@ -150,5 +150,5 @@ def run(bundle: ModelBundle, request: EditRequest, params: LeditsParams, progres
         start = bundle.schedule.noised(canvas.z_ref, sampler.noise, timesteps[0])
         return denoise(bundle, start, sampler, timesteps, predict, after_step)
 
-    candidates = sampled(canvas, stages, "denoise", len(timesteps), sample, params.paste_back, params.residual)
+    candidates = sampled(canvas, stages, "denoise", len(timesteps), sample, params)
     return EditResult(candidates, stages.finished)

@@ -113,5 +113,5 @@ def run(bundle: ModelBundle, request: EditRequest, params: MasaCtrlParams, progr
         errors.append(reconstruction_error(path, z[:1]))
         return z
 
-    candidates = sampled(canvas, stages, "denoise", len(timesteps), sample, params.paste_back, params.residual)
+    candidates = sampled(canvas, stages, "denoise", len(timesteps), sample, params)
     return EditResult(candidates, stages.finished, reconstruction=errors[0])

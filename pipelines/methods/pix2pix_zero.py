@@ -143,7 +143,7 @@ def run(
     def sample(_: int, after_step: AfterStep) -> Tensor:
         return denoise(bundle, path.noise, DDIM(path.noise), timesteps, predict, after_step, before=nudged)
 
-    candidates = sampled(canvas, stages, "denoise", len(timesteps), sample, params.paste_back, params.residual)
+    candidates = sampled(canvas, stages, "denoise", len(timesteps), sample, params)
     return EditResult(candidates, stages.finished, reconstruction=errors[0])
 
 

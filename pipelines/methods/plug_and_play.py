@@ -76,5 +76,5 @@ def run(
         with steered(bundle.unet, led, {injection.residual: injection.added}):
             return denoise(bundle, path.noise, DDIM(path.noise), timesteps, predict, after_step)
 
-    candidates = sampled(canvas, stages, "denoise", len(timesteps), sample, params.paste_back, params.residual)
+    candidates = sampled(canvas, stages, "denoise", len(timesteps), sample, params)
     return EditResult(candidates, stages.finished)

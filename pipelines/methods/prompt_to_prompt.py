@@ -156,5 +156,5 @@ def run(
         errors.append(reconstruction_error(path, z[:1]))
         return z
 
-    candidates = sampled(canvas, stages, "denoise", len(timesteps), sample, params.paste_back, params.residual)
+    candidates = sampled(canvas, stages, "denoise", len(timesteps), sample, params)
     return EditResult(candidates, stages.finished, reconstruction=errors[0])

@@ -24,7 +24,6 @@ def run(bundle: ModelBundle, request: EditRequest, params: SDEditParams, progres
         e_null=texts[:1],
         guidance=params.guidance,
         hold=None,
-        paste_back=params.paste_back,
-        residual=params.residual,
+        pasting=params,
     )
     return EditResult(sample_candidates(canvas, stages, how), stages.finished)

@@ -62,6 +62,8 @@ LABELS = {
     "strength": "Strength",
     "blend_latents": "Hold the kept part",
     "paste_back": "Paste kept pixels back",
+    "match_colour": "Match the colour at the seam",
+    "grain": "Keep the grain",
     "residual": "Undo small changes",
     "added": "Added colour",
     "match": "Match the light",

@@ -18,7 +18,7 @@ from pipelines.errors import BadParameter, BadRequest, ModelError, NumericalErro
 from pipelines.masks.refine import grown
 from pipelines.models.bundle import ModelBundle
 from pipelines.models.prompt_embeds import PromptEmbeds
-from pipelines.params import LayeredParams, Params, Tuned, knobs
+from pipelines.params import LayeredParams, ModelParams, Params, Tuned, knobs
 from pipelines.pasting import small_changes_undone
 from pipelines.progress import Cancelled, Progress, silent
 
@@ -318,7 +318,8 @@ def test_a_runaway_rate_is_stopped_and_leaves_no_trace(
 def test_every_preset_is_valid(name: str) -> None:
     for quality in Quality:
         assert isinstance(settings(name, quality), CATALOG[name].params)
-    exact = replace(settings("layered", Quality.EXACT), window=LayeredParams.window)
+    shared = {name: getattr(LayeredParams, name) for name in knobs(ModelParams)}
+    exact = replace(settings("layered", Quality.EXACT), **shared)
     assert exact == LayeredParams(), "exact is the paper's numbers"
 
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from skimage import data
 
-from pipelines.contract import Scope
+from pipelines.contract import EditRequest, Mask, Picture, Scope
 from pipelines.kept import outside_change
-from pipelines.pasting import bled, edited_region, flat_colour, pasted_back, seam, small_changes_undone
+from pipelines.params import Edge, InpaintParams, When
+from pipelines.pasting import bled, edited_region, flat_colour, pasted_back, put_back, seam, small_changes_undone
+from tests.pipelines.masks.hair import as_selected
+from tests.pipelines.masks.hair import drawn as hairy
 
 
 @settings(deadline=None, max_examples=40)
@@ -109,3 +114,79 @@ def test_small_changes_are_undone_and_large_ones_stay() -> None:
     assert np.array_equal(undone[:, 44:], edit[:, 44:])
     assert np.array_equal(small_changes_undone(edit, original, 5)[:, 24:], edit[:, 24:])
     assert np.array_equal(small_changes_undone(edit, original, 255), original)
+
+
+# What models make, put back
+
+
+def ask(picture: Picture, mask: Mask, scope: Scope) -> EditRequest:
+    return EditRequest(picture, mask, "a dog", "in a forest", scope, 7)
+
+
+def put(made: Picture, request: EditRequest, seed: int = 1, **settings: object) -> tuple[Picture, Mask]:
+    params = InpaintParams(**settings)  # type: ignore[arg-type]  # by name
+    return put_back(made, request, edited_region(request.mask, request.scope, request.feather), params, seed)
+
+
+@pytest.mark.parametrize("scope", [Scope.SUBJECT, Scope.BACKGROUND])
+@pytest.mark.parametrize("edge", list(Edge))
+@pytest.mark.parametrize("matches", [When.NEVER, When.ALWAYS])
+def test_what_is_kept_stays_whatever_is_done_at_the_seam(scope: Scope, edge: Edge, matches: When) -> None:
+    original, made = data.astronaut()[:200, 100:340], cv2.GaussianBlur(data.coffee()[:200, :240], (0, 0), 2)
+    mask = np.zeros((200, 240), bool)
+    mask[50:150, 70:160] = True
+    request = ask(original, mask, scope)
+    picture, region = put(made, request, edge=edge, match_colour=matches, grain=matches)
+    assert picture.dtype == np.uint8 and not region.all()
+    assert np.array_equal(picture[~region], original[~region])
+    assert not np.array_equal(picture[mask == (scope is Scope.SUBJECT)], original[mask == (scope is Scope.SUBJECT)])
+    again, _ = put(made, request, edge=edge, match_colour=matches, grain=matches)
+    assert np.array_equal(picture, again)
+    if matches is When.ALWAYS:
+        other, _ = put(made, request, seed=2, edge=edge, match_colour=matches, grain=matches)
+        assert not np.array_equal(picture, other)
+
+
+def test_in_a_window_means_not_here() -> None:
+    """`run_in_window` says so where there is one."""
+    original, made = data.astronaut()[:200, 100:340], data.coffee()[:200, :240]
+    mask = np.zeros((200, 240), bool)
+    mask[50:150, 70:160] = True
+    request = ask(original, mask, Scope.SUBJECT)
+    usual, _ = put(made, request)
+    waiting, _ = put(made, request, match_colour=When.WINDOW, grain=When.WINDOW)
+    assert np.array_equal(usual, waiting)
+
+
+@pytest.mark.parametrize("settings", [{}, {"edge": Edge.MATTED}, {"match_colour": When.ALWAYS, "grain": When.ALWAYS}])
+@pytest.mark.parametrize("selected", [True, False], ids=["everything", "nothing"])
+def test_where_nothing_is_kept_or_nothing_changes_there_is_no_seam(settings: dict[str, object], selected: bool) -> None:
+    original, made = data.astronaut()[:64, :80], data.coffee()[:64, :80]
+    picture, region = put(made, ask(original, np.full((64, 80), selected), Scope.SUBJECT), **settings)
+    assert region.all() == selected == region.any()
+    assert np.array_equal(picture, made if selected else original)
+
+
+@pytest.mark.parametrize("scope", [Scope.SUBJECT, Scope.BACKGROUND])
+def test_hair_is_put_back_with_its_own_alpha(scope: Scope) -> None:
+    """Of a drawn head the true picture is known, before another sky, and in another colour before its own. Where the
+    head changes, the model's own sky came out darker and without texture; within reach of it the true one is seen."""
+    picture, alpha, head = hairy(300, 0)
+    mask = as_selected(alpha)
+    sky = (picture - alpha[..., None] * head) / np.maximum(1 - alpha[..., None], 1e-3)
+    other_sky = np.full_like(head, 60.0) + np.linspace(0, 60, 300, dtype=np.float32)[:, None, None]
+    other_head = head[..., ::-1] * np.float32(0.9)
+    if scope is Scope.BACKGROUND:
+        made = other_sky
+        truth = alpha[..., None] * head + (1 - alpha[..., None]) * other_sky
+    else:
+        whole_sky = np.where(alpha[..., None] < 0.9, sky, 0)
+        truth = alpha[..., None] * other_head + (1 - alpha[..., None]) * whole_sky
+        made = alpha[..., None] * other_head + (1 - alpha[..., None]) * (whole_sky - 40)
+    shown, wanted = (np.clip(np.round(part), 0, 255).astype(np.uint8) for part in (made, truth))
+    request = ask(picture, mask, scope)
+    near = (alpha > 0) & (alpha < 1) & edited_region(mask, scope, request.feather)
+    error = {
+        edge: float(np.abs(put(shown, request, edge=edge)[0].astype(float) - wanted)[near].mean()) for edge in Edge
+    }
+    assert error[Edge.MATTED] < 0.75 * min(error[Edge.SOFT], error[Edge.HARD]), error

@@ -30,6 +30,8 @@ EVENTS = {
     "small_object_area": "a subject of about that size",
     "window": "a subject that is small in a large picture",
     "context": "the same",
+    "match_colour": "the same",
+    "grain": "the same",
 }
 """Settings that wait for something which these edits do not have: not idle, and without a say here."""
 OTHERS: dict[str, Any] = {"guidance": 2.0, "strength": 0.6}

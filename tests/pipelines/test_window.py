@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from skimage import data
 
 from pipelines.catalog import CATALOG
 from pipelines.catalog import settings as preset
@@ -20,7 +21,7 @@ from pipelines.engine import Engine
 from pipelines.kept import outside_change
 from pipelines.layered.key import fit_key
 from pipelines.masks.fill import bounds
-from pipelines.params import LayeredParams, ModelParams, SDEditParams, Tuned, Window, knobs
+from pipelines.params import LayeredParams, ModelParams, SDEditParams, Tuned, When, Window, knobs
 from pipelines.pasting import edited_region
 from pipelines.progress import Cancelled, Progress, silent
 from pipelines.window import PREVIEW_SIDE, WORTH_IT, fading, placing, run_in_window, window_of
@@ -102,13 +103,13 @@ def test_more_context_is_a_larger_window() -> None:
 
 @settings(deadline=None, max_examples=60)
 @given(st.data())
-def test_a_window_lies_in_the_picture_and_holds_the_subject(data: st.DataObject) -> None:
-    width, height = (data.draw(st.integers(16, 300)) for _ in range(2))
-    left, top = data.draw(st.integers(0, width - 1)), data.draw(st.integers(0, height - 1))
-    right, bottom = data.draw(st.integers(left + 1, width)), data.draw(st.integers(top + 1, height))
+def test_a_window_lies_in_the_picture_and_holds_the_subject(drawn: st.DataObject) -> None:
+    width, height = (drawn.draw(st.integers(16, 300)) for _ in range(2))
+    left, top = drawn.draw(st.integers(0, width - 1)), drawn.draw(st.integers(0, height - 1))
+    right, bottom = drawn.draw(st.integers(left + 1, width)), drawn.draw(st.integers(top + 1, height))
     request = asked((width, height), (left, top, right, bottom))
-    params = replace(AROUND, context=data.draw(st.floats(0.1, 4)))
-    place = window_of(request, params, data.draw(st.sampled_from([32, 64, 256])))
+    params = replace(AROUND, context=drawn.draw(st.floats(0.1, 4)))
+    place = window_of(request, params, drawn.draw(st.sampled_from([32, 64, 256])))
     if place is None:
         return
     (y0, y1), (x0, x1) = ((part.start, part.stop) for part in place)
@@ -249,6 +250,25 @@ def test_every_method_works_in_a_window(engine: Engine, small: EditRequest, name
     assert result.weights_before == result.weights_after
     if result.found is not None:
         assert result.found.shape == small.mask.shape and not result.found[outside].any()
+
+
+@pytest.mark.parametrize("setting", ["match_colour", "grain"])
+def test_what_is_asked_for_in_a_window_is_done_there_and_nowhere_else(engine: Engine, setting: str) -> None:
+    noise = np.random.default_rng(0).normal(0, 40, (180, 240, 1))  # more than random weights make of anything
+    photograph = np.clip(data.coffee()[100:280, 200:440] // 2 + 60 + noise, 0, 255).astype(np.uint8)
+    request = replace(asked((240, 180), (100, 80, 140, 110)), picture=photograph)
+
+    def edited(window: Window, when: When) -> Picture:
+        params = replace(few("inpaint"), window=window, match_colour=When.NEVER, grain=When.NEVER)
+        params = replace(params, **{setting: when})  # type: ignore[arg-type]  # by name
+        return engine.edit("tiny", "inpaint", request, params).candidates[0].picture
+
+    there = {when: edited(Window.AROUND, when) for when in When}
+    assert np.array_equal(there[When.WINDOW], there[When.ALWAYS])
+    assert not np.array_equal(there[When.WINDOW], there[When.NEVER])
+    whole = {when: edited(Window.WHOLE, when) for when in When}
+    assert np.array_equal(whole[When.WINDOW], whole[When.NEVER])
+    assert not np.array_equal(whole[When.ALWAYS], whole[When.NEVER])
 
 
 def test_the_whole_picture_is_edited_as_it_always_was(engine: Engine, request_for: Build) -> None:

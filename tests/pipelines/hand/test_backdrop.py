@@ -12,7 +12,8 @@ from skimage import data
 from pipelines.contract import EditRequest, Extent, Mask, Picture, Scope
 from pipelines.errors import BadRequest
 from pipelines.hand.backdrop import backdrop, blurred, colours_of, defocus, fitted, gradient
-from pipelines.hand.params import BackdropParams, DefocusParams, Edge, Fit
+from pipelines.hand.params import BackdropParams, DefocusParams, Fit
+from pipelines.params import Edge
 
 
 @pytest.fixture(scope="module")

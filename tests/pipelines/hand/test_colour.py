@@ -13,7 +13,8 @@ from skimage import data
 from pipelines.contract import EditRequest, Mask, Picture, Scope
 from pipelines.errors import BadRequest
 from pipelines.hand.colour import curves_of, light, recolour, recoloured
-from pipelines.hand.params import Edge, LightParams, RecolourParams
+from pipelines.hand.params import LightParams, RecolourParams
+from pipelines.params import Edge
 
 SAME = 1.5
 """Levels, or units of L*: what rounding to 8 bits may leave of one step there and back."""

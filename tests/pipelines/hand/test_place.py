@@ -13,8 +13,9 @@ from skimage import data
 from pipelines.contract import EditRequest, Extent, Mask, Picture, Scope
 from pipelines.errors import BadRequest
 from pipelines.hand.fill import filled
-from pipelines.hand.params import Edge, Fill, Mirror, PlaceParams, RemoveParams, StraightenParams
+from pipelines.hand.params import Fill, Mirror, PlaceParams, RemoveParams, StraightenParams
 from pipelines.hand.place import hole_of, place, remove, straighten
+from pipelines.params import Edge
 
 
 @pytest.fixture(scope="module")

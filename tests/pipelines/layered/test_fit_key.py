@@ -92,6 +92,9 @@ def test_only_settings_of_sampling_are_said_to_be_so() -> None:
         "strength",
         "blend_latents",
         "paste_back",
+        "edge",
+        "match_colour",
+        "grain",
         "residual",
     }
 
