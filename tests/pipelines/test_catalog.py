@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.catalog import CATALOG, PRESETS, measured_on, presets_of, settings, stored_preset
+from pipelines.catalog import CATALOG, PRESETS, measured_on, presets_of, recorded, settings, stored_preset
 from pipelines.contract import Quality
 from pipelines.engine import ASSETS
 from pipelines.errors import BadParameter
 from pipelines.models.folders import ModelCard, find_model
-from pipelines.params import SDEditParams
+from pipelines.params import Edge, ModelParams, SDEditParams, When, Window
 
 TOYBOX = find_model("toybox", (ASSETS / "models",))
 
@@ -50,6 +50,19 @@ def test_every_preset_says_what_it_was_measured_on_and_holds(name: str, card: Mo
     assert measured_on(name, card)
     for quality in Quality:
         settings(name, quality, card=card)
+
+
+@pytest.mark.parametrize("name", [name for name, entry in CATALOG.items() if entry.needs_model])
+def test_a_turn_from_before_windows_is_of_the_whole_picture_and_a_new_one_has_what_is_usual(name: str) -> None:
+    before = recorded(name, {})
+    assert isinstance(before, ModelParams)
+    assert (before.window, before.edge) == (Window.WHOLE, Edge.SOFT)
+    assert (before.match_colour, before.grain) == (When.NEVER, When.NEVER)
+    for card in (None, TOYBOX):
+        for quality in Quality:
+            now = settings(name, quality, card=card)
+            assert isinstance(now, ModelParams)
+            assert (now.window, now.match_colour, now.grain) == (Window.AUTO, When.WINDOW, When.WINDOW)
 
 
 def test_published_guidance_is_that_of_papers_and_diffusers() -> None:
