@@ -131,6 +131,28 @@ class Hosting:
 
 
 @dataclass(frozen=True)
+class SignIn:
+    """Where people sign in with an account of the hub, and what this studio is to it."""
+
+    client_id: str
+    client_secret: str = field(repr=False)
+    provider: str
+    """The hub's address."""
+    address: str
+    """The studio's own, under which the hub sends people back."""
+
+    @classmethod
+    def of_space(cls, environment: Mapping[str, str]) -> SignIn | None:
+        """As a Space with ``hf_oauth: true`` is told of it; ``None`` for one without."""
+        said = [environment.get(name, "").strip() for name in ("OAUTH_CLIENT_ID", "OAUTH_CLIENT_SECRET", "SPACE_HOST")]
+        if not all(said):
+            return None
+        host = said[2].partition(",")[0].strip()  # beside its own it may have other names
+        provider = environment.get("OPENID_PROVIDER_URL", "").strip() or "https://huggingface.co"
+        return cls(said[0], said[1], provider, f"https://{host}")
+
+
+@dataclass(frozen=True)
 class Settings:
     """What can be set for the whole studio. Everything has a default; the command line overrides field by field."""
 
@@ -177,6 +199,8 @@ class Settings:
     """What strangers may; ``None`` for a studio whose people know each other."""
     name_header: str = ""
     """The header in which a proxy that signs people in says who it is; empty where nobody signs in."""
+    sign_in: SignIn | None = None
+    """Where visitors may sign in; ``None`` where they cannot."""
     proxies: int | None = None
     """Proxies in front of the studio, each of which adds whom it heard to ``X-Forwarded-For``; ``None`` for one where
     the studio itself is on the loopback address, and for none elsewhere."""

@@ -31,7 +31,8 @@ from studio.api.answers import refused
 from studio.api.bodies import LARGEST_EVENT, EventShape
 from studio.api.hosts import came_from_elsewhere
 from studio.api.keys import NO_KEY, SECONDS, Keys
-from studio.api.open_routes import OPEN, PLUG_INS, PROGRAMS, OpenRoute, Takes, find, methods_at
+from studio.api.open_routes import OPEN, PLUG_INS, PROGRAMS, SIGN_IN, OpenRoute, Takes, find, methods_at
+from studio.api.sign_in import account
 from studio.api.visitors import Visitors
 from studio.errors import BadBody
 from studio.visitors import asked_by
@@ -105,6 +106,8 @@ class House:
     """Tells who asks, where strangers share the studio."""
     plug_ins: bool = False
     """Whether plug-ins of other programs are answered too."""
+    signs_in: bool = False
+    """Whether people sign in here."""
 
 
 def guard(house: House) -> Middleware:
@@ -118,7 +121,7 @@ class Gate:
     def __init__(self, app: ASGIApp, house: House) -> None:
         self.app, self.house = app, house
         self.lasting = self.pictures = 0
-        self.open = (*OPEN, *PLUG_INS) if house.plug_ins else OPEN
+        self.open = (*OPEN, *(PLUG_INS if house.plug_ins else ()), *(SIGN_IN if house.signs_in else ()))
         self.limits = {
             Takes.NOTHING: 0,
             Takes.FILE: house.largest_file,
@@ -136,7 +139,7 @@ class Gate:
         if self.house.visitors is None or scope["type"] != "http":
             return await self._answer(scope, receive, send)
         peer, _ = scope.get("client") or ("", 0)
-        with asked_by(self.house.visitors.of(Headers(scope=scope), peer)):
+        with asked_by(self.house.visitors.of(Headers(scope=scope), peer, account(scope.get("session", {})))):
             return await self._answer(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:

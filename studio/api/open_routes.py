@@ -143,6 +143,14 @@ PLUG_INS = (
 """What is answered besides where plug-ins of other programs are served."""
 
 
+SIGN_IN = (
+    OpenRoute("GET", "/login/huggingface", "sends somebody to the hub to sign in"),
+    OpenRoute("GET", "/login/callback", "where the hub sends them back"),
+    OpenRoute("GET", "/logout", "nobody is signed in any more"),
+)
+"""What is answered besides where people sign in with an account of the hub."""
+
+
 def methods_at(path: str, open_: tuple[OpenRoute, ...] = OPEN) -> list[str]:
     """The methods that are answered at `path`."""
     return [route.method for route in open_ if route.pattern.match(path)]

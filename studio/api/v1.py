@@ -434,10 +434,10 @@ def routes(verbs: OpenStudio, uploads: Uploads) -> list[BaseRoute]:
     async def events(id: JobId) -> Response:
         """The job after each of its steps, as server-sent events named after its state; the last one is over."""
         handle = await asyncio.to_thread(verbs.job, id)
+        session = await asyncio.to_thread(verbs.studio.sessions.get, handle.sid)  # refused before anything is sent
 
         async def stream() -> AsyncIterator[str]:
             last: JobView | None = None
-            session = await asyncio.to_thread(verbs.studio.sessions.get, handle.sid)
             while True:
                 rev = session.view().rev
                 try:

@@ -1,4 +1,5 @@
-"""Tells visitors apart by whom a proxy signed in, or by a salted hash of their address, which is written down nowhere.
+"""Tells visitors apart by the account that is signed in, by whom a proxy signed in, or by their address: by a salted
+hash of it, which is written down nowhere.
 
 The salt is made anew at each start and never leaves the process, so nothing that is kept says who was here.
 """
@@ -26,11 +27,14 @@ class Visitors:
         self._proxies = settings.proxies_in_front
         self._salt = secrets.token_bytes(32)
 
-    def of(self, headers: Mapping[str, str], peer: str) -> str:
-        """What tells this visitor from others. `peer` is the address of whoever is connected; `headers` in lower case.
+    def of(self, headers: Mapping[str, str], peer: str, account: str = "") -> str:
+        """What tells this visitor from others. `peer` is the address of whoever is connected; `headers` in lower case;
+        `account` is the one that is signed in here.
 
-        A name that was signed in counts before an address.
+        Who signed in counts before an address.
         """
+        if account:
+            return self._mark("account", account)
         if self._name_header and (name := headers.get(self._name_header.lower(), "").strip()):
             return self._mark("name", name)
         return self._mark("address", self._address(headers, peer))

@@ -16,7 +16,7 @@ import typer
 
 from studio.cli.report import answer, say
 from studio.errors import NotPushed
-from studio.settings import Settings, default_data_folder
+from studio.settings import Settings, SignIn, default_data_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 ENTRY = "space"
@@ -137,7 +137,8 @@ def settings_of_space(environment: Mapping[str, str] = os.environ) -> Settings:
     named = environment.get("SPACE_HOST", "").strip()
     return replace(
         own,
-        allowed_hosts=(*own.allowed_hosts, *([named] if named else [])),
+        allowed_hosts=(*own.allowed_hosts, *(name.strip() for name in named.split(",") if name.strip())),
+        sign_in=SignIn.of_space(environment),
         frames=(*own.frames, *FRAMES),
     )
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from studio.api import assistants, exports, gate, hosts, pictures, scripts, sdapi, v1
+from studio.api import assistants, exports, gate, hosts, pictures, scripts, sdapi, sign_in, v1
 from studio.api.bodies import EventShape
 from studio.api.keys import Keys
 from studio.api.uploads import Uploads
@@ -50,6 +50,8 @@ def build_page(studio: Studio, uploads: Uploads) -> gr.Blocks:
             film = timeline.build()
             rooms = gallery.build()
             shelf = models.build()
+            if studio.settings.sign_in is not None:
+                gr.HTML(text.SIGN_IN.format(address=studio.settings.sign_in.address), elem_id="sign-in")
         ends: dict[str, Any] = {"inputs": [seat], "outputs": [line]}
         # Following is the one event that lasts, so it is queued, and nobody's following waits for another's.
         follow = EVENT | ends | {"fn": handlers.follow, "queue": True, "concurrency_limit": None}
@@ -113,7 +115,10 @@ def open_page(studio: Studio, settings: Settings) -> OpenPage:
         first=assets.address("storage"),
         visitors=None if settings.hosting is None else Visitors(settings),
         plug_ins=settings.sdapi,
+        signs_in=settings.sign_in is not None,
     )
+    if settings.sign_in is not None:
+        guard.append(sign_in.guard(settings.sign_in))
     guard.append(gate.guard(house))
     try:
         with without_proxies():
@@ -149,6 +154,7 @@ def open_page(studio: Studio, settings: Settings) -> OpenPage:
         *v1.routes(verbs, uploads),
         *assistants.routes(verbs, uploads),
         *(sdapi.routes(verbs) if settings.sdapi else ()),
+        *(sign_in.routes(settings.sign_in) if settings.sign_in is not None else ()),
         *scripts.routes(assets.SCRIPTS, assets.VERSION),
     ]
     return OpenPage(url.rstrip("/"), page, uploads)

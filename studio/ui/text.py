@@ -135,3 +135,11 @@ def also_open(others: int) -> str:
     """A notice for a page that is not the only one on its session."""
     pages = "another tab" if others == 1 else f"{others} other tabs"
     return f"This session is open in {pages} too. Neither overwrites the other."
+
+
+SIGN_IN = (
+    '<p><a href="{address}/login/huggingface" target="_blank" rel="noopener">Sign in</a> to be known by your Hugging '
+    "Face account, not by an address that others share; sessions of before stay with that. "
+    '<a href="{address}/logout" target="_blank" rel="noopener">Sign out</a></p>'
+)
+"""Where a Space offers it: in a tab of its own, for frames are kept no cookies."""

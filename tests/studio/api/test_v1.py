@@ -89,6 +89,14 @@ def test_the_tour(api: httpx.Client, duck: bytes) -> None:
     assert api.post(f"/sessions/{copy}/restore").json()["sid"] == copy
 
 
+def test_a_job_of_a_session_in_the_trash_is_not_followed(api: httpx.Client, sid: str) -> None:
+    """Found by fuzzing: the answer had begun by the time that the session was looked for."""
+    job = run(api, sid, background="in a forest")
+    api.delete(f"/sessions/{sid}")
+    followed = api.get(f"/jobs/{job}/events")
+    assert followed.status_code == 404 and "there is no session" in followed.json()["error"]
+
+
 def test_what_there_is_is_told(api: httpx.Client, served: Served) -> None:
     assert {row["name"] for row in api.get("/methods").json()} == set(CATALOG)
     assert {row["id"] for row in api.get("/examples").json()} >= {EXAMPLE}
