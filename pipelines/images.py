@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from pipelines.contract import Extent, Mask, Picture
-from pipelines.masks.fill import bounds
+from pipelines.masks.refine import bounds
 
 LATENT_FLOOR = 4
 """Fewest latent cells a side: below that the network's deepest level has nothing to look at."""

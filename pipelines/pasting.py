@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 
 from pipelines.contract import EditRequest, Mask, Picture, Scope
 from pipelines.hand.changed import mixed
-from pipelines.masks.fill import bounds
 from pipelines.masks.matting import foreground, matted
-from pipelines.masks.refine import grown
+from pipelines.masks.refine import bounds, grown
 from pipelines.params import Edge, ModelParams, When
 from pipelines.surroundings import grain_like, offset_at_seam
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from pipelines.contract import Candidate, EditRequest, EditResult, Extent, Mask, Picture, Scope
 from pipelines.kept import outside_change
-from pipelines.masks.fill import bounds
+from pipelines.masks.refine import bounds
 from pipelines.params import ModelParams, Params, When, Window
 from pipelines.pasting import edited_region
 from pipelines.progress import Progress

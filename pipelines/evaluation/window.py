@@ -26,8 +26,7 @@ from pipelines.contract import EditRequest, Extent, Mask, Picture, Quality, Scop
 from pipelines.engine import ASSETS
 from pipelines.evaluation.pointing import photographs
 from pipelines.evaluation.speed import model_of
-from pipelines.masks.fill import bounds
-from pipelines.masks.refine import grown
+from pipelines.masks.refine import bounds, grown
 from pipelines.models.bundle import ModelBundle
 from pipelines.models.loader import device_named
 from pipelines.params import ModelParams, When, Window

@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.contract import EditRequest, Mask, Picture, Scope
-from pipelines.masks.fill import bounds
 from pipelines.masks.matting import matted
-from pipelines.masks.refine import soft_edge
+from pipelines.masks.refine import bounds, soft_edge
 from pipelines.params import Edge
 
 Window = tuple[slice, slice]
@@ -55,12 +54,18 @@ def window_of(region: Mask) -> Window | None:
 def mixed(over: Picture, under: Picture, share: Share) -> Picture:
     """`over` where `share` is 1, `under` where it is 0, and a mix between; exact at both ends. All of one size."""
     result = np.ascontiguousarray(under).copy()
-    result = cv2.copyTo(np.ascontiguousarray(over), (share >= 1).astype(np.uint8), result)
-    rows, columns = np.nonzero((share > 0) & (share < 1))
-    weight = share[rows, columns][:, None]
-    mix = over[rows, columns] * weight + under[rows, columns] * (1 - weight)
-    result[rows, columns] = np.round(mix).astype(np.uint8)
-    return np.asarray(result)
+    window = window_of(share > 0)
+    if window is None:
+        return result
+    over, under = np.ascontiguousarray(over[window]), np.ascontiguousarray(under[window])
+    share = np.ascontiguousarray(share[window])
+    part = cv2.copyTo(over, (share >= 1).astype(np.uint8), under.copy())
+    between = np.flatnonzero((share > 0) & (share < 1))
+    weight = share.reshape(-1)[between, None]
+    mix = over.reshape(-1, 3)[between] * weight + under.reshape(-1, 3)[between] * (1 - weight)
+    part.reshape(-1, 3)[between] = np.round(mix).astype(np.uint8)
+    result[window] = part
+    return result
 
 
 def confined(request: EditRequest, change: Picture, share: Share, window: Window) -> Changed:

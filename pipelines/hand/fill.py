@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from pipelines.contract import Mask, Picture
 from pipelines.errors import BadRequest
 from pipelines.hand.params import Fill
-from pipelines.masks.fill import bounds, filled_from_around
+from pipelines.masks.fill import filled_from_around
+from pipelines.masks.refine import bounds
 
 FILLED_AT = 192
 """Pixels of the longer side, of the hole with its surroundings, at which it is worked out where pieces come from."""
@@ -122,20 +123,24 @@ def _voted(picture: Floats, gap: Mask, offsets: list[Offset], rounds: int) -> tu
         for y, x in offsets
     ]
     usable = [sources[place] & target[here] for place in there]
+    seen_somewhere = [number for number, allowed in enumerate(usable) if allowed.any()]
     # What is near the rim is known best: from there it grows inwards (Wexler et al., section 3.3).
     depth = cv2.distanceTransform(np.pad(gap, 1).astype(np.uint8), cv2.DIST_L2, 3)[1:-1, 1:-1][here]
     nearness = (1.3 ** -(depth * FALL / max(float(depth.max()), FALL))).astype(np.float32)
     picture, side = picture.copy(), (2 * RADIUS + 1, 2 * RADIUS + 1)
+    together = np.ones((1, 3), np.float32)
     best = label = np.zeros((height, width), np.float32)
     for _ in range(rounds):
         padded = np.pad(picture, ((reach, reach), (reach, reach), (0, 0)))
         now = picture[here]
         best, label = np.full((height, width), np.inf, np.float32), np.full((height, width), -1, np.int32)
-        for number, (place, allowed) in enumerate(zip(there, usable, strict=True)):
-            difference = now - padded[place]
-            cost = cv2.boxFilter(cv2.transform(difference * difference, np.ones((1, 3), np.float32)), -1, side)
+        for number in seen_somewhere:
+            allowed = usable[number]
+            difference = now - padded[there[number]]
+            cost = cv2.boxFilter(cv2.transform(difference * difference, together), -1, side)
             better = allowed & (cost < best)
-            best[better], label[better] = cost[better], number
+            np.copyto(best, cost, where=better)
+            np.copyto(label, number, where=better)
         total, weight = np.zeros_like(now), np.zeros((height, width), np.float32)
         sureness = nearness / (best + 25)  # of a level of noise or so; nothing where nothing was found
         for number in np.unique(label[label >= 0]):
@@ -214,7 +219,8 @@ def _at_full_size(
     amiss = small - _smaller(result, (gap.shape[1], gap.shape[0])).astype(np.float32)
     amiss = cv2.GaussianBlur(np.where(gap[..., None], amiss, 0).astype(np.float32), (0, 0), 3)
     more = cv2.resize(np.ascontiguousarray(amiss[low]), inside.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    filling = cv2.convertScaleAbs(np.maximum(more + filling, 0))
+    more = cv2.add(more, filling, dtype=cv2.CV_32F)
+    filling = cv2.convertScaleAbs(np.maximum(more, 0, out=more))
     result[box] = cv2.copyTo(filling, inside, np.ascontiguousarray(result[box]))
     return result
 

@@ -136,9 +136,7 @@ def _laid(front: Picture, share: Share, under: Picture, moves: Affine) -> tuple[
     moves = moves - np.array([[0, 0, left], [0, 0, top]])
     there = cv2.warpAffine(cut, moves, (right - left, bottom - top), flags=cv2.INTER_LINEAR, borderValue=0)
     result, box = under.copy(), (slice(top, bottom), slice(left, right))
-    y, x = np.nonzero(there[..., 3] > 1 / 510)
-    over = there[y, x]
-    mixed = over[:, :3] + (1 - over[:, 3:]) * result[box][y, x]
-    result[box][y, x] = np.clip(np.round(mixed), 0, 255).astype(np.uint8)
-    landed[box][y, x] = True
+    landed[box] = there[..., 3] > 1 / 510
+    mixed = there[..., :3] + (1 - there[..., 3:]) * result[box]
+    np.copyto(result[box], cv2.add(mixed, 0, dtype=cv2.CV_8U), where=landed[box][..., None])
     return result, landed

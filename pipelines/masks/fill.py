@@ -15,16 +15,6 @@ BLEED = 3
 """Pixels around the hole that are not filled from either: they may still show the subject's rim or shadow."""
 
 
-def bounds(mask: Mask, margin: int = 0) -> tuple[slice, slice]:
-    """Rows and columns of the smallest box around `mask`, which must not be empty, and `margin` pixels around that as
-    far as the picture goes."""
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    return (
-        slice(max(0, int(rows[0]) - margin), min(mask.shape[0], int(rows[-1]) + 1 + margin)),
-        slice(max(0, int(columns[0]) - margin), min(mask.shape[1], int(columns[-1]) + 1 + margin)),
-    )
-
-
 def filled_from_around(picture: Picture, hole: Mask) -> Picture:
     """`picture` with `hole` filled from what surrounds it (Telea 2004, "An Image Inpainting Technique Based on the Fast
     Marching Method")."""

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.contract import Mask, Picture
-from pipelines.masks.fill import bounds
+from pipelines.masks.refine import bounds
 
 OUTWARDS, INWARDS = 0.1, 0.025
 """Of the subject's longer side: how far out of the mask, and into it, a pixel may be transparent."""
@@ -89,11 +89,15 @@ def matted(picture: Picture, mask: Mask) -> Floats:
 
 def foreground(picture: Picture, alpha: Floats) -> Picture:
     """`picture` with the subject's own colour where `alpha` is between 0 and 1, free of what is behind it."""
-    partly = np.asarray((alpha > 0) & (alpha < 1))
-    if not partly.any() or not (alpha >= 1).any() or not (alpha <= 0).any():
+    if not alpha.any() or alpha.min() > 0 or alpha.max() < 1:
+        return picture
+    near = bounds(alpha > 0)
+    partly = np.zeros(alpha.shape, np.bool_)
+    partly[near] = (alpha[near] > 0) & (alpha[near] < 1)
+    if not partly.any():
         return picture
     window = bounds(partly, 8 + math.ceil(REACHES[1] * max(alpha.shape)))
-    seen, share = np.ascontiguousarray(picture[window]), np.ascontiguousarray(alpha[window])
+    seen, share = picture[window].copy(), np.ascontiguousarray(alpha[window])
     scale = min(1.0, COLOURS_AT / max(share.shape))
     size = (max(1, round(share.shape[1] * scale)), max(1, round(share.shape[0] * scale)))
     small = _resized(seen, size).astype(np.float32)
@@ -107,13 +111,15 @@ def foreground(picture: Picture, alpha: Floats) -> Picture:
         rest = small - weight[..., None] * ours - (1 - weight[..., None]) * theirs
         ours = np.clip(ours + weight[..., None] * rest, 0, 255)
         theirs = np.clip(theirs + (1 - weight[..., None]) * rest, 0, 255)
-    y, x = np.nonzero(partly[window])
+    there = np.flatnonzero(partly[window])
+    y, x = np.divmod(there.astype(np.int32), share.shape[1])
     both = sampled(np.dstack([ours, theirs]).astype(np.float32), x, y, share.shape)
-    own = share[y, x][:, None]
-    colour = seen[y, x].astype(np.float32)
+    own = share.reshape(-1)[there, None]
+    colour = seen.reshape(-1, 3)[there].astype(np.float32)
     colour = both[:, :3] + own * (colour - own * both[:, :3] - (1 - own) * both[:, 3:])
+    seen.reshape(-1, 3)[there] = np.clip(np.round(colour), 0, 255).astype(np.uint8)
     result = picture.copy()
-    result[window][y, x] = np.clip(np.round(colour), 0, 255).astype(np.uint8)
+    result[window] = seen
     return result
 
 

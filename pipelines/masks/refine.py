@@ -73,9 +73,21 @@ def grown(mask: Mask, pixels: int) -> Mask:
     """Grow the subject by a disc of radius `pixels`, or shrink it by ``-pixels``; an empty or full mask stays so."""
     if pixels == 0 or mask.all() or not mask.any():
         return mask.copy()
-    if pixels > 0:
-        return _distance(~mask) <= pixels
-    return _distance(mask) > -pixels
+    # What is nearest to a pixel near the subject lies no farther out than a pixel around it.
+    near = bounds(mask, max(pixels, 1))
+    seen, result = mask[near], np.zeros_like(mask)
+    result[near] = _distance(~seen) <= pixels if pixels > 0 else _distance(seen) > -pixels
+    return result
+
+
+def bounds(mask: Mask, margin: int = 0) -> tuple[slice, slice]:
+    """Rows and columns of the smallest box around `mask`, which must not be empty, and `margin` pixels around that as
+    far as the picture goes."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    return (
+        slice(max(0, int(rows[0]) - margin), min(mask.shape[0], int(rows[-1]) + 1 + margin)),
+        slice(max(0, int(columns[0]) - margin), min(mask.shape[1], int(columns[-1]) + 1 + margin)),
+    )
 
 
 def soft_edge(mask: Mask, feather: float) -> NDArray[np.float32]:

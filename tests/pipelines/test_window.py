@@ -20,7 +20,7 @@ from pipelines.contract import Backbone, Candidate, EditRequest, EditResult, Mas
 from pipelines.engine import Engine
 from pipelines.kept import outside_change
 from pipelines.layered.key import fit_key
-from pipelines.masks.fill import bounds
+from pipelines.masks.refine import bounds
 from pipelines.params import LayeredParams, ModelParams, SDEditParams, Tuned, When, Window, knobs
 from pipelines.pasting import edited_region
 from pipelines.progress import Cancelled, Progress, silent

@@ -158,3 +158,17 @@ def test_the_soft_edge_found_piece_by_piece_is_that_of_the_whole(feather: float)
     inner, outer = (cv2.distanceTransform(part, cv2.DIST_L2, cv2.DIST_MASK_PRECISE) for part in parts)
     whole = np.clip(0.5 + np.where(mask, inner - 0.5, 0.5 - outer) / feather, 0, 1)
     assert np.allclose(soft_edge(mask, feather), whole, atol=1e-6), "but for how a float32 is rounded"
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(-6, 9), st.floats(0, 1), st.integers(0, 2**32 - 1))
+def test_growing_near_the_subject_alone_is_growing_in_the_whole_picture(
+    height: int, width: int, pixels: int, share: float, seed: int
+) -> None:
+    mask = np.zeros((height + 8, width + 8), bool)
+    mask[2 : 2 + height, 5 : 5 + width] = np.random.default_rng(seed).random((height, width)) < share
+    if mask.any() and pixels:
+        away = cv2.distanceTransform(
+            (mask if pixels < 0 else ~mask).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE
+        )
+        assert np.array_equal(grown(mask, pixels), away <= pixels if pixels > 0 else away > -pixels)
