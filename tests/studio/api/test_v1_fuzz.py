@@ -1,8 +1,4 @@
-"""The HTTP API fuzzed from its own description. Longer by hand, with a studio open on an empty data folder::
-
-    STUDIO_URL=http://127.0.0.1:7860 STUDIO_SESSION=ID .venv/bin/st --config-file tests/studio/api/schemathesis.toml \\
-        run docs/openapi.json --max-examples 200
-"""
+"""The HTTP API fuzzed from its own description; for longer by ``python -m tests.load.fuzz --minutes 5``."""
 
 from __future__ import annotations
 
