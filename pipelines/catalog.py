@@ -11,7 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from pipelines.contract import Backbone, EditRequest, Quality, Scope
+from pipelines.contract import Backbone, EditRequest, Quality, Scope, about
 from pipelines.errors import BadParameter, ModelError, PipelineError, UnknownMethod
 from pipelines.hand.idle import idle_of_backdrop, idle_of_colour, idle_of_place
 from pipelines.hand.params import (
@@ -65,6 +65,10 @@ class Group(StrEnum):
     HAND = "by hand, without a model"  # done at once, at the picture's own size, and the same every time
 
 
+TEXTS = ("negative",)
+"""What a model is told about the turn as a whole, whatever the method."""
+
+
 @dataclass(frozen=True)
 class Method:
     """One entry: what it is called, what can be set, where it lives, what it needs."""
@@ -99,8 +103,8 @@ class Method:
     """Of which parts it reads the text."""
     changes: Scope | None = None
     """What its turns change, whatever is asked; ``None`` where that is asked."""
-    reads_source: bool = False
-    """Whether it goes by what the picture shows now (`EditRequest.source`)."""
+    texts: tuple[str, ...] = TEXTS
+    """The texts about the turn as a whole that it reads, by their fields' names: see `hears`."""
     draws: bool = True
     """Whether a seed has a say; where nothing is drawn, another one would give the same picture."""
     fit_key: Callable[[EditRequest, Any], str] | None = None
@@ -114,6 +118,13 @@ class Method:
         if isinstance(params, ModelParams):
             found |= idle_of_models(asked, params)
         return found
+
+    def hears(self, name: str) -> bool:
+        """Whether it goes by that field of a request (see `pipelines.contract.about`)."""
+        part = dict(about(EditRequest))[name].part
+        if part is not None:
+            return part in self.reads
+        return name in self.texts
 
     def resolve(self) -> Callable[..., Any]:
         module, function = self.entry.split(":")
@@ -176,6 +187,7 @@ def by_hand(**own: Any) -> Method:
         "serves": (),
         "needs_model": False,
         "reads": (),
+        "texts": (),
         "draws": False,
     }
     return Method(**usual | own)
@@ -249,7 +261,7 @@ CATALOG: dict[str, Method] = {
             group=Group.SHAPE,
             when="a word or two of what the picture shows change, and the composition has to stay",
             joint=" ",
-            reads_source=True,
+            texts=(*TEXTS, "source"),
             draws=False,
             own_idle=idle_of_prompt_to_prompt,
         ),
@@ -264,7 +276,7 @@ CATALOG: dict[str, Method] = {
             group=Group.SHAPE,
             when="the whole picture becomes another material, time or style in the same shapes",
             joint=" ",
-            reads_source=True,
+            texts=(*TEXTS, "source"),
             draws=False,
         ),
         Method(
@@ -278,7 +290,7 @@ CATALOG: dict[str, Method] = {
             group=Group.LOOK,
             when="the same subject is to be seen in another pose",
             joint=" ",
-            reads_source=True,
+            texts=(*TEXTS, "source"),
             draws=False,
         ),
         Method(
@@ -292,7 +304,7 @@ CATALOG: dict[str, Method] = {
             group=Group.REPAINT,
             when="something changes and nobody wants to select it: where, is found from the texts",
             joint=" ",
-            reads_source=True,
+            texts=(*TEXTS, "source"),
         ),
         Method(
             name="ddpm-inversion",
@@ -305,7 +317,7 @@ CATALOG: dict[str, Method] = {
             group=Group.SHAPE,
             when="the whole picture changes and its structure stays, with as many tries as you like",
             joint=" ",
-            reads_source=True,
+            texts=(*TEXTS, "source"),
         ),
         Method(
             name="ledits-pp",
@@ -318,7 +330,7 @@ CATALOG: dict[str, Method] = {
             group=Group.REPAINT,
             when="several things change at once, each in its own place",
             joint=None,
-            reads_source=True,
+            texts=(*TEXTS, "source"),
         ),
         Method(
             name="cycle-diffusion",
@@ -331,7 +343,7 @@ CATALOG: dict[str, Method] = {
             group=Group.SHAPE,
             when="one thing becomes a similar one, quickly and without inversion",
             joint=" ",
-            reads_source=True,
+            texts=(*TEXTS, "source"),
         ),
         Method(
             name="infedit",
@@ -344,7 +356,7 @@ CATALOG: dict[str, Method] = {
             group=Group.SHAPE,
             when="the model takes a few steps only (LCM) and the edit has to be quick",
             joint=" ",
-            reads_source=True,
+            texts=(*TEXTS, "source"),
             own_idle=idle_of_infedit,
         ),
         Method(
@@ -358,7 +370,7 @@ CATALOG: dict[str, Method] = {
             group=Group.LOOK,
             when="the same subject does something else or is seen otherwise, and time does not matter",
             joint=" ",
-            reads_source=True,
+            texts=(*TEXTS, "source"),
             own_idle=idle_of_imagic,
         ),
         Method(
@@ -372,7 +384,7 @@ CATALOG: dict[str, Method] = {
             group=Group.SHAPE,
             when="one kind of thing becomes another in the same pose, and memory and time allow for gradients",
             joint=" ",
-            reads_source=True,
+            texts=(*TEXTS, "source"),
             draws=False,
         ),
         by_hand(
@@ -533,7 +545,7 @@ def stored_preset(name: str, quality: Quality, card: ModelCard | None = None) ->
 
 
 def settings(
-    name: str, quality: Quality, changes: dict[str, Any] | None = None, card: ModelCard | None = None
+    name: str, quality: Quality, changes: Mapping[str, Any] | None = None, card: ModelCard | None = None
 ) -> Params:
     """The preset with `changes` over it, checked; the preset is that of the model of `card` where it brings one."""
     return checked(method(name).params, {**stored_preset(name, quality, card), **(changes or {})})

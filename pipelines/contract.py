@@ -13,8 +13,10 @@ This file imports no torch: the studio reads it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,25 +110,78 @@ class LoraUse:
     """How much of its change is added; 0 is none, and a negative one goes the other way."""
 
 
+class Kind(StrEnum):
+    """What a field that somebody filled in holds, where it is more than a number or a name."""
+
+    TEXT = "text"
+    PICTURE = "picture"
+    MASK = "mask"
+
+
 @dataclass(frozen=True)
-class EditRequest:
-    """One turn as a method sees it: the picture and everything asked of it, nothing about how.
+class About:
+    """What a field of a request is. Whoever checks, keeps, shows, loads or empties requests goes by this, so that one
+    field more is said once."""
+
+    kind: Kind
+    part: Scope | None = None
+    """The part of the picture that it is about; ``None`` for the turn as a whole."""
+    mask_of: str = ""
+    """Of a mask: the field of the picture in which it is the subject's, and whose size it has."""
+
+
+LATER = "later"
+"""In a field's metadata: it came after there were turns. Where it says nothing it is not written, so that turns from
+before keep their ids."""
+
+
+def asked_for(kind: Kind, part: Scope | None = None, *, mask_of: str = "", later: bool = False) -> dict[str, Any]:
+    """The metadata of a field that somebody fills in."""
+    return {"about": About(kind, part, mask_of), LATER: later}
+
+
+def about(request: Any, *kinds: Kind) -> Iterator[tuple[str, About]]:
+    """Name and description of the fields of a request, or of its class, that somebody fills in; those of `kinds`, where
+    any are named."""
+    for f in fields(request):
+        said: About | None = f.metadata.get("about")
+        if said is not None and (not kinds or said.kind in kinds):
+            yield f.name, said
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What a turn is asked for in words and numbers, whoever carries it: the draft in the panel, a turn of the
+    timeline, the session file, and a method.
 
     `subject` and `background` are what each part *becomes*; an empty text keeps that part's wording out of the
-    prompt. `seed` is that of the first candidate; candidate ``k`` is sampled with ``seed + k``, and all share what was
-    drawn and fitted before that with `fit_seed`.
+    prompt. `seed` is that of the first candidate; candidate ``k`` is sampled with ``seed + k``.
     """
+
+    subject: str = field(metadata=asked_for(Kind.TEXT, Scope.SUBJECT))
+    background: str = field(metadata=asked_for(Kind.TEXT, Scope.BACKGROUND))
+    scope: Scope
+    seed: int
+    negative: str = field(default="", metadata=asked_for(Kind.TEXT, later=True))
+    """What is to be kept out: guidance leads away from this text instead of away from none at all."""
+    source: str = field(default="", metadata=asked_for(Kind.TEXT, later=True))
+    """What the picture shows now, as far as it is known; read by methods that go by what a text changes
+    (`Method.hears`)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EditRequest(Request):
+    """One turn as a method sees it: the picture and everything asked of it, nothing about how. All candidates share
+    what was drawn and fitted before they are sampled, with `fit_seed`."""
 
     picture: Picture
     mask: Mask
-    subject: str
-    background: str
-    scope: Scope
-    seed: int
     candidates: int = 1
-    background_reference: Picture | None = None
-    subject_reference: Picture | None = None
-    subject_reference_mask: Mask | None = None
+    background_reference: Picture | None = field(default=None, metadata=asked_for(Kind.PICTURE, Scope.BACKGROUND))
+    subject_reference: Picture | None = field(default=None, metadata=asked_for(Kind.PICTURE, Scope.SUBJECT))
+    subject_reference_mask: Mask | None = field(
+        default=None, metadata=asked_for(Kind.MASK, Scope.SUBJECT, mask_of="subject_reference")
+    )
     feather: float = 2.0
     """Width in pixels of the seam in which a pasted-back part fades into the edit."""
     fitted: bytes | None = field(default=None, repr=False)
@@ -138,11 +193,6 @@ class EditRequest:
     begins at what of it fits; all else begins cold."""
     loras: tuple[LoraUse, ...] = ()
     """Attached to the model by the engine for as long as the method runs."""
-    negative: str = ""
-    """What is to be kept out: guidance leads away from this text instead of away from none at all."""
-    source: str = ""
-    """What `picture` shows now, as far as it is known; read by methods that go by what a text changes
-    (`Method.reads_source`)."""
 
     @property
     def fitting_seed(self) -> int:

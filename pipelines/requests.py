@@ -10,14 +10,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from pipelines.catalog import Method
-from pipelines.contract import EditRequest, Extent, LoraUse, Mask, Picture, Scope
+from pipelines.contract import EditRequest, Extent, Kind, LoraUse, Mask, Picture, Scope, about
 from pipelines.errors import BadRequest
 
 SMALLEST_SIDE = 16
 """Pixels."""
 LONGEST_ASPECT = 4.0
 MOST_CANDIDATES = 8
-LARGEST_SEED = 2**63 - 1 - MOST_CANDIDATES
+LARGEST_SEED = 2**32 - 1
+"""Of the last candidate: what every generator takes, and a page's numbers hold."""
 MOST_LORAS = 8
 LARGEST_LORA_SCALE = 4.0
 LONGEST_TEXT = 1_000
@@ -27,17 +28,20 @@ LONGEST_TEXT = 1_000
 def check_request(request: EditRequest, method: Method) -> None:
     """Raise `BadRequest` with what was expected, what came and what to do."""
     check_picture(request.picture, "the picture")
-    for picture, name in (
-        (request.background_reference, "the background reference"),
-        (request.subject_reference, "the subject reference"),
-    ):
-        if picture is not None:
-            check_picture(picture, name)
     _check_mask(request.mask, request.picture, "the mask")
-    if request.subject_reference is not None and request.subject_reference_mask is not None:
-        _check_mask(request.subject_reference_mask, request.subject_reference, "the subject reference's mask")
-        if not request.subject_reference_mask.any():
-            raise BadRequest("nothing is selected in the subject reference; give a mask of its subject, or none")
+    for name, _ in about(request, Kind.PICTURE):
+        picture: Picture | None = getattr(request, name)
+        if picture is not None:
+            check_picture(picture, f"the {_spoken(name)}")
+    for name, said in about(request, Kind.MASK):
+        mask: Mask | None = getattr(request, name)
+        picture = getattr(request, said.mask_of)
+        if mask is not None and picture is not None:
+            _check_mask(mask, picture, f"the {_spoken(said.mask_of)}'s mask")
+            if not mask.any():
+                raise BadRequest(
+                    f"nothing is selected in the {_spoken(said.mask_of)}; give a mask of its subject, or none"
+                )
     if method.needs_mask:
         _check_selection(request.mask, method)
     _check_texts(request, method)
@@ -48,12 +52,27 @@ def check_request(request: EditRequest, method: Method) -> None:
             f"{method.title} draws nothing at random, so {request.candidates} candidates would be one picture; "
             "ask for 1"
         )
+    largest = LARGEST_SEED - (request.candidates - 1)  # candidate k uses seed + k
     for seed in (request.seed, request.fitting_seed):
-        if not 0 <= seed <= LARGEST_SEED:
-            raise BadRequest(f"the seed must be between 0 and {LARGEST_SEED}; got {seed}")
+        if not 0 <= seed <= largest:
+            raise BadRequest(f"the seed must be between 0 and {largest}; got {seed}")
     if not 0 <= request.feather <= 64:
         raise BadRequest(f"the feather must be between 0 and 64 pixels; got {request.feather:g}")
     check_loras(request.loras)
+
+
+def check_text(text: str, name: str) -> None:
+    """That it is short enough for the field `name`, and whole characters."""
+    if len(text) > LONGEST_TEXT:
+        raise BadRequest(f"the {name} text may have {LONGEST_TEXT} characters; got {len(text)}. Say it shorter")
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise BadRequest(
+            f"the {name} text must be of whole characters; got {text[:40]!a}, in which one is half. Type it again"
+        )
+
+
+def _spoken(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def check_loras(loras: Sequence[LoraUse]) -> None:
@@ -104,23 +123,12 @@ def _check_selection(mask: Mask, method: Method) -> None:
 
 
 def _check_texts(request: EditRequest, method: Method) -> None:
-    subject, background = request.subject.strip(), request.background.strip()
-    for text, name in (
-        (subject, "subject"),
-        (background, "background"),
-        (request.negative.strip(), "negative"),
-        (request.source.strip(), "source"),
-    ):
-        if len(text) > LONGEST_TEXT:
-            raise BadRequest(f"the {name} text may have {LONGEST_TEXT} characters; got {len(text)}. Say it shorter")
-        if any("\ud800" <= character <= "\udfff" for character in text):
-            raise BadRequest(
-                f"the {name} text must be of whole characters; got {text[:40]!a}, in which one is half. Type it again"
-            )
+    for name, _ in about(request, Kind.TEXT):
+        check_text(getattr(request, name).strip(), _spoken(name))
     if not method.needs_model:  # its settings say what it does
         return
-    says_subject = bool(subject) or request.subject_reference is not None
-    says_background = bool(background) or request.background_reference is not None
+    says_subject = bool(request.subject.strip()) or request.subject_reference is not None
+    says_background = bool(request.background.strip()) or request.background_reference is not None
     if request.scope is Scope.SUBJECT and not says_subject:
         raise BadRequest("say what the subject becomes, or give a picture of it: only the subject is to change")
     if request.scope is Scope.BACKGROUND and not says_background:

@@ -13,17 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.cache import Cache
-from pipelines.contract import Picture
-from pipelines.pictures import decode
+from pipelines.contract import Mask, Picture
+from pipelines.pictures import decode, decode_mask
 from studio.jobs.device import DeviceProcess
 from studio.jobs.job import Job
 from studio.jobs.runner import Runner
 from studio.jobs.work import EditingEngine, lazy_engine, run_here, splitter, warm_up
 from studio.jobs.zero import zero_engine
 from studio.session.owners import Owners
+from studio.session.registry import ModelRegistry
 from studio.session.services import Services
 from studio.session.sessions import Sessions
-from studio.session.shelf import Shelf
 from studio.settings import Hosting, Settings
 from studio.store.blobs import Blobs
 from studio.store.record import JobNote
@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 
 KEPT_DECODED = 256 * 2**20
 """Bytes of pictures that are kept as pixels, all sessions together: two of the largest, or seven photographs."""
+KEPT_CUT = 64 * 2**20
+"""The same of masks, which a line of turns shares."""
 
 
 class Following(ThreadPoolExecutor):
@@ -49,7 +51,7 @@ class Studio:
     settings: Settings
     sessions: Sessions
     services: Services
-    shelf: Shelf
+    registry: ModelRegistry
     device: DeviceProcess | None = None
     """The engine, where it has a process of its own."""
 
@@ -74,7 +76,7 @@ class Studio:
         self.runner.close()
         if self.device is not None:
             self.device.close()
-        self.shelf.close()
+        self.registry.close()
         self.services.background.shutdown(wait=True, cancel_futures=True)
         self.store.close()
 
@@ -105,6 +107,7 @@ def build_studio(settings: Settings, engine: EditingEngine | None = None) -> Stu
         most_seconds=None if hosting is None else hosting.job_seconds,
     )
     decoded: Cache[str, Picture] = Cache(KEPT_DECODED, lambda picture: picture.nbytes)
+    cut: Cache[str, Mask] = Cache(KEPT_CUT, lambda mask: mask.nbytes)
     background = Following(1, thread_name_prefix="masks")
     services = Services(
         store=store,
@@ -112,6 +115,9 @@ def build_studio(settings: Settings, engine: EditingEngine | None = None) -> Stu
         engine=engine,
         background=background,
         pixels=lambda digest: decoded.get(digest, lambda: decode(store.pictures.get(digest)).picture),
+        mask=lambda digest, extent: cut.get(
+            f"{digest} {extent.width} x {extent.height}", lambda: decode_mask(store.pictures.get(digest), extent)
+        ),
         model_folders=settings.all_model_folders,
         segmenter=settings.segmenter,
         splitter=splitter(settings, run_here if device is None else device.run),
@@ -119,7 +125,7 @@ def build_studio(settings: Settings, engine: EditingEngine | None = None) -> Stu
     )
     warm()
     sessions = Sessions(services, settings.examples, settings.model, None if hosting is None else Owners())
-    return Studio(settings, sessions, services, Shelf(settings), device)
+    return Studio(settings, sessions, services, ModelRegistry(settings), device)
 
 
 def _store_of_strangers(data: Path, hosting: Hosting) -> Store:

@@ -48,15 +48,15 @@ const search = h("input", { type: "search", class: "p-search", placeholder: "Sea
   waiting = setTimeout(() => { shown = PAGE; seek(); }, 150);
 } });
 /** @param {string} text @param {boolean} to */
-const shelf = (text, to) => h("button", { type: "button", class: "p-tab", text, onclick: () => { bin = to; shown = PAGE; answer = null; seek(); } });
-const kept = shelf("Sessions", false), trash = shelf("Trash", true);
+const tab = (text, to) => h("button", { type: "button", class: "p-tab", text, onclick: () => { bin = to; shown = PAGE; answer = null; seek(); } });
+const kept = tab("Sessions", false), trash = tab("Trash", true);
 const close = h("button", { type: "button", class: "p-x", "aria-label": "Close the sessions", title: "Close (Esc)", text: "×", onclick: () => leave() });
 const told = h("p", { class: "p-hint p-told", role: "status" });
 const empty = h("div", { class: "p-none" });
 const tiles = h("div", { class: "p-tiles", role: "list" });
 const more = h("button", { type: "button", class: "p-btn p-more", text: "Show more", onclick: () => { shown += PAGE; seek(); } });
 const page = h("section", { class: "p-gallery", "aria-labelledby": "p-gallery-title", hidden: true },
-  h("div", { class: "p-gallery-head" }, h("h2", { id: "p-gallery-title", text: "Sessions" }), h("div", { class: "p-shelves", role: "group", "aria-label": "What is listed" }, kept, trash), search, told, h("span", { class: "p-space" }), close),
+  h("div", { class: "p-gallery-head" }, h("h2", { id: "p-gallery-title", text: "Sessions" }), h("div", { class: "p-bins", role: "group", "aria-label": "What is listed" }, kept, trash), search, told, h("span", { class: "p-space" }), close),
   h("div", { class: "p-gallery-body" }, tiles, empty, more));
 root.append(page);
 

@@ -13,12 +13,12 @@ const DOES = { pull: "Fetching", add: "Reading", verify: "Verifying" };
 const AGAIN = 500; // milliseconds between two looks at a job
 
 let waiting = 0;
-/** @type {import("./view.js").ShelfView | null} */
-let shelf = null;
+/** @type {import("./view.js").ModelsView | null} */
+let listed = null;
 /** @type {string | null} what is asked about before it is removed */
 let sure = null;
 
-const list = h("div", { class: "p-shelf", role: "list" });
+const list = h("div", { class: "p-models", role: "list" });
 const repo = h("input", { type: "text", placeholder: "owner/name", "aria-label": "The model's id on the hub", autocomplete: "off", spellcheck: "false", onkeydown: (event) => { if (event.key === "Enter") pull(); } });
 const file = h("input", { type: "text", placeholder: "one file of it: a checkpoint or LoRA", "aria-label": "One file of it, by its path there", autocomplete: "off", spellcheck: "false", onkeydown: (event) => { if (event.key === "Enter") pull(); } });
 const half = h("input", { type: "checkbox" });
@@ -61,8 +61,8 @@ function row(m) {
   }, true));
   const from = m.source && m.source !== m.id ? `from ${m.source}${m.commit ? ` at ${m.commit.slice(0, 7)}` : ""}` : "";
   const about = [(KINDS[m.kind] || m.kind) + (lora && m.family ? ` for ${m.family}` : ""), m.size ? amount(m.size) : "", from].filter(Boolean).join(" · ");
-  return h("div", { class: "p-shelf-row", role: "listitem", "data-model": key }, h("span", { class: "p-shelf-name" }, h("b", { text: m.title }), h("span", { class: "p-hint", text: about, title: m.commit ? `commit ${m.commit}` : null })),
-    h("span", { class: "p-shelf-acts" }, ...acts), m.fault ? h("p", { class: "p-fault", text: m.fault }) : null);
+  return h("div", { class: "p-models-row", role: "listitem", "data-model": key }, h("span", { class: "p-models-name" }, h("b", { text: m.title }), h("span", { class: "p-hint", text: about, title: m.commit ? `commit ${m.commit}` : null })),
+    h("span", { class: "p-models-acts" }, ...acts), m.fault ? h("p", { class: "p-fault", text: m.fault }) : null);
 }
 
 function pull() { if (repo.value.trim()) panel.trigger("pull_model", { repo: repo.value.trim(), file: file.value.trim(), half: half.checked }); }
@@ -75,14 +75,14 @@ function left(seconds) {
 }
 
 function draw() {
-  if (!shelf) return;
+  if (!listed) return;
   const focused = focusIn(list), tile = focused?.closest("[data-model]"), held = focused && tile instanceof HTMLElement ? { model: tile.dataset.model || "", at: [...(focused.parentElement?.children || [])].indexOf(focused) } : null;
-  list.replaceChildren(...shelf.models.map(row));
+  list.replaceChildren(...listed.models.map(row));
   if (held) {
-    const again = list.querySelector(`[data-model="${CSS.escape(held.model)}"] .p-shelf-acts`)?.children[held.at];
+    const again = list.querySelector(`[data-model="${CSS.escape(held.model)}"] .p-models-acts`)?.children[held.at];
     if (again instanceof HTMLElement) again.focus();
   }
-  const j = shelf.job, live = j !== null && (j.state === "queued" || j.state === "running");
+  const j = listed.job, live = j !== null && (j.state === "queued" || j.state === "running");
   job.hidden = !live;
   fetchIt.disabled = addIt.disabled = live;
   if (j && live) {
@@ -92,8 +92,8 @@ function draw() {
   }
   /** @type {Record<string, string>} */
   const words = { failed: j && j.error ? `That did not work: ${j.error}` : "", cancelled: j && j.does === "pull" ? "Cancelled. What was fetched is kept; pull again to go on." : "Cancelled." };
-  told.textContent = shelf.told || (j && words[j.state]) || "";
-  where.textContent = `They are kept in ${shelf.folder}; LoRA files go into the folder loras there.`;
+  told.textContent = listed.told || (j && words[j.state]) || "";
+  where.textContent = `They are kept in ${listed.folder}; LoRA files go into the folder loras there.`;
   clearTimeout(waiting);
   if (live && sheet.open) waiting = setTimeout(() => panel.trigger("see_models", {}), AGAIN);
 }
@@ -106,8 +106,8 @@ actions.models = () => {
 
 panel.draws(({ message }) => {
   if (!message.models) return;
-  const did = shelf && shelf.told !== message.models.told ? message.models.told : "";
-  shelf = message.models;
+  const did = listed && listed.told !== message.models.told ? message.models.told : "";
+  listed = message.models;
   if (did) repo.value = file.value = path.value = "";
   draw();
 });

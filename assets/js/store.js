@@ -38,7 +38,7 @@ import { actions } from "./actions.js";
  * @property {{ count: number, found: import("./view.js").Hint[] }} [hints]
  * @property {{ count: number, job: string }} [splitting]
  * @property {import("./view.js").Split & { count: number }} [split]
- * @property {import("./view.js").ShelfView} [models]
+ * @property {import("./view.js").ModelsView} [models]
  * @property {boolean} [failed] no handler answered
  */
 /** @typedef {"bad" | "good" | "note"} Tone */

@@ -54,24 +54,19 @@ export interface Draft {
   subject: string;
   background: string;
   scope: "subject" | "background" | "both";
+  seed: number;
+  negative: string;
+  source: string;
+  model: string;
   method: string;
   quality: "draft" | "standard" | "exact";
-  candidates: number;
-  seed: number;
-  model: string;
-  /** Settings of the method that differ from the preset. */
-  changes: Record<string, any>;
-  /** Digest of the reference picture that the person gave. */
   background_reference: string | null;
   subject_reference: string | null;
-  /** Digest of the mask of its subject; ``None`` where the whole picture is. */
   subject_reference_mask: string | null;
+  candidates: number;
+  changes: Record<string, any>;
   /** Scale by name of each LoRA file that is attached. */
   loras: Record<string, number>;
-  /** What is to be kept out of the picture. */
-  negative: string;
-  /** What the picture shows now, for methods that go by it; empty for what the turns before say. */
-  source: string;
   /** Whether somebody said in this session to run a model on a picture that it was not made for. */
   insisted: boolean;
   prompts: MaskPrompts;
@@ -211,6 +206,16 @@ export interface ModelView {
   commit: string;
 }
 
+/** Everything the page shows of models. */
+export interface ModelsView {
+  models: ModelView[];
+  loras: string[];
+  folder: string;
+  job: JobView | null;
+  /** What came of the last job that ended well. */
+  told: string;
+}
+
 /** One pair of the table of orders. */
 export interface OrderCell {
   first: string;
@@ -269,16 +274,6 @@ export interface SessionView {
   /** Settings of the draft's method that change nothing with what is asked and with the others as they are: by
    * name, why. */
   idle: Record<string, string>;
-}
-
-/** Everything the page shows of models. */
-export interface ShelfView {
-  models: ModelView[];
-  loras: string[];
-  folder: string;
-  job: JobView | null;
-  /** What came of the last job that ended well. */
-  told: string;
 }
 
 /** The turns of one instruction, in order. */

@@ -185,7 +185,15 @@ def _run_one(engine: Editor, read: Reader, method: str, case: Case, picture: Pic
     try:
         mask = _mask(engine, case, picture, setup)
         started = time.perf_counter()
-        request = EditRequest(picture, mask, case.subject, case.background, case.scope, setup.seed, setup.candidates)
+        request = EditRequest(
+            picture=picture,
+            mask=mask,
+            subject=case.subject,
+            background=case.background,
+            scope=case.scope,
+            seed=setup.seed,
+            candidates=setup.candidates,
+        )
         result = engine.edit(setup.model, method, request, settings(method, setup.quality, card=setup.card))
         seconds = time.perf_counter() - started
     except PipelineError as failure:

@@ -59,7 +59,15 @@ def measured(name: str, scope: Scope, settings: dict[str, Any], picture: Picture
     run beside it, the second says more."""
     entry = CATALOG[name]
     reference = _own("coffee") if name == "backdrop" else None
-    request = EditRequest(picture, mask, "", "", entry.changes or scope, 7, background_reference=reference)
+    request = EditRequest(
+        picture=picture,
+        mask=mask,
+        subject="",
+        background="",
+        scope=entry.changes or scope,
+        seed=7,
+        background_reference=reference,
+    )
     seconds, work = [], []
     for _ in range(ROUNDS):
         began, busy = time.perf_counter(), time.process_time()

@@ -130,7 +130,7 @@ def request_of(extent: Extent) -> EditRequest:
     picture = rng.integers(0, 256, (extent.height, extent.width, 3), dtype=np.uint8)
     mask = np.zeros(picture.shape[:2], bool)
     mask[extent.height // 4 : -extent.height // 4, extent.width // 4 : -extent.width // 4] = True
-    return EditRequest(picture, mask, "a dog", "a beach", Scope.BOTH, seed=7)
+    return EditRequest(picture=picture, mask=mask, subject="a dog", background="a beach", scope=Scope.BOTH, seed=7)
 
 
 def measured_edits(

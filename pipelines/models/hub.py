@@ -42,9 +42,7 @@ from pipelines.models.folders import (
     fault_of,
     original_faults,
 )
-from pipelines.models.lora_files import CONFIG, SAVED, find_loras, layers_of, lora_card
-from pipelines.models.original import is_original
-from pipelines.models.own import (
+from pipelines.models.installed import (
     FETCHING,
     LORAS,
     MB,
@@ -55,6 +53,8 @@ from pipelines.models.own import (
     refuse_taken,
     save_record,
 )
+from pipelines.models.lora_files import CONFIG, SAVED, find_loras, layers_of, lora_card
+from pipelines.models.original import is_original
 from pipelines.models.weights import LONGEST_HEADER, PICKLES, Header, read_start
 from pipelines.progress import Progress, silent
 

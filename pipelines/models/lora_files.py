@@ -25,8 +25,8 @@ from pipelines.contract import LoraUse
 from pipelines.errors import ModelError
 from pipelines.models.configs import Allowed, Flag, Number, Table, Text, Whole, came, check, parsed, read_json
 from pipelines.models.folders import LORA, ModelCard
+from pipelines.models.installed import LORAS, sha256_of
 from pipelines.models.other_files import MERGED, SUFFIXES, refused_by_name, told_by_tensors
-from pipelines.models.own import LORAS, sha256_of
 from pipelines.models.weights import PICKLES, Header, read_header
 
 SUFFIX = ".safetensors"

@@ -127,7 +127,7 @@ def edit(
         negative=negative.strip(),
         source=source.strip(),
     )
-    if source.strip() and not CATALOG[method].reads_source:
+    if source.strip() and not CATALOG[method].hears("source"):
         say(f"--source has no effect here: {method} does not go by what the picture shows now")
     for name, reason in CATALOG[method].idle(request, params).items():
         if name in changes:

@@ -41,7 +41,7 @@ def methods(
             "when": m.when,
             "needs_model": m.needs_model,
             "needs_mask": m.needs_mask,
-            "reads_source": m.reads_source,
+            "reads_source": m.hears("source"),
             "draws": m.draws,
             "paper": m.paper,
             "serves": list(m.serves),

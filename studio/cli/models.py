@@ -10,10 +10,10 @@ import typer
 
 from pipelines.catalog import serving
 from pipelines.errors import ModelError
-from pipelines.models import own as shelf
+from pipelines.models import installed
 from pipelines.models.folders import ModelCard, fault_of
-from pipelines.models.own import MB, Verified
-from pipelines.models.stock import Item, item_of, stock
+from pipelines.models.installed import MB, Verified
+from pipelines.models.listing import Item, item_of, listing
 from studio.cli.options import Json, Models, settings_from
 from studio.cli.report import EXIT_DIFFERENT, ProgressLine, answer, say, table
 from studio.settings import Settings
@@ -24,7 +24,7 @@ Id = Annotated[str, typer.Argument(help="The model's name, from `models`.", meta
 
 
 @models.callback(invoke_without_command=True)
-def listing(context: typer.Context, models: Models = [], as_json: Json = False) -> None:  # noqa: B006  typer copies it
+def overview(context: typer.Context, models: Models = [], as_json: Json = False) -> None:  # noqa: B006  typer copies it
     """List models and LoRAs; pull, add, verify and remove.
 
     Shows what each is for, where it is and came from, and why it cannot be used if it cannot.
@@ -83,7 +83,7 @@ def add(
 ) -> None:
     """Take in a model that lies elsewhere on this machine, by a link."""
     settings = settings_from([])
-    card = shelf.add(path, settings.own_models, settings.model_folders, ProgressLine())
+    card = installed.add(path, settings.own_models, settings.model_folders, ProgressLine())
     item = item_of(card, fault_of(card), settings.own_models)
     line = f"{card.id} is in the list, and stays where it is" + (f"; but {item.fault}" if item.fault else "")
     answer(as_json, described(item), lambda: [line])
@@ -102,7 +102,7 @@ def remove(
         if not sys.stdin.isatty():
             raise ModelError(f"removing {id!r} cannot be undone; say --yes")
         typer.confirm(f"Remove {'the LoRA ' if lora else ''}{id}?", abort=True, err=True)
-    shelf.remove(id, settings.own_models, settings.model_folders, lora=lora or None)
+    installed.remove(id, settings.own_models, settings.model_folders, lora=lora or None)
     answer(as_json, {"removed": id}, lambda: [f"{id} is removed"])
 
 
@@ -117,12 +117,12 @@ def verify(
     Ends with exit code 1 where something is wrong.
     """
     settings = settings_from(models)
-    items = stock(settings.all_model_folders, settings.own_models)
+    items = listing(settings.all_model_folders, settings.own_models)
     chosen = [item for item in items if id in ("", item.card.id)]
     if not chosen:
         found = ", ".join(sorted({item.card.id for item in items})) or "none"
         raise ModelError(f"there is no model or LoRA called {id!r}; found: {found}")
-    verified = [(item.card, shelf.verify(item.card, settings.own_models, ProgressLine())) for item in chosen]
+    verified = [(item.card, installed.verify(item.card, settings.own_models, ProgressLine())) for item in chosen]
     answer(
         as_json,
         [
@@ -146,7 +146,7 @@ def verified_lines(name: str, found: Verified) -> list[str]:
 def show(settings: Settings, as_json: bool) -> None:
     """The list, as words or JSON."""
     folders = settings.all_model_folders
-    items = stock(folders, settings.own_models)
+    items = listing(folders, settings.own_models)
     here = [item for item in items if not item.lost]
 
     def lines() -> list[str]:

@@ -86,7 +86,9 @@ def edit_of(
     engine: EditingEngine, own: Settings, case: Case, picture: Picture, mask: Mask, quality: Quality
 ) -> Callable[[], object]:
     """One edit of both tracks, ready to be timed."""
-    request = EditRequest(picture, mask, case.subject, case.background, case.scope, seed=7)
+    request = EditRequest(
+        picture=picture, mask=mask, subject=case.subject, background=case.background, scope=case.scope, seed=7
+    )
     card = find_models(own.all_model_folders).get(own.model)
     return lambda: engine.edit(own.model, "layered", request, settings("layered", quality, card=card))
 
@@ -123,7 +125,18 @@ def grown(tree: Tree) -> Tree:
     for seed in range(MANY_TURNS):
         parent = turns[-1] if seed % 5 else turns[5 * (seed // 10)]
         asked = TurnRequest(
-            Settings().model, "", "sdedit", {}, Quality.DRAFT, "a dog", "", Scope.BOTH, seed, None, {}, 2.0
+            model=Settings().model,
+            weights="",
+            method="sdedit",
+            params={},
+            quality=Quality.DRAFT,
+            subject="a dog",
+            background="",
+            scope=Scope.BOTH,
+            seed=seed,
+            mask=None,
+            prompts={},
+            feather=2.0,
         )
         turns.append(Turn.after(parent.id, asked, parent.picture, Outcome()))
         tree = tree.append(turns[-1])

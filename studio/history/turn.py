@@ -10,10 +10,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, ClassVar
 
-from pipelines.contract import LoraUse, Quality, Scope, StageReport
+from pipelines.contract import LATER, Kind, LoraUse, Quality, Request, Scope, StageReport, about, asked_for
 
 
 def canonical_json(value: Any) -> str:
@@ -32,55 +32,65 @@ def _plain(value: Mapping[str, Any]) -> dict[str, Any]:
     return plain
 
 
-@dataclass(frozen=True)
-class TurnRequest:
-    """Everything that determines the picture of a turn, given its parent's picture."""
+def written(value: Any) -> dict[str, Any]:
+    """A dataclass as a stored object: every field, but for those that came later and say nothing."""
+    later = {f.name for f in fields(value) if f.metadata.get(LATER) and getattr(value, f.name) == f.default}
+    return {name: one for name, one in asdict(value).items() if name not in later}
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredRequest(Request):
+    """What is asked for, as the studio keeps it: on which model, by which method, and pictures by their digests. Its
+    fields are the draft's, the turn's and the session file's."""
 
     model: str
+    method: str
+    quality: Quality
+    background_reference: str | None = field(default=None, metadata=asked_for(Kind.PICTURE, Scope.BACKGROUND))
+    subject_reference: str | None = field(default=None, metadata=asked_for(Kind.PICTURE, Scope.SUBJECT))
+    subject_reference_mask: str | None = field(
+        default=None, metadata=asked_for(Kind.MASK, Scope.SUBJECT, mask_of="subject_reference", later=True)
+    )
+    """Digest of the mask of the subject reference's subject, of that picture's size; ``None``: all of it is."""
+
+    def texts(self) -> dict[str, Any]:
+        """All that was typed, by field: ``str``."""
+        return {name: getattr(self, name) for name, _ in about(self, Kind.TEXT)}
+
+    def references(self) -> dict[str, Any]:
+        """The pictures that were given to go by and their masks, by field: ``str``, a digest, or ``None``."""
+        return {name: getattr(self, name) for name, _ in about(self, Kind.PICTURE, Kind.MASK)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TurnRequest(StoredRequest):
+    """Everything that determines the picture of a turn, given its parent's picture."""
+
     weights: str
     """Checksum of the model's weights, so that a replay on other weights is recognised."""
-    method: str
     params: Mapping[str, Any]
     """Every setting of the method, resolved: a preset that changes later does not change this turn."""
-    quality: Quality
-    subject: str
-    background: str
-    scope: Scope
-    seed: int
     mask: str | None
     """Digest of the mask that was used; ``None`` where the method ran on the whole picture."""
     prompts: Mapping[str, Any]
     """`MaskPrompts.to_json()` that the mask came from, so that it can be segmented again on another picture."""
     feather: float
     """Pixels."""
-    background_reference: str | None = None
-    subject_reference: str | None = None
-    fit_seed: int | None = None
+    fit_seed: int | None = field(default=None, metadata={LATER: True})
     """Seed of the draws before sampling, where it is not `seed`: candidates share what was fitted for the first."""
-    loras: tuple[LoraUse, ...] = ()
+    loras: tuple[LoraUse, ...] = field(default=(), metadata={LATER: True})
     """LoRA files that were attached to the model."""
-    subject_reference_mask: str | None = None
-    """Digest of the mask of the subject reference's subject, of that picture's size; ``None``: all of it is."""
-    warm: str | None = None
+    warm: str | None = field(default=None, metadata={LATER: True})
     """Digest of the parent's fitted layers, where the fit was given them to begin at; ``None``: it began cold."""
-    negative: str = ""
-    """What is to be kept out of the picture."""
-    source: str = ""
-    """What the parent's picture shows, where somebody said it and the method goes by it."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "params", _plain(self.params))
         object.__setattr__(self, "prompts", _plain(self.prompts))
 
     def to_json(self) -> dict[str, Any]:
-        """What is not there is left out, so that turns from before there were two seeds, LoRAs, masks of references,
-        warm starts, negative texts or sources keep their ids."""
-        data = asdict(self)
-        data["loras"] = list(data["loras"])
-        for name in ("fit_seed", "loras", "subject_reference_mask", "warm", "negative", "source"):
-            if data[name] in (None, [], ""):
-                del data[name]
-        return data
+        """What the id is the hash of."""
+        data = written(self)
+        return {**data, "loras": list(data["loras"])} if self.loras else data
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> TurnRequest:
@@ -167,6 +177,5 @@ class Turn:
         """Digests of all pictures and masks that belong to this turn."""
         named = [self.picture, self.outcome.background_reference, self.outcome.mask_after]
         if self.request is not None:
-            named += [self.request.mask, self.request.background_reference, self.request.subject_reference]
-            named += [self.request.subject_reference_mask, self.request.prompts.get("uploaded")]
+            named += [self.request.mask, self.request.prompts.get("uploaded"), *self.request.references().values()]
         return frozenset(digest for digest in named if digest is not None)

@@ -13,29 +13,29 @@ from typing import Any, TypeVar
 from pipelines.catalog import check_serves, scope_of, usable
 from pipelines.catalog import method as find_method
 from pipelines.catalog import settings as resolved_settings
-from pipelines.contract import Quality, Scope
+from pipelines.contract import Kind, Quality, Scope, about
 from pipelines.errors import PipelineError
 from pipelines.models.folders import check_parts, find_model, find_models
 from pipelines.params import Params
-from pipelines.requests import LONGEST_TEXT
+from pipelines.requests import check_text
 from studio.errors import NotReady, OverLimit, UserError
 from studio.session.selection import Selection
-from studio.session.view import Draft
+from studio.session.view import FRESH, Draft
 from studio.settings import Hosting
 from studio.store.blobs import DIGEST
 
 E = TypeVar("E", Scope, Quality)
 
-LARGEST_SEED = 2**32 - 1
-
 
 def clean_draft(draft: Draft) -> Draft:
     """A draft that can be stored: plain types, texts that are text, a method that there is. It need not be runnable
-    yet. Raises `NotReady` and `UnknownMethod`."""
-    said: dict[str, Any] = vars(draft)  # what a page sent, whatever the annotations promise
-    for name in ("subject", "background", "negative", "source"):
-        if not isinstance(said[name], str) or len(said[name]) > LONGEST_TEXT:
-            raise NotReady(f"the {name} must be a text of at most {LONGEST_TEXT} characters; got {said[name]!r:.80}")
+    yet. Raises `NotReady`, `BadRequest` and `UnknownMethod`."""
+    said: dict[str, Any] = {**vars(draft)}  # what a page sent, whatever the annotations promise
+    for name, _ in about(draft, Kind.TEXT):
+        if not isinstance(said[name], str):
+            raise NotReady(f"the {name} must be a text; got {said[name]!r:.80}")
+        said[name] = _well_formed(said[name])
+        check_text(said[name], name)
     for name in ("candidates", "seed"):
         if isinstance(said[name], bool) or not isinstance(said[name], int):
             raise NotReady(f"{name} must be a whole number; got {said[name]!r:.80}")
@@ -45,7 +45,7 @@ def clean_draft(draft: Draft) -> Draft:
     if not isinstance(said["insisted"], bool):
         raise NotReady(f"whether somebody insisted is yes or no; got {said['insisted']!r:.80}")
     find_method(draft.method)
-    for name in ("background_reference", "subject_reference", "subject_reference_mask"):
+    for name in draft.references():
         if said[name] is not None and not (isinstance(said[name], str) and DIGEST.fullmatch(said[name])):
             raise NotReady(f"a reference picture is named by its SHA-256 in 64 hex digits; got {said[name]!r:.80}")
     for name in ("changes", "loras"):
@@ -62,8 +62,7 @@ def clean_draft(draft: Draft) -> Draft:
             raise NotReady(f"the scale of the LoRA {name!r:.80} must be a finite number; got {scale}")
     return replace(
         draft,
-        subject=_well_formed(draft.subject),
-        background=_well_formed(draft.background),
+        **{name: said[name] for name in draft.texts()},
         scope=_member(Scope, "what changes", draft.scope),
         quality=_member(Quality, "the quality", draft.quality),
         changes=dict(draft.changes),
@@ -73,10 +72,10 @@ def clean_draft(draft: Draft) -> Draft:
 
 def stored_draft(data: Any) -> tuple[Draft, str]:
     """A draft as `present.draft_to_json` gave it, whatever became of it since. What cannot be is left out, and said."""
-    draft, lost = Draft(), []
+    draft, lost = FRESH, []
     said = data if isinstance(data, dict) else {}
     for name, value in said.items():
-        if name != "prompts" and hasattr(draft, name):
+        if name != "prompts" and name in vars(draft):
             try:
                 draft = clean_draft(replace(draft, **{name: value}))
             except (UserError, PipelineError, ValueError, TypeError, AttributeError):
@@ -99,9 +98,6 @@ def check_draft(draft: Draft, selection: Selection, model_folders: tuple[Path, .
     entry = find_method(draft.method)
     models = find_models(model_folders)
     params = resolved_settings(draft.method, draft.quality, draft.changes, models.get(draft.model))
-    largest = LARGEST_SEED - max(draft.candidates - 1, 0)  # candidate k uses seed + k
-    if not 0 <= draft.seed <= largest:
-        raise NotReady(f"the seed must be between 0 and {largest}; got {draft.seed}")
     if selection.mask is None:
         if entry.needs_mask:
             raise NotReady(f"click the subject in the picture first: {entry.title} needs to know what it is")

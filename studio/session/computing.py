@@ -15,14 +15,15 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 
 from pipelines import pictures as codec
 from pipelines.catalog import is_by_hand, recorded
 from pipelines.catalog import method as find_method
-from pipelines.contract import Candidate, EditRequest, EditResult, Extent, Mask, Picture, Scope
+from pipelines.contract import Candidate, EditRequest, EditResult, Extent, Kind, Mask, Picture, Request, Scope, about
 from pipelines.errors import PipelineError
 from pipelines.evaluation.consistency import Consistency, Edited
 from pipelines.evaluation.drift import Drift
@@ -69,36 +70,31 @@ class Computing:
     # Files become arrays
 
     def picture(self, digest: str) -> Picture:
-        return codec.decode(self._services.store.pictures.get(digest)).picture
+        return self._services.pixels(digest)
 
     def mask(self, digest: str) -> Mask:
-        return self._mask_of(digest, self._extent)
-
-    def _mask_of(self, digest: str, extent: Extent) -> Mask:
-        return codec.decode_mask(self._services.store.pictures.get(digest), extent)
+        return self._services.mask(digest, self._extent)
 
     def edit_request(self, picture: str, asked: TurnRequest, candidates: int) -> EditRequest:
         """What the engine is given for `asked` on the picture of that digest."""
-        background, subject = asked.background_reference, asked.subject_reference
-        follows = None if subject is None else self.picture(subject)
-        cut = asked.subject_reference_mask
+        given: dict[str, Any] = {
+            name: self.picture(digest)
+            for name, _ in about(asked, Kind.PICTURE)
+            if (digest := getattr(asked, name)) is not None
+        }
+        for name, said in about(asked, Kind.MASK):
+            if (digest := getattr(asked, name)) is not None and said.mask_of in given:
+                given[name] = self._services.mask(digest, Extent.of(given[said.mask_of]))
         everything = np.ones((self._extent.height, self._extent.width), bool)
         return EditRequest(
+            **{f.name: getattr(asked, f.name) for f in fields(Request)},
+            **given,
             picture=self.picture(picture),
             mask=everything if asked.mask is None else self.mask(asked.mask),
-            subject=asked.subject,
-            background=asked.background,
-            scope=asked.scope,
-            seed=asked.seed,
             candidates=candidates,
-            background_reference=None if background is None else self.picture(background),
-            subject_reference=follows,
-            subject_reference_mask=None if follows is None or cut is None else self._mask_of(cut, Extent.of(follows)),
             feather=asked.feather,
             fit_seed=asked.fit_seed,
             loras=asked.loras,
-            negative=asked.negative,
-            source=asked.source,
         )
 
     def check(self, picture: str, asked: TurnRequest, candidates: int) -> None:
@@ -271,7 +267,7 @@ class Computing:
         if warm is None:
             asked = replace(asked, warm=None)
         request = replace(self.edit_request(line[-1].picture, asked, count), warm=None if warm is None else warm.data)
-        if find_method(asked.method).reads_source and not asked.source:
+        if find_method(asked.method).hears("source") and not asked.source:
             request = replace(request, source=known_source(line))
         fit = _fit_key(asked, request, params, weights)
         before = None if fit is None or fresh else store.fitted_before(fit)

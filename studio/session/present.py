@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 from pipelines.catalog import CATALOG, is_by_hand, recorded, settings
@@ -13,7 +13,7 @@ from pipelines.evaluation.drift import Drift
 from pipelines.models.folders import ModelCard
 from studio.history.replay import stale
 from studio.history.tree import Tree
-from studio.history.turn import Outcome, Turn, TurnRequest
+from studio.history.turn import Outcome, StoredRequest, Turn, TurnRequest
 from studio.jobs.job import Job
 from studio.jobs.runner import Runner
 from studio.session.view import Draft, EditingView, JobView, StagedView, StageView, TrashView, TurnView
@@ -166,16 +166,8 @@ def used_up(draft: Draft, made: TurnRequest | None = None) -> Draft:
     if made is not None and is_by_hand(made.method):
         reads = Scope.BACKGROUND in CATALOG[made.method].reads
         return replace(draft, background="", background_reference=None) if reads else draft
-    return replace(
-        draft,
-        subject="",
-        background="",
-        negative="",
-        source="",
-        background_reference=None,
-        subject_reference=None,
-        subject_reference_mask=None,
-    )
+    nothing: dict[str, Any] = dict.fromkeys(draft.texts(), "") | dict.fromkeys(draft.references())
+    return replace(draft, **nothing)
 
 
 def draft_of(asked: TurnRequest, before: Draft, card: ModelCard | None) -> Draft:
@@ -184,19 +176,8 @@ def draft_of(asked: TurnRequest, before: Draft, card: ModelCard | None) -> Draft
     changes = {name: value for name, value in was.items() if usual[name] != value}
     return replace(
         before,
-        subject=asked.subject,
-        background=asked.background,
-        scope=asked.scope,
-        method=asked.method,
-        quality=asked.quality,
+        **{f.name: getattr(asked, f.name) for f in fields(StoredRequest)} | {"model": asked.model or before.model},
         candidates=1,
-        seed=asked.seed,
-        model=asked.model or before.model,
         changes=changes,
-        background_reference=asked.background_reference,
-        subject_reference=asked.subject_reference,
-        subject_reference_mask=asked.subject_reference_mask,
         loras={use.name: use.scale for use in asked.loras},
-        negative=asked.negative,
-        source=asked.source,
     )

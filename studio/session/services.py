@@ -7,7 +7,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.contract import Picture
+from pipelines.contract import Extent, Mask, Picture
 from pipelines.models.folders import ModelCard, find_models
 from studio.jobs.runner import Runner
 from studio.jobs.work import EditingEngine, Splitter
@@ -25,7 +25,10 @@ class Services:
     background: Executor
     """Where masks are made anew after a turn; one thread."""
     pixels: Callable[[str], Picture]
-    """The picture of a digest; those looked at last are kept decoded, so that a click need not wait for that."""
+    """The picture of a digest; those looked at last are kept decoded, so that a click need not wait for that, and a run
+    does not do again what was done when it was asked for."""
+    mask: Callable[[str, Extent], Mask]
+    """The mask of a digest, of a picture of that size; kept likewise. Neither is to be written to."""
     model_folders: tuple[Path, ...]
     segmenter: str
     splitter: Splitter | None

@@ -17,23 +17,23 @@ from types import EllipsisType
 from typing import Any, TypeVar
 
 from pipelines import pictures as codec
+from pipelines.catalog import Method, scope_of, settings
 from pipelines.catalog import method as find_method
-from pipelines.catalog import scope_of, settings
-from pipelines.contract import Extent, Scope
+from pipelines.contract import Extent, Kind, Scope, about
 from pipelines.errors import PipelineError
 from pipelines.hints.pictures import misfit
 from pipelines.instructions.contract import Asked, Split
 from pipelines.masks.prompts import MaskPrompts
 from pipelines.models.lora_files import lora_use
 from pipelines.progress import Progress
-from pipelines.requests import check_picture
+from pipelines.requests import LARGEST_SEED, check_picture
 from studio.errors import Busy, DamagedSession, NothingStaged, NotMadeFor, NotReady, UnknownPicture
 from studio.history import replay as replays
 from studio.history.replay import Replay, Step
 from studio.history.tree import Tree
 from studio.history.turn import Turn, TurnRequest
 from studio.jobs.job import Job, JobState
-from studio.session.checks import LARGEST_SEED, check_draft, check_limits, clean_draft, stored_draft
+from studio.session.checks import check_draft, check_limits, clean_draft, stored_draft
 from studio.session.computing import HUNDRED, Compared, Computing, step_names, within
 from studio.session.order_swap import Swap, compare_pair, orders, pairs, swap
 from studio.session.present import (
@@ -166,9 +166,7 @@ class Session:
             draft = replace(
                 draft,
                 prompts=MaskPrompts(),
-                background_reference=own.background_reference,
-                subject_reference=own.subject_reference,
-                subject_reference_mask=own.subject_reference_mask,
+                **own.references(),
             )
             if draft != own:
                 self._commit(draft=draft)
@@ -650,8 +648,7 @@ class Session:
             {s.picture, s.outcome.background_reference, s.outcome.mask_after}
             for s in (*self._record.staged, *self._put_away)
         )
-        draft = self._draft
-        given = {draft.background_reference, draft.subject_reference, draft.subject_reference_mask}
+        given = set(self._draft.references().values())
         masks = self._selections.files().union(self._replaced)
         swapped = frozenset() if self._swap is None else self._swap.files()
         return frozenset(d for d in given.union(*turns, *staged, masks, swapped) if d is not None)
@@ -715,32 +712,21 @@ class Session:
         params = check_draft(draft, selection, self._services.model_folders)
         entry = find_method(draft.method)
         scope = scope_of(entry, draft.scope)
-        # Of a part that stays the page shows no text; what was typed there before is not said, nor what nobody reads.
-        said = {
-            part: text.strip() if part in entry.reads and scope in (part, Scope.BOTH) else ""
-            for part, text in ((Scope.SUBJECT, draft.subject), (Scope.BACKGROUND, draft.background))
-        }
         return TurnRequest(
+            **_heard(draft, entry, scope),
             model=draft.model if entry.needs_model else "",
             weights="",
             method=draft.method,
             params=asdict(params),
             quality=draft.quality,
-            subject=said[Scope.SUBJECT],
-            background=said[Scope.BACKGROUND],
             scope=scope,
             seed=draft.seed,
             mask=selection.mask,
             prompts=selection.prompts.to_json(),
             feather=selection.prompts.feather,
-            background_reference=draft.background_reference if Scope.BACKGROUND in entry.reads else None,
-            subject_reference=draft.subject_reference if Scope.SUBJECT in entry.reads else None,
-            subject_reference_mask=draft.subject_reference_mask if Scope.SUBJECT in entry.reads else None,
             loras=tuple(lora_use(name, scale, self._services.model_folders) for name, scale in draft.loras.items())
             if entry.needs_model
             else (),
-            negative=draft.negative.strip() if entry.needs_model else "",
-            source=draft.source.strip() if entry.reads_source else "",
         )
 
     def _selection_of(self, asked: TurnRequest, prompts: MaskPrompts, picture: str) -> Selection:
@@ -833,6 +819,20 @@ class Session:
             return None
         told = "the studio was stopped while this turn was under way; nothing of it was kept. Press Run to do it again"
         return JobView(note.id, note.kind.split()[0], JobState.INTERRUPTED, "", 0, 0, (), None, error=told)
+
+
+def _heard(draft: Draft, entry: Method, scope: Scope) -> dict[str, Any]:
+    """What the method goes by of what was filled in. Of a part that stays the page shows no text; what was typed there
+    before is not said, nor what nobody reads."""
+    heard: dict[str, Any] = {}
+    for name, said in about(draft):
+        value = getattr(draft, name)
+        if said.kind is Kind.TEXT:
+            stays = said.part is not None and scope not in (said.part, Scope.BOTH)
+            heard[name] = value.strip() if entry.hears(name) and not stays else ""
+        else:
+            heard[name] = value if entry.hears(name) else None
+    return heard
 
 
 def _sentence(remark: str) -> str:

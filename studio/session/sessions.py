@@ -31,7 +31,7 @@ from studio.session.owners import Owners
 from studio.session.selection import Selection, Selections
 from studio.session.services import Services
 from studio.session.session import Session, panel
-from studio.session.view import Draft
+from studio.session.view import FRESH, Draft
 from studio.store.record import Record, Summary
 from studio.visitors import asking
 
@@ -278,7 +278,7 @@ class Sessions:
     def _draft(self) -> Draft:
         """What a new session begins with: the usual quality, or the best that is allowed."""
         allowed = allowed_qualities(self._services.hosting)
-        draft = Draft(model=self._model)
+        draft = replace(FRESH, model=self._model)
         return draft if draft.quality in allowed else replace(draft, quality=allowed[-1])
 
     def _unmarked(self) -> Selections:

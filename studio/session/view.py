@@ -14,36 +14,32 @@ from pipelines.contract import Quality, Scope
 from pipelines.instructions.contract import Split
 from pipelines.masks.prompts import MaskPrompts
 from studio.jobs.job import JobState as JobState
+from studio.store.archive.schema import StoredDraft
 
 
-@dataclass(frozen=True)
-class Draft:
+@dataclass(frozen=True, kw_only=True)
+class Draft(StoredDraft):
     """The turn that is being prepared: what stands in the panel, saved on every change."""
 
-    subject: str = ""
-    background: str = ""
-    scope: Scope = Scope.BOTH
-    method: str = "layered"
-    quality: Quality = Quality.STANDARD
-    candidates: int = 1
-    seed: int = 7
-    model: str = "toybox"
-    changes: dict[str, Any] = field(default_factory=dict)
-    """Settings of the method that differ from the preset."""
-    background_reference: str | None = None
-    """Digest of the reference picture that the person gave."""
-    subject_reference: str | None = None
-    subject_reference_mask: str | None = None
-    """Digest of the mask of its subject; ``None`` where the whole picture is."""
-    loras: dict[str, float] = field(default_factory=dict)
+    loras: Mapping[str, float] = field(default_factory=dict)
     """Scale by name of each LoRA file that is attached."""
-    negative: str = ""
-    """What is to be kept out of the picture."""
-    source: str = ""
-    """What the picture shows now, for methods that go by it; empty for what the turns before say."""
     insisted: bool = False
     """Whether somebody said in this session to run a model on a picture that it was not made for."""
     prompts: MaskPrompts = field(default_factory=MaskPrompts)
+
+
+FRESH = Draft(
+    subject="",
+    background="",
+    scope=Scope.BOTH,
+    method="layered",
+    quality=Quality.STANDARD,
+    candidates=1,
+    seed=7,
+    model="toybox",
+    changes={},
+)
+"""What stands in the panel of a new session."""
 
 
 @dataclass(frozen=True)

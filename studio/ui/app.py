@@ -49,7 +49,7 @@ def build_page(studio: Studio, uploads: Uploads) -> gr.Blocks:
             panel = turn_panel.build(handlers.models(), handlers.qualities(), handlers.most_candidates)
             film = timeline.build()
             rooms = gallery.build()
-            shelf = models.build()
+            dialog = models.build()
             if studio.settings.sign_in is not None:
                 gr.HTML(text.SIGN_IN.format(address=studio.settings.sign_in.address), elem_id="sign-in")
         ends: dict[str, Any] = {"inputs": [seat], "outputs": [line]}
@@ -63,7 +63,7 @@ def build_page(studio: Studio, uploads: Uploads) -> gr.Blocks:
         turn_panel.bind(panel, handlers, shared)
         timeline.bind(film, handlers, shared)
         gallery.bind(rooms, handlers, shared)
-        models.bind(shelf, handlers, shared, panel.model)
+        models.bind(dialog, handlers, shared, panel.model)
 
         # What a browser remembers may be of any version, or spoilt; a page must come up all the same.
         remembered: dict[str, Any] = {"values": [stored], "holding": [Any], "seated": False}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -65,7 +65,7 @@ def _info(knob: Knob) -> str:
     return f"{knob.help}: {knob.low:g} to {knob.high:g}{unit}"
 
 
-def values_of(name: str, quality: Quality, changes: dict[str, Any], card: ModelCard | None = None) -> list[Any]:
+def values_of(name: str, quality: Quality, changes: Mapping[str, Any], card: ModelCard | None = None) -> list[Any]:
     """What the form of the method `name` shows: its preset on the model of `card` with `changes` over it, in the form's
     order."""
     shown = {**preset(name, quality, card), **changes}

@@ -37,24 +37,11 @@ from studio.store.archive.session_file import read_archive
 from studio.ui import text
 from studio.ui.forms import changes_of, values_of
 from studio.ui.payload import Payload, is_live, notice, tick, whole
+from studio.ui.sent import PANEL, TURN_TEXTS
 
 log = logging.getLogger(__name__)
 
-PLAIN_FIELDS = (
-    "subject",
-    "background",
-    "scope",
-    "method",
-    "model",
-    "quality",
-    "candidates",
-    "seed",
-    "negative",
-    "source",
-    "filled",
-)
-"""The fields of the panel before the methods' own settings, in the order in which they are passed. `filled` is not of
-the draft: it names the presets that the settings were last filled with, as `presets_named` does."""
+PLAIN_FIELDS = tuple(PANEL)
 
 ZIP = b"PK"
 """How a session file begins, and no picture."""
@@ -142,7 +129,7 @@ class Handlers:
             "trash_days": settings.trash_days,
             "phrases": phrase_finder(settings.all_model_folders) is not None,
             "manages_models": settings.manages_models and not elsewhere,
-            "loras": self.studio.shelf.loras(),
+            "loras": self.studio.registry.loras(),
             "forgets": "" if settings.hosting is None else text.forgets(settings.hosting),
         }
 
@@ -471,6 +458,7 @@ class Handlers:
         plain = dict(zip(PLAIN_FIELDS, values, strict=False))
         method, quality, model = find_method(str(plain["method"])).name, Quality(plain["quality"]), str(plain["model"])
         filled = plain["filled"] == presets_named(quality, model)
+        texts: dict[str, Any] = {name: str(plain[name] or "") for name in TURN_TEXTS}
         settings = dict(zip(CATALOG, _split(values[len(PLAIN_FIELDS) :]), strict=True))
         return replace(
             before,
@@ -482,8 +470,7 @@ class Handlers:
             quality=quality,
             candidates=int(plain["candidates"] or 1),
             seed=int(plain["seed"] or 0),
-            negative=str(plain["negative"] or ""),
-            source=str(plain["source"] or ""),
+            **texts,
             # Run may be pressed before the settings show another quality's preset, or another model's: they say nothing
             # of it then.
             changes=changes_of(method, quality, settings[method], self.card(model)) if filled else {},
@@ -502,9 +489,9 @@ class Handlers:
             for part, words in zip(("subject", "background"), CATALOG[draft.method].labels, strict=True):
                 kept = {} if shown is not None and getattr(shown, part) == values[part] else {"value": values[part]}
                 plain[PLAIN_FIELDS.index(part)] = gr.update(label=words) | kept
-            kept = {} if shown is not None and shown.source == draft.source else {"value": draft.source}
-            reads = CATALOG[draft.method].reads_source
-            plain[PLAIN_FIELDS.index("source")] = gr.update(visible=reads) | kept
+            for name in TURN_TEXTS:
+                kept = {} if shown is not None and getattr(shown, name) == values[name] else {"value": values[name]}
+                plain[PLAIN_FIELDS.index(name)] = gr.update(visible=CATALOG[draft.method].hears(name)) | kept
         if shown is None or shown.model != draft.model:
             plain[PLAIN_FIELDS.index("model")] = gr.update(choices=self.models(draft.model), value=draft.model)
             plain[PLAIN_FIELDS.index("method")] = gr.update(choices=self.methods(draft.model), value=draft.method)

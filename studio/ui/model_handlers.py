@@ -8,8 +8,8 @@ from typing import Any
 
 import gradio as gr
 
+from studio.session.registry import NOT_HERE
 from studio.session.session import Session
-from studio.session.shelf import NOT_HERE
 from studio.ui.handlers import Handlers, Seat
 from studio.ui.payload import Payload, notice
 
@@ -27,7 +27,7 @@ def shown(
         return notice(NOT_HERE), gr.skip()
     views: list[dict[str, Any]] = []
     failed = handlers.calmly(act)
-    unseen = handlers.calmly(lambda: views.append(asdict(handlers.studio.shelf.view())))
+    unseen = handlers.calmly(lambda: views.append(asdict(handlers.studio.registry.view())))
     payload: Payload = {"models": views[0]} if views else {}
     return payload | (unseen or {}) | (failed or {}), gr.update(choices=handlers.models(handlers.chosen_model(seat)))
 

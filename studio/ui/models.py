@@ -20,7 +20,7 @@ from studio.ui.sent import Folder, Repository, Row, Sent
 class Models:
     """One component; its script draws everything in it."""
 
-    shelf: gr.HTML
+    registry: gr.HTML
 
 
 def build() -> Models:
@@ -31,7 +31,7 @@ def build() -> Models:
 
 def bind(panel: Models, handlers: Handlers, shared: Shared, model: gr.Dropdown) -> None:
     """Attaches the handlers; `model` is the turn panel's choice, which a pull adds to."""
-    shelf, component = handlers.studio.shelf, panel.shelf
+    registry, component = handlers.studio.registry, panel.registry
 
     def on(event: Callable[..., Any], acts: Callable[..., object], hears: type[Sent] | None = None) -> None:
         def does(seat: Seat | None, *sent: Any, request: gr.Request) -> tuple[Payload, Any]:
@@ -41,8 +41,8 @@ def bind(panel: Models, handlers: Handlers, shared: Shared, model: gr.Dropdown) 
         shared.on(event, does, outputs, hears=hears, with_request=True, trigger_mode="multiple")
 
     on(component.see_models, lambda: None)
-    on(component.pull_model, lambda one: shelf.pull(one.repo.strip(), one.half, one.file.strip()), Repository)
-    on(component.add_model, lambda one: shelf.add(one.folder.strip()), Folder)
-    on(component.verify_model, lambda row: shelf.verify(row.id, row.lora), Row)
-    on(component.remove_model, lambda row: shelf.remove(row.id, row.lora), Row)
-    on(component.stop_model, shelf.cancel)
+    on(component.pull_model, lambda one: registry.pull(one.repo.strip(), one.half, one.file.strip()), Repository)
+    on(component.add_model, lambda one: registry.add(one.folder.strip()), Folder)
+    on(component.verify_model, lambda row: registry.verify(row.id, row.lora), Row)
+    on(component.remove_model, lambda row: registry.remove(row.id, row.lora), Row)
+    on(component.stop_model, registry.cancel)

@@ -20,7 +20,7 @@ from pydantic import (
     ValidationError,
 )
 
-from pipelines.contract import Quality, Scope
+from pipelines.contract import Kind, Quality, Request, Scope, about
 from studio.api.bodies import fault
 from studio.errors import BadBody
 
@@ -29,8 +29,23 @@ Text = StrictStr | None
 Number = StrictInt | StrictFloat | None
 Setting = StrictBool | StrictInt | StrictFloat | StrictStr | None
 """Of a method; its parameter class says which."""
-PANEL = (Text, Text, Scope, StrictStr, StrictStr, Quality, Number, Number, Text, Text, StrictStr)
-"""What the turn panel's fields hold, in the order of `handlers.PLAIN_FIELDS`."""
+TURN_TEXTS = tuple(name for name, said in about(Request, Kind.TEXT) if said.part is None)
+"""The texts about a turn as a whole."""
+PANEL: dict[str, Any] = {
+    "subject": Text,
+    "background": Text,
+    "scope": Scope,
+    "method": StrictStr,
+    "model": StrictStr,
+    "quality": Quality,
+    "candidates": Number,
+    "seed": Number,
+    **dict.fromkeys(TURN_TEXTS, Text),
+    "filled": StrictStr,
+}
+"""The turn panel's fields before the methods' own settings, in the order in which they are passed, and what each holds.
+`filled` is not of the draft: it names the presets that the settings were last filled with, as
+`handlers.presets_named` does."""
 
 
 def held_as(kind: TypeAdapter[Any], value: object) -> Any:

@@ -17,10 +17,11 @@ QUALITIES = {"draft": "Draft", "standard": "Standard", "exact": "Exact"}
 CANDIDATES = "Candidates"
 SEED = "Seed"
 ADVANCED = "Advanced"
-KEEP_OUT = "Keep out"
-KEEP_OUT_LIKE = "what should not be in the picture"
-SHOWS_NOW = "The picture shows now"
-SHOWS_NOW_LIKE = "unsaid: what the turns before said of it"
+TURN_TEXTS = {
+    "negative": ("Keep out", "what should not be in the picture"),
+    "source": ("The picture shows now", "unsaid: what the turns before said of it"),
+}
+"""Label and placeholder of the texts about a turn as a whole, by field."""
 
 NOT_LAYERDIFFUSE = "This is LayerDiffusion (Li et al. 2023). It is not LayerDiffuse, which makes transparent pictures."
 

@@ -17,13 +17,13 @@ from pydantic import StrictStr
 from pipelines.catalog import CATALOG
 from pipelines.contract import Quality
 from pipelines.requests import LONGEST_TEXT
-from studio.session.view import Draft
+from studio.session.view import FRESH
 from studio.ui import hints, instruction, model_handlers, text
 from studio.ui.forms import Form, build_forms
 from studio.ui.handlers import Handlers, Seat
 from studio.ui.panel import Shared, drawn
 from studio.ui.payload import Payload
-from studio.ui.sent import PANEL, Loras, Reference, Run, Setting
+from studio.ui.sent import PANEL, TURN_TEXTS, Loras, Reference, Run, Setting
 
 
 @dataclass(frozen=True)
@@ -44,16 +44,15 @@ class TurnPanel:
     seed: gr.Number
     filled: gr.Textbox
     """Out of sight: names the presets that stand in the forms. It changes in the page together with them."""
-    negative: gr.Textbox
-    source: gr.Textbox
-    """What the picture shows; seen where the method goes by it."""
+    texts: dict[str, gr.Textbox]
+    """About the turn as a whole, by field; each is seen where the method goes by it."""
     loras: gr.HTML
     forms: tuple[Form, ...]
     go: gr.HTML
 
     @property
     def plain(self) -> list[gr.components.Component]:
-        """In the order of `handlers.PLAIN_FIELDS`."""
+        """In the order of `sent.PANEL`."""
         return [
             self.subject,
             self.background,
@@ -63,8 +62,7 @@ class TurnPanel:
             self.quality,
             self.candidates,
             self.seed,
-            self.negative,
-            self.source,
+            *self.texts.values(),
             self.filled,
         ]
 
@@ -76,7 +74,7 @@ class TurnPanel:
     @property
     def holding(self) -> list[Any]:
         """The types of `values`."""
-        return [*PANEL, *[Setting] * (len(self.values) - len(PANEL))]
+        return [*PANEL.values(), *[Setting] * (len(self.values) - len(PANEL))]
 
     @property
     def fields(self) -> list[Any]:
@@ -86,7 +84,7 @@ class TurnPanel:
 
 def build(models: list[tuple[str, str]], qualities: Sequence[Quality], most_candidates: int) -> TurnPanel:
     """`models` are (title, id) of the text-to-image models there are; the others are what may be asked for."""
-    draft = Draft()
+    draft = FRESH
     best = draft.quality if draft.quality in qualities else qualities[-1]
     subject_said, background_said = CATALOG[draft.method].labels
     subject_like, background_like = CATALOG[draft.method].examples
@@ -138,23 +136,18 @@ def build(models: list[tuple[str, str]], qualities: Sequence[Quality], most_cand
             seed = gr.Number(value=draft.seed, precision=0, label=text.SEED, elem_id="seed")
             filled = gr.Textbox("", visible="hidden", show_label=False, elem_id="filled")
         with gr.Accordion(text.ADVANCED, open=False, elem_id="advanced"):
-            negative = gr.Textbox(
-                label=text.KEEP_OUT,
-                placeholder=text.KEEP_OUT_LIKE,
-                lines=1,
-                max_lines=4,
-                max_length=LONGEST_TEXT,
-                elem_id="negative",
-            )
-            source = gr.Textbox(
-                label=text.SHOWS_NOW,
-                placeholder=text.SHOWS_NOW_LIKE,
-                lines=1,
-                max_lines=4,
-                max_length=LONGEST_TEXT,
-                visible=CATALOG[draft.method].reads_source,
-                elem_id="source",
-            )
+            texts = {
+                name: gr.Textbox(
+                    label=text.TURN_TEXTS[name][0],
+                    placeholder=text.TURN_TEXTS[name][1],
+                    lines=1,
+                    max_lines=4,
+                    max_length=LONGEST_TEXT,
+                    visible=CATALOG[draft.method].hears(name),
+                    elem_id=name,
+                )
+                for name in TURN_TEXTS
+            }
             loras = drawn("loras", "loras", "put_loras")
             forms = build_forms(draft.method)
         go = drawn("go", "go", "run", "cancel")
@@ -172,8 +165,7 @@ def build(models: list[tuple[str, str]], qualities: Sequence[Quality], most_cand
         candidates=candidates,
         seed=seed,
         filled=filled,
-        negative=negative,
-        source=source,
+        texts=texts,
         loras=loras,
         forms=forms,
         go=go,
@@ -202,7 +194,7 @@ def bind(panel: TurnPanel, handlers: Handlers, shared: Shared) -> None:
     # Gradio tells nothing of the first change to a text that it filled itself, so leaving the text counts too.
     edited = [
         *(f.input for f in others),
-        *(f.blur for f in (panel.subject, panel.background, panel.negative, panel.source)),
+        *(f.blur for f in (panel.subject, panel.background, *panel.texts.values())),
     ]
     on(partial(gr.on, edited), handlers.drafted, **everything, trigger_mode="always_last")
     runs = on(panel.go.run, run, hears=Run, **everything)

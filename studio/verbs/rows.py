@@ -10,7 +10,7 @@ from pipelines.catalog import CATALOG, Method, preset, serving
 from pipelines.catalog import method as find_method
 from pipelines.contract import Quality
 from pipelines.models.folders import ModelCard
-from pipelines.models.stock import stock
+from pipelines.models.listing import listing
 from pipelines.params import knobs
 from studio.settings import Settings
 
@@ -68,7 +68,7 @@ class MethodRow:
 
 def model_rows(settings: Settings) -> tuple[ModelRow, ...]:
     """The models and LoRA files that lie in the folders of `settings`."""
-    items = stock(settings.all_model_folders, settings.own_models)
+    items = listing(settings.all_model_folders, settings.own_models)
     return tuple(
         ModelRow(
             id=item.card.id,

@@ -17,11 +17,10 @@ from pipelines.evaluation.beside import Beside, beside, difference_picture, side
 from pipelines.masks.prompts import Click, MaskPrompts, Stroke
 from pipelines.params import Knob, Params, knob
 from pipelines.pictures import decode_mask, encode_png
-from pipelines.requests import LONGEST_TEXT, MOST_CANDIDATES
+from pipelines.requests import LARGEST_SEED, LONGEST_TEXT, MOST_CANDIDATES
 from studio.app import Studio
 from studio.errors import NotReady, UnknownTurn
 from studio.exports.kinds import ExportKind, exported
-from studio.session.checks import LARGEST_SEED
 from studio.session.session import Session
 from studio.session.view import JobView, MaskView, SessionView, StagedView, TurnView
 from studio.store.record import Record
@@ -47,6 +46,9 @@ class TurnAsk(Params):
     subject: str = knob("", "What the subject becomes; empty keeps it", 0, LONGEST_TEXT, "characters")
     background: str = knob("", "What the background becomes; empty keeps it", 0, LONGEST_TEXT, "characters")
     negative: str = knob("", "What is to be kept out of the picture", 0, LONGEST_TEXT, "characters")
+    source: str = knob(
+        "", "What the picture shows now, for methods that go by it; unsaid, what the turns before said", 0, LONGEST_TEXT
+    )
     scope: Scope | None = knob(
         None, "What may change; by default what was described, or without a model what is selected"
     )
@@ -143,6 +145,7 @@ class OpenSession:
         background: str = "",
         *,
         negative: str = "",
+        source: str = "",
         scope: Scope | str | None = None,
         method: str = "layered",
         quality: Quality | str = Quality.STANDARD,
@@ -165,6 +168,7 @@ class OpenSession:
             subject=subject,
             background=background,
             negative=negative,
+            source=source,
             scope=member(Scope, "what changes", scope),
             method=method,
             quality=member(Quality, "the quality", quality) or Quality.STANDARD,
@@ -193,9 +197,7 @@ class OpenSession:
             before = self._session.view()
             draft = replace(
                 before.draft,
-                subject=ask.subject,
-                background=ask.background,
-                negative=ask.negative,
+                **{name: getattr(ask, name) for name in before.draft.texts()},
                 scope=scope,
                 method=ask.method,
                 quality=ask.quality,

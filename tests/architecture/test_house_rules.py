@@ -22,7 +22,7 @@ TORCH_FREE = tuple(
     for name in (
         *("catalog", "contract", "errors", "params", "pictures", "progress", "requests", "kept"),
         *("masks.prompts", "masks.refine", "masks.segmenter", "masks.fill", "masks.follow", "masks.matting"),
-        *("models.folders", "models.own", "models.hub", "models.domain", "models.limits"),
+        *("models.folders", "models.installed", "models.hub", "models.domain", "models.limits"),
         *("hand.backdrop", "hand.changed", "hand.colour", "hand.fill", "hand.idle", "hand.params", "hand.place"),
         "hand.run",
         *("toybox.render", "toybox.scene", "toybox.words"),

@@ -56,7 +56,7 @@ def test_a_model_for_instructions_asks_for_instructions(
             expect(page.get_by_text("becomes")).to_have_count(0)
             expect(subject).to_have_value("paint it red")
 
-            studio.shelf.remove("doer")
+            studio.registry.remove("doer")
             page.evaluate("palimpsest.actions.models()")
             dialog = page.get_by_role("dialog", name="Models")
             expect(dialog.locator("[data-model=toybox]")).to_be_visible()

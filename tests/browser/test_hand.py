@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from playwright.sync_api import Browser, expect
 
@@ -10,7 +12,7 @@ from pipelines.masks.prompts import MaskPrompts
 from pipelines.pictures import decode
 from studio.app import Studio
 from studio.session.session import Session
-from studio.session.view import Draft
+from studio.session.view import FRESH
 from studio.settings import ASSETS
 from tests.browser.desk import SMALL, Desk, sat_down
 from tests.browser.screenshots import DUCK
@@ -43,7 +45,17 @@ def stage(session: Session, candidates: int) -> None:
     """Have candidates finished, by the quickest method there is."""
     marks = {"clicks": [{"x": TURTLE[0], "y": TURTLE[1], "include": True}]}
     session.set_prompts(MaskPrompts.from_json(marks, Extent(256, 256)))
-    session.set_draft(Draft("a green turtle", "", Scope.SUBJECT, "sdedit", Quality.DRAFT, candidates=candidates))
+    session.set_draft(
+        replace(
+            FRESH,
+            subject="a green turtle",
+            background="",
+            scope=Scope.SUBJECT,
+            method="sdedit",
+            quality=Quality.DRAFT,
+            candidates=candidates,
+        )
+    )
     finished(session)
 
 
@@ -301,7 +313,7 @@ CHOSEN = """() => { const look = (node) => { const style = getComputedStyle(node
     turn: ['.p-here .p-thumb', '.p-node:not(.p-here) .p-thumb'],
     candidate: ['.p-cand[aria-checked=true]', '.p-cand[aria-checked=false]'],
     branch: ['.p-branch.p-on', '.p-branch:not(.p-on)'],
-    shelf: ['.p-shelves [aria-pressed=true]', '.p-shelves [aria-pressed=false]'],
+    bins: ['.p-bins [aria-pressed=true]', '.p-bins [aria-pressed=false]'],
     bar: ['.p-bar i', '.p-bar span'],
     parts: ['.p-pips .p-subject', '.p-pips .p-background'],
   };
@@ -323,7 +335,7 @@ def test_forced_colours_show_what_is_chosen(browser: Browser, served: tuple[Stud
         seen |= dict(desk.page.evaluate(CHOSEN))
         desk.page.locator("#p-rooms").click()
         seen |= dict(desk.page.evaluate(CHOSEN))
-    assert seen == dict.fromkeys(("tool", "tab", "choice", "turn", "candidate", "branch", "shelf", "parts"), True)
+    assert seen == dict.fromkeys(("tool", "tab", "choice", "turn", "candidate", "branch", "bins", "parts"), True)
 
 
 # Places and files

@@ -18,7 +18,7 @@ from studio.app import Studio
 from studio.history.tree import Tree
 from studio.history.turn import Outcome, Turn, TurnRequest
 from studio.session.session import Session
-from studio.session.view import Draft
+from studio.session.view import FRESH
 from studio.ui.payload import is_live, whole
 from tests.browser.desk import PHONE, Desk, sat_down
 
@@ -38,7 +38,17 @@ def two_turns(studio: Studio) -> Session:
     session.set_prompts(MaskPrompts.from_json(marks, Extent(256, 256)))
     for scope, words in ((Scope.SUBJECT, "a red turtle"), (Scope.BACKGROUND, "in a forest")):
         subject, background = (words, "") if scope is Scope.SUBJECT else ("", words)
-        session.set_draft(Draft(subject, background, scope, "sdedit", Quality.DRAFT, changes={"paste_back": True}))
+        session.set_draft(
+            replace(
+                FRESH,
+                subject=subject,
+                background=background,
+                scope=scope,
+                method="sdedit",
+                quality=Quality.DRAFT,
+                changes={"paste_back": True},
+            )
+        )
         finished(session)
         session.accept(0)
     return session
@@ -91,7 +101,17 @@ def test_a_turn_tells_that_its_fit_began_at_the_one_before(browser: Browser, ser
     for words in ("in a forest", "in the snow"):
         marks = {"clicks": [{"x": TURTLE[0], "y": TURTLE[1], "include": True}]}
         session.set_prompts(MaskPrompts.from_json(marks, Extent(256, 256)))
-        session.set_draft(Draft("", words, Scope.BACKGROUND, "layered", Quality.DRAFT, changes=short))
+        session.set_draft(
+            replace(
+                FRESH,
+                subject="",
+                background=words,
+                scope=Scope.BACKGROUND,
+                method="layered",
+                quality=Quality.DRAFT,
+                changes=short,
+            )
+        )
         finished(session)
         session.accept(0)
     facts = "goes on from the turn before"

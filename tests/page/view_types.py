@@ -21,13 +21,13 @@ from typing import Any
 from pipelines.evaluation.consistency import Consistency
 from pipelines.evaluation.drift import Drift
 from pipelines.hints.contract import Hint
-from studio.session.shelf import ShelfView
+from studio.session.registry import ModelsView
 from studio.session.view import OrderCell, OrdersView, SessionView, SwapView, TurnView
 from studio.store.record import Summary
 
 FILE = Path(__file__).resolve().parents[2] / "assets" / "js" / "view.d.ts"
 HEAD = "// What Python sends to the page. Written by `make types` from the dataclasses; do not edit.\n"
-SENT: tuple[type, ...] = (SessionView, OrdersView, ShelfView, Summary, Hint)
+SENT: tuple[type, ...] = (SessionView, OrdersView, ModelsView, Summary, Hint)
 """The values that messages hold (``store.js``); what they are made of follows."""
 STORED: dict[tuple[type, str], tuple[type, str]] = {
     (TurnView, "drift"): (Drift, "Drift | null"),

@@ -411,7 +411,8 @@ def test_by_hand_no_torch_is_imported() -> None:
         f"settings = {AT_WORK!r}",
         "for entry in CATALOG.values():",
         "    if not entry.needs_model:",
-        "        asked = EditRequest(picture, mask, '', 'navy', entry.changes or Scope.SUBJECT, 7)",
+        "        said = dict(subject='', background='navy', scope=entry.changes or Scope.SUBJECT, seed=7)",
+        "        asked = EditRequest(picture=picture, mask=mask, **said)",
         "        run_by_hand(entry, asked, entry.params(**settings.get(entry.name, {})))",
         "print(sorted({'torch', 'diffusers', 'transformers'} & set(sys.modules)))",
     ]

@@ -16,7 +16,7 @@ from gradio.blocks import BlockFunction
 from playwright.sync_api import Browser, sync_playwright
 
 from studio.app import Studio, build_studio
-from studio.session.shelf import Shelf
+from studio.session.registry import ModelRegistry
 from studio.settings import Settings
 from studio.ui.app import OpenPage, open_page
 from tests.browser.desk import launched
@@ -97,7 +97,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         uploads = tmp_path_factory.mktemp("uploads")
         patch.setenv("GRADIO_TEMP_DIR", str(uploads))
         # Nobody answers there: what is pulled is asked for on this machine, if at all.
-        patch.setattr("studio.app.Shelf", lambda settings: Shelf(settings, "http://127.0.0.1:9"))
+        patch.setattr("studio.app.ModelRegistry", lambda settings: ModelRegistry(settings, "http://127.0.0.1:9"))
         settings = Settings(data=tmp_path_factory.mktemp("data"), port=0, warm_up=False)
         studio = build_studio(settings, StandInEngine())
         page = open_page(studio, settings)

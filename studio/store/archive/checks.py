@@ -21,8 +21,8 @@ from studio.store.archive.parse import parsed, typed
 from studio.store.archive.schema import MOST_TURNS, BadArchive, Branch, SessionFile, StoredDraft
 from studio.store.blobs import DIGEST
 
-LONGEST_TEXT = 100_000
-"""Characters of what was typed."""
+LONGEST_STORED = 100_000
+"""Characters of any text in a file, however it came there."""
 LONGEST_NAME = 120
 """Characters of a session's name."""
 MOST_NOTES = 100
@@ -76,18 +76,11 @@ def _check_words(session: SessionFile) -> None:
         raise BadArchive(f"a session's name has 1 to {LONGEST_NAME} printable characters; got {session.name!r:.80}")
     if not 0 <= session.created_at <= LATEST:
         raise BadArchive(f"the session file was made at {session.created_at!r:.40} seconds since 1970: no such time")
-    texts = (
-        session.studio,
-        *session.notes,
-        draft.subject,
-        draft.background,
-        draft.negative,
-        draft.source,
-        draft.model,
-        draft.method,
-    )
-    if len(session.notes) > MOST_NOTES or max(map(len, texts)) > LONGEST_TEXT:
-        raise BadArchive(f"a text of the session file is longer than {LONGEST_TEXT} characters, or there are too many")
+    texts = (session.studio, *session.notes, *draft.texts().values(), draft.model, draft.method)
+    if len(session.notes) > MOST_NOTES or max(map(len, texts)) > LONGEST_STORED:
+        raise BadArchive(
+            f"a text of the session file is longer than {LONGEST_STORED} characters, or there are too many"
+        )
     _check_settings(draft.changes, "the draft")
     _check_draft(draft)
 
@@ -125,21 +118,13 @@ def _check_turn(turn: Turn, extent: Extent) -> None:
 
 
 def _check_request(request: TurnRequest, extent: Extent, number: str) -> None:
-    texts = (
-        request.subject,
-        request.background,
-        request.negative,
-        request.source,
-        request.model,
-        request.method,
-        request.weights,
-    )
+    texts = (*request.texts().values(), request.model, request.method, request.weights)
     if not all(DIGEST.fullmatch(use.sha256) and 0 < len(use.name) <= LONGEST_NAME for use in request.loras):
         raise BadArchive(f"{number} of the session file names a LoRA that cannot be one")
     if request.warm is not None and not DIGEST.fullmatch(request.warm):
         raise BadArchive(f"{number} of the session file begins at layers that cannot be any")
-    if max(map(len, texts)) > LONGEST_TEXT:
-        raise BadArchive(f"{number} of the session file has a text longer than {LONGEST_TEXT} characters")
+    if max(map(len, texts)) > LONGEST_STORED:
+        raise BadArchive(f"{number} of the session file has a text longer than {LONGEST_STORED} characters")
     if request.seed < 0 or (request.fit_seed or 0) < 0 or not 0 <= request.feather <= 64:
         raise BadArchive(f"{number} of the session file has a seed or a feather outside its range")
     _check_settings(request.params, number)
@@ -153,5 +138,5 @@ def _check_request(request: TurnRequest, extent: Extent, number: str) -> None:
 def _check_settings(settings: Mapping[str, Any], what: str) -> None:
     for name, value in settings.items():
         plain = value is None or isinstance(value, bool | int | float | str)
-        if not plain or len(name) > LONGEST_NAME or (isinstance(value, str) and len(value) > LONGEST_TEXT):
+        if not plain or len(name) > LONGEST_NAME or (isinstance(value, str) and len(value) > LONGEST_STORED):
             raise BadArchive(f"{what} of the session file has a setting {name!r:.80} that is no number, switch or word")

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Mapping
 
 from pipelines import pictures as codec
-from pipelines.contract import Extent
+from pipelines.contract import Extent, Kind, about
 from studio.store.archive.container import LARGEST_ARCHIVE, Entries
 from studio.store.archive.schema import BadArchive, Role, SessionFile
 
@@ -68,12 +68,13 @@ def _check_pixels_in_all(entries: Entries, needed: Mapping[str, set[Role]]) -> N
 
 def check_reference_masks(session: SessionFile, sizes: Mapping[str, Extent]) -> None:
     """Raise `BadArchive` unless each is the mask of a reference, of its size."""
-    requests = [turn.request for turn in session.turns if turn.request is not None]
-    pairs = [(session.draft.subject_reference_mask, session.draft.subject_reference)]
-    pairs += [(request.subject_reference_mask, request.subject_reference) for request in requests]
-    for mask, picture in pairs:
-        if mask is not None and (picture is None or sizes[mask] != sizes[picture]):
-            raise BadArchive(f"the mask {mask[:8]}… of the session file is not that of a subject reference")
+    for wanted in (session.draft, *(turn.request for turn in session.turns if turn.request is not None)):
+        given = wanted.references()
+        for name, said in about(wanted, Kind.MASK):
+            mask, picture = given[name], given[said.mask_of]
+            if mask is not None and (picture is None or sizes[mask] != sizes[picture]):
+                of = said.mask_of.replace("_", " ")
+                raise BadArchive(f"the mask {mask[:8]}… of the session file is not that of a {of}")
 
 
 def _png_header(data: bytes, digest: str) -> tuple[Extent, bool]:

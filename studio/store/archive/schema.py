@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from pipelines.contract import Quality, Scope
+from pipelines.contract import Kind, about
 from studio.errors import UserError
-from studio.history.turn import Turn
+from studio.history.turn import StoredRequest, Turn
 from studio.store.blobs import DIGEST
 
 FORMAT = "palimpsest"
@@ -23,25 +23,15 @@ class BadArchive(UserError):
     """A file is no session file that can be taken in, or a session is too large to become one."""
 
 
-@dataclass(frozen=True)
-class StoredDraft:
+@dataclass(frozen=True, kw_only=True)
+class StoredDraft(StoredRequest):
     """The texts and settings of the turn in preparation. Its mask steps stay where they were drawn."""
 
-    subject: str
-    background: str
-    scope: Scope
-    method: str
-    quality: Quality
     candidates: int
-    seed: int
-    model: str
     changes: Mapping[str, Any]
-    background_reference: str | None = None
-    subject_reference: str | None = None
+    """Settings of the method that differ from the preset."""
     loras: Mapping[str, Any] = field(default_factory=dict)
-    subject_reference_mask: str | None = None
-    negative: str = ""
-    source: str = ""
+    """Scale by LoRA file; that each is a number is looked at with the rest."""
 
 
 @dataclass(frozen=True)
@@ -96,18 +86,13 @@ class Role(StrEnum):
 
 def pictures_of(session: SessionFile) -> dict[str, set[Role]]:
     """Every picture the file needs by its digest, and what it is there for."""
-    named: list[tuple[str | None, Role]] = [
-        (session.draft.background_reference, Role.REFERENCE),
-        (session.draft.subject_reference, Role.REFERENCE),
-        (session.draft.subject_reference_mask, Role.REFERENCE_MASK),
-    ]
+    named = _references(session.draft)
     for turn in session.turns:
         named += [(turn.picture, Role.PICTURE), (turn.outcome.background_reference, Role.REFERENCE)]
         named.append((turn.outcome.mask_after, Role.MASK))
         if (request := turn.request) is not None:
             named += [(request.mask, Role.MASK), (request.prompts.get("uploaded"), Role.MASK)]
-            named += [(d, Role.REFERENCE) for d in (request.background_reference, request.subject_reference)]
-            named.append((request.subject_reference_mask, Role.REFERENCE_MASK))
+            named += _references(request)
     needed: dict[str, set[Role]] = {}
     for digest, role in named:
         if digest is not None:
@@ -115,3 +100,8 @@ def pictures_of(session: SessionFile) -> dict[str, set[Role]]:
                 raise BadArchive(f"a picture is named by its SHA-256 in 64 small hex digits; got {digest!r:.80}")
             needed.setdefault(digest, set()).add(role)
     return needed
+
+
+def _references(wanted: StoredRequest) -> list[tuple[str | None, Role]]:
+    roles = {Kind.PICTURE: Role.REFERENCE, Kind.MASK: Role.REFERENCE_MASK}
+    return [(getattr(wanted, name), roles[said.kind]) for name, said in about(wanted, *roles)]

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 from pipelines import pictures as codec
 from pipelines.catalog import usable
 from pipelines.contract import Extent, Quality
-from studio.history.turn import canonical_json
+from studio.history.turn import canonical_json, written
 from studio.store.archive.checks import checked
 from studio.store.archive.container import LARGEST_ARCHIVE, MOST_ENTRIES, Entries, new_entry, reading
 from studio.store.archive.pictures import check_pictures, check_reference_masks
@@ -100,11 +100,7 @@ def _to_json(session: SessionFile) -> dict[str, Any]:
         }
         for turn in session.turns
     ]
-    data = {**asdict(replace(session, turns=())), "turns": turns}
-    for name in ("negative", "source"):  # older versions of the studio know of none
-        if not data["draft"][name]:
-            del data["draft"][name]
-    return data
+    return {**asdict(replace(session, turns=())), "turns": turns, "draft": written(session.draft)}
 
 
 def _branches(branches: Mapping[str, str]) -> tuple[Branch, ...]:

@@ -30,7 +30,7 @@ def subject(photograph: Picture) -> Mask:
 
 @pytest.fixture
 def asked(photograph: Picture, subject: Mask) -> EditRequest:
-    return EditRequest(photograph, subject, "", "", Scope.BACKGROUND, 7)
+    return EditRequest(picture=photograph, mask=subject, subject="", background="", scope=Scope.BACKGROUND, seed=7)
 
 
 def test_a_picture_of_ones_own_stands_behind_an_untouched_subject(asked: EditRequest) -> None:

@@ -33,7 +33,7 @@ def subject(photograph: Picture) -> Mask:
 
 
 def asked(photograph: Picture, subject: Mask, scope: Scope) -> EditRequest:
-    return EditRequest(photograph, subject, "", "", scope, 7)
+    return EditRequest(picture=photograph, mask=subject, subject="", background="", scope=scope, seed=7)
 
 
 def lab(picture: Picture) -> NDArray[np.float32]:

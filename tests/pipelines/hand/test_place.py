@@ -35,7 +35,7 @@ def disc() -> Mask:
 
 @pytest.fixture
 def asked(gravel: Picture, disc: Mask) -> EditRequest:
-    return EditRequest(gravel, disc, "", "", Scope.BOTH, 7)
+    return EditRequest(picture=gravel, mask=disc, subject="", background="", scope=Scope.BOTH, seed=7)
 
 
 def red(picture: Picture) -> Mask:
@@ -180,7 +180,7 @@ def test_a_turned_picture_has_no_empty_corner_and_its_middle_stays(angle: float,
     picture[size[0] // 2 - 3 : size[0] // 2 + 3, size[1] // 2 - 3 : size[1] // 2 + 3] = (255, 0, 0)
     framed = picture.copy()
     framed[:1], framed[-1:], framed[:, :1], framed[:, -1:] = 0, 0, 0, 0
-    asked = EditRequest(framed, np.ones(size, bool), "", "", Scope.BOTH, 7)
+    asked = EditRequest(picture=framed, mask=np.ones(size, bool), subject="", background="", scope=Scope.BOTH, seed=7)
     found = straighten(asked, StraightenParams(angle=angle)).picture
     assert Extent.of(found) == Extent.of(picture)
     assert middle(found[..., 1] < 60) == pytest.approx((size[1] / 2 - 0.5, size[0] / 2 - 0.5), abs=1)

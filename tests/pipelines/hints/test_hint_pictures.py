@@ -76,7 +76,9 @@ def test_edited_scenes_are_none() -> None:
     ):
         scene = render(sample_scene(rng, empty=0))
         subject, background = sample_subject(rng).phrase(), "" if scope is Scope.SUBJECT else "in a forest"
-        request = EditRequest(scene.picture, scene.mask, subject, background, scope, number)
+        request = EditRequest(
+            picture=scene.picture, mask=scene.mask, subject=subject, background=background, scope=scope, seed=number
+        )
         edited.append(engine.edit("toybox", name, request, settings(name, Quality.DRAFT)).candidates[0].picture)
     assert taken_for_photographs(edited) == 0
 

@@ -268,5 +268,7 @@ def test_phases_without_steps_are_skipped(bundle: ModelBundle, request_for: Call
 def test_a_text_that_was_not_given_is_not_mixed_in(subject: str, background: str, alpha: float) -> None:
     """Eq. 3 blends two texts; with one of them there is nothing to blend."""
     blank = np.zeros((16, 16, 3), np.uint8)
-    request = EditRequest(blank, np.zeros((16, 16), bool), subject, background, Scope.BOTH, seed=0)
+    request = EditRequest(
+        picture=blank, mask=np.zeros((16, 16), bool), subject=subject, background=background, scope=Scope.BOTH, seed=0
+    )
     assert plan_of(request, LayeredParams()).alpha == alpha

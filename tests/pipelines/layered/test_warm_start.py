@@ -314,7 +314,14 @@ def test_the_models_weights_are_as_they_were_however_it_ends(
 
 def test_the_key_of_a_cold_fit_is_pinned_so_that_kept_layers_are_found() -> None:
     blank = np.zeros((32, 40, 3), np.uint8)
-    asked = EditRequest(blank, np.eye(32, 40, dtype=bool), "a blue dog", "in a forest", Scope.BOTH, 7)
+    asked = EditRequest(
+        picture=blank,
+        mask=np.eye(32, 40, dtype=bool),
+        subject="a blue dog",
+        background="in a forest",
+        scope=Scope.BOTH,
+        seed=7,
+    )
     assert fit_key(asked, LayeredParams()) == "dafa717f1eaf306b82783882fe040c89ec48ea83c434e510c760364aff5d4d4b"
 
 

@@ -21,11 +21,11 @@ from transformers import CLIPTextConfig, CLIPVisionConfig, SamVisionConfig
 from pipelines.errors import ModelError
 from pipelines.models.configs import DEEPEST, LARGEST_JSON, read_card, read_config, read_index, read_json
 from pipelines.models.folders import find_model, find_models
+from pipelines.models.installed import LORAS
+from pipelines.models.listing import Item, listing
 from pipelines.models.loader import load_bundle
 from pipelines.models.lora_files import MOST_RANK, lora_cards
 from pipelines.models.original import Form
-from pipelines.models.own import LORAS
-from pipelines.models.stock import Item, stock
 from pipelines.models.weights import LONGEST_HEADER, read_header
 from tests.pipelines.models import test_original
 from tests.pipelines.models.loras import write
@@ -312,7 +312,7 @@ def test_a_checkpoint_whose_shapes_are_of_no_network_says_which(
     write(
         tmp_path / "odd.safetensors", {name: torch.zeros(shape) for name, shape in shapes.items() if shape is not None}
     )
-    (odd,) = (item for item in stock((tmp_path,), tmp_path) if item.card.id == "odd")
+    (odd,) = (item for item in listing((tmp_path,), tmp_path) if item.card.id == "odd")
     assert told in str(odd.fault)
     with pytest.raises(ModelError, match=re.escape(told)):
         load_bundle(find_model("odd", (tmp_path,)), CPU)
@@ -322,9 +322,9 @@ def test_a_checkpoint_whose_shapes_are_of_no_network_says_which(
 
 
 @pytest.fixture(scope="module")
-def shelf(tmp_path_factory: pytest.TempPathFactory, model_folders: tuple[Path, ...]) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory, model_folders: tuple[Path, ...]) -> Path:
     """A folder with two sound models, a sound LoRA, and one of each beside them that a test may spoil."""
-    root = tmp_path_factory.mktemp("shelf")
+    root = tmp_path_factory.mktemp("folder")
     lora = {DOWN: torch.zeros(1, 2), UP: torch.zeros(2, 1)}
     for name in ("sound", "odd"):
         shutil.copytree(model_folders[0] / "tiny", root / name)
@@ -334,7 +334,7 @@ def shelf(tmp_path_factory: pytest.TempPathFactory, model_folders: tuple[Path, .
 
 
 def items(root: Path) -> dict[tuple[str, bool], Item]:
-    return {(item.card.id, item.is_lora): item for item in stock((root,), root)}
+    return {(item.card.id, item.is_lora): item for item in listing((root,), root)}
 
 
 def assert_the_sound_ones_stand(root: Path) -> None:
@@ -370,9 +370,9 @@ CARD = {"title": "Odd", "notes": "", "vae": "", "resolution": 64, "prediction_ty
 
 @settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
-def test_no_configuration_stops_the_listing_or_ends_in_a_traceback(data: st.DataObject, shelf: Path) -> None:
+def test_no_configuration_stops_the_listing_or_ends_in_a_traceback(data: st.DataObject, folder: Path) -> None:
     name = data.draw(st.sampled_from(JSONS))
-    path = shelf / name
+    path = folder / name
     whole = path.read_bytes() if path.is_file() else None
     try:
         told: dict[str, Any] = dict(CARD) if whole is None else json.loads(whole)
@@ -380,11 +380,11 @@ def test_no_configuration_stops_the_listing_or_ends_in_a_traceback(data: st.Data
             told[field] = data.draw(values)
         text = json.dumps(data.draw(st.sampled_from([told, told, told, [told], told.get("title")])))
         path.write_bytes(text.encode("utf-8", "surrogatepass")[: data.draw(st.sampled_from([None, None, None, 20]))])
-        assert_the_sound_ones_stand(shelf)
+        assert_the_sound_ones_stand(folder)
         id = name.split("/")[0].removesuffix(".json")
-        fault = items(shelf)[id, False].fault
+        fault = items(folder)[id, False].fault
         with suppress(ModelError):
-            load_bundle(find_model(id, (shelf,)), CPU)
+            load_bundle(find_model(id, (folder,)), CPU)
             assert fault is None, f"it is said not to work, and works: {fault}"
     finally:
         path.unlink() if whole is None else path.write_bytes(whole)
@@ -392,13 +392,13 @@ def test_no_configuration_stops_the_listing_or_ends_in_a_traceback(data: st.Data
 
 @settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
-def test_no_header_stops_the_listing_or_ends_in_a_traceback(data: st.DataObject, shelf: Path) -> None:
+def test_no_header_stops_the_listing_or_ends_in_a_traceback(data: st.DataObject, folder: Path) -> None:
     name = data.draw(
         st.sampled_from(
             ["odd-file.safetensors", "loras/odd.safetensors", "odd/vae/diffusion_pytorch_model.safetensors"]
         )
     )
-    path = shelf / name
+    path = folder / name
     whole = path.read_bytes()
     length = int.from_bytes(whole[:8], "little")
     told, body = json.loads(whole[8 : 8 + length]), whole[8 + length :]
@@ -415,19 +415,19 @@ def test_no_header_stops_the_listing_or_ends_in_a_traceback(data: st.DataObject,
                 told[tensor] = told[tensor] | {how: data.draw(values)}
         raw = data.draw(st.sampled_from([None, None, None, b"[" * 3_000, b"{}", b'{"a":' * 3_000]))
         path.write_bytes(header(told, raw=raw) + body)
-        assert_the_sound_ones_stand(shelf)
-        assert ("odd", True) in items(shelf)
+        assert_the_sound_ones_stand(folder)
+        assert ("odd", True) in items(folder)
         with suppress(ModelError):
-            load_bundle(find_model("odd-file" if name.startswith("odd-file") else "odd", (shelf,)), CPU)
+            load_bundle(find_model("odd-file" if name.startswith("odd-file") else "odd", (folder,)), CPU)
     finally:
         path.write_bytes(whole)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is closed to the one who may do everything")
-def test_what_may_not_be_read_is_listed(shelf: Path) -> None:
-    (shelf / "odd").chmod(0)
+def test_what_may_not_be_read_is_listed(folder: Path) -> None:
+    (folder / "odd").chmod(0)
     try:
-        assert_the_sound_ones_stand(shelf)
-        assert "cannot be read" in str(items(shelf)["odd", False].fault)
+        assert_the_sound_ones_stand(folder)
+        assert "cannot be read" in str(items(folder)["odd", False].fault)
     finally:
-        (shelf / "odd").chmod(0o755)
+        (folder / "odd").chmod(0o755)

@@ -16,11 +16,11 @@ from pipelines.models import hub as hub_module
 from pipelines.models.bundle import ModelBundle
 from pipelines.models.folders import LORA, find_model, find_models
 from pipelines.models.hub import Listing, RemoteFile, pull, wanted
+from pipelines.models.installed import Verified, record_of, remove, sha256_of, verify
+from pipelines.models.installed import names as names_in
 from pipelines.models.loader import load_bundle
 from pipelines.models.lora_files import find_lora, find_loras, read_lora
 from pipelines.models.original import Form
-from pipelines.models.own import Verified, record_of, remove, sha256_of, verify
-from pipelines.models.own import names as names_in
 from pipelines.progress import Cancelled
 from tests.pipelines.models.loras import RANK, as_kohya, as_peft, parts_of, update_for
 from tests.pipelines.models.loras import write as write_lora

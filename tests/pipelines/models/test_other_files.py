@@ -10,9 +10,9 @@ import torch
 
 from pipelines.errors import ModelError
 from pipelines.models.folders import SEGMENTER, find_model
+from pipelines.models.installed import add
 from pipelines.models.lora_files import find_lora
 from pipelines.models.other_files import TENSORS, true_name
-from pipelines.models.own import add
 from tests.pipelines.models.loras import write
 
 TENSOR = {
@@ -51,7 +51,7 @@ TOLD = {
 
 
 @pytest.fixture(scope="module")
-def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("models")
     for name, tensor in TENSOR.items():
         write(root / f"{name}.safetensors", {tensor: torch.zeros(2, 2)})
@@ -73,29 +73,29 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("name", TOLD)
-def test_it_is_refused_as_a_model_by_its_true_name(shelf: Path, name: str) -> None:
+def test_it_is_refused_as_a_model_by_its_true_name(folder: Path, name: str) -> None:
     for given in {name, name.split(".")[0]}:
         with pytest.raises(ModelError) as caught:
-            find_model(given, (shelf,))
-        assert TOLD[name] in str(caught.value) and str(shelf) not in str(caught.value)
+            find_model(given, (folder,))
+        assert TOLD[name] in str(caught.value) and str(folder) not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", sorted(set(TOLD) - {"packed.zip", "peft", "style"}))
-def test_it_is_refused_as_a_lora_too(shelf: Path, name: str) -> None:
+def test_it_is_refused_as_a_lora_too(folder: Path, name: str) -> None:
     """Neither is it said that there is none of that name."""
-    if (shelf / name).is_dir():
+    if (folder / name).is_dir():
         return
     with pytest.raises(ModelError) as caught:
-        find_lora(name.split(".")[0], (shelf,))
+        find_lora(name.split(".")[0], (folder,))
     assert TOLD[name].split(", not a")[0].partition("is ")[2] in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["vae.safetensors", "old.ckpt", "peft", "style.safetensors", "llama"])
-def test_nor_is_it_added(shelf: Path, tmp_path: Path, name: str) -> None:
-    told = true_name(shelf / name)
+def test_nor_is_it_added(folder: Path, tmp_path: Path, name: str) -> None:
+    told = true_name(folder / name)
     assert told is not None
     with pytest.raises(ModelError) as caught:
-        add(shelf / name, tmp_path, ())
+        add(folder / name, tmp_path, ())
     assert f"{name} is {told[0]}, not a model; {told[1]}" == str(caught.value)
 
 
@@ -106,18 +106,18 @@ def test_a_model_of_another_kind_is_told_as_that(model_folders: tuple[Path, ...]
         find_model("tiny", model_folders, SEGMENTER)
 
 
-def test_what_nothing_tells_is_not_guessed(shelf: Path) -> None:
+def test_what_nothing_tells_is_not_guessed(folder: Path) -> None:
     with pytest.raises(ModelError, match=r"is not a model folder; a text-to-image model needs model_index\.json"):
-        find_model("empty", (shelf,))
+        find_model("empty", (folder,))
     with pytest.raises(ModelError, match="there is no text-to-image model called 'ghost'"):
-        find_model("ghost", (shelf,))
-    assert true_name(write(shelf / "odd.safetensors", {"a": torch.zeros(1)})) is None
+        find_model("ghost", (folder,))
+    assert true_name(write(folder / "odd.safetensors", {"a": torch.zeros(1)})) is None
 
 
-def test_what_is_damaged_is_called_damaged(shelf: Path) -> None:
-    (shelf / "cut.safetensors").write_bytes(b"x" * 20)
+def test_what_is_damaged_is_called_damaged(folder: Path) -> None:
+    (folder / "cut.safetensors").write_bytes(b"x" * 20)
     with pytest.raises(ModelError, match=r"cut\.safetensors is not safetensors, or damaged"):
-        find_model("cut", (shelf,))
+        find_model("cut", (folder,))
 
 
 def test_every_name_has_something_to_do() -> None:

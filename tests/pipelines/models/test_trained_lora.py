@@ -67,7 +67,15 @@ def test_an_edit_takes_on_what_a_lora_was_trained_on(tmp_path: Path) -> None:
     trained(tmp_path / "loras")
     folders = (MODELS, tmp_path)
     engine, scene = Engine(folders, device="cpu"), render(Scene("beach", Subject("duck"), 3))
-    asked = EditRequest(scene.picture, scene.mask, "a dog", "", Scope.SUBJECT, seed=5, candidates=2)
+    asked = EditRequest(
+        picture=scene.picture,
+        mask=scene.mask,
+        subject="a dog",
+        background="",
+        scope=Scope.SUBJECT,
+        seed=5,
+        candidates=2,
+    )
 
     def edited(scale: float) -> float:
         loras = (lora_use("purple", scale, folders),) if scale else ()

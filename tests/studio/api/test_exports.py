@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from urllib.parse import unquote
 
 import numpy as np
@@ -20,7 +21,7 @@ from studio.api import exports, pictures
 from studio.app import Studio
 from studio.exports.pictures import read_recipe
 from studio.session.session import Session
-from studio.session.view import Draft
+from studio.session.view import FRESH
 from studio.store.archive.session_file import read_archive
 
 
@@ -36,7 +37,7 @@ def session(studio: Studio, upload: bytes, wait_until: Callable[..., None]) -> S
     """One turn after the original."""
     session = studio.sessions.create(upload, "stripes.png")
     session.set_prompts(MaskPrompts(clicks=(Click(20, 10, include=True),)))
-    session.set_draft(Draft(quality=Quality.DRAFT, subject="a blue dog", scope=Scope.SUBJECT))
+    session.set_draft(replace(FRESH, quality=Quality.DRAFT, subject="a blue dog", scope=Scope.SUBJECT))
     session.start()
     wait_until(lambda: bool(session.view().staged))
     session.accept(0)

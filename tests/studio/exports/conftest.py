@@ -62,7 +62,18 @@ def record(photo: Picture, subject: Mask, pictures: Blobs) -> Record:
         feather=3.0,
     )
     whole = TurnRequest(
-        "toybox", "abc", "sdedit", {"steps": 5}, Quality.DRAFT, "a cat", "", Scope.BOTH, 8, None, {}, 2.0
+        model="toybox",
+        weights="abc",
+        method="sdedit",
+        params={"steps": 5},
+        quality=Quality.DRAFT,
+        subject="a cat",
+        background="",
+        scope=Scope.BOTH,
+        seed=8,
+        mask=None,
+        prompts={},
+        feather=2.0,
     )
     reference = pictures.put(encode_png(np.full((32, 32, 3), (20, 90, 160), np.uint8)))
     tree = Tree.planted(Turn.original(pictures.put(encode_png(photo)), 1.0))

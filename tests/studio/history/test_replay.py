@@ -32,7 +32,18 @@ CAT = MaskPrompts(clicks=(Click(9.0, 4.0),), feather=5.0).to_json()
 def ask(seed: int, scope: Scope, subject: str = "", background: str = "", **more: object) -> TurnRequest:
     """A request whose mask is of the dog, made on the picture it was asked on."""
     plain = TurnRequest(
-        "toybox", "w", "layered", {"steps": seed}, Quality.DRAFT, subject, background, scope, seed, f"m{seed}", DOG, 2.0
+        model="toybox",
+        weights="w",
+        method="layered",
+        params={"steps": seed},
+        quality=Quality.DRAFT,
+        subject=subject,
+        background=background,
+        scope=scope,
+        seed=seed,
+        mask=f"m{seed}",
+        prompts=DOG,
+        feather=2.0,
     )
     return replace(plain, **more)  # type: ignore[arg-type]
 

@@ -9,7 +9,20 @@ from studio.history.turn import Outcome, Turn, TurnRequest
 
 
 def child(parent: Turn, seed: int) -> Turn:
-    request = TurnRequest("m", "w", "sdedit", {}, Quality.DRAFT, "", "", Scope.BOTH, seed, None, {}, 2.0)
+    request = TurnRequest(
+        model="m",
+        weights="w",
+        method="sdedit",
+        params={},
+        quality=Quality.DRAFT,
+        subject="",
+        background="",
+        scope=Scope.BOTH,
+        seed=seed,
+        mask=None,
+        prompts={},
+        feather=2.0,
+    )
     return Turn.after(parent.id, request, f"picture {seed}", Outcome())
 
 

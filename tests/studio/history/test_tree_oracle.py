@@ -21,7 +21,20 @@ NAMES = st.sampled_from(["main", "day", "night", "branch 2", "branch 3", ""])
 
 
 def request(seed: int) -> TurnRequest:
-    return TurnRequest("m", "w", "sdedit", {}, Quality.DRAFT, "a dog", "", Scope.BOTH, seed, None, {}, 2.0)
+    return TurnRequest(
+        model="m",
+        weights="w",
+        method="sdedit",
+        params={},
+        quality=Quality.DRAFT,
+        subject="a dog",
+        background="",
+        scope=Scope.BOTH,
+        seed=seed,
+        mask=None,
+        prompts={},
+        feather=2.0,
+    )
 
 
 def after(parent: str, seed: int) -> Turn:

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 
-from pipelines.contract import LoraUse, Quality, Scope, StageReport
+from pipelines.catalog import CATALOG
+from pipelines.contract import EditRequest, Kind, LoraUse, Quality, Scope, StageReport, about
 from pipelines.masks.prompts import Click, MaskPrompts
-from studio.history.turn import Outcome, Turn, TurnRequest, canonical_json, tagged_hash
+from studio.history.turn import Outcome, StoredRequest, Turn, TurnRequest, canonical_json, tagged_hash
+from studio.session.view import Draft
+from studio.store.archive.schema import StoredDraft
+from studio.verbs.session import TurnAsk
 
 REQUEST = TurnRequest(
     model="toybox",
@@ -113,3 +117,34 @@ def test_the_key_of_a_computation_leaves_the_picture_out() -> None:
 def test_numbers_that_are_not_finite_have_no_text() -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         canonical_json({"guidance": float("nan")})
+
+
+def test_every_carrier_says_the_same_of_what_is_asked_for() -> None:
+    told = dict(about(EditRequest))
+    assert all(dict(about(carrier)) == told for carrier in (StoredRequest, TurnRequest, StoredDraft, Draft))
+    assert {name: said.kind for name, said in told.items()} == {
+        "subject": Kind.TEXT,
+        "background": Kind.TEXT,
+        "negative": Kind.TEXT,
+        "source": Kind.TEXT,
+        "background_reference": Kind.PICTURE,
+        "subject_reference": Kind.PICTURE,
+        "subject_reference_mask": Kind.MASK,
+    }
+    texts = {name for name, _ in about(StoredRequest, Kind.TEXT)}
+    assert texts <= {f.name for f in fields(TurnAsk)}, "a program can ask for what a person can"
+
+
+def test_what_came_later_and_says_nothing_is_not_written() -> None:
+    later = {"negative", "source", "subject_reference_mask", "fit_seed", "loras", "warm"}
+    assert {f.name for f in fields(TurnRequest)} - set(REQUEST.to_json()) == later
+    full = replace(REQUEST, **{name: CHANGES[name] for name in later})
+    assert set(full.to_json()) == {f.name for f in fields(TurnRequest)}
+    assert TurnRequest.from_json(json.loads(canonical_json(full.to_json()))) == full
+
+
+def test_a_method_goes_by_what_its_entry_says() -> None:
+    layered, recolour, diffedit = (CATALOG[name] for name in ("layered", "recolour", "diffedit"))
+    heard = {m.name: {name for name, _ in about(EditRequest) if m.hears(name)} for m in (layered, recolour, diffedit)}
+    parts = {"subject", "background", "background_reference", "subject_reference", "subject_reference_mask"}
+    assert heard == {"layered": parts | {"negative"}, "recolour": set(), "diffedit": parts | {"negative", "source"}}

@@ -47,7 +47,9 @@ def picture() -> Picture:
 
 def edit(device: DeviceProcess, how: str = "", progress: Any = lambda *_: None) -> Any:
     shown = picture()
-    asked = EditRequest(shown, np.ones(shown.shape[:2], bool), how, "", Scope.SUBJECT, seed=7)
+    asked = EditRequest(
+        picture=shown, mask=np.ones(shown.shape[:2], bool), subject=how, background="", scope=Scope.SUBJECT, seed=7
+    )
     return device.edit("tiny", "sdedit", asked, SDEditParams(), progress)
 
 

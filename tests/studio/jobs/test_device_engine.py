@@ -48,7 +48,14 @@ def request(**changes: Any) -> EditRequest:
     picture: Picture = rng.integers(0, 256, (32, 40, 3), dtype=np.uint8)
     mask: Mask = np.zeros((32, 40), bool)
     mask[8:20, 14:26] = True
-    return EditRequest(picture, mask, "a blue dog", "in a forest", Scope.BOTH, **{"seed": 7, **changes})
+    return EditRequest(
+        picture=picture,
+        mask=mask,
+        subject="a blue dog",
+        background="in a forest",
+        scope=Scope.BOTH,
+        **{"seed": 7, **changes},
+    )
 
 
 def test_what_the_process_makes_is_what_the_engine_makes(device: DeviceProcess, folders: tuple[Path, ...]) -> None:

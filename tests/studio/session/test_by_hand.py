@@ -18,7 +18,7 @@ from studio.app import Studio, build_studio
 from studio.errors import NotReady, WrongTurns
 from studio.session.computing import known_source
 from studio.session.session import Session
-from studio.session.view import Draft, JobState, TurnView
+from studio.session.view import FRESH, JobState, TurnView
 from studio.settings import Settings
 
 PAINTED = MaskPrompts(strokes=(Stroke((Point(14.0, 16.0), Point(30.0, 16.0)), 6.0),), feather=0.0)
@@ -240,7 +240,7 @@ def test_the_panel_of_a_turn_by_hand_keeps_the_model_that_was_chosen(session: Se
     session.set_draft(replace(session.view().draft, model="another"))
     session.edit(turn.id)
     assert session.view().draft.model == "another"
-    assert Draft().method == "layered"
+    assert FRESH.method == "layered"
 
 
 def test_a_subject_that_was_moved_is_selected_where_it_is_then(session: Session, alone: Studio) -> None:

@@ -19,7 +19,7 @@ from studio.session.forgetting import HOUR, forget_unused
 from studio.session.owners import Owners
 from studio.session.session import Session
 from studio.session.upkeep import Upkeep
-from studio.session.view import Draft
+from studio.session.view import FRESH
 from studio.settings import Hosting, Settings
 from studio.visitors import asked_by
 from tests.studio.clock import Clock
@@ -102,7 +102,7 @@ def test_the_trash_is_forgotten_alike(shared: Shared) -> None:
 def test_a_session_with_a_turn_under_way_stays(shared: Shared, engine: StandInEngine) -> None:
     session = shared.opens("a", 1)
     engine.hold_at = (CATALOG["sdedit"].stages[0], 1)
-    session.set_draft(Draft(background="a forest", method="sdedit"))
+    session.set_draft(replace(FRESH, background="a forest", method="sdedit"))
     session.start()
     assert engine.reached.wait(10)
     shared.clock.now = 25 * HOUR
@@ -193,8 +193,8 @@ def test_limits_are_told_before_anything_is_queued(settings: Settings, engine: S
     assert (session.view().width, session.view().height) == (48, 48)
     assert any("Made smaller, from 64 x 64 to 48 x 48" in note for note in session.view().notes)
     for draft, said in (
-        (Draft(background="a forest", method="sdedit", quality=Quality.EXACT), "draft, standard; got exact"),
-        (Draft(background="a forest", method="sdedit", candidates=3), "2 candidates at most; got 3"),
+        (replace(FRESH, background="a forest", method="sdedit", quality=Quality.EXACT), "draft, standard; got exact"),
+        (replace(FRESH, background="a forest", method="sdedit", candidates=3), "2 candidates at most; got 3"),
     ):
         session.set_draft(draft)
         with pytest.raises(OverLimit, match=said):

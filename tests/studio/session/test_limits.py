@@ -16,7 +16,7 @@ from pipelines.masks.prompts import Click, MaskPrompts
 from pipelines.pictures import decode, encode_png
 from pipelines.requests import LONGEST_ASPECT, LONGEST_TEXT
 from studio.app import Studio, build_studio
-from studio.errors import NotMadeFor, NotReady, UnknownSession
+from studio.errors import NotMadeFor, UnknownSession
 from studio.session.session import Session
 from studio.session.view import JobState
 from studio.settings import Settings
@@ -135,7 +135,7 @@ def test_a_card_that_says_its_words_badly_is_told_with_the_limits_of_its_model(
 def test_a_text_has_one_limit(studio: Studio, part: str) -> None:
     session = ready(studio, flat())
     session.set_draft(replace(session.view().draft, **{part: "x" * LONGEST_TEXT}))
-    with pytest.raises(NotReady, match=f"at most {LONGEST_TEXT} characters"):
+    with pytest.raises(BadRequest, match=f"may have {LONGEST_TEXT} characters"):
         session.set_draft(replace(session.view().draft, **{part: "x" * (LONGEST_TEXT + 1)}))
     assert len(getattr(session.view().draft, part)) == LONGEST_TEXT
 

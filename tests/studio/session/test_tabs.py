@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from studio.session.tabs import MOST_TABS, QUIET_AFTER, Tabs
-from studio.session.view import Draft, MaskView, SessionView
+from studio.session.view import FRESH, MaskView, SessionView
 
 
 def view(rev: int) -> SessionView:
-    return SessionView("sid", "name", rev, 0.0, 8, 8, (), rev, "turn", False, False, Draft(), MaskView(None, 0.0))
+    return SessionView("sid", "name", rev, 0.0, 8, 8, (), rev, "turn", False, False, FRESH, MaskView(None, 0.0))
 
 
 def test_a_page_is_behind_when_another_one_changed_something_it_has_not_seen() -> None:

@@ -68,7 +68,18 @@ def faulty() -> type[FaultyFiles]:
 
 def request_on(mask: str | None = None, seed: int = 7) -> TurnRequest:
     return TurnRequest(
-        "toybox", "w", "layered", {"steps": 5}, Quality.DRAFT, "a dog", "", Scope.SUBJECT, seed, mask, {}, 2.0
+        model="toybox",
+        weights="w",
+        method="layered",
+        params={"steps": 5},
+        quality=Quality.DRAFT,
+        subject="a dog",
+        background="",
+        scope=Scope.SUBJECT,
+        seed=seed,
+        mask=mask,
+        prompts={},
+        feather=2.0,
     )
 
 

@@ -24,7 +24,7 @@ from pipelines.pictures import digest, encode_mask, encode_png
 from studio.errors import StorageFull
 from studio.history.tree import Tree
 from studio.history.turn import Outcome, Turn, TurnRequest, canonical_json, turn_id
-from studio.session.view import Draft
+from studio.session.view import FRESH
 from studio.store.archive import container, session_file
 from studio.store.archive.schema import BadArchive
 from studio.store.archive.session_file import read_archive, write_archive
@@ -119,7 +119,9 @@ def record(pictures: Blobs) -> Record:
     tree = tree.append(maker.after(tree.current))
     tree = tree.trash(tree.current)
     assert (len(tree.turns), len(tree.visible), len(tree.branches)) == (6, 5, 3)
-    draft = asdict(Draft(subject="a cat", changes={"steps": 9}, background_reference=maker.reference, candidates=0))
+    draft = asdict(
+        replace(FRESH, subject="a cat", changes={"steps": 9}, background_reference=maker.reference, candidates=0)
+    )
     del draft["prompts"]
     panel = {"draft": draft, "selections": {"now": {}}}
     return Record("s" * 32, "A dog", 1.0, WIDTH, HEIGHT, tree, panel, ("turned upright",), rev=7, saved_at=9.0)
@@ -236,7 +238,7 @@ def test_whatever_timeline_was_made_by_hand_travels(seed: int, pictures: Blobs, 
             tree = tree.restore(draw.choice(tree.trashed).cut)
         else:
             tree = tree.undo()
-    draft = {name: value for name, value in asdict(Draft()).items() if name != "prompts"}
+    draft = {name: value for name, value in asdict(FRESH).items() if name != "prompts"}
     made = Record("s" * 32, "by hand", 1.0, WIDTH, HEIGHT, tree, {"draft": draft})
     into = blobs(tmp_path / "other")
     read = read_archive(io.BytesIO(written(made, pictures)), into)

@@ -34,7 +34,20 @@ needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="SIGKILL")
 
 def turn(store: Store, parent: Turn, number: int) -> Turn:
     """A turn with a picture of its own."""
-    asked = TurnRequest("m", "w", "sdedit", {}, Quality.DRAFT, f"dog {number}", "", Scope.BOTH, number, None, {}, 2.0)
+    asked = TurnRequest(
+        model="m",
+        weights="w",
+        method="sdedit",
+        params={},
+        quality=Quality.DRAFT,
+        subject=f"dog {number}",
+        background="",
+        scope=Scope.BOTH,
+        seed=number,
+        mask=None,
+        prompts={},
+        feather=2.0,
+    )
     return Turn.after(parent.id, asked, store.pictures.put(f"{parent.id} {number}".encode()), Outcome())
 
 

@@ -15,7 +15,7 @@ from pipelines.contract import Quality, Scope
 from pipelines.instructions.contract import MOST_TURNS, Asked
 from studio.app import Studio, build_studio
 from studio.errors import NotReady
-from studio.session.view import Draft
+from studio.session.view import FRESH
 from studio.settings import Gallery, Settings, default_gallery
 from studio.store.archive.session_file import write_archive
 from studio.ui import gallery_handlers, instruction_handlers, text
@@ -43,7 +43,7 @@ def seat(studio: Studio, upload: bytes) -> Seat:
 
 def panel(**changes: Any) -> list[Any]:
     """The turn panel's values as the page passes them."""
-    shown = Draft(quality=Quality.DRAFT)
+    shown = replace(FRESH, quality=Quality.DRAFT)
     filled = presets_named(shown.quality, shown.model)
     draft = {name: getattr(shown, name, None) for name in PLAIN_FIELDS} | {"filled": filled}
     settings = [value for name in CATALOG for value in values_of(name, Quality.DRAFT, {})]

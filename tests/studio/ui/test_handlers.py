@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +17,7 @@ from pipelines.catalog import CATALOG, Group
 from pipelines.contract import Quality
 from pipelines.params import knobs
 from studio.app import Studio
-from studio.session.view import Draft
+from studio.session.view import FRESH
 from studio.ui import text
 from studio.ui.forms import changes_of, values_of
 from studio.ui.handlers import PLAIN_FIELDS, Handlers, Seat, presets_named
@@ -39,7 +40,7 @@ def asking(**query: str) -> Any:
 
 def panel(**changes: Any) -> list[Any]:
     """The turn panel's values as the page passes them."""
-    shown = Draft(quality=Quality.DRAFT, subject="a blue dog")
+    shown = replace(FRESH, quality=Quality.DRAFT, subject="a blue dog")
     filled = presets_named(shown.quality, shown.model)
     draft = {name: getattr(shown, name, None) for name in PLAIN_FIELDS} | {"filled": filled}
     settings = [value for name in CATALOG for value in values_of(name, Quality.DRAFT, {})]

@@ -25,7 +25,7 @@ def test_the_dialog_shows_what_there_is_and_what_failed(studio: Studio) -> None:
     payload, choices = model_handlers.shown(handlers, None)
     assert [model["id"] for model in payload["models"]["models"]] == ["toybox", "toybox-segmenter"]
     assert choices["choices"] == [("Toybox", "toybox")]
-    payload, _ = model_handlers.shown(handlers, None, lambda: studio.shelf.remove("toybox"))
+    payload, _ = model_handlers.shown(handlers, None, lambda: studio.registry.remove("toybox"))
     assert "neither pulled nor added" in payload["notice"]["text"] and payload["models"]
 
 
@@ -36,7 +36,7 @@ def test_a_model_that_is_gone_stays_a_choice_where_it_is_chosen(
     other = shutil.copytree(model_folder / "toybox", studio.settings.own_models / "mine")
     handlers, seat = Handlers(studio), Seat(studio.sessions.create(upload, "x.png").sid, "tab")
     handlers.remodelled(seat, "mine")
-    payload, choices = model_handlers.shown(handlers, seat, lambda: studio.shelf.remove("mine"))
+    payload, choices = model_handlers.shown(handlers, seat, lambda: studio.registry.remove("mine"))
     assert not other.exists() and "mine" not in [model["id"] for model in payload["models"]["models"]]
     assert ("mine", "mine") in choices["choices"]
     _, fields = handlers.restored(Seat(seat.sid, "another"), lambda session: None)
@@ -49,7 +49,7 @@ def test_a_lora_that_is_gone_stays_in_the_turn_that_names_it(studio: Studio, upl
     lora = write(studio.settings.own_models / "loras" / "pencil.safetensors", LORA)
     handlers, seat = Handlers(studio), Seat(studio.sessions.create(upload, "x.png").sid, "tab")
     model_handlers.put_loras(handlers, seat, {"loras": {"pencil": 0.5}})
-    payload, _ = model_handlers.shown(handlers, seat, lambda: studio.shelf.remove("pencil", lora=True))
+    payload, _ = model_handlers.shown(handlers, seat, lambda: studio.registry.remove("pencil", lora=True))
     assert not lora.exists() and "notice" not in payload
     assert payload["models"]["loras"] == () and "lora" not in [row["kind"] for row in payload["models"]["models"]]
     shown = handlers.run(seat, *panel(method="sdedit"))
@@ -62,7 +62,7 @@ def test_a_lora_that_is_gone_stays_in_the_turn_that_names_it(studio: Studio, upl
 def test_a_shared_studio_shows_strangers_nothing(settings: Settings, engine: StandInEngine) -> None:
     studio = build_studio(replace(settings, gallery=Gallery.OWN), engine)
     try:
-        payload, _ = model_handlers.shown(Handlers(studio), None, lambda: studio.shelf.remove("toybox"))
+        payload, _ = model_handlers.shown(Handlers(studio), None, lambda: studio.registry.remove("toybox"))
         assert "models" not in payload and "studio's own machine" in payload["notice"]["text"]
         assert Handlers(studio).about()["manages_models"] is False
     finally:

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from pipelines.errors import ModelError
-from pipelines.models import own as shelf
+from pipelines.models import installed
 from pipelines.models.folders import ModelCard
+from pipelines.models.installed import Verified
+from pipelines.models.listing import Item, listing
 from pipelines.models.lora_files import find_loras
-from pipelines.models.own import Verified
-from pipelines.models.stock import Item, stock
 from pipelines.progress import Progress
 from studio.errors import Busy, OnlyHere
 from studio.jobs.job import Job
@@ -54,7 +54,7 @@ class ModelView:
 
 
 @dataclass(frozen=True)
-class ShelfView:
+class ModelsView:
     """Everything the page shows of models."""
 
     models: tuple[ModelView, ...]
@@ -65,7 +65,7 @@ class ShelfView:
     """What came of the last job that ended well."""
 
 
-class Shelf:
+class ModelRegistry:
     """See the module. Methods may come from any thread."""
 
     def __init__(self, settings: Settings, hub: str | None = None) -> None:
@@ -77,14 +77,14 @@ class Shelf:
         self._job: Job | None = None
         self._told = ""
 
-    def view(self) -> ShelfView:
+    def view(self) -> ModelsView:
         """As it is now; raises `OnlyHere`."""
         self._refuse_strangers()
         own = self._settings.own_models
         rows = tuple(_row(item) for item in self._stock())
         with self._lock:
             job = None if self._job is None else self._runner.job(self._job.id)
-            return ShelfView(
+            return ModelsView(
                 rows, self.loras(), str(own), None if job is None else job_view(job, self._runner), self._told
             )
 
@@ -112,7 +112,7 @@ class Shelf:
         self._start(
             "add",
             "reading, MB",
-            lambda progress: shelf.add(Path(path), own, folders, progress),
+            lambda progress: installed.add(Path(path), own, folders, progress),
             lambda card: f"{card.id} is in the list; its files stay where they are.",
         )
 
@@ -126,14 +126,14 @@ class Shelf:
         self._start(
             "verify",
             "verifying, MB",
-            lambda progress: shelf.verify(card, self._settings.own_models, progress),
+            lambda progress: installed.verify(card, self._settings.own_models, progress),
             lambda found: _in_words(id, found),
         )
 
     def remove(self, id: str, lora: bool = False) -> None:
         """Take out a model, or LoRA, that was pulled or added. A turn in preparation may name it all the same."""
         self._refuse_strangers()
-        shelf.remove(id, self._settings.own_models, self._settings.model_folders, lora)
+        installed.remove(id, self._settings.own_models, self._settings.model_folders, lora)
         with self._lock:
             self._told = f"{id} is removed."
 
@@ -170,7 +170,7 @@ class Shelf:
             raise OnlyHere(NOT_HERE)
 
     def _stock(self) -> list[Item]:
-        return stock(self._settings.all_model_folders, self._settings.own_models)
+        return listing(self._settings.all_model_folders, self._settings.own_models)
 
 
 def _row(item: Item) -> ModelView:

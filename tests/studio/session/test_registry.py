@@ -13,7 +13,7 @@ import torch
 from pipelines.errors import ModelError
 from studio.errors import Busy, OnlyHere
 from studio.jobs.job import JobState
-from studio.session.shelf import Shelf, ShelfView
+from studio.session.registry import ModelRegistry, ModelsView
 from studio.settings import Gallery, Settings
 from tests.pipelines.models.loras import write
 from tests.pipelines.models.small_hub import COMMIT, SmallHub, files_of, served
@@ -28,31 +28,31 @@ def hub(model_folder: Path) -> Iterator[SmallHub]:
 
 
 @pytest.fixture
-def shelf(settings: Settings, hub: SmallHub) -> Iterator[Shelf]:
-    shelf = Shelf(settings, hub.endpoint)
-    yield shelf
-    shelf.close()
+def registry(settings: Settings, hub: SmallHub) -> Iterator[ModelRegistry]:
+    registry = ModelRegistry(settings, hub.endpoint)
+    yield registry
+    registry.close()
 
 
-def over(shelf: Shelf, wait_until: Callable[..., None]) -> ShelfView:
+def over(registry: ModelRegistry, wait_until: Callable[..., None]) -> ModelsView:
     def ended() -> bool:
-        job = shelf.view().job
+        job = registry.view().job
         return job is not None and job.state not in (JobState.QUEUED, JobState.RUNNING)
 
     wait_until(ended, 30)
-    return shelf.view()
+    return registry.view()
 
 
-def row(view: ShelfView, id: str) -> dict[str, object]:
+def row(view: ModelsView, id: str) -> dict[str, object]:
     return next(vars(model) for model in view.models if model.id == id)
 
 
 def test_a_model_is_pulled_verified_and_removed(
-    shelf: Shelf, settings: Settings, hub: SmallHub, wait_until: Callable[..., None]
+    registry: ModelRegistry, settings: Settings, hub: SmallHub, wait_until: Callable[..., None]
 ) -> None:
-    assert row(shelf.view(), "toybox")["source"] == ""
-    shelf.pull(hub.repo, half=False)
-    view = over(shelf, wait_until)
+    assert row(registry.view(), "toybox")["source"] == ""
+    registry.pull(hub.repo, half=False)
+    view = over(registry, wait_until)
     assert view.job is not None and view.job.state is JobState.DONE, view.job
     assert view.told == "tiny-model is here and can be chosen."
     assert row(view, "tiny-model") == {
@@ -65,79 +65,81 @@ def test_a_model_is_pulled_verified_and_removed(
         "source": hub.repo,
         "commit": COMMIT,
     }
-    shelf.verify("tiny-model")
-    assert "files as recorded" in over(shelf, wait_until).told
+    registry.verify("tiny-model")
+    assert "files as recorded" in over(registry, wait_until).told
     (settings.own_models / "tiny-model" / VAE).write_bytes(b"1" * 100_000)
-    shelf.verify("tiny-model")
-    failed = over(shelf, wait_until).job
+    registry.verify("tiny-model")
+    failed = over(registry, wait_until).job
     assert failed is not None and failed.error is not None and f"{VAE} has changed" in failed.error
-    shelf.remove("tiny-model")
-    assert "tiny-model" not in {model.id for model in shelf.view().models}
+    registry.remove("tiny-model")
+    assert "tiny-model" not in {model.id for model in registry.view().models}
     with pytest.raises(ModelError, match="neither pulled nor added"):
-        shelf.remove("toybox")
+        registry.remove("toybox")
 
 
-def test_cancelling_a_pull_keeps_what_came(shelf: Shelf, hub: SmallHub, wait_until: Callable[..., None]) -> None:
+def test_cancelling_a_pull_keeps_what_came(
+    registry: ModelRegistry, hub: SmallHub, wait_until: Callable[..., None]
+) -> None:
     hub.hang[VAE] = 50_000
-    shelf.pull(hub.repo, half=False)
+    registry.pull(hub.repo, half=False)
     wait_until(lambda: hub.sent(VAE) != [], 30)
     with pytest.raises(Busy, match="being fetched or read already"):
-        shelf.verify("toybox")
-    shelf.cancel()
-    job = shelf.view().job
+        registry.verify("toybox")
+    registry.cancel()
+    job = registry.view().job
     assert job is not None and job.state is JobState.CANCELLED
-    assert "tiny-model" not in {model.id for model in shelf.view().models}
+    assert "tiny-model" not in {model.id for model in registry.view().models}
 
 
 def test_a_folder_is_added_and_what_is_gone_is_told(
-    shelf: Shelf, model_folder: Path, tmp_path: Path, wait_until: Callable[..., None]
+    registry: ModelRegistry, model_folder: Path, tmp_path: Path, wait_until: Callable[..., None]
 ) -> None:
     (tmp_path / "data").mkdir(exist_ok=True)
     mine = Path(shutil.copytree(model_folder / "toybox", tmp_path / "disk" / "mine"))
-    shelf.add(str(mine))
-    assert "mine is in the list" in over(shelf, wait_until).told
-    assert row(shelf.view(), "mine")["source"] == "mine"
+    registry.add(str(mine))
+    assert "mine is in the list" in over(registry, wait_until).told
+    assert row(registry.view(), "mine")["source"] == "mine"
     shutil.rmtree(mine)
-    assert row(shelf.view(), "mine")["fault"] == "its files are gone; remove it here"
-    shelf.remove("mine")
-    assert "mine" not in {model.id for model in shelf.view().models}
+    assert row(registry.view(), "mine")["fault"] == "its files are gone; remove it here"
+    registry.remove("mine")
+    assert "mine" not in {model.id for model in registry.view().models}
 
 
 @pytest.mark.parametrize("path", ["", " ", "\n"])
 def test_no_path_is_not_the_folder_that_the_studio_was_started_in(
-    shelf: Shelf, model_folder: Path, path: str, monkeypatch: pytest.MonkeyPatch
+    registry: ModelRegistry, model_folder: Path, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(model_folder / "toybox")
     with pytest.raises(ModelError, match="no folder was named"):
-        shelf.add(path)
-    assert shelf.view().job is None
+        registry.add(path)
+    assert registry.view().job is None
 
 
 @pytest.mark.parametrize("changes", [{"host": "0.0.0.0"}, {"gallery": Gallery.OWN}])
 def test_strangers_manage_nothing(settings: Settings, changes: dict[str, object]) -> None:
-    shelf = Shelf(replace(settings, **changes))  # type: ignore[arg-type]
+    registry = ModelRegistry(replace(settings, **changes))  # type: ignore[arg-type]
     for ask in (
-        shelf.view,
-        shelf.cancel,
-        lambda: shelf.pull("a/b", False),
-        lambda: shelf.add("/"),
-        lambda: shelf.verify("toybox"),
-        lambda: shelf.remove("toybox"),
+        registry.view,
+        registry.cancel,
+        lambda: registry.pull("a/b", False),
+        lambda: registry.add("/"),
+        lambda: registry.verify("toybox"),
+        lambda: registry.remove("toybox"),
     ):
         with pytest.raises(OnlyHere):
             ask()
-    shelf.close()
+    registry.close()
 
 
 LORA = {"lora_unet_x.lora_down.weight": torch.zeros(1, 2), "lora_unet_x.lora_up.weight": torch.zeros(2, 1)}
 
 
 def test_a_lora_is_pulled_verified_and_removed(
-    shelf: Shelf, settings: Settings, hub: SmallHub, tmp_path: Path, wait_until: Callable[..., None]
+    registry: ModelRegistry, settings: Settings, hub: SmallHub, tmp_path: Path, wait_until: Callable[..., None]
 ) -> None:
     hub.files["ink.safetensors"] = write(tmp_path / "x.safetensors", LORA).read_bytes()
-    shelf.pull(hub.repo, half=False, file="ink.safetensors")
-    view = over(shelf, wait_until)
+    registry.pull(hub.repo, half=False, file="ink.safetensors")
+    view = over(registry, wait_until)
     assert view.told == "ink is here and can be chosen."
     assert view.loras == ("ink",)
     assert row(view, "ink") == {
@@ -151,25 +153,25 @@ def test_a_lora_is_pulled_verified_and_removed(
         "commit": COMMIT,
     }
     with pytest.raises(ModelError, match="no model called 'ink' any more"):
-        shelf.verify("ink")
-    shelf.verify("ink", lora=True)
-    assert over(shelf, wait_until).told == "ink: 1 file as recorded."
+        registry.verify("ink")
+    registry.verify("ink", lora=True)
+    assert over(registry, wait_until).told == "ink: 1 file as recorded."
     file = settings.own_models / "loras" / "ink.safetensors"
     file.write_bytes(file.read_bytes()[:-1] + b"?")
-    shelf.verify("ink", lora=True)
-    failed = over(shelf, wait_until).job
+    registry.verify("ink", lora=True)
+    failed = over(registry, wait_until).job
     assert failed is not None and failed.error is not None and "ink.safetensors has changed" in failed.error
-    shelf.remove("ink", lora=True)
-    assert shelf.view().loras == () and "ink" not in {model.id for model in shelf.view().models}
+    registry.remove("ink", lora=True)
+    assert registry.view().loras == () and "ink" not in {model.id for model in registry.view().models}
     assert list(file.parent.rglob("*.*")) == [file.parent / ".records"]
 
 
-def test_lora_files_are_listed(shelf: Shelf, settings: Settings, model_folder: Path) -> None:
+def test_lora_files_are_listed(registry: ModelRegistry, settings: Settings, model_folder: Path) -> None:
     """After what edits pictures. Only the studio's own are removed, and one of no use says why."""
     write(settings.own_models / "loras" / "pencil.safetensors", LORA)
     write(model_folder / "loras" / "theirs.safetensors", LORA)
     (settings.own_models / "loras" / "other.safetensors").write_bytes(b"nothing")
-    view = shelf.view()
+    view = registry.view()
     assert view.loras == ("pencil", "theirs")
     assert [(model.id, model.kind, model.source) for model in view.models] == [
         ("toybox", "text-to-image", ""),
@@ -179,19 +181,21 @@ def test_lora_files_are_listed(shelf: Shelf, settings: Settings, model_folder: P
         ("toybox-segmenter", "segmenter", ""),
     ]
     assert "is not safetensors" in str(row(view, "other")["fault"])
-    shelf.remove("other", lora=True)
+    registry.remove("other", lora=True)
     with pytest.raises(ModelError, match="no LoRA called 'theirs'"):
-        shelf.remove("theirs", lora=True)
+        registry.remove("theirs", lora=True)
     assert (model_folder / "loras" / "theirs.safetensors").is_file()
 
 
-def test_a_lora_with_a_models_name_is_another_row(shelf: Shelf, settings: Settings, model_folder: Path) -> None:
+def test_a_lora_with_a_models_name_is_another_row(
+    registry: ModelRegistry, settings: Settings, model_folder: Path
+) -> None:
     write(settings.own_models / "loras" / "toybox.safetensors", LORA)
-    assert [model.kind for model in shelf.view().models if model.id == "toybox"] == ["text-to-image", "lora"]
+    assert [model.kind for model in registry.view().models if model.id == "toybox"] == ["text-to-image", "lora"]
     with pytest.raises(ModelError, match="neither pulled nor added"):
-        shelf.remove("toybox")
-    shelf.remove("toybox", lora=True)
-    assert [model.kind for model in shelf.view().models if model.id == "toybox"] == ["text-to-image"]
+        registry.remove("toybox")
+    registry.remove("toybox", lora=True)
+    assert [model.kind for model in registry.view().models if model.id == "toybox"] == ["text-to-image"]
     with pytest.raises(ModelError, match="no LoRA called 'toybox'"):
-        shelf.remove("toybox", lora=True)
+        registry.remove("toybox", lora=True)
     assert (model_folder / "toybox" / "model_index.json").is_file()

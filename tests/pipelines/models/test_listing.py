@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from pipelines.errors import ModelError
+from pipelines.models.installed import LORAS, ModelRecord, add, marks, names, remove, save_record, verify
+from pipelines.models.listing import Item, listing
 from pipelines.models.lora_files import find_loras
-from pipelines.models.own import LORAS, ModelRecord, add, marks, names, remove, save_record, verify
-from pipelines.models.stock import Item, stock
 from tests.pipelines.models.loras import write
 
 LORA = {"lora_unet_x.lora_down.weight": torch.zeros(1, 2), "lora_unet_x.lora_up.weight": torch.zeros(2, 1)}
@@ -34,7 +34,7 @@ def pulled(own: Path) -> Path:
 
 
 def only(own: Path) -> Item:
-    (item,) = stock((own,), own)
+    (item,) = listing((own,), own)
     return item
 
 
@@ -51,7 +51,7 @@ def test_the_record_of_a_model_is_not_that_of_a_lora_with_its_name(
     """Nor is the LoRA taken out with the model, or the model with the LoRA."""
     add(Path(shutil.copytree(model_folders[0] / "tiny", tmp_path / "pencil")), own, ())
     path = pulled(own)
-    model, lora = stock((own,), own)
+    model, lora = listing((own,), own)
     assert model.record is not None and lora.record is not None
     assert (model.record.source, lora.record.source) == ("pencil", "someone/styles")
     assert [verify(item.card, own).faults for item in (model, lora)] == [(), ()]
@@ -66,7 +66,7 @@ def test_a_record_lies_beside_what_it_is_of(own: Path, tmp_path: Path) -> None:
     """The LoRA of that name in another folder is another file."""
     pulled(own)
     write(tmp_path / "disk" / LORAS / PENCIL, LORA | {"lora_unet_x.alpha": torch.ones(())})
-    (item,) = stock((tmp_path / "disk", own), own)
+    (item,) = listing((tmp_path / "disk", own), own)
     assert item.record is None and not item.removable
     assert not verify(item.card, own).recorded
 
@@ -82,7 +82,7 @@ def test_a_lora_that_is_damaged_or_gone_stays_in_the_list(own: Path, spoil: Call
     (fault,) = verify(item.card, own).faults
     assert fault.startswith(f"{PENCIL} cannot be read" if item.lost else f"{PENCIL} has {item.size} bytes; it had")
     remove("pencil", own, (), lora=True)
-    assert stock((own,), own) == []
+    assert listing((own,), own) == []
 
 
 def test_a_link_that_leads_nowhere_is_no_lora(own: Path, tmp_path: Path) -> None:
@@ -92,14 +92,14 @@ def test_a_link_that_leads_nowhere_is_no_lora(own: Path, tmp_path: Path) -> None
     item = only(own)
     assert item.fault is not None and f"{PENCIL} cannot be read" in item.fault
     remove("pencil", own, (), lora=True)
-    assert stock((own,), own) == []
+    assert listing((own,), own) == []
 
 
 def test_beside_models_only_what_is_a_lora_is_one(own: Path) -> None:
     write(own / PENCIL, LORA)
     (own / "half.safetensors").write_bytes(b"nothing")
     write(own / "other.safetensors", {"conv.weight": torch.zeros(2, 2)})
-    pencil, half = stock((own,), own)
+    pencil, half = listing((own,), own)
     assert pencil.card.id == "pencil" and pencil.fault is None
     assert half.card.id == "half" and "half.safetensors is not safetensors, or damaged" in str(half.fault)
 
@@ -122,12 +122,12 @@ def test_a_damaged_record_is_a_fault(own: Path) -> None:
     (own / LORAS / ".records" / "pencil.json").write_text("{}")
     assert "pencil.json is damaged; remove it" in str(only(own).fault)
     remove("pencil", own, ())
-    assert stock((own,), own) == []
+    assert listing((own,), own) == []
 
 
 def test_a_lora_can_be_called_as_their_folder_is(own: Path) -> None:
     write(own / LORAS / "loras.safetensors", LORA)
     remove("loras", own, (), lora=True)
-    assert (own / LORAS).is_dir() and stock((own,), own) == []
+    assert (own / LORAS).is_dir() and listing((own,), own) == []
     with pytest.raises(ModelError, match="no LoRA called 'loras'"):
         remove("loras", own, (), lora=True)

@@ -9,7 +9,7 @@ import pytest
 
 from pipelines.errors import ModelError
 from pipelines.models.folders import find_model, find_models
-from pipelines.models.own import ModelRecord, add, names, record_of, remove, verify
+from pipelines.models.installed import ModelRecord, add, names, record_of, remove, verify
 from pipelines.models.weights import read_header
 from pipelines.progress import Cancelled
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from pipelines.errors import ModelError
 from pipelines.models.folders import LORA, TEXT_TO_IMAGE, ModelCard, card_of, fault_of, found_models
+from pipelines.models.installed import LORAS, ModelRecord, entry_of, names, place_of, record_for, size_of
 from pipelines.models.lora_files import lora_cards
-from pipelines.models.own import LORAS, ModelRecord, entry_of, names, place_of, record_for, size_of
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Item:
         return self.card.kind == LORA
 
 
-def stock(folders: Iterable[Path], own: Path) -> list[Item]:
+def listing(folders: Iterable[Path], own: Path) -> list[Item]:
     """Everything there is in `folders`, of which `own` is one: what edits pictures first, what is lost last."""
     folders = tuple(folders)
     found = [item_of(card, fault or fault_of(card), own) for card, fault in found_models(folders)]
