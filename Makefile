@@ -5,6 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 MINUTES ?= 20
+WORKERS ?= 2
 DEVICE ?= auto
 MODELS := autoencoder text-to-image segmenter judge clip
 
@@ -39,8 +40,9 @@ browser: $(STAMP) ## find or install a browser for the tests
 run: $(STAMP) ## open the studio at 127.0.0.1
 	$(BIN)/python launch.py
 
-test: $(STAMP) browser ## run every test
-	$(BIN)/python -m pytest
+# A process a core, with a thread each: two threads of one process mostly wait for each other in what tests compute.
+test: $(STAMP) browser ## run every test, in WORKERS= processes
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
 
 check: $(STAMP) ## format, lint, types and import contracts
 	$(BIN)/ruff format --check .
