@@ -163,7 +163,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     asked = parser.parse_args(arguments)
     bundle = model_of(asked.model, device_named("auto"))
     picture, mask = scene()
-    request = EditRequest(picture, mask, asked.text, "", Scope.SUBJECT, 7)
+    request = EditRequest(picture=picture, mask=mask, subject=asked.text, background="", scope=Scope.SUBJECT, seed=7)
     around = bounds(mask, SUBJECT)
     if asked.out:
         asked.out.mkdir(parents=True, exist_ok=True)

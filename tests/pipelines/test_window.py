@@ -36,7 +36,14 @@ def asked(size: tuple[int, int], box: tuple[int, int, int, int], scope: Scope = 
     width, height = size
     mask = np.zeros((height, width), bool)
     mask[box[1] : box[3], box[0] : box[2]] = True
-    return EditRequest(np.zeros((height, width, 3), np.uint8), mask, "a blue dog", "", scope, 7)
+    return EditRequest(
+        picture=np.zeros((height, width, 3), np.uint8),
+        mask=mask,
+        subject="a blue dog",
+        background="",
+        scope=scope,
+        seed=7,
+    )
 
 
 def seeing(resolution: int) -> Any:
