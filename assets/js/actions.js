@@ -15,6 +15,8 @@
  * @property {(at: Point) => void} reveal moves it where a place of it would be out of sight
  * @property {() => boolean} drawing whether something is being drawn just now
  * @property {() => void} undraw leaves that undone
+ * @property {() => void} lift leaves undone what is under the pointer; corners that were set stay
+ * @property {() => void} closeLine closes the line that goes around what is selected
  * @property {(act: () => void) => void} whenMarked does it once the marks that were set are answered
  * @property {() => boolean} marking whether they are not yet
  * @property {() => void} openFile goes to where files are opened

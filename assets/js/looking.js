@@ -5,7 +5,7 @@ import * as swap from "./swap.js";
 import { currentTurn, isLive, turnOf } from "./turns.js";
 
 /** @typedef {import("./view.js").SessionView} SessionView */
-/** @typedef {"include" | "exclude" | "box" | "brush" | "erase"} Tool */
+/** @typedef {"include" | "exclude" | "box" | "scribble" | "lasso" | "brush" | "erase"} Tool */
 
 /**
  * What is being drawn with the pointer just now.
@@ -13,9 +13,11 @@ import { currentTurn, isLive, turnOf } from "./turns.js";
  * @property {number} id of the pointer
  * @property {import("./geometry.js").Point} at where it began, in the picture
  * @property {import("./geometry.js").Point} screen and on the window
+ * @property {boolean} moved whether it went further than a click does
  * @property {boolean} include
  * @property {number | null} dot the click that it began on
- * @property {import("./marks.js").Stroke | null} stroke
+ * @property {import("./marks.js").Stroke | null} stroke painted, or a line around what is selected
+ * @property {import("./marks.js").Stroke | null} scribble followed, not painted
  * @property {import("./view.js").Box | null} box
  */
 
@@ -24,8 +26,12 @@ export const panel = new Panel();
 /** Which view is shown, and whether the picture before is looked at for a moment. */
 export const look = { tab: /** @type {"picture" | "compare" | "difference" | "layers"} */ ("picture"), peeking: false };
 
-/** `radius` is that of the brush, in pixels of the picture. */
-export const hand = { tool: /** @type {Tool} */ ("include"), radius: 8, gesture: /** @type {Gesture | null} */ (null) };
+/**
+ * `radius` is that of the brush, in pixels of the picture; `corners` are those of a lasso that is set corner by corner, and
+ * `away` whether what it goes around is taken away.
+ */
+export const hand = { tool: /** @type {Tool} */ ("include"), radius: 8, gesture: /** @type {Gesture | null} */ (null),
+  corners: /** @type {[number, number][]} */ ([]), away: false };
 
 export const isPainting = () => hand.tool === "brush" || hand.tool === "erase";
 

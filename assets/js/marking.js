@@ -48,7 +48,10 @@ export function apply(next) {
   for (const listener of listeners) listener(view);
 }
 
-export const clearMarks = () => apply(marks.empty(prompts.feather, prompts.snap));
+export const clearMarks = () => {
+  hand.corners = [];
+  apply(marks.empty(prompts.feather, prompts.snap));
+};
 
 /**
  * The server's marks replace ours unless ours are newer: an answer to older marks must not undo a later click. Says
@@ -82,6 +85,7 @@ export async function drawMarks(view) {
     style: `left:${(c.x / view.width) * 100}%;top:${(c.y / view.height) * 100}%`,
     onclick: (event) => { if (!event.detail) apply(marks.unclicked(prompts, k)); }, // by the keyboard; a pointer is the frame's
   })));
+  if (!markable()) hand.corners = [];
   if (!hand.gesture) drawLive(view);
   if (waiting !== null || state.settling) return; // a newer mask is on its way
   // Of a picture that is looked at from near, only what is in sight is drawn.
@@ -104,19 +108,34 @@ export async function drawMarks(view) {
   if (!hand.gesture) drawLive(view);
 }
 
-/** The box that stands, strokes whose mask has not arrived yet, and what is being dragged. @param {SessionView} view */
+/** @param {marks.Stroke} s */
+const ends = (s) => s.points.map((q) => `${q[0]},${q[1]}`).join(" ");
+
+/** The box and the scribbles that stand, strokes whose mask has not arrived yet, and what is being drawn. @param {SessionView} view */
 export function drawLive(view) {
   const parts = [], unit = view.width / Math.max(1, size.width), { gesture } = hand, last = prompts.strokes.at(-1);
   /** @param {import("./view.js").Box} b */
   const box = (b) => h("rect", { x: b.left, y: b.top, width: b.right - b.left, height: b.bottom - b.top, fill: "none",
     stroke: "#fff", "stroke-width": 1.5 * unit, "stroke-dasharray": `${5 * unit} ${4 * unit}` });
+  /** Through what belongs to the subject, or does not: light on dark, so that it is seen on anything. @param {marks.Stroke} s */
+  const scribble = (s) => [["#0d0e10", 5], [s.erase ? "#ff6b6b" : "#5fd08a", 2.5]].map(([colour, width]) => h("polyline", {
+    points: ends(s), fill: "none", stroke: colour, "stroke-width": Number(width) * unit, "stroke-linecap": "round", "stroke-linejoin": "round" }));
   /** @param {marks.Stroke} s */
-  const stroke = (s) => h("polyline", { points: s.points.map((q) => `${q[0]},${q[1]}`).join(" "), fill: "none", "stroke-width": 2 * s.radius,
+  const around = (s) => h("polyline", { points: ends({ ...s, points: [...s.points, s.points[0]] }), fill: s.erase ? "#0d0e10" : "#ff9d5c", "fill-opacity": 0.35,
+    "fill-rule": "evenodd", stroke: "#fff", "stroke-width": 1.5 * unit, "stroke-dasharray": `${5 * unit} ${4 * unit}` });
+  /** @param {marks.Stroke} s */
+  const stroke = (s) => s.fill ? around(s) : h("polyline", { points: ends(s), fill: "none", "stroke-width": 2 * s.radius,
     "stroke-linecap": "round", "stroke-linejoin": "round", stroke: s.erase ? "#0d0e10" : "#ff9d5c", opacity: 0.55 });
   if (prompts.box) parts.push(box(prompts.box));
   if (waiting !== null && last) parts.push(stroke(last));
   if (gesture && gesture.box) parts.push(box(gesture.box));
   if (gesture && gesture.stroke) parts.push(stroke(gesture.stroke));
+  for (const s of prompts.scribbles) parts.push(...scribble(s));
+  if (gesture && gesture.scribble) parts.push(...scribble(gesture.scribble));
+  if (hand.corners.length) {
+    parts.push(around({ points: hand.corners, radius: 1, erase: hand.away, fill: true }));
+    for (const [x, y] of hand.corners) parts.push(h("circle", { cx: x, cy: y, r: 3.5 * unit, fill: "#fff", stroke: "#0d0e10", "stroke-width": unit }));
+  }
   live.replaceChildren(...parts);
 }
 

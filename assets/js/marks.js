@@ -1,16 +1,18 @@
 // What a person pointed at, as values: each function gives a new list and leaves the old one alone.
 
 /** @typedef {import("./view.js").MaskPrompts} MaskPrompts */
-/** @typedef {{ points: [number, number][], radius: number, erase: boolean }} Stroke */
-/** @typedef {Omit<MaskPrompts, "strokes"> & { strokes: Stroke[] }} Marks */
+/** @typedef {{ points: [number, number][], radius: number, erase: boolean, fill: boolean }} Stroke */
+/** @typedef {Omit<MaskPrompts, "strokes" | "scribbles"> & { strokes: Stroke[], scribbles: Stroke[] }} Marks */
 
 /** @param {number} [feather] @param {boolean} [snap] @returns {Marks} */
 export const empty = (feather = 2, snap = false) => ({
   clicks: [], box: null, phrase: "", scribbles: [], choice: null, uploaded: null, strokes: [], invert: false, grow: 0, feather, snap,
 });
 
+/** @param {import("./view.js").Stroke} s @returns {Stroke} */
+const line = (s) => ({ ...s, points: s.points.map((q) => /** @type {[number, number]} */ (Array.isArray(q) ? q : [q.x, q.y])) });
 /** As they came from the server. @param {MaskPrompts} m @returns {Marks} */
-export const plain = (m) => ({ ...m, strokes: m.strokes.map((s) => ({ ...s, points: s.points.map((q) => /** @type {[number, number]} */ (Array.isArray(q) ? q : [q.x, q.y])) })) });
+export const plain = (m) => ({ ...m, strokes: m.strokes.map(line), scribbles: m.scribbles.map(line) });
 
 /** @param {Marks} m @param {number} x @param {number} y @param {boolean} include @returns {Marks} */
 export const clicked = (m, x, y, include) => ({ ...m, clicks: [...m.clicks, { x, y, include }], uploaded: null });
@@ -22,6 +24,8 @@ export const boxed = (m, box) => ({ ...m, box, uploaded: null });
 export const phrased = (m, phrase) => ({ ...m, phrase, choice: null, uploaded: phrase ? null : m.uploaded });
 /** @param {Marks} m @param {Stroke} stroke @returns {Marks} */
 export const stroked = (m, stroke) => ({ ...m, strokes: [...m.strokes, stroke] });
+/** @param {Marks} m @param {Stroke} stroke @returns {Marks} */
+export const scribbled = (m, stroke) => ({ ...m, scribbles: [...m.scribbles, stroke], uploaded: null });
 /** @param {Marks} m @param {number} choice @returns {Marks} */
 export const chosen = (m, choice) => ({ ...m, choice });
 /** @param {Marks} m @param {number} by @returns {Marks} */
@@ -33,6 +37,6 @@ export const snapped = (m) => ({ ...m, snap: !m.snap });
 /** @param {Marks} m @returns {Marks} */
 export const inverted = (m) => ({ ...m, invert: !m.invert });
 /** @param {Marks} m */
-export const isEmpty = (m) => !m.clicks.length && !m.box && !m.phrase && !m.uploaded && !m.strokes.length;
+export const isEmpty = (m) => !m.clicks.length && !m.box && !m.phrase && !m.uploaded && !m.strokes.length && !m.scribbles.length;
 /** @param {Marks} a @param {Marks} b */
 export const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);

@@ -18,7 +18,7 @@ let listed = null;
 /** @type {string | null} what is asked about before it is removed */
 let sure = null;
 
-const list = h("div", { class: "p-models", role: "list" });
+const list = h("div", { class: "p-installed", role: "list" });
 const repo = h("input", { type: "text", placeholder: "owner/name", "aria-label": "The model's id on the hub", autocomplete: "off", spellcheck: "false", onkeydown: (event) => { if (event.key === "Enter") pull(); } });
 const file = h("input", { type: "text", placeholder: "one file of it: a checkpoint or LoRA", "aria-label": "One file of it, by its path there", autocomplete: "off", spellcheck: "false", onkeydown: (event) => { if (event.key === "Enter") pull(); } });
 const half = h("input", { type: "checkbox" });
@@ -61,8 +61,8 @@ function row(m) {
   }, true));
   const from = m.source && m.source !== m.id ? `from ${m.source}${m.commit ? ` at ${m.commit.slice(0, 7)}` : ""}` : "";
   const about = [(KINDS[m.kind] || m.kind) + (lora && m.family ? ` for ${m.family}` : ""), m.size ? amount(m.size) : "", from].filter(Boolean).join(" · ");
-  return h("div", { class: "p-models-row", role: "listitem", "data-model": key }, h("span", { class: "p-models-name" }, h("b", { text: m.title }), h("span", { class: "p-hint", text: about, title: m.commit ? `commit ${m.commit}` : null })),
-    h("span", { class: "p-models-acts" }, ...acts), m.fault ? h("p", { class: "p-fault", text: m.fault }) : null);
+  return h("div", { class: "p-installed-row", role: "listitem", "data-model": key }, h("span", { class: "p-installed-name" }, h("b", { text: m.title }), h("span", { class: "p-hint", text: about, title: m.commit ? `commit ${m.commit}` : null })),
+    h("span", { class: "p-installed-acts" }, ...acts), m.fault ? h("p", { class: "p-fault", text: m.fault }) : null);
 }
 
 function pull() { if (repo.value.trim()) panel.trigger("pull_model", { repo: repo.value.trim(), file: file.value.trim(), half: half.checked }); }
@@ -79,7 +79,7 @@ function draw() {
   const focused = focusIn(list), tile = focused?.closest("[data-model]"), held = focused && tile instanceof HTMLElement ? { model: tile.dataset.model || "", at: [...(focused.parentElement?.children || [])].indexOf(focused) } : null;
   list.replaceChildren(...listed.models.map(row));
   if (held) {
-    const again = list.querySelector(`[data-model="${CSS.escape(held.model)}"] .p-models-acts`)?.children[held.at];
+    const again = list.querySelector(`[data-model="${CSS.escape(held.model)}"] .p-installed-acts`)?.children[held.at];
     if (again instanceof HTMLElement) again.focus();
   }
   const j = listed.job, live = j !== null && (j.state === "queued" || j.state === "running");

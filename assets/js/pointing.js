@@ -11,12 +11,14 @@ import { state } from "./store.js";
 /** @typedef {import("./geometry.js").Point} Point */
 
 const DRAG = 8; // pixels on the screen from which a click is a box
+const CLOSE = 12; // pixels on the screen within which a corner is the first one
 /** @type {Point | null} where the crosshair of the keyboard is */
 let cross = null;
 
 /** Another picture: nothing is being drawn in it. */
 export function beginPointing() {
   cross = hand.gesture = null;
+  hand.corners = [];
 }
 
 /** @param {MouseEvent} event @param {SessionView} view */
@@ -37,32 +39,63 @@ frame.addEventListener("pointerdown", (event) => {
   frame.setPointerCapture(event.pointerId);
   const at = position(event, view), include = !(hand.tool === "exclude" || event.button === 2 || event.altKey);
   // A click is removed where it was pressed: the click that a tap ends in meets the mark which the same tap has set.
-  hand.gesture = { id: event.pointerId, at, screen: { x: event.clientX, y: event.clientY }, include, dot: dot ? Number(dot.dataset.click) : null, box: null,
-    stroke: isPainting() && event.button === 0 ? { points: [[rounded(at.x), rounded(at.y)]], radius: hand.radius, erase: hand.tool === "erase" || event.altKey } : null };
+  /** @param {number} radius @param {boolean} erase @param {boolean} [fill] @returns {marks.Stroke} */
+  const begun = (radius, erase, fill = false) => ({ points: [[rounded(at.x), rounded(at.y)]], radius, erase, fill });
+  const paints = (isPainting() || hand.tool === "lasso") && event.button === 0;
+  hand.gesture = { id: event.pointerId, at, screen: { x: event.clientX, y: event.clientY }, moved: false, include, dot: dot && !paints ? Number(dot.dataset.click) : null, box: null,
+    stroke: !paints ? null : hand.tool === "lasso" ? begun(1, event.altKey, true) : begun(hand.radius, hand.tool === "erase" || event.altKey),
+    scribble: hand.tool === "scribble" && !dot ? begun(Math.max(1, DRAG / 4 / scale(view)), !include) : null };
   if (hand.gesture.stroke) drawLive(view);
 });
 frame.addEventListener("pointermove", (event) => {
   const { view } = state, { gesture } = hand;
   moveRing(event);
   if (!gesture || !view || event.pointerId !== gesture.id) return;
-  const at = position(event, view);
-  if (gesture.stroke) {
-    const last = gesture.stroke.points[gesture.stroke.points.length - 1];
-    if (Math.hypot(at.x - last[0], at.y - last[1]) >= Math.max(0.5, hand.radius / 6)) gesture.stroke.points.push([rounded(at.x), rounded(at.y)]);
-  } else if (gesture.include && Math.hypot(event.clientX - gesture.screen.x, event.clientY - gesture.screen.y) > DRAG) gesture.box = boxBetween(at, gesture.at);
+  const line = gesture.stroke || gesture.scribble, apart = isPainting() ? hand.radius / 6 : 2 / scale(view);
+  // A page that is slow is told once of where the pointer was on its way.
+  for (const seen of event.getCoalescedEvents?.().length ? event.getCoalescedEvents() : [event]) {
+    gesture.moved ||= Math.hypot(seen.clientX - gesture.screen.x, seen.clientY - gesture.screen.y) > DRAG;
+    if (!line) continue;
+    const last = line.points[line.points.length - 1], at = gesture.scribble ? within(position(seen, view), view) : position(seen, view);
+    if (Math.hypot(at.x - last[0], at.y - last[1]) >= Math.max(0.5, apart)) line.points.push([rounded(at.x), rounded(at.y)]);
+  }
+  if (!line && gesture.include && Math.hypot(event.clientX - gesture.screen.x, event.clientY - gesture.screen.y) > DRAG) gesture.box = boxBetween(position(event, view), gesture.at);
   drawLive(view);
 });
 frame.addEventListener("pointerup", (event) => {
   const { view } = state, { gesture } = hand;
   if (!gesture || !view || event.pointerId !== gesture.id) return;
-  const { stroke, box, at, include, dot } = gesture, prompts = standing();
+  const { stroke, scribble, box, at, include, dot, moved } = gesture, prompts = standing();
   hand.gesture = null;
+  if (stroke?.fill && (hand.corners.length || !moved)) return setCorner(view, at, stroke.erase);
   if (dot !== null && !box) apply(marks.unclicked(prompts, dot));
   else if (stroke) apply(marks.stroked(prompts, stroke));
+  else if (scribble && moved) apply(marks.scribbled(prompts, scribble));
   else if (box && box.right - box.left >= 1 && box.bottom - box.top >= 1) apply(marks.boxed(prompts, roundedBox(box)));
   else if (hand.tool !== "box") apply(marks.clicked(prompts, rounded(at.x), rounded(at.y), include));
   else drawLive(view);
 });
+/** Pixels of the screen for one of the picture. @param {SessionView} view */
+const scale = (view) => frame.getBoundingClientRect().width / view.width;
+
+/** One corner more of what the lasso goes around; the first one again closes it. @param {SessionView} view @param {Point} at @param {boolean} erase */
+function setCorner(view, at, erase) {
+  const first = hand.corners[0];
+  if (!first) hand.away = erase;
+  const last = hand.corners.at(-1), again = last && last[0] === rounded(at.x) && last[1] === rounded(at.y);
+  if (first && hand.corners.length > 2 && (again || Math.hypot(at.x - first[0], at.y - first[1]) * scale(view) <= CLOSE)) return closeCorners();
+  if (again) return;
+  hand.corners.push([rounded(at.x), rounded(at.y)]);
+  drawLive(view);
+}
+
+function closeCorners() {
+  const points = hand.corners;
+  hand.corners = [];
+  if (points.length > 2) apply(marks.stroked(standing(), { points, radius: 1, erase: hand.away, fill: true }));
+  else if (state.view) drawLive(state.view);
+}
+
 frame.addEventListener("pointercancel", () => dropGesture());
 frame.addEventListener("pointerleave", () => { ring.hidden = true; });
 ring.hidden = crosshair.hidden = true;
@@ -86,6 +119,9 @@ frame.addEventListener("keydown", (event) => {
   if (by) {
     const far = event.shiftKey ? stepIn(view) * 8 : stepIn(view);
     cross = within({ x: cross.x + by[0] * far, y: cross.y + by[1] * far }, view);
+  } else if (hand.tool === "lasso") {
+    if (hand.corners.length > 2 && !event.shiftKey && crosshair.hidden) return closeCorners();
+    setCorner(view, cross, event.altKey);
   } else apply(marks.clicked(standing(), rounded(cross.x), rounded(cross.y), !event.shiftKey && hand.tool !== "exclude"));
   actions.reveal(cross);
   crosshair.hidden = false;
@@ -93,4 +129,7 @@ frame.addEventListener("keydown", (event) => {
 });
 frame.addEventListener("blur", () => { crosshair.hidden = true; });
 
-Object.assign(actions, { drawing: () => hand.gesture !== null, undraw: dropGesture });
+Object.assign(actions, { drawing: () => hand.gesture !== null || hand.corners.length > 0, lift: dropGesture, closeLine: closeCorners, undraw: () => {
+  hand.corners = [];
+  dropGesture();
+} });

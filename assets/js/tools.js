@@ -18,6 +18,8 @@ const TOOLS = [
   ["include", "Include", "C", "Click what belongs to the subject; drag for a box"],
   ["exclude", "Exclude", "N", "Click what does not belong to it (also: right click)"],
   ["box", "Box", "R", "Drag a box around the subject"],
+  ["scribble", "Scribble", "S", "Draw a line through what belongs to the subject; with Alt or the right button, through what does not"],
+  ["lasso", "Lasso", "L", "Draw around what to add, or click its corners and press Enter; with Alt, what to take away"],
   ["brush", "Brush", "B", "Paint onto the mask"],
   ["erase", "Erase", "E", "Rub out of the mask"],
 ];
@@ -51,6 +53,7 @@ const settle = roving(tools, "button");
 
 /** @param {Tool} id */
 function pick(id) {
+  if (id !== hand.tool) actions.undraw();
   hand.tool = id;
   drawNow();
 }

@@ -309,11 +309,14 @@ export interface StagedView {
   label: string;
 }
 
-/** A brush or eraser stroke along `points`, `radius` pixels wide to each side. */
+/** A brush or eraser stroke along `points`, `radius` pixels wide to each side; or the area that they go around. */
 export interface Stroke {
   points: Point[];
   radius: number;
   erase: boolean;
+  /** All that lies within the closed line of `points`, and the line; `radius` says nothing then. Where it crosses
+   * itself the even-odd rule holds. */
+  fill: boolean;
 }
 
 /** A session in a list. */

@@ -136,7 +136,7 @@ function press(event) {
     if (targetOf(event).closest("button:not(.p-dot)")) return;
     fingers.set(event.pointerId, fromMiddle(event));
     if (fingers.size < 2) return;
-    actions.undraw(); // one finger marks, two look
+    actions.lift(); // one finger marks, two look
     for (const [id, at] of fingers) holding.set(id, at);
   } else if (event.button === 1 || (spaceBar && event.button === 0)) {
     space.setPointerCapture(event.pointerId);

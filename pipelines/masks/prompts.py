@@ -37,11 +37,14 @@ class Click:
 
 @dataclass(frozen=True)
 class Stroke:
-    """A brush or eraser stroke along `points`, `radius` pixels wide to each side."""
+    """A brush or eraser stroke along `points`, `radius` pixels wide to each side; or the area that they go around."""
 
     points: tuple[Point, ...]
     radius: float
     erase: bool = False
+    fill: bool = False
+    """All that lies within the closed line of `points`, and the line; `radius` says nothing then. Where it crosses
+    itself the even-odd rule holds."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,9 @@ class MaskPrompts:
 
     def to_json(self) -> dict[str, Any]:
         """Fields of `LATER` are left out where they ask for nothing, so that turns from before them keep their ids."""
-        data = asdict(self)
+        data = asdict(self) | {
+            marks: [_stroke_to_json(stroke) for stroke in getattr(self, marks)] for marks in ("strokes", "scribbles")
+        }
         return {name: value for name, value in data.items() if name not in LATER or value}
 
     @classmethod
@@ -130,7 +135,7 @@ class _Reader:
         )
 
     def stroke(self, value: Any) -> Stroke:
-        raw = self.fields(value, "a stroke", {"points", "radius", "erase"})
+        raw = self.fields(value, "a stroke", {"points", "radius", "erase", "fill"})
         side = max(self.extent.width, self.extent.height)
         points = []
         for item in self.items(raw.get("points"), "points of a stroke", MOST_STROKE_POINTS):
@@ -144,6 +149,7 @@ class _Reader:
             tuple(points),
             self.number(raw.get("radius"), "a stroke's radius", 0.5, LARGEST_RADIUS),
             bool(raw.get("erase")),
+            bool(raw.get("fill")),
         )
 
     def scribble(self, value: Any) -> Stroke:
@@ -196,6 +202,12 @@ class _Reader:
             grow=int(self.number(raw.get("grow", 0), "grow", -LARGEST_GROW, LARGEST_GROW)),
             feather=self.number(raw.get("feather", 2.0), "feather", 0, 64),
         )
+
+
+def _stroke_to_json(stroke: Stroke) -> dict[str, Any]:
+    """`Stroke.fill` came later than strokes did."""
+    data = asdict(stroke)
+    return data if stroke.fill else {name: value for name, value in data.items() if name != "fill"}
 
 
 def _ends_and_middle(count: int) -> list[int]:

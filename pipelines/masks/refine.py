@@ -45,12 +45,18 @@ def compose(base: Mask | None, prompts: MaskPrompts, extent: Extent) -> Mask:
 
 
 def paint(mask: Mask, stroke: Stroke) -> None:
-    """Set (or clear, for an eraser) in place every pixel within ``stroke.radius`` of the stroke's path."""
+    """Set (or clear, for an eraser) in place every pixel within ``stroke.radius`` of the stroke's path, or within the
+    area that it goes around."""
     if not stroke.points:
         return
     extent = Extent.of(mask)
     reach = math.ceil(stroke.radius)
     path = np.floor([(point.x, point.y) for point in stroke.points]).astype(np.int64)
+    if stroke.fill:
+        filled = np.zeros(mask.shape, np.uint8)
+        cv2.fillPoly(filled, [path.astype(np.int32)], 1)
+        mask[filled == 1] = not stroke.erase
+        return
     # Work in the smallest window that holds everything near the path and near the picture.
     left, top = np.maximum(path.min(0) - reach, -reach)
     right, bottom = np.minimum(path.max(0) + reach + 1, (extent.width + reach, extent.height + reach))

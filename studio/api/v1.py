@@ -25,9 +25,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute
 
 from pipelines.catalog import CATALOG
-from pipelines.contract import Point
 from pipelines.errors import BadParameter, DeviceFault, NotEnoughMemory, PipelineError
-from pipelines.masks.prompts import Stroke
 from studio import errors
 from studio.api.answers import KEEP, NOT_KEPT, headers, refused
 from studio.api.hosts import came_from_elsewhere
@@ -336,10 +334,6 @@ def routes(verbs: OpenStudio, uploads: Uploads) -> list[BaseRoute]:
     def mask(sid: Sid, body: MaskBody) -> MaskView:
         """Say what the subject is. The mask's picture is at ``pictures/{mask}``."""
         session = session_of(sid)
-        strokes = [
-            Stroke(tuple(Point(float(x), float(y)) for x, y in stroke.points), float(stroke.radius), stroke.erase)
-            for stroke in body.strokes
-        ]
         return session.mask(
             [(click.x, click.y, click.include) for click in body.clicks],
             box=None if body.box is None else (body.box.left, body.box.top, body.box.right, body.box.bottom),
@@ -350,7 +344,8 @@ def routes(verbs: OpenStudio, uploads: Uploads) -> list[BaseRoute]:
             invert=body.invert,
             choice=body.choice,
             snap=body.snap,
-            strokes=strokes,
+            strokes=[one.stroke() for one in body.strokes],
+            scribbles=[one.stroke() for one in body.scribbles],
         )
 
     def turn(sid: Sid, body: TurnBody, response: Response) -> JobView:

@@ -24,13 +24,16 @@ from pydantic import (
 )
 
 from pipelines.catalog import CATALOG, Method
+from pipelines.contract import Point
 from pipelines.masks.prompts import (
     LARGEST_GROW,
     LARGEST_RADIUS,
     LONGEST_PHRASE,
     MOST_CLICKS,
+    MOST_SCRIBBLES,
     MOST_STROKE_POINTS,
     MOST_STROKES,
+    Stroke,
 )
 from pipelines.params import Knob, knobs
 from studio.history.tree import LONGEST_NAME
@@ -144,11 +147,16 @@ class BoxBody(Body):
 
 
 class StrokeBody(Body):
-    """One stroke of the brush, or of the eraser."""
+    """One stroke of the brush, or of the eraser; a line around what to select; or a scribble."""
 
     points: list[tuple[Number, Number]] = Field(max_length=MOST_STROKE_POINTS, description="x and y in pixels")
     radius: Number = Field(ge=0.5, le=LARGEST_RADIUS, description="Pixels to each side")
-    erase: StrictBool = False
+    erase: StrictBool = Field(False, description="Take away; of a scribble: this does not belong to the subject")
+    fill: StrictBool = Field(False, description="All within the closed line, instead of the line")
+
+    def stroke(self) -> Stroke:
+        points = tuple(Point(float(x), float(y)) for x, y in self.points)
+        return Stroke(points, float(self.radius), self.erase, self.fill)
 
 
 class MaskBody(Body):
@@ -164,6 +172,11 @@ class MaskBody(Body):
     )
     choice: Annotated[StrictInt, Field(ge=0, le=2), AS_WHOLE] | None = Field(
         None, description="Number of one of a single click's alternatives"
+    )
+    scribbles: list[StrokeBody] = Field(
+        [],
+        max_length=MOST_SCRIBBLES,
+        description="Lines through what belongs to the subject, or does not; followed, not painted",
     )
     strokes: list[StrokeBody] = Field([], max_length=MOST_STROKES)
     snap: StrictBool | None = Field(None, description="Draw the edge along the picture's")

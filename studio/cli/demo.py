@@ -77,7 +77,7 @@ def demo_session(
             session.jump(made[turn.after])
             made.append(run(session, turn, quality, seed))
             progress("turns", number, len(TURNS))
-        session.jump(made[4])  # the end of the main line
+        session.jump(dict(session.view().branches)["main"])
         record = studio.store.load(session.sid)
         assert record is not None, "it was saved with its last turn"
         write_session(out, record, studio.pictures)

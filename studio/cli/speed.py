@@ -34,6 +34,7 @@ from studio.settings import Settings
 LAUNCH = Path(__file__).resolve().parents[2] / "launch.py"
 LATER_CLICKS = 5
 MANY_TURNS = 1000
+QUALITIES = (Quality.DRAFT, Quality.STANDARD)
 PATIENCE = 120
 """Seconds in which the page must come up."""
 
@@ -52,7 +53,7 @@ def speed(device: Device = "auto", as_json: Json = False) -> None:
     picture = case.picture()
     clicks, mask = timed_clicks(engine, own, picture, case)
     measured |= clicks
-    for quality in (Quality.DRAFT, Quality.STANDARD):
+    for quality in QUALITIES:
         measured[f"layered edit, {quality}"] = seconds(edit_of(engine, own, case, picture, mask, quality))
     value = {name: round(took, 3) for name, took in measured.items()}
     memory, cores = peak_memory_mb(), os.cpu_count()

@@ -423,7 +423,7 @@ class Handlers:
         view = payload.get("view")
         if view is not None and left:
             marks = view["draft"]["prompts"]
-            pointed = any(marks[part] for part in ("clicks", "box", "phrase", "strokes", "uploaded"))
+            pointed = any(marks[part] for part in ("clicks", "box", "phrase", "scribbles", "strokes", "uploaded"))
             payload["settling"] = pointed and view["current"] != left[0]
         return payload, fields
 

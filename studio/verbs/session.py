@@ -111,12 +111,14 @@ class OpenSession:
         choice: int | None = None,
         snap: bool | None = None,
         strokes: Sequence[Stroke] = (),
+        scribbles: Sequence[Stroke] = (),
     ) -> MaskView:
         """Say what the subject is; nothing at all takes the mask away.
 
         `clicks` are ``(x, y)`` in pixels, ``(x, y, False)`` for "not this"; `box` is left, top, right, bottom;
         `picture` is a mask of the picture's own size, white on black. `grow` and `feather` are in pixels, `choice` is
-        the number of one of the alternatives of a single click, and `snap` draws the edge along the picture's. Raises
+        the number of one of the alternatives of a single click, and `snap` draws the edge along the picture's.
+        `strokes` are painted; `scribbles` run through what belongs to the subject, or (``erase``) does not. Raises
         `BadRequest`, and `BadPicture` for a mask that is none.
         """
         with self._changing():
@@ -132,6 +134,7 @@ class OpenSession:
                 uploaded=now.uploaded if picture is not None else None,
                 snap=now.snap if snap is None else snap,
                 strokes=tuple(strokes),
+                scribbles=tuple(scribbles),
                 grow=grow,
                 feather=feather,
                 invert=invert,

@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from studio.cli import demo
 from tests.studio.cli import saved
 from tests.studio.cli.conftest import Run
 
 
 @pytest.mark.slow
-def test_a_demonstration_is_made_checked_and_swapped(run: Run, tmp_path: Path) -> None:
+def test_a_demonstration_is_made_checked_and_swapped(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [turn.after for turn in demo.TURNS] == [0, 1, 2, 3, 2, 5]
+    monkeypatch.setattr(demo, "TURNS", (*demo.TURNS[:2], replace(demo.TURNS[4], after=1)))
     file = tmp_path / "S.palimpsest"
     made = run("demo-session", "--out", file, "--json")
     assert made.code == 0, made.err
     assert made.json["branches"] == ["main", "branch 2"]
     assert [turn["label"] for turn in made.json["turns"]][:2] == ["in a forest", "a big blue duck"]
     record, _ = saved.read(file, tmp_path / "pictures")
-    assert len(record.tree.turns) == 7
+    assert len(record.tree.turns) == 4
     assert (record.tree.branch, record.tree.current) == ("main", record.tree.branches["main"])
 
     checked = run("replay", file, "--check", "--data", tmp_path / "other", "--json")
     assert checked.code == 0, checked.err
-    assert [turn["verdict"] for turn in checked.json["turns"]] == ["identical"] * 6
+    assert [turn["verdict"] for turn in checked.json["turns"]] == ["identical"] * 3
 
-    asked = ["swap", file, "--turns", "2,3", "--data", tmp_path / "other", "--json"]
+    asked = ["swap", file, "--turns", "1,2", "--data", tmp_path / "other", "--json"]
     first, second = run(*asked), run(*asked)
     assert first.code == second.code == 0, first.err
     assert second.json["seconds"] < 1

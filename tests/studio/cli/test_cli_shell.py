@@ -10,7 +10,7 @@ import pytest
 import typer
 
 from pipelines.catalog import CATALOG, serving
-from pipelines.contract import Backbone
+from pipelines.contract import Backbone, Quality
 from pipelines.params import knobs
 from studio.app import build_studio
 from studio.cli import main as shell
@@ -165,10 +165,12 @@ def test_bench_answers_with_a_summary_and_goes_on_where_it_stopped(run: Run, tin
 
 
 @pytest.mark.slow
-def test_speed_prints_what_it_measured(run: Run) -> None:
+def test_speed_prints_what_it_measured(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("studio.cli.speed.QUALITIES", (Quality.DRAFT,))
     ran = run("speed", "--json")
     assert ran.code == 0, ran.err
     assert ran.json["peak_memory_mb"] > 0
+    assert "layered edit, draft" in ran.json["seconds"]
     assert all(took > 0 for took in ran.json["seconds"].values())
 
 

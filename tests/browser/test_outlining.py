@@ -1,0 +1,80 @@
+"""Drawing what the subject is: lines that are followed, and an outline by hand or by corners."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, expect
+
+from pipelines.contract import Extent, Mask
+from pipelines.pictures import decode_mask
+from studio.app import Studio
+from tests.browser.desk import DESKTOP, Desk, sat_down
+
+pytestmark = pytest.mark.browser
+
+SQUARE = ((60.0, 60.0), (160.0, 60.0), (160.0, 160.0), (60.0, 160.0))
+
+
+def selected(desk: Desk, studio: Studio) -> Mask:
+    digest = desk.shown_mask
+    assert digest is not None
+    return decode_mask(studio.store.pictures.get(digest), Extent(256, 256))
+
+
+def test_an_outline_is_drawn_freely_or_by_its_corners(
+    browser: Browser, served: tuple[Studio, str], failures: Path
+) -> None:
+    with sat_down(browser, served[1], DESKTOP) as desk:
+        page, studio = desk.page, served[0]
+        desk.open_example("Duck on the beach")
+        page.keyboard.press("l")
+        expect(page.get_by_role("button", name="Lasso")).to_have_attribute("aria-pressed", "true")
+        desk.drag(*SQUARE, SQUARE[0])
+        desk.wait_mask()
+        square = selected(desk, studio)
+        assert square[62:158, 62:158].all() and square.mean() == pytest.approx(101**2 / 256**2, rel=0.03)
+        page.screenshot(path=failures / "lasso.png")
+
+        for x, y in ((100.0, 100.0), (200.0, 100.0), (200.0, 200.0)):  # with Alt: a corner of it is taken away
+            page.keyboard.down("Alt")
+            desk.click(x, y)
+            page.keyboard.up("Alt")
+        page.screenshot(path=failures / "lasso-corners.png")
+        page.keyboard.press("Enter")
+        desk.wait_mask()
+        cut = selected(desk, studio)
+        assert not cut[110, 150] and cut[150, 110] and not cut[101, 159] and cut.sum() < square.sum()
+        desk.undoes()
+        desk.wait_mask()
+        assert np.array_equal(selected(desk, studio), square), "one step that can be undone"
+
+        desk.click(20, 20)
+        desk.click(40, 20)
+        page.keyboard.press("Escape")
+        assert page.evaluate("palimpsest.state.view.draft.prompts.strokes.length") == 1, "left undone"
+
+
+def test_a_scribble_is_followed_and_another_says_what_is_not_meant(
+    browser: Browser, served: tuple[Studio, str], failures: Path
+) -> None:
+    with sat_down(browser, served[1], DESKTOP) as desk:
+        page, studio = desk.page, served[0]
+        desk.open_example("Duck on the beach")
+        page.keyboard.press("s")
+        desk.drag((110.0, 130.0), (140.0, 150.0), (160.0, 150.0))
+        desk.wait_mask()
+        first = selected(desk, studio)
+        assert 0.05 < first.mean() < 0.5 and first[150, 145]
+        page.keyboard.down("Alt")
+        desk.drag((20.0, 40.0), (120.0, 30.0))
+        page.keyboard.up("Alt")
+        desk.wait_mask()
+        assert not selected(desk, studio)[30:42, 20:120].any()
+        told = page.evaluate("palimpsest.state.view.draft.prompts.scribbles.map(s => s.erase)")
+        assert told == [False, True]
+        page.screenshot(path=failures / "scribble.png")
+        page.keyboard.press("x")
+        expect(page.locator(".p-area")).to_have_text("nothing selected")
