@@ -33,7 +33,8 @@ test("pointing takes the place of a mask that was sent, and painting is laid ove
   assert.equal(marks.clicked(sent, 1, 1, true).uploaded, null);
   assert.equal(marks.boxed(sent, { left: 0, top: 0, right: 2, bottom: 2 }).uploaded, null);
   assert.equal(marks.phrased(sent, "the dog").uploaded, null);
-  assert.equal(marks.stroked(sent, { points: [[1, 1]], radius: 3, erase: false }).uploaded, "digest");
+  assert.equal(marks.scribbled(sent, { points: [[1, 1], [2, 2]], radius: 3, erase: true, fill: false }).uploaded, null);
+  assert.equal(marks.stroked(sent, { points: [[1, 1]], radius: 3, erase: false, fill: true }).uploaded, "digest");
 });
 
 test("growing and the seam stay within what the studio takes", () => {
@@ -44,8 +45,8 @@ test("growing and the seam stay within what the studio takes", () => {
 });
 
 test("strokes from the server and from the page are the same marks", () => {
-  const drawn = marks.stroked(marks.empty(), { points: [[1, 2], [3, 4]], radius: 5, erase: true });
-  const stored = { ...drawn, strokes: [{ points: [{ x: 1, y: 2 }, { x: 3, y: 4 }], radius: 5, erase: true }] };
+  const drawn = marks.stroked(marks.empty(), { points: [[1, 2], [3, 4]], radius: 5, erase: true, fill: true });
+  const stored = { ...drawn, strokes: [{ points: [{ x: 1, y: 2 }, { x: 3, y: 4 }], radius: 5, erase: true, fill: true }] };
   assert.ok(marks.same(marks.plain(stored), drawn));
 });
 

@@ -80,6 +80,10 @@ def test_what_came_later_is_left_out_where_it_asks_for_nothing() -> None:
     old = {"clicks", "box", "choice", "uploaded", "strokes", "invert", "grow", "feather"}
     assert set(MaskPrompts(clicks=(Click(1, 1),)).to_json()) == old
     assert set(MaskPrompts(snap=True).to_json()) == old | {"snap"}
+    for fill, fields in ((False, {"points", "radius", "erase"}), (True, {"points", "radius", "erase", "fill"})):
+        drawn = MaskPrompts(strokes=(Stroke((Point(1, 2),), 3, fill=fill),), scribbles=(Stroke((Point(1, 2),), 3),))
+        assert set(drawn.to_json()["strokes"][0]) == fields
+        assert MaskPrompts.from_json(drawn.to_json(), EXTENT) == drawn
 
 
 def test_what_asks_the_segmenter() -> None:

@@ -64,6 +64,20 @@ def test_a_stroke_covers_the_line_between_its_points_with_round_ends() -> None:
     assert np.array_equal(mask, expected)
 
 
+def test_a_line_around_an_area_selects_all_of_it_or_takes_it_away() -> None:
+    extent = Extent(40, 30)
+    around = tuple(Point(x, y) for x, y in ((5.9, 4.2), (25.0, 4.9), (25.1, 20.0), (5.0, 20.5)))
+    corner = (Point(20, 0), Point(60, 0), Point(60, 60), Point(20, 60))  # it may reach beyond the picture
+    expected = np.zeros((30, 40), bool)
+    expected[4:21, 5:26] = True
+    filled = Stroke(around, 400, fill=True)
+    assert np.array_equal(compose(None, MaskPrompts(strokes=(filled,)), extent), expected), "the radius says nothing"
+    expected[:, 20:] = False
+    cut = compose(None, MaskPrompts(strokes=(filled, Stroke(corner, 1, erase=True, fill=True))), extent)
+    assert np.array_equal(cut, expected)
+    assert not compose(None, MaskPrompts(strokes=(Stroke((), 1, fill=True),)), extent).any()
+
+
 def test_strokes_apply_in_their_order() -> None:
     paint, erase = Stroke((Point(5, 5),), 4), Stroke((Point(5, 5),), 2, erase=True)
     extent = Extent(11, 11)
