@@ -29,7 +29,7 @@ const button = (text, onclick, more = {}) => h("button", { type: "button", class
 const toolButtons = new Map(TOOLS.map(([id, text, hot, title]) => [id, button(text, () => pick(id), { title: `${title} (${hot})`, "aria-pressed": "false" })]));
 const size = h("input", { type: "range", min: 1, max: 64, step: 1, "aria-label": "Brush size in pixels", oninput: () => { hand.radius = Number(size.value); drawNow(); } });
 const sizeText = h("output", { class: "p-hint" });
-const sizeBox = h("label", { class: "p-size" }, h("span", { text: "Size" }), size, sizeText);
+const sizeBox = h("label", { class: "p-size", title: "Brush size" }, size, sizeText);
 const feather = h("input", { type: "number", min: 0, max: 64, step: 1, "aria-label": "Feather: width of the soft seam in pixels",
   onchange: () => apply(marks.feathered(standing(), Number(feather.value) || 0)) });
 const grow = button("Grow", () => growBy(1), { title: "Widen the mask" });
@@ -104,9 +104,9 @@ export function drawTools(view) {
   shrink.dataset.on = prompts.grow < 0 ? "yes" : "no";
   grow.textContent = prompts.grow > 0 ? `Grow ${prompts.grow}` : "Grow";
   shrink.textContent = prompts.grow < 0 ? `Shrink ${-prompts.grow}` : "Shrink";
-  area.textContent = !mask.mask ? "nothing selected" : mask.stale ? "carried over: check it" : `subject ${percent(mask.area)} of the picture`;
+  area.textContent = !mask.mask ? "nothing selected" : mask.stale ? "carried over: check it" : `subject ${percent(mask.area)}`;
   area.classList.toggle("p-warn", mask.stale);
-  area.title = mask.stale ? "The marks were made on another turn's picture. Look whether the outline still fits." : "";
+  area.title = mask.stale ? "The marks were made on another turn's picture. Look whether the outline still fits." : "Of the picture";
   frame.dataset.tool = usable ? hand.tool : "none";
   settle();
 }

@@ -136,7 +136,7 @@ def test_an_example_is_edited_in_a_frame_of_another_site(
     box = frame.locator(".p-frame").bounding_box()
     assert box is not None
     page.mouse.click(box["x"] + DUCK[0] / 256 * box["width"], box["y"] + DUCK[1] / 256 * box["height"])
-    expect(frame.locator(".p-area")).to_contain_text("of the picture", timeout=120_000)
+    expect(frame.locator(".p-area")).to_contain_text("subject", timeout=120_000)
     frame.locator("#quality label", has_text="Draft").click()
     frame.locator(".p-run").click()
     frame.wait_for_selector("#go .p-root[data-state=staged]", timeout=240_000)
