@@ -120,7 +120,7 @@ def test_small_changes_are_undone_and_large_ones_stay() -> None:
 
 
 def ask(picture: Picture, mask: Mask, scope: Scope) -> EditRequest:
-    return EditRequest(picture, mask, "a dog", "in a forest", scope, 7)
+    return EditRequest(picture=picture, mask=mask, subject="a dog", background="in a forest", scope=scope, seed=7)
 
 
 def put(made: Picture, request: EditRequest, seed: int = 1, **settings: object) -> tuple[Picture, Mask]:

@@ -60,7 +60,9 @@ def request_() -> EditRequest:
     picture = np.zeros((32, 48, 3), np.uint8)
     mask = np.zeros((32, 48), np.bool_)
     mask[8:20, 8:30] = True
-    return EditRequest(picture, mask, "a duck", "", Scope.BOTH, seed=3, candidates=2)
+    return EditRequest(
+        picture=picture, mask=mask, subject="a duck", background="", scope=Scope.BOTH, seed=3, candidates=2
+    )
 
 
 PARAMS = params_of("sdedit", Quality.DRAFT, {})
