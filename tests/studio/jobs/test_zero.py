@@ -222,7 +222,8 @@ def test_a_real_model_draws_the_same_bytes(tmp_path: Path) -> None:
         picture = np.full((64, 64, 3), 200, np.uint8)
         picture[20:44, 20:44] = (255, 220, 0)
         mask = (picture[..., 2] == 0)
-        request = EditRequest(picture, mask, "a big blue duck", "", Scope.SUBJECT, seed=3)
+        said = dict(subject="a big blue duck", background="", scope=Scope.SUBJECT, seed=3)
+        request = EditRequest(picture=picture, mask=mask, **said)
         params = params_of("inpaint", Quality.DRAFT, {"steps": 2})
         steps = []
         lent = engine.edit("toybox", "inpaint", request, params, lambda *told: steps.append(told[:3]))
