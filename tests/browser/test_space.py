@@ -52,7 +52,8 @@ def outer() -> Iterator[tuple[str, dict[str, str]]]:
 
 @pytest.fixture
 def space(tmp_path: Path, outer: tuple[str, dict[str, str]]) -> Iterator[str]:
-    """The files of a Space in a folder of their own, started as a Space starts them."""
+    """The files of a Space in a folder of their own, started as a Space starts them; by the interpreter that
+    ``SPACE_PYTHON`` names, where one has made an environment of ``space/requirements.txt`` alone."""
     folder, port = tmp_path / "space", free_port()
     for part in contents():
         (there := folder / part.path).parent.mkdir(parents=True, exist_ok=True)
@@ -69,7 +70,7 @@ def space(tmp_path: Path, outer: tuple[str, dict[str, str]]) -> Iterator[str]:
     }
     log = (tmp_path / "log").open("w+")
     server = subprocess.Popen(
-        [sys.executable, "app.py"],
+        [os.environ.get("SPACE_PYTHON", sys.executable), "app.py"],
         cwd=folder,
         env=environment,
         stdout=log,

@@ -205,6 +205,7 @@ def queued(client: httpx.Client, fn: Any, data: list[Any], sent: Any) -> Any:
     raise AssertionError("the queue did not answer")
 
 
+@pytest.mark.slow
 def test_a_real_model_draws_the_same_bytes(tmp_path: Path) -> None:
     """In a process of its own, for nothing may have computed before the fork."""
     code = """if True:
