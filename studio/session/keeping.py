@@ -58,8 +58,9 @@ class Keeping:
         self._thread.start()
 
     def take_in(self, room: int | None = None) -> int:
-        """Read back what is there and the store has not, the newest first, up to `room` bytes; gives the number of
-        sessions. Files that are not whole are passed over, and left where they are."""
+        """Read back what is there and the store has not, the newest first; gives the number of sessions. What is beyond
+        `room` bytes is forgotten, as it would be if it were taken in; files that are not whole are passed over, and
+        left where they are."""
         known = {one.sid for trashed in (False, True) for one in self._store.summaries(trashed=trashed)}
         taken, size = 0, 0
         for path, sid, saved in sorted(self._files(), key=lambda file: file[2], reverse=True):
@@ -68,8 +69,9 @@ class Keeping:
             try:
                 size += path.stat().st_size
                 if room is not None and size > room:
-                    log.warning("the data folder has no room for older sessions of the bucket; they stay there")
-                    break
+                    log.warning("%s is forgotten: the data folder has no room for it", path.name)
+                    path.unlink()
+                    continue
                 record = read_archive(path, self._store.pictures)
                 self._store.save(replace(record, sid=sid, saved_at=saved / 1000), None)
             except (UserError, PipelineError, OSError) as problem:

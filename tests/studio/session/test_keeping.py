@@ -105,6 +105,7 @@ def test_of_two_states_the_newest_that_is_whole_is_taken(
         assert Keeping(bucket, short.store).take_in(room=10) == 0
         with pytest.raises(UnknownSession):
             short.sessions.get(session.sid)
+        assert files(bucket) == ["notes.txt"], "what there is no room for is forgotten"
     finally:
         short.close()
 
