@@ -20,6 +20,8 @@ export const clicked = (m, x, y, include) => ({ ...m, clicks: [...m.clicks, { x,
 export const unclicked = (m, index) => ({ ...m, clicks: m.clicks.filter((_, i) => i !== index), choice: m.clicks.length > 1 ? m.choice : null });
 /** @param {Marks} m @param {import("./view.js").Box} box @returns {Marks} */
 export const boxed = (m, box) => ({ ...m, box, uploaded: null });
+/** A mask that is there, in place of all that was pointed at. @param {Marks} m @param {string} digest @returns {Marks} */
+export const taken = (m, digest) => ({ ...empty(m.feather, m.snap), uploaded: digest });
 /** @param {Marks} m @param {string} phrase @returns {Marks} */
 export const phrased = (m, phrase) => ({ ...m, phrase, choice: null, uploaded: phrase ? null : m.uploaded });
 /** @param {Marks} m @param {Stroke} stroke @returns {Marks} */

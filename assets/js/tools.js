@@ -8,6 +8,7 @@ import { apply, clearMarks, onMarked, standing } from "./marking.js";
 import * as marks from "./marks.js";
 import { roving } from "./roving.js";
 import { state } from "./store.js";
+import { currentTurn } from "./turns.js";
 import { upload } from "./upload.js";
 import { percent } from "./words.js";
 
@@ -42,12 +43,16 @@ const snap = button("Snap", () => apply(marks.snapped(standing())), { title: "Dr
 const clear = button("Clear", () => clearMarks(), { title: "Remove every mark (X)" });
 const maskFile = h("input", { type: "file", accept: "image/png,image/jpeg,image/webp", hidden: true, onchange: () => sendMask() });
 const uploadMask = button("Upload mask", () => maskFile.click(), { title: "A black and white picture; white is the subject" });
+const last = button("Last mask", () => {
+  const left = state.view && currentTurn(state.view).mask_after;
+  if (left) apply(marks.taken(standing(), left));
+}, { title: "Select what the turn left of its subject" });
 const area = h("span", { class: "p-hint p-area" });
 const separator = () => h("i", { class: "p-sep" });
 
 export const tools = h("div", { class: "p-tools", role: "toolbar", "aria-label": "Mask tools" },
   ...toolButtons.values(), sizeBox, phraseBox, separator(), snap, grow, shrink,
-  h("label", { class: "p-feather" }, h("span", { text: "Feather" }), feather), invert, clear, separator(), uploadMask, maskFile,
+  h("label", { class: "p-feather" }, h("span", { text: "Feather" }), feather), invert, clear, separator(), last, uploadMask, maskFile,
   h("span", { class: "p-space" }), area);
 const settle = roving(tools, "button");
 
@@ -107,6 +112,8 @@ export function drawTools(view) {
   area.textContent = !mask.mask ? "nothing selected" : mask.stale ? "carried over: check it" : `subject ${percent(mask.area)}`;
   area.classList.toggle("p-warn", mask.stale);
   area.title = mask.stale ? "The marks were made on another turn's picture. Look whether the outline still fits." : "Of the picture";
+  const left = currentTurn(view).mask_after;
+  last.hidden = !usable || !left || left === mask.mask;
   frame.dataset.tool = usable ? hand.tool : "none";
   settle();
 }

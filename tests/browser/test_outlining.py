@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from playwright.sync_api import Browser, expect
 
-from pipelines.contract import Extent, Mask
+from pipelines.contract import Extent, Mask, Point, Scope
+from pipelines.masks.prompts import MaskPrompts, Stroke
 from pipelines.pictures import decode_mask
 from studio.app import Studio
 from tests.browser.desk import DESKTOP, Desk, sat_down
+from tests.studio.conftest import until
 
 pytestmark = pytest.mark.browser
 
@@ -78,3 +81,24 @@ def test_a_scribble_is_followed_and_another_says_what_is_not_meant(
         page.screenshot(path=failures / "scribble.png")
         page.keyboard.press("x")
         expect(page.locator(".p-area")).to_have_text("nothing selected")
+
+
+def test_the_mask_that_a_turn_left_can_be_taken_again(browser: Browser, served: tuple[Studio, str]) -> None:
+    session = served[0].sessions.create_example("duck-on-the-beach")
+    session.set_prompts(
+        MaskPrompts(strokes=(Stroke((Point(100, 100), Point(150, 100), Point(120, 160)), 1, fill=True),))
+    )
+    fresh = replace(session.view().draft, method="recolour", scope=Scope.SUBJECT, changes={"hue": 90.0})
+    session.set_draft(fresh)
+    session.start()
+    until(lambda: bool(session.view().staged), 60)
+    turn = session.accept(0)
+    with sat_down(browser, f"{served[1]}/?session={session.sid}", DESKTOP) as desk:
+        button = desk.page.get_by_role("button", name="Last mask")
+        expect(button).to_be_hidden()
+        desk.page.keyboard.press("x")
+        expect(button).to_be_visible()
+        button.click()
+        desk.wait_mask()
+        assert desk.shown_mask == turn.mask_after and turn.mask_after is not None
+        expect(button).to_be_hidden()
