@@ -98,7 +98,7 @@ def _subject_layer(canvas: Canvas) -> _SubjectLayer:
         raise BadRequest(
             f"the model sees {seen.width} x {seen.height} pixels, and at that size "
             f"{'nothing' if not mask.any() else 'everything'} is selected; "
-            f"select a {'larger' if not mask.any() else 'smaller'} subject, or crop the picture around it"
+            f"select a {'larger' if not mask.any() else 'smaller'} subject, or set window=around"
         )
     if request.subject_reference is not None:
         reference, its_mask = request.subject_reference, request.subject_reference_mask
