@@ -45,19 +45,19 @@ PREVIEW_SIDE = 512
 """Pixels of the longer side at which a preview is shown in its place."""
 
 
-def window_of(request: EditRequest, params: ModelParams, resolution: int) -> Place | None:
-    """The window in which a method with `params` works on a model that sees `resolution` squared pixels; ``None`` for
-    the whole picture.
+def window_of(mask: Mask, scope: Scope, params: ModelParams, resolution: int) -> Place | None:
+    """The window in which a method with `params` works on a model that sees `resolution` squared pixels, where a turn
+    of `scope` changes what is selected in a picture of the size of `mask`; ``None`` for the whole picture.
 
     It is square, so that the model sees nothing distorted, but where the picture ends, and lies within the picture. It
     holds everything that is selected. There is none where not only the subject changes or none is selected, where it
     would be the whole picture, and, unless one is asked for, where the picture is no larger than the model sees or the
     subject would gain less than `WORTH_IT` by it.
     """
-    extent = Extent.of(request.picture)
-    if params.window is Window.WHOLE or request.scope is not Scope.SUBJECT or not request.mask.any():
+    extent = Extent.of(mask)
+    if params.window is Window.WHOLE or scope is not Scope.SUBJECT or not mask.any():
         return None
-    rows, columns = bounds(request.mask)
+    rows, columns = bounds(mask)
     subject = max(rows.stop - rows.start, columns.stop - columns.start)
     side = max(math.ceil(subject * (1 + 2 * params.context)), math.ceil(resolution / MOST_ENLARGED))
     size = Extent(min(side, extent.width), min(side, extent.height))
@@ -89,7 +89,7 @@ def run_in_window(
     of the network's size, whatever was shown.
     """
     assert isinstance(params, ModelParams), params
-    place = window_of(request, params, bundle.card.resolution)
+    place = window_of(request.mask, request.scope, params, bundle.card.resolution)
     if place is None:
         return method(bundle, request, params, progress)
     shown = replace(

@@ -3,7 +3,7 @@
 /** @typedef {string | number | boolean | null | undefined | ((event: any) => void)} Attribute */
 /** @typedef {Node | string | null | undefined} Child */
 
-const SVG = ["svg", "path", "rect", "circle", "polyline", "g"];
+const SVG = ["svg", "path", "rect", "circle", "polyline", "g", "text"];
 const ICONS = {
   undo: "M5 3 2 6l3 3M2 6h6.5a3.5 3.5 0 0 1 0 7H6", redo: "M11 3l3 3-3 3M14 6H7.5a3.5 3.5 0 0 0 0 7H10", handle: "M6 4 2 8l4 4M10 4l4 4-4 4",
   swap: "M2 5h11M10 2l3 3-3 3M14 11H3M6 8l-3 3 3 3", more: "M3 8h.01M8 8h.01M13 8h.01", trash: "M2 4h12M6 4V2h4v2M4 4l1 10h6l1-10", orders: "M2 2h12M2 8h8M2 14h4M2 2v12M8 2v6",
@@ -13,7 +13,7 @@ const ICONS = {
 /**
  * @typedef {{
  *   <Tag extends keyof HTMLElementTagNameMap>(tag: Tag, attributes?: Record<string, Attribute>, ...children: Child[]): HTMLElementTagNameMap[Tag];
- *   <Tag extends "svg" | "path" | "rect" | "circle" | "polyline" | "g">(tag: Tag, attributes?: Record<string, Attribute>, ...children: Child[]): SVGElementTagNameMap[Tag];
+ *   <Tag extends "svg" | "path" | "rect" | "circle" | "polyline" | "g" | "text">(tag: Tag, attributes?: Record<string, Attribute>, ...children: Child[]): SVGElementTagNameMap[Tag];
  * }} Make
  */
 

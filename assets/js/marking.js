@@ -126,6 +126,10 @@ export function drawLive(view) {
   /** @param {marks.Stroke} s */
   const stroke = (s) => s.fill ? around(s) : h("polyline", { points: ends(s), fill: "none", "stroke-width": 2 * s.radius,
     "stroke-linecap": "round", "stroke-linejoin": "round", stroke: s.erase ? "#0d0e10" : "#ff9d5c", opacity: 0.55 });
+  if (view.sees) parts.push(h("rect", { class: "p-sees", x: view.sees.left, y: view.sees.top, width: view.sees.right - view.sees.left,
+    height: view.sees.bottom - view.sees.top, fill: "none", stroke: "#50c9c0", "stroke-width": 1.5 * unit }),
+  h("text", { x: view.sees.left + 6 * unit, y: view.sees.top + 16 * unit, "font-size": 12 * unit, fill: "#fff", stroke: "#0d0e10", "stroke-width": 2.5 * unit,
+    "paint-order": "stroke", text: "what the model sees" }));
   if (prompts.box) parts.push(box(prompts.box));
   if (waiting !== null && last) parts.push(stroke(last));
   if (gesture && gesture.box) parts.push(box(gesture.box));

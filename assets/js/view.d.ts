@@ -274,6 +274,8 @@ export interface SessionView {
   /** Settings of the draft's method that change nothing with what is asked and with the others as they are: by
    * name, why. */
   idle: Record<string, string>;
+  /** The part of the picture that the model would be shown, in pixels; ``None`` for all of it. */
+  sees: Box | null;
 }
 
 /** The turns of one instruction, in order. */

@@ -127,7 +127,7 @@ def measured(bundle: ModelBundle, method: str, way: str, request: EditRequest, q
     params = settings(method, quality, card=bundle.card)
     assert isinstance(params, ModelParams), method
     params = replace(params, **WAYS[way])
-    place = window_of(request, params, bundle.card.resolution)
+    place = window_of(request.mask, request.scope, params, bundle.card.resolution)
     began = time.perf_counter()
     result = run_in_window(CATALOG[method].resolve(), bundle, request, params, silent)
     seconds = time.perf_counter() - began

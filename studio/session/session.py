@@ -19,15 +19,17 @@ from typing import Any, TypeVar
 from pipelines import pictures as codec
 from pipelines.catalog import Method, scope_of, settings
 from pipelines.catalog import method as find_method
-from pipelines.contract import Extent, Kind, Scope, about
+from pipelines.contract import Box, Extent, Kind, Mask, Scope, about
 from pipelines.errors import PipelineError
 from pipelines.hints.pictures import misfit
 from pipelines.instructions.contract import Asked, Split
 from pipelines.masks.prompts import MaskPrompts
 from pipelines.models.lora_files import lora_use
+from pipelines.params import ModelParams
 from pipelines.progress import Progress
 from pipelines.requests import LARGEST_SEED, check_picture
-from studio.errors import Busy, DamagedSession, NothingStaged, NotMadeFor, NotReady, UnknownPicture
+from pipelines.window import window_of
+from studio.errors import Busy, DamagedSession, NothingStaged, NotMadeFor, NotReady, UnknownPicture, UserError
 from studio.history import replay as replays
 from studio.history.replay import Replay, Step
 from studio.history.tree import Tree
@@ -96,6 +98,7 @@ class Session:
         self._drawn: tuple[Tree, tuple[TurnView, ...], int] | None = None
         self._noted: tuple[str, tuple[str, ...]] | None = None
         self._idle: tuple[Draft, dict[str, str]] | None = None
+        self._sees: tuple[Draft, str | None, Box | None] | None = None
         self._job_id: str | None = None
         self._interrupted = self._interrupted_job()
 
@@ -133,6 +136,7 @@ class Session:
                 damage=record.damage,
                 put_away=tuple(staged_view(s) for s in self._put_away),
                 idle=self._idle_settings(),
+                sees=self._model_sees(),
             )
 
     def wait(self, since_rev: int, timeout: float) -> SessionView:
@@ -672,6 +676,24 @@ class Session:
             except PipelineError:  # what is wrong with a setting is said when it is run
                 self._idle = (draft, {})
         return self._idle[1]
+
+    def _model_sees(self) -> Box | None:
+        """`SessionView.sees`; worked out when the draft or the mask changes."""
+        draft, mask = self._draft, self._selections.now.mask
+        if self._sees is None or self._sees[0] is not draft or self._sees[1] != mask:
+            try:
+                self._sees = (draft, mask, None if mask is None else self._window(draft, self._computing.mask(mask)))
+            except (PipelineError, UserError):  # what is wrong is said when it is run
+                self._sees = (draft, mask, None)
+        return self._sees[2]
+
+    def _window(self, draft: Draft, mask: Mask) -> Box | None:
+        card, entry = self._services.card(draft.model), find_method(draft.method)
+        params = settings(draft.method, draft.quality, dict(draft.changes), card)
+        if card is None or not isinstance(params, ModelParams):
+            return None
+        place = window_of(mask, scope_of(entry, draft.scope), params, card.resolution)
+        return None if place is None else Box(place[1].start, place[0].start, place[1].stop, place[0].stop)
 
     # Masks
 

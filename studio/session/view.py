@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipelines.contract import Quality, Scope
+from pipelines.contract import Box, Quality, Scope
 from pipelines.instructions.contract import Split
 from pipelines.masks.prompts import MaskPrompts
 from studio.jobs.job import JobState as JobState
@@ -250,3 +250,5 @@ class SessionView:
     idle: Mapping[str, str] = field(default_factory=dict)
     """Settings of the draft's method that change nothing with what is asked and with the others as they are: by name,
     why."""
+    sees: Box | None = None
+    """The part of the picture that the model would be shown, in pixels; ``None`` for all of it."""

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, expect
 
 from pipelines.contract import Extent, Mask, Point, Scope
 from pipelines.masks.prompts import MaskPrompts, Stroke
-from pipelines.pictures import decode_mask
+from pipelines.pictures import decode_mask, encode_png
 from studio.app import Studio
 from tests.browser.desk import DESKTOP, Desk, sat_down
 from tests.studio.conftest import until
@@ -102,3 +102,19 @@ def test_the_mask_that_a_turn_left_can_be_taken_again(browser: Browser, served: 
         desk.wait_mask()
         assert desk.shown_mask == turn.mask_after and turn.mask_after is not None
         expect(button).to_be_hidden()
+
+
+def test_what_the_model_would_be_shown_is_drawn(browser: Browser, served: tuple[Studio, str], failures: Path) -> None:
+    picture = np.tile(np.linspace(40, 220, 1200, dtype=np.uint8)[None, :, None], (800, 1, 3))
+    session = served[0].sessions.create(encode_png(picture), "wide")
+    session.set_prompts(MaskPrompts(strokes=(Stroke((Point(600, 400), Point(680, 430)), 40),)))
+    session.set_draft(replace(session.view().draft, scope=Scope.SUBJECT, changes={"window": "around"}))
+    with sat_down(browser, f"{served[1]}/?session={session.sid}", DESKTOP) as desk:
+        seen = session.view().sees
+        box = desk.page.locator(".p-sees").bounding_box()
+        assert seen is not None and box is not None
+        desk.page.screenshot(path=failures / "sees.png")
+        left, top = desk.on_screen(seen.left, seen.top)
+        right, bottom = desk.on_screen(seen.right, seen.bottom)
+        assert (box["x"], box["y"]) == pytest.approx((left, top), abs=3)
+        assert (box["width"], box["height"]) == pytest.approx((right - left, bottom - top), abs=4)

@@ -24,11 +24,15 @@ from pipelines.masks.refine import bounds
 from pipelines.params import LayeredParams, ModelParams, SDEditParams, Tuned, When, Window, knobs
 from pipelines.pasting import edited_region
 from pipelines.progress import Cancelled, Progress, silent
-from pipelines.window import PREVIEW_SIDE, WORTH_IT, fading, placing, run_in_window, window_of
+from pipelines.window import PREVIEW_SIDE, WORTH_IT, Place, fading, placing, run_in_window, window_of
 
 Build = Callable[..., EditRequest]
 BY_MODEL = sorted(name for name, entry in CATALOG.items() if entry.needs_model)
 AUTO, AROUND = SDEditParams(window=Window.AUTO), SDEditParams(window=Window.AROUND)
+
+
+def window_in(request: EditRequest, params: ModelParams, resolution: int) -> Place | None:
+    return window_of(request.mask, request.scope, params, resolution)
 
 
 def asked(size: tuple[int, int], box: tuple[int, int, int, int], scope: Scope = Scope.SUBJECT) -> EditRequest:
@@ -74,35 +78,35 @@ def corners(place: tuple[slice, slice] | None) -> tuple[int, int, int, int] | No
 def test_the_window_that_is_taken_unasked(
     size: tuple[int, int], box: tuple[int, int, int, int], resolution: int, window: tuple[int, int, int, int] | None
 ) -> None:
-    assert corners(window_of(asked(size, box), AUTO, resolution)) == window
+    assert corners(window_in(asked(size, box), AUTO, resolution)) == window
 
 
 def test_a_window_is_taken_unasked_only_where_the_subject_gains_by_it() -> None:
     """A square picture of 1,200 pixels: a window of 800 shows everything one and a half times as large."""
-    at, above = (window_of(asked((1200, 1200), (400, 400, 400 + side, 500)), AUTO, 512) for side in (400, 402))
+    at, above = (window_in(asked((1200, 1200), (400, 400, 400 + side, 500)), AUTO, 512) for side in (400, 402))
     assert at is not None and above is None
-    assert window_of(asked((1200, 1200), (400, 400, 802, 500)), AROUND, 512) is not None, "whoever asks for one has one"
+    assert window_in(asked((1200, 1200), (400, 400, 802, 500)), AROUND, 512) is not None, "whoever asks for one has one"
     assert WORTH_IT == 1.5
 
 
 @pytest.mark.parametrize("scope", [Scope.BACKGROUND, Scope.BOTH])
 @pytest.mark.parametrize("params", [AUTO, AROUND])
 def test_where_more_than_the_subject_changes_the_picture_is_whole(scope: Scope, params: ModelParams) -> None:
-    assert window_of(asked((4000, 3000), (1850, 1350, 2150, 1650), scope), params, 512) is None
+    assert window_in(asked((4000, 3000), (1850, 1350, 2150, 1650), scope), params, 512) is None
 
 
 @pytest.mark.parametrize("params", [AUTO, AROUND])
 def test_without_a_subject_and_where_the_window_would_be_larger_the_picture_is_whole(params: ModelParams) -> None:
-    assert window_of(asked((4000, 3000), (0, 0, 0, 0)), params, 512) is None
+    assert window_in(asked((4000, 3000), (0, 0, 0, 0)), params, 512) is None
     wide = replace(params, context=4.0)
-    assert window_of(asked((400, 300), (150, 100, 250, 200)), wide, 64) is None
+    assert window_in(asked((400, 300), (150, 100, 250, 200)), wide, 64) is None
     everything = asked((400, 300), (0, 0, 400, 300))
-    assert window_of(everything, params, 64) is None
+    assert window_in(everything, params, 64) is None
 
 
 def test_more_context_is_a_larger_window() -> None:
     one, two = (
-        window_of(asked((4000, 3000), (1850, 1350, 2150, 1650)), replace(AROUND, context=share), 512)
+        window_in(asked((4000, 3000), (1850, 1350, 2150, 1650)), replace(AROUND, context=share), 512)
         for share in (0.1, 1.0)
     )
     assert corners(one) == (1820, 1320, 2180, 1680) and corners(two) == (1550, 1050, 2450, 1950)
@@ -116,7 +120,7 @@ def test_a_window_lies_in_the_picture_and_holds_the_subject(drawn: st.DataObject
     right, bottom = drawn.draw(st.integers(left + 1, width)), drawn.draw(st.integers(top + 1, height))
     request = asked((width, height), (left, top, right, bottom))
     params = replace(AROUND, context=drawn.draw(st.floats(0.1, 4)))
-    place = window_of(request, params, drawn.draw(st.sampled_from([32, 64, 256])))
+    place = window_in(request, params, drawn.draw(st.sampled_from([32, 64, 256])))
     if place is None:
         return
     (y0, y1), (x0, x1) = ((part.start, part.stop) for part in place)
@@ -145,7 +149,7 @@ def test_what_comes_back_lies_where_it_was_taken_from() -> None:
         return EditResult((Candidate(7, picture, outside),), (), found=found, subject_after=request.mask)
 
     result = run_in_window(whitened, seeing(64), request, AROUND, silent)
-    place = window_of(request, AROUND, 64)
+    place = window_in(request, AROUND, 64)
     assert place is not None and corners(place) == (280, 175, 360, 255)
     (seen,) = shown
     assert np.array_equal(seen.picture, request.picture[place]) and np.array_equal(seen.mask, request.mask[place])
@@ -233,8 +237,8 @@ def test_every_method_works_in_a_window(engine: Engine, small: EditRequest, name
     """Auto is that window too: the subject is small. It gives the same bytes twice, of another size than the whole
     picture would; kept pixels are exact, and the settings have a say."""
     params = few(name)
-    place = window_of(small, params, 32)
-    assert place is not None and place == window_of(small, replace(params, window=Window.AUTO), 32)
+    place = window_in(small, params, 32)
+    assert place is not None and place == window_in(small, replace(params, window=Window.AUTO), 32)
     heard: list[Picture] = []
 
     def progress(stage: str, step: int, total: int, preview: Picture | None = None) -> None:

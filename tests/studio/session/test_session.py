@@ -488,6 +488,26 @@ def test_what_a_run_needs_is_decoded_once(session: Session, upload: bytes, monke
     assert {digest: decoded.count(digest) for digest in used} == dict.fromkeys(used, 1)
 
 
+def test_a_session_says_what_the_model_would_be_shown(studio: Studio) -> None:
+    large = studio.sessions.create(encode_png(np.zeros((600, 900, 3), np.uint8)), "large")
+    assert large.view().sees is None, "nothing is selected"
+    small = Stroke((Point(400.0, 300.0), Point(440.0, 300.0)), 20.0)
+    large.set_prompts(MaskPrompts(strokes=(small,)))
+    for scope, window, seen in (
+        (Scope.SUBJECT, "around", True),
+        (Scope.SUBJECT, "whole", False),
+        (Scope.BACKGROUND, "around", False),
+    ):
+        large.set_draft(replace(large.view().draft, scope=scope, changes={"window": window}))
+        box = large.view().sees
+        assert (box is not None) is seen, (scope, window)
+        if box is not None:
+            assert box.left < 380 and 460 < box.right <= 900 and box.top < 280 and 320 < box.bottom <= 600
+            assert box.right - box.left == box.bottom - box.top, "nothing is distorted"
+    large.set_draft(replace(large.view().draft, scope=Scope.SUBJECT, method="recolour", changes={}))
+    assert large.view().sees is None, "no model is asked"
+
+
 # Masks
 
 
