@@ -42,7 +42,7 @@ run: $(STAMP) ## open the studio at 127.0.0.1
 
 # A process a core, with a thread each: two threads of one process mostly wait for each other in what tests compute.
 test: $(STAMP) browser ## run every test, in WORKERS= processes
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
 
 check: $(STAMP) ## format, lint, types and import contracts
 	$(BIN)/ruff format --check .
