@@ -143,7 +143,7 @@ def test_rows_are_one_stop_each_and_menus_open_when_asked(browser: Browser, url:
         expect(page.locator(".p-pop")).to_have_count(0)
 
         page.get_by_role("button", name="Include", exact=True).focus()
-        for _ in range(3):
+        for _ in range(5):
             key.press("ArrowRight")
         assert page.evaluate(STOP) == "Brush"
         key.press("Enter")

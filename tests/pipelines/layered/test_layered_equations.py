@@ -251,7 +251,7 @@ def test_a_subject_too_small_for_the_model_is_refused(
 ) -> None:
     large, dot = np.zeros((400, 400, 3), np.uint8), np.zeros((400, 400), bool)
     dot[200, 200] = True
-    with pytest.raises(BadRequest, match="select a larger subject, or crop"):
+    with pytest.raises(BadRequest, match="select a larger subject, or set window=around"):
         method.run(bundle, request_for(picture=large, mask=dot), FEW)
 
 
