@@ -98,6 +98,7 @@ def merged(requests: Sequence[TurnRequest]) -> TurnRequest:
       starts from. Where the subject's request ran without a mask or none changes the subject, it is sought for the
       last request that has a mask. So turns about two different subjects cannot both be in it: the later one is.
     - What is kept out is what the last request that says anything of it keeps out.
+    - What the picture shows is the first one's words: the merged turn starts from the picture that they are about.
     - Everything else (model, method, settings, quality, seeds) is the last one's.
 
     One request alone stays as it is. Raises `WrongTurns` where one of several needs no model: what its settings do is
@@ -125,6 +126,7 @@ def merged(requests: Sequence[TurnRequest]) -> TurnRequest:
         prompts=of_mask.prompts,
         feather=of_mask.feather,
         negative=next((request.negative for request in reversed(requests) if request.negative), ""),
+        source=requests[0].source,
     )
 
 

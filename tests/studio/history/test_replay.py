@@ -157,6 +157,11 @@ def test_merged_takes_the_last_text_of_each_part_and_the_rest_of_the_last_reques
     )
 
 
+def test_merged_describes_the_picture_that_it_starts_from() -> None:
+    described = [replace(BLUE, source="a red dog"), replace(FOREST, source="a blue dog on the beach")]
+    assert merged(described).source == "a red dog"
+
+
 def test_merged_keeps_out_what_was_last_said_to_be() -> None:
     assert merged([replace(BLUE, negative="snow"), replace(FOREST, negative="a hat"), SAND]).negative == "a hat"
     assert merged([BLUE, FOREST]).negative == ""
