@@ -1,4 +1,4 @@
-"""The picture half of a CLIP folder as an `Embed`: what order swap and drift are measured with."""
+"""Both halves of a CLIP folder: pictures as an `Embed`, which order swap and drift are measured with, and texts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pipelines.contract import Picture
 from pipelines.evaluation.similarity import GREY
 from pipelines.models.folders import ModelCard
-from pipelines.models.loader import load_clip_vision
+from pipelines.models.loader import load_clip_text, load_clip_vision
 
 BATCH = 16
 """Pictures embedded at once."""
@@ -37,6 +37,22 @@ class ClipEmbed:
             pixels: Any = self._processor(some, return_tensors="pt").pixel_values
             rows.append(F.normalize(self._model(pixels.to(self._device)).image_embeds.float(), dim=-1).cpu())
         return np.asarray(torch.cat(rows).numpy())
+
+
+class ClipTexts:
+    """The other half of that CLIP, told texts only."""
+
+    def __init__(self, card: ModelCard, device: torch.device) -> None:
+        self._device = device
+        self._model, self._tokenizer = load_clip_text(card, device)
+
+    @torch.no_grad()
+    def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """``(N, D) float32`` of length 1; what lies beyond the model's places for tokens is cut."""
+        most = self._model.config.max_position_embeddings
+        told = self._tokenizer(list(texts), padding=True, truncation=True, max_length=most, return_tensors="pt")
+        embeds = self._model(**told.to(self._device)).text_embeds.float()
+        return np.asarray(F.normalize(embeds, dim=-1).cpu().numpy())
 
 
 def _squared(picture: Picture) -> Picture:

@@ -140,6 +140,11 @@ def load_clip_vision(card: ModelCard, device: torch.device) -> tuple[Any, Any]:
     return load_with_processor(card, device, CLIPVisionModelWithProjection, CLIPImageProcessor, part="the vision model")
 
 
+def load_clip_text(card: ModelCard, device: torch.device) -> tuple[Any, Any]:
+    """The text half of a CLIP, and its tokenizer; see `load_with_processor`."""
+    return load_with_processor(card, device, CLIPTextModelWithProjection, CLIPTokenizer, part="the text model")
+
+
 def load_with_processor(
     card: ModelCard, device: torch.device, model_class: Any, processor_class: Any, *, part: str
 ) -> tuple[Any, Any]:

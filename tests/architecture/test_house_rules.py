@@ -16,7 +16,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted(p for root in ("pipelines", "studio") for p in (ROOT / root).rglob("*.py"))
-HEAVY = ("torch", "torchvision", "diffusers", "transformers", "accelerate", "peft", "segment_anything")
+HEAVY = ("torch", "torchmetrics", "torchvision", "diffusers", "transformers", "accelerate", "peft", "segment_anything")
 TORCH_FREE = tuple(
     f"pipelines.{name}"
     for name in (
