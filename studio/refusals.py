@@ -21,6 +21,7 @@ OTHERS = {"typer.BadParameter", "BadParameter", "PlainTextResponse", "BadArchive
 """Of other families, or what the command line and the routes answer with themselves."""
 TITLES = {
     "pipelines": "Requests and pictures",
+    "pipelines.compose": "Composing a scene",
     "pipelines.instructions": "Sentences",
     "pipelines.layered": "The layered method",
     "pipelines.masks": "Masks and segmenters",
