@@ -247,6 +247,9 @@ class EditResult:
     weights_after: str = ""
     background_reference: Picture | None = None
     fitted: bytes | None = field(default=None, repr=False)
+    network_passes: int = 0
+    """How many samples went through the network, as the engine counts them: guidance by two texts is two, and so is a
+    batch of two. What a step of fitting takes beside that, to find its gradients, is not counted."""
     in_float32: bool = False
     """The fast arithmetic left the finite numbers, and a second run in float32 gave this; the engine says so."""
     reconstruction: float | None = None

@@ -20,7 +20,7 @@ from pipelines import catalog
 from pipelines.cache import Cache
 from pipelines.contract import EditRequest, EditResult, Extent, Mask, Picture
 from pipelines.errors import BadParameter, ModelError, NumericalError
-from pipelines.evaluation.clip import ClipEmbed
+from pipelines.evaluation.clip import ClipEmbed, clip_that_knows
 from pipelines.evaluation.consistency import Comparison, Edited, Parts, compare, difference_map
 from pipelines.evaluation.drift import Drift, drift
 from pipelines.faults import in_words
@@ -36,7 +36,7 @@ from pipelines.masks.segmenter import Embedding, MaskAnswer, Segmenter
 from pipelines.masks.snap import snapped
 from pipelines.models.adapters import attached
 from pipelines.models.bundle import ModelBundle, check_weights
-from pipelines.models.folders import CLIP, SEGMENTER, ModelCard, find_model, find_models, phrase_finder
+from pipelines.models.folders import SEGMENTER, ModelCard, find_model, find_models, phrase_finder
 from pipelines.models.limits import NOTHING_CALIBRATED, Limits
 from pipelines.models.loader import device_named, load_bundle
 from pipelines.models.lora_files import lora_path
@@ -124,16 +124,21 @@ class Engine:
             return replace(result, in_float32=True)
 
     def _proven(self, model: str, run: Callable[[ModelBundle], EditResult]) -> EditResult:
-        """What `run` makes, with the checksums of the weights before and after; see `edit`."""
+        """What `run` makes, with the checksums of the weights before and after and the passes counted; see `edit`."""
         bundle = self._bundle(model)
-        before, after = bundle.checksum(), ""
+        before, after, passes = bundle.checksum(), "", 0
+
+        def count(samples: int) -> None:
+            nonlocal passes
+            passes += samples
+
         try:
-            result = run(bundle)
+            result = run(replace(bundle, count=count))
         finally:
             after = bundle.checksum()
             if after != before:
                 self._bundles.drop(model)
-        return replace(result, weights_before=before, weights_after=after)
+        return replace(result, weights_before=before, weights_after=after, network_passes=passes)
 
     def _release(self, model: str) -> None:
         """Let go of everything but `model`."""
@@ -273,11 +278,9 @@ class Engine:
         """What the pictures of `model` are measured by."""
         cards = find_models(self._folders)
         said = cards[model].domain.measured_by if model in cards else NOTHING_CALIBRATED
-        clips = [card for card in cards.values() if card.kind == CLIP]
-        named = [card for card in clips if card.id == said.clip] or [card for card in clips if not card.domain.pictures]
-        if not named:
+        card = clip_that_knows(said, cards.values())
+        if card is None:
             return None, said.limits
-        card = named[0]
         return self._clips.get(card.id, lambda: ClipEmbed(card, self._device)), said.limits
 
     def _bundle(self, model: str) -> ModelBundle:

@@ -10,7 +10,7 @@ import importlib
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -59,6 +59,8 @@ class Setup:
     candidates: int = 1
     card: ModelCard | None = None
     """The model's, whose presets are taken where it brings some."""
+    noise: float = 0.0
+    """Standard deviation in levels of the noise on the picture of a second run of every edit; 0 for no such run."""
 
 
 @dataclass(frozen=True)
@@ -98,13 +100,20 @@ class Row:
     variety: float | None = None
     """Mean distance between candidates where the picture was to change, in levels of 0 to 255; ``None`` for one."""
     candidates: int = 1
+    network_passes: int | None = None
+    """As `EditResult.network_passes`, over all candidates; ``None`` in rows of before it was counted."""
+    readings: tuple[dict[str, str | None], ...] = ()
+    """What was read in every candidate, the first one's included."""
+    noise: float = 0.0
+    """See `Setup.noise`."""
     error: str = ""
     """The message of an edit that was refused or failed; such a row counts as wrong in everything."""
 
     @property
     def key(self) -> tuple[object, ...]:
         """What makes it a row of its own."""
-        return (self.case, self.method, self.model, self.quality, self.seed, self.true_masks, self.candidates)
+        setup = (self.model, self.quality, self.seed, self.true_masks, self.candidates, self.noise)
+        return (self.case, self.method, *setup)
 
 
 def read_rows(folder: Path) -> list[Row]:
@@ -116,7 +125,8 @@ def read_rows(folder: Path) -> list[Row]:
             values = json.loads(line)
         except json.JSONDecodeError:
             continue
-        rows.append(Row(**{**values, "wrong": tuple(values["wrong"])}))
+        lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
+        rows.append(Row(**values | lists))
     return rows
 
 
@@ -124,12 +134,27 @@ def picture_path(folder: Path, row: Row) -> Path:
     """Where the result of `row` is kept."""
     masks = "-true-masks" if row.true_masks else ""
     model = Path(row.model).name  # a model may be named by its folder
-    return folder / f"{model}-{row.method}-{row.quality}-{row.seed}{masks}" / f"{row.case}.png"
+    return folder / f"{model}-{row.method.replace(':', '-')}-{row.quality}-{row.seed}{masks}" / f"{row.case}.png"
 
 
 def mask_path(folder: Path, row: Row) -> Path:
     """Where the mask of `row` is kept."""
     return picture_path(folder, row).with_suffix(".mask.png")
+
+
+def found_path(folder: Path, row: Row) -> Path:
+    """Where it is kept what the segmenter finds in the result, if it was looked for."""
+    return picture_path(folder, row).with_suffix(".found.png")
+
+
+def candidate_path(folder: Path, row: Row, k: int) -> Path:
+    """Where candidate `k` is kept, from 1: the first one, 0, is the picture of `row`."""
+    return picture_path(folder, row).with_suffix(f".{k}.png")
+
+
+def noisy_path(folder: Path, row: Row) -> Path:
+    """Where the result of the noisy picture is kept, if there was one."""
+    return picture_path(folder, row).with_suffix(f".noise-{row.noise:g}.png")
 
 
 def embedded_judge() -> Reader:
@@ -157,22 +182,23 @@ def run_benchmark(
     true_masks: bool = False,
     candidates: int = 1,
     card: ModelCard | None = None,
+    noise: float = 0.0,
 ) -> list[Row]:
     """Edit every case by every method; `on_row` is told of each row, those of an earlier run in `out` included.
 
     Rows come case by case, so that a run that is cut short still compares the methods on the same cases. `read` is
     the embedded judge unless another is given. With `true_masks` the world's own masks are used instead of one click
-    on the segmenter. `card` is the model's.
+    on the segmenter. `card` is the model's. Methods that hear what the picture shows (`EditRequest.source`) are told.
     """
     read = read or embedded_judge()
-    setup = Setup(model, quality, seed, true_masks, candidates, card)
+    setup = Setup(model, quality, seed, true_masks, candidates, card, noise)
     out.mkdir(parents=True, exist_ok=True)
     done = {row.key: row for row in read_rows(out)}
     rows = []
     for case in cases:
         picture = render(case.source).picture
         for method in methods:
-            key = (case.name, method, model, str(quality), seed, true_masks, candidates)
+            key = (case.name, method, model, str(quality), seed, true_masks, candidates, noise)
             if key not in done:
                 done[key] = _run_one(engine, read, method, case, picture, out, setup)
             rows.append(done[key])
@@ -180,32 +206,69 @@ def run_benchmark(
     return rows
 
 
+@dataclass(frozen=True, eq=False)
+class _Ran:
+    """What came of one case."""
+
+    mask: Mask
+    result: EditResult | None
+    of_noisy: EditResult | None
+    error: str
+    seconds: float
+
+
 def _run_one(engine: Editor, read: Reader, method: str, case: Case, picture: Picture, out: Path, setup: Setup) -> Row:
-    mask, result, error, seconds = np.zeros(picture.shape[:2], bool), None, "", 0.0
+    ran = _run(engine, method, case, picture, setup)
+    found = None
+    if ran.result is not None:
+        at = deepest_point(render(case.target).mask)
+        found = _clicked(engine, ran.result.candidates[0].picture, at)
+    row = _row(read, method, case, picture, ran, found, setup)
+    picture_path(out, row).parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(ran.mask).save(mask_path(out, row))
+    if ran.result is not None and found is not None:
+        Image.fromarray(found).save(found_path(out, row))
+        first, *others = (candidate.picture for candidate in ran.result.candidates)
+        Image.fromarray(first).save(picture_path(out, row))
+        for k, other in enumerate(others, 1):
+            Image.fromarray(other).save(candidate_path(out, row, k))
+    if ran.of_noisy is not None:
+        Image.fromarray(ran.of_noisy.candidates[0].picture).save(noisy_path(out, row))
+    _append(out / ROWS, json.dumps(asdict(row)))
+    return row
+
+
+def _run(engine: Editor, method: str, case: Case, picture: Picture, setup: Setup) -> _Ran:
+    """The edit, and once more from the noisy picture where that is asked."""
+    mask, result, of_noisy, error, seconds = np.zeros(picture.shape[:2], bool), None, None, "", 0.0
     try:
         mask = _mask(engine, case, picture, setup)
-        started = time.perf_counter()
         request = EditRequest(
             picture=picture,
             mask=mask,
             subject=case.subject,
             background=case.background,
+            source=case.source.caption(),
             scope=case.scope,
             seed=setup.seed,
             candidates=setup.candidates,
         )
-        result = engine.edit(setup.model, method, request, settings(method, setup.quality, card=setup.card))
+        params = settings(method, setup.quality, card=setup.card)
+        started = time.perf_counter()
+        result = engine.edit(setup.model, method, request, params)
         seconds = time.perf_counter() - started
+        if setup.noise:
+            once = replace(request, picture=noisy(picture, setup.noise, setup.seed), candidates=1)
+            of_noisy = engine.edit(setup.model, method, once, params)
     except PipelineError as failure:
         error = str(failure)
-    row = _row(engine, read, method, case, picture, mask, result, error, seconds, setup)
-    path = picture_path(out, row)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(mask).save(mask_path(out, row))
-    if result is not None:
-        Image.fromarray(result.candidates[0].picture).save(path)
-    _append(out / ROWS, json.dumps(asdict(row)))
-    return row
+    return _Ran(mask, result, of_noisy, error, seconds)
+
+
+def noisy(picture: Picture, deviation: float, seed: int) -> Picture:
+    """`picture` with normal noise of `deviation` levels on every value."""
+    noise = np.random.default_rng(seed).normal(0, deviation, picture.shape)
+    return np.asarray(np.clip(np.round(picture + noise), 0, 255), np.uint8)
 
 
 def _append(path: Path, line: str) -> None:
@@ -232,29 +295,16 @@ def _to_change(subject: Mask, scope: Scope) -> Mask:
     return changed
 
 
-def _row(
-    engine: Editor,
-    read: Reader,
-    method: str,
-    case: Case,
-    picture: Picture,
-    mask: Mask,
-    result: EditResult | None,
-    error: str,
-    seconds: float,
-    setup: Setup,
-) -> Row:
-    true_mask, truth = render(case.source).mask, render(case.target)
-    found, kept, seen = Verdict(False, False, ()), None, Attributes()
-    outline = inside = varied = None
+def _row(read: Reader, method: str, case: Case, picture: Picture, ran: _Ran, outline: Mask | None, setup: Setup) -> Row:
+    source, truth, result = render(case.source), render(case.target), ran.result
+    found, kept, readings, inside, varied = Verdict(False, False, ()), None, [Attributes()], None, None
     if result is not None:
-        edited = result.candidates[0].picture
-        seen = read(edited)
-        found = verdict(case, seen)
-        kept = psnr(picture, edited, kept_region(true_mask, case.scope))
-        outline = overlap(_clicked(engine, edited, deepest_point(truth.mask)), truth.mask)
-        inside = distance(edited, truth.picture, truth.mask)
-        varied = variety([candidate.picture for candidate in result.candidates], _to_change(mask, case.scope))
+        pictures = [candidate.picture for candidate in result.candidates]
+        readings = [read(one) for one in pictures]
+        found = verdict(case, readings[0])
+        kept = psnr(picture, pictures[0], kept_region(source.mask, case.scope))
+        inside = distance(pictures[0], truth.picture, truth.mask)
+        varied = variety(pictures, _to_change(ran.mask, case.scope))
     outside = result.candidates[0].outside if result else None
     return Row(
         case=case.name,
@@ -266,7 +316,7 @@ def _row(
         true_masks=setup.true_masks,
         subject=case.subject,
         background=case.background,
-        read=asdict(seen),
+        read=asdict(readings[0]),
         asked_right=found.asked_right,
         kept_right=found.kept_right,
         both_right=found.both_right,
@@ -274,12 +324,15 @@ def _row(
         kept_psnr=kept,
         outside_changed=outside.changed if outside else 0,
         outside_largest=outside.largest if outside else 0,
-        mask_overlap=overlap(mask, true_mask),
-        seconds=round(seconds, 3),
+        mask_overlap=overlap(ran.mask, source.mask),
+        seconds=round(ran.seconds, 3),
         weights_restored=result is None or result.weights_before == result.weights_after,
-        outline=outline,
+        outline=None if outline is None else overlap(outline, truth.mask),
         inside=inside,
         variety=varied,
         candidates=setup.candidates,
-        error=error,
+        network_passes=result.network_passes if result else None,
+        readings=tuple(asdict(reading) for reading in readings) if result else (),
+        noise=setup.noise,
+        error=ran.error,
     )

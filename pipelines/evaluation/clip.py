@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import cv2
@@ -13,11 +13,20 @@ from numpy.typing import NDArray
 
 from pipelines.contract import Picture
 from pipelines.evaluation.similarity import GREY
-from pipelines.models.folders import ModelCard
+from pipelines.models.folders import CLIP, ModelCard
+from pipelines.models.limits import MeasuredBy
 from pipelines.models.loader import load_clip_text, load_clip_vision
 
 BATCH = 16
 """Pictures embedded at once."""
+
+
+def clip_that_knows(said: MeasuredBy, cards: Iterable[ModelCard]) -> ModelCard | None:
+    """Of `cards` the CLIP that a model's card names for its pictures, or one that was made for no pictures in
+    particular; ``None`` where neither is there."""
+    clips = [card for card in cards if card.kind == CLIP]
+    named = [card for card in clips if card.id == said.clip] or [card for card in clips if not card.domain.pictures]
+    return named[0] if named else None
 
 
 class ClipEmbed:

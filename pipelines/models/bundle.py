@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
@@ -23,6 +23,10 @@ from pipelines.models.folders import ModelCard
 from pipelines.models.network import Network, eager
 from pipelines.models.prompt_embeds import PromptEmbeds
 from pipelines.seeds import sent
+
+
+def uncounted(samples: int) -> None:
+    """Nobody wants to know."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,8 @@ class ModelBundle:
     """Whether an empty text is told as zeros, as most XL models were trained."""
     network: Network = eager
     """How `unet` is called."""
+    count: Callable[[int], None] = uncounted
+    """Told of every pass how many samples go through the network."""
     idle: torch.device | None = None
     """Where the autoencoder and the text encoders wait while they do not work; ``None`` for where they work."""
 
@@ -154,6 +160,7 @@ class ModelBundle:
         """
         seen = z_t if concat is None else torch.cat([z_t, concat], dim=1)
         added = None if e.pooled is None else {"text_embeds": e.pooled, "time_ids": self._time_ids(z_t)}
+        self.count(len(z_t))
         with self.fast_arithmetic():
             out = self.network(self.unet, seen, t, e.tokens, added)
         return self.schedule.noise_from(out.float(), z_t, t)

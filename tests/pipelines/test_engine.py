@@ -17,7 +17,7 @@ from pipelines.engine import Engine
 from pipelines.errors import BadRequest, ModelError
 from pipelines.masks.prompts import Click, MaskPrompts, Stroke
 from pipelines.masks.sam import SamConfig, SamSegmenter, build_sam, save_sam
-from pipelines.params import InpaintParams, SDEditParams
+from pipelines.params import InpaintParams, LayeredParams, Params, SDEditParams, Tuned
 
 FEW = SDEditParams(steps=4)
 
@@ -112,6 +112,28 @@ def test_a_model_left_changed_is_loaded_afresh(
     after = engine.edit("tiny", "sdedit", request_for(), FEW)
     assert after.weights_before == expected.weights_before
     assert np.array_equal(after.candidates[0].picture, expected.candidates[0].picture)
+
+
+@pytest.mark.parametrize(
+    ("method", "params", "passes"),
+    [
+        ("sdedit", SDEditParams(steps=4, strength=1), 4 * 2),
+        ("sdedit", SDEditParams(steps=4, strength=1, guidance=1), 4),
+        # The reference and the guidance sample with two texts a step; a step of fitting sees both layers.
+        (
+            "layered",
+            LayeredParams(embed_steps=3, tuned=Tuned.LORA, tune_steps=2, steps=4),
+            4 * 2 + 3 * 2 + 2 * 2 + 4 * 2,
+        ),
+    ],
+    ids=["guided", "unguided", "layered"],
+)
+def test_the_passes_of_an_edit_are_counted(
+    engine: Engine, request_for: Callable[..., EditRequest], method: str, params: Params, passes: int
+) -> None:
+    asked = replace(request_for(), scope=Scope.BOTH, subject="red", background="sea")
+    assert engine.edit("tiny", method, asked, params).network_passes == passes
+    assert engine.edit("tiny", method, asked, params).network_passes == passes, "each edit by itself"
 
 
 def test_the_engine_says_what_it_runs(engine: Engine, request_for: Callable[..., EditRequest]) -> None:
