@@ -133,14 +133,14 @@ def sample_story(rng: random.Random, turns: int = TURNS) -> Story:
 def sample_scene(rng: random.Random, count: int, centred: bool = True) -> Scene:
     """`count` different solids that keep `ROOM` and `MARGIN`; the first at the centre where `centred`."""
     things = rng.sample(THINGS, count)
-    while True:
+    places: list[tuple[float, float]] = []
+    while len(places) < count:  # the first ones may leave no room for the last: then all are placed anew
         places = [(0.0, 0.0)] if centred else []
         for _ in range(40 * count):
-            if len(places) >= count:
-                return tuple(Placed(thing, x, y) for thing, (x, y) in zip(things, places, strict=True))
             at = rng.uniform(-REACH, REACH), rng.uniform(-REACH, REACH)
-            if _is_free(at, places):
+            if len(places) < count and _is_free(at, places):
                 places.append(at)
+    return tuple(Placed(thing, x, y) for thing, (x, y) in zip(things, places, strict=True))
 
 
 def _is_free(at: tuple[float, float], places: Iterable[tuple[float, float]]) -> bool:

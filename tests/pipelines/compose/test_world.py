@@ -118,3 +118,9 @@ def test_every_solid_lies_inside_the_picture() -> None:
         scene = sample_scene(rng, 5, centred=False)
         for placed in scene:
             assert all(RADIUS / 2.4 < at < 1 - RADIUS / 2.4 for at in seen_at(placed))
+
+
+@pytest.mark.parametrize("centred", [True, False])
+def test_a_scene_holds_as_many_as_were_asked_for(centred: bool) -> None:
+    for count in range(7):
+        assert len(sample_scene(random.Random(3), count, centred)) == count
