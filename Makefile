@@ -75,7 +75,7 @@ format: $(STAMP) ## put the code into its one form
 	$(BIN)/ruff check --fix .
 
 bench: $(STAMP) ## every method on 60 held-out cases
-	$(BIN)/python launch.py bench --cases 60 --methods layered,sdedit,inpaint --out build/bench
+	$(BIN)/python launch.py bench --cases 60 --methods all --out build/bench --report build/report
 
 bench-speed: $(STAMP) ## seconds and memory of what a person waits for
 	$(BIN)/python launch.py speed

@@ -10,17 +10,18 @@ import importlib
 import json
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from PIL import Image
 
-from pipelines.catalog import settings
 from pipelines.contract import EditRequest, EditResult, Mask, Picture, Point, Quality, Scope
 from pipelines.errors import PipelineError
 from pipelines.evaluation.cases import Case
+from pipelines.evaluation.entrants import entrant
 from pipelines.evaluation.metrics import Verdict, distance, kept_region, overlap, psnr, variety, verdict
 from pipelines.masks.prompts import Click, MaskPrompts
 from pipelines.masks.refine import deepest_point
@@ -53,14 +54,20 @@ class Setup:
 
     model: str
     quality: Quality
-    seed: int
+    seed: int = 7
     """Of the first candidate, which is the one that is judged; the same for every case."""
-    true_masks: bool
+    true_masks: bool = False
+    """Use the world's own masks instead of one click on the segmenter."""
     candidates: int = 1
     card: ModelCard | None = None
     """The model's, whose presets are taken where it brings some."""
     noise: float = 0.0
     """Standard deviation in levels of the noise on the picture of a second run of every edit; 0 for no such run."""
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What of it makes rows others."""
+        return (self.model, str(self.quality), self.seed, self.true_masks, self.candidates, self.noise)
 
 
 @dataclass(frozen=True)
@@ -113,21 +120,25 @@ class Row:
     def key(self) -> tuple[object, ...]:
         """What makes it a row of its own."""
         setup = (self.model, self.quality, self.seed, self.true_masks, self.candidates, self.noise)
-        return (self.case, self.method, *setup)
+        return (self.case, self.method, *setup)  # as `Setup.key`
 
 
 def read_rows(folder: Path) -> list[Row]:
     """The rows in `folder`, in the order they were finished. A last line that was cut off is dropped."""
-    path = folder / ROWS
     rows = []
-    for line in path.read_text().splitlines() if path.is_file() else ():
-        try:
-            values = json.loads(line)
-        except json.JSONDecodeError:
-            continue
+    for values in read_lines(folder / ROWS):
         lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
         rows.append(Row(**values | lists))
     return rows
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The JSON object of every whole line of a file, if it is there."""
+    found = []
+    for line in path.read_text().splitlines() if path.is_file() else ():
+        with suppress(json.JSONDecodeError):
+            found.append(json.loads(line))
+    return found
 
 
 def picture_path(folder: Path, row: Row) -> Path:
@@ -170,35 +181,31 @@ def embedded_judge() -> Reader:
 
 def run_benchmark(
     engine: Editor,
-    model: str,
     methods: Sequence[str],
-    quality: Quality,
     cases: Sequence[Case],
     out: Path,
+    setup: Setup,
     on_row: Callable[[Row], None] = lambda _: None,
     *,
     read: Reader | None = None,
-    seed: int = 7,
-    true_masks: bool = False,
-    candidates: int = 1,
-    card: ModelCard | None = None,
-    noise: float = 0.0,
 ) -> list[Row]:
-    """Edit every case by every method; `on_row` is told of each row, those of an earlier run in `out` included.
+    """Edit every case by every entrant (see `entrants`); `on_row` is told of each row, those of an earlier run in `out`
+    included.
 
     Rows come case by case, so that a run that is cut short still compares the methods on the same cases. `read` is
-    the embedded judge unless another is given. With `true_masks` the world's own masks are used instead of one click
-    on the segmenter. `card` is the model's. Methods that hear what the picture shows (`EditRequest.source`) are told.
+    the embedded judge unless another is given. Methods that hear what the picture shows (`EditRequest.source`) are
+    told.
     """
     read = read or embedded_judge()
-    setup = Setup(model, quality, seed, true_masks, candidates, card, noise)
+    for name in methods:
+        entrant(name).params(setup.quality, setup.card)  # what is refused is refused before anything runs
     out.mkdir(parents=True, exist_ok=True)
     done = {row.key: row for row in read_rows(out)}
     rows = []
     for case in cases:
         picture = render(case.source).picture
         for method in methods:
-            key = (case.name, method, model, str(quality), seed, true_masks, candidates, noise)
+            key = (case.name, method, *setup.key)
             if key not in done:
                 done[key] = _run_one(engine, read, method, case, picture, out, setup)
             rows.append(done[key])
@@ -222,7 +229,7 @@ def _run_one(engine: Editor, read: Reader, method: str, case: Case, picture: Pic
     found = None
     if ran.result is not None:
         at = deepest_point(render(case.target).mask)
-        found = _clicked(engine, ran.result.candidates[0].picture, at)
+        found = clicked(engine, ran.result.candidates[0].picture, at)
     row = _row(read, method, case, picture, ran, found, setup)
     picture_path(out, row).parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(ran.mask).save(mask_path(out, row))
@@ -234,7 +241,7 @@ def _run_one(engine: Editor, read: Reader, method: str, case: Case, picture: Pic
             Image.fromarray(other).save(candidate_path(out, row, k))
     if ran.of_noisy is not None:
         Image.fromarray(ran.of_noisy.candidates[0].picture).save(noisy_path(out, row))
-    _append(out / ROWS, json.dumps(asdict(row)))
+    append(out / ROWS, json.dumps(asdict(row)))
     return row
 
 
@@ -253,13 +260,14 @@ def _run(engine: Editor, method: str, case: Case, picture: Picture, setup: Setup
             seed=setup.seed,
             candidates=setup.candidates,
         )
-        params = settings(method, setup.quality, card=setup.card)
+        entry = entrant(method)
+        params = entry.params(setup.quality, setup.card)
         started = time.perf_counter()
-        result = engine.edit(setup.model, method, request, params)
+        result = engine.edit(setup.model, entry.method, request, params)
         seconds = time.perf_counter() - started
         if setup.noise:
             once = replace(request, picture=noisy(picture, setup.noise, setup.seed), candidates=1)
-            of_noisy = engine.edit(setup.model, method, once, params)
+            of_noisy = engine.edit(setup.model, entry.method, once, params)
     except PipelineError as failure:
         error = str(failure)
     return _Ran(mask, result, of_noisy, error, seconds)
@@ -271,7 +279,7 @@ def noisy(picture: Picture, deviation: float, seed: int) -> Picture:
     return np.asarray(np.clip(np.round(picture + noise), 0, 255), np.uint8)
 
 
-def _append(path: Path, line: str) -> None:
+def append(path: Path, line: str) -> None:
     """Add a line; one that an earlier run left unfinished is closed first, so that it spoils no other."""
     unfinished = path.is_file() and not path.read_bytes().endswith(b"\n")
     with path.open("a") as file:
@@ -281,10 +289,10 @@ def _append(path: Path, line: str) -> None:
 def _mask(engine: Editor, case: Case, picture: Picture, setup: Setup) -> Mask:
     if setup.true_masks:
         return render(case.source).mask
-    return _clicked(engine, picture, case.click)
+    return clicked(engine, picture, case.click)
 
 
-def _clicked(engine: Editor, picture: Picture, at: Point) -> Mask:
+def clicked(engine: Editor, picture: Picture, at: Point) -> Mask:
     """As the page begins with the embedded segmenter: one click, the edge along the picture's."""
     return engine.segment(picture, MaskPrompts(clicks=(Click(at.x, at.y),), snap=True)).mask
 

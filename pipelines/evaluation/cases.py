@@ -50,7 +50,8 @@ class Case:
         return render(self.source).picture
 
 
-def _other(rng: random.Random, values: dict[str, tuple[str, ...]], than: str) -> str:
+def other(rng: random.Random, values: dict[str, tuple[str, ...]], than: str) -> str:
+    """One of `values`, but not `than`."""
     return rng.choice([value for value in values if value != than])
 
 
@@ -64,14 +65,14 @@ def _recolour(subject: Subject, rng: random.Random) -> tuple[Subject, dict[str, 
 
 def _change_kind(subject: Subject, rng: random.Random) -> tuple[Subject, dict[str, str]]:
     """``a cat`` of a dog in its natural colour: of a red dog, nobody could say which colour the cat should have."""
-    return replace(subject, colour=NATURAL), {"subject": _other(rng, SUBJECTS, subject.kind)}
+    return replace(subject, colour=NATURAL), {"subject": other(rng, SUBJECTS, subject.kind)}
 
 
 def _change_action(subject: Subject, rng: random.Random) -> tuple[Subject, dict[str, str]]:
     """``a dog jumping`` of one that stands. Its colour is not mentioned, so it must stay."""
     return replace(subject, action="standing"), {
         "subject": subject.kind,
-        "action": _other(rng, ACTIONS, "standing"),
+        "action": other(rng, ACTIONS, "standing"),
     }
 
 
@@ -103,7 +104,7 @@ def make_case(scope: Scope, number: int) -> Case:
     target = source.with_subject(**{"kind" if k == "subject" else k: v for k, v in asked.items()})
     typed_background = ""
     if scope is not Scope.SUBJECT:
-        asked["background"] = _other(rng, BACKGROUNDS, source.background)
+        asked["background"] = other(rng, BACKGROUNDS, source.background)
         typed_background = background_phrase(asked["background"])
         target = replace(target, background=asked["background"])
     kept = ("background",) if scope is Scope.SUBJECT else ATTRIBUTES

@@ -24,7 +24,7 @@ from pipelines.contract import Mask, Picture, Scope
 from pipelines.evaluation.metrics import MOST_DB, distance, kept_region, overlap, psnr, variety
 from pipelines.evaluation.similarity import GREY, Embed, isolated, similarities, ssim_map
 
-SURVEY = "Nguyen et al., Instruction-Guided Editing Controls for Images and Multimedia, 2024, Table 6"
+SURVEY = "Nguyen et al., Instruction-Guided Editing Controls for Images and Multimedia: A Survey, 2024, Table 6"
 BINS = 4
 """Of each channel, in the distribution of colours that an edit's diversity is taken from."""
 TOLERANCE = 2
@@ -172,7 +172,8 @@ def psnr_outside(trials: Sequence[Trial], tools: Tools) -> float | None:  # noqa
 
 
 def ssim_outside(trials: Sequence[Trial], tools: Tools) -> float | None:  # noqa: ARG001
-    """Structural similarity of the kept part to the picture before: -1 to 1, higher is better.
+    """``(2 mu_x mu_y + C1) (2 cov + C2) / ((mu_x^2 + mu_y^2 + C1) (var_x + var_y + C2))``
+    around each pixel of the kept part, to the picture before: -1 to 1, higher is better.
 
     Wang et al. 2004, Eq. 13, as `pipelines.evaluation.similarity.ssim_map` has it, averaged over `Trial.kept`.
     """
@@ -262,7 +263,8 @@ def psnr_inside(trials: Sequence[Trial], tools: Tools) -> float | None:  # noqa:
 
 
 def ssim_inside(trials: Sequence[Trial], tools: Tools) -> float | None:  # noqa: ARG001
-    """Structural similarity of the subject that was asked for to the right answer's: -1 to 1, higher is better.
+    """``(2 mu_x mu_y + C1) (2 cov + C2) / ((mu_x^2 + mu_y^2 + C1) (var_x + var_y + C2))``
+    around each pixel of the subject that was asked for, to the right answer's: -1 to 1, higher is better.
 
     Wang et al. 2004, Eq. 13, within `Trial.target_subject`.
     """
@@ -446,8 +448,12 @@ def cosine(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
 
 
 def candidates_apart(trials: Sequence[Trial], tools: Tools) -> float | None:  # noqa: ARG001
-    """Mean absolute difference between any two seeds where the picture was to change: 0 to 255 levels. Neither way is
-    better: near 0 a second seed is not worth its time, far apart the request leaves much open."""
+    """``2 / (N (N - 1)) sum_i<j mean |x_i - x_j|`` over the N seeds where the picture was to change: 0 to 255 levels;
+    neither way is better by itself.
+
+    `pipelines.evaluation.metrics.variety`, ours. Near 0 a second seed is not worth its time; far apart, the request
+    leaves much open.
+    """
     return _mean(variety([after, *trial.others], trial.changed) for trial, after in _done(trials))
 
 

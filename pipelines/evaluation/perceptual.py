@@ -37,9 +37,9 @@ class Lpips:
     def __init__(self, device: torch.device) -> None:
         there = [net for net, file in NETWORKS.items() if (weights_folder() / file).is_file()]
         if not there:
-            raise ModelError(
-                f"LPIPS needs the weights of a network; put torchvision's {NETWORKS['alex']} into {weights_folder()}"
-            )
+            folder = weights_folder()
+            at = f"~/{folder.relative_to(Path.home())}" if folder.is_relative_to(Path.home()) else folder
+            raise ModelError(f"LPIPS needs the weights of a network; put torchvision's {NETWORKS['alex']} into {at}")
         self.name = f"LPIPS ({there[0]})"
         self._device = device
         self._net = LearnedPerceptualImagePatchSimilarity(net_type=there[0]).to(device).eval()

@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw
 from pipelines.contract import Quality, Scope
 from pipelines.evaluation.benchmark import Row, mask_path, picture_path
 from pipelines.evaluation.cases import Case
+from pipelines.evaluation.chains import TurnRow
 from pipelines.toybox.render import render
 
 TILE = 160
@@ -44,6 +45,8 @@ class Summary:
     """Mean distance between candidates where the picture was to change, in levels of 0 to 255."""
     seconds: float
     """Median of an edit that ran."""
+    network_passes: float | None
+    """Median of an edit that ran and was counted."""
     errors: int
 
 
@@ -101,8 +104,56 @@ def _summary(method: str, quality: str, scope: str, rows: list[Row]) -> Summary:
         outline=_mean([row.outline for row in rows]),
         variety=_mean([row.variety for row in rows]),
         seconds=statistics.median(times) if times else 0.0,
+        network_passes=_median([row.network_passes for row in rows]),
         errors=sum(bool(row.error) for row in rows),
     )
+
+
+@dataclass(frozen=True)
+class TurnSummary:
+    """What one entrant reached by one turn of all chains. Shares are 0 to 1 of all chains."""
+
+    method: str
+    quality: str
+    turn: int
+    chains: int
+    asked_right: float
+    """What this turn asks for is there."""
+    kept_right: float
+    still_right: float
+    """All that was asked so far is there."""
+    kept_psnr: float | None
+    """Mean of dB against turn 0, where no turn so far was to change anything."""
+    subject: float | None
+    background: float | None
+    """Mean CLIP similarity to turn 0."""
+
+
+def summarise_turns(rows: Sequence[TurnRow]) -> list[TurnSummary]:
+    """One summary for each entrant, quality and turn, in the order in which they occur."""
+    keys = dict.fromkeys((row.method, row.quality, row.turn) for row in rows)
+    return [_turn_summary(*key, [row for row in rows if (row.method, row.quality, row.turn) == key]) for key in keys]
+
+
+def _turn_summary(method: str, quality: str, turn: int, rows: list[TurnRow]) -> TurnSummary:
+    drifts = [row.drift for row in rows if row.drift is not None]
+    return TurnSummary(
+        method=method,
+        quality=quality,
+        turn=turn,
+        chains=len(rows),
+        asked_right=statistics.mean(row.asked_right for row in rows),
+        kept_right=statistics.mean(row.kept_right for row in rows),
+        still_right=statistics.mean(row.still_right for row in rows),
+        kept_psnr=_mean([drift["kept_psnr"] for drift in drifts]),
+        subject=_mean([drift["subject"] for drift in drifts]),
+        background=_mean([drift["background"] for drift in drifts]),
+    )
+
+
+def _median(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return statistics.median(known) if known else None
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
@@ -111,12 +162,14 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return statistics.mean(known) if known else None
 
 
-def as_json(rows: Sequence[Row]) -> dict[str, Any]:
+def as_json(rows: Sequence[Row], turns: Sequence[TurnRow] = ()) -> dict[str, Any]:
     """The summaries, what the faster qualities lose, and the rows, ready for `json.dumps`."""
     return {
         "summary": [asdict(summary) for summary in summarise(rows)],
         "below_exact": [asdict(loss) for loss in losses(rows)],
         "rows": [asdict(row) for row in rows],
+        "turns": [asdict(summary) for summary in summarise_turns(turns)],
+        "turn_rows": [asdict(row) for row in turns],
     }
 
 
@@ -134,13 +187,36 @@ def as_table(summaries: Sequence[Summary]) -> str:
         "outline",
         "variety",
         "seconds",
+        "passes",
         "errors",
     )
-    lines = [head, *(_cells(summary) for summary in summaries)]
-    widths = [max(len(line[k]) for line in lines) for k in range(len(head))]
+    return _aligned([head, *(_cells(summary) for summary in summaries)], 3)
+
+
+def turns_as_table(rows: Sequence[TurnRow]) -> list[str]:
+    """What entrants reached by each turn in aligned columns of text; nothing where there are no turns."""
+    if not rows:
+        return []
+    head = ("method", "quality", "turn", "chains", "this turn", "all so far", "kept")
+    cells = [
+        (
+            s.method,
+            s.quality,
+            str(s.turn),
+            str(s.chains),
+            *(f"{x:.1%}" for x in (s.asked_right, s.still_right, s.kept_right)),
+        )
+        for s in summarise_turns(rows)
+    ]
+    return ["", *_aligned([head, *cells], 2).splitlines()]
+
+
+def _aligned(lines: Sequence[tuple[str, ...]], words: int) -> str:
+    """Columns of text, the first `words` of them to the left and the figures to the right."""
+    widths = [max(len(line[k]) for line in lines) for k in range(len(lines[0]))]
     return "\n".join(
         "  ".join(
-            cell.ljust(w) if k < 3 else cell.rjust(w) for k, (cell, w) in enumerate(zip(line, widths, strict=True))
+            cell.ljust(w) if k < words else cell.rjust(w) for k, (cell, w) in enumerate(zip(line, widths, strict=True))
         )
         for line in lines
     )
@@ -151,7 +227,8 @@ def _cells(s: Summary) -> tuple[str, ...]:
     kept = "-" if s.kept_psnr is None else f"{s.kept_psnr:.1f} dB"
     outline = "-" if s.outline is None else f"{s.outline:.2f}"
     varied = "-" if s.variety is None else f"{s.variety:.1f}"
-    figures = (*shares, kept, outline, varied, f"{s.seconds:.1f}", str(s.errors))
+    passes = "-" if s.network_passes is None else f"{s.network_passes:.0f}"
+    figures = (*shares, kept, outline, varied, f"{s.seconds:.1f}", passes, str(s.errors))
     return (s.method, s.quality, s.scope, str(s.cases), *figures)
 
 

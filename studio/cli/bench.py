@@ -3,28 +3,38 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, cast
 
 import typer
 
-from pipelines.catalog import method, serving
-from pipelines.contract import Backbone, Quality
-from pipelines.evaluation.benchmark import Editor, Row, run_benchmark
+from pipelines.contract import Quality
+from pipelines.evaluation.benchmark import Row, Setup, run_benchmark
 from pipelines.evaluation.cases import held_out_cases
+from pipelines.evaluation.chains import TURNS, Measurer, TurnRow, make_chain, run_chains
+from pipelines.evaluation.entrants import ALL, EVERY_ABLATION, left_out, named
+from pipelines.evaluation.page import Told, write_page
 from pipelines.evaluation.report import as_json as rows_as_json
-from pipelines.evaluation.report import as_table, losses, summarise, write_sheet
+from pipelines.evaluation.report import as_table, losses, summarise, turns_as_table, write_sheet
 from pipelines.models.folders import find_models
 from studio.cli import options
 from studio.cli.report import answer, say
-from studio.jobs.work import lazy_engine
+from studio.jobs.work import lazy_engine, resolve
 
 SHEET = "sheet.png"
-PLAIN_METHODS = ",".join(m.name for m in serving(Backbone.PLAIN))
+PAGE = "index.html"
+TOOLS = "pipelines.evaluation.tools:tools_for"
+"""Brings torch, so only when a report is written."""
 
 
 def bench(
     cases: Annotated[int, typer.Option(help="How many edits; a third each for subject, background, both.", min=1)] = 60,
-    methods: Annotated[str, typer.Option(help="Names from `methods`, separated by commas.")] = PLAIN_METHODS,
+    methods: Annotated[
+        str,
+        typer.Option(
+            help=f"Names from `methods`, separated by commas; {ALL}: every one that runs on the model; "
+            f"{EVERY_ABLATION}: LayerDiffusion's, which are called layered:a to layered:k."
+        ),
+    ] = ALL,
     quality: Annotated[
         str, typer.Option(help="How much work each edit is given; several, separated by commas, are compared.")
     ] = Quality.STANDARD,
@@ -34,6 +44,15 @@ def bench(
         int,
         typer.Option(help="Seeds of an edit, from --seed on; the first is judged, and how they differ told.", min=1),
     ] = 1,
+    noise: Annotated[
+        float,
+        typer.Option(help="Edit each picture once more with noise of so many levels on it; 0 is off.", min=0, max=128),
+    ] = 0,
+    chains: Annotated[int, typer.Option(help="How many chains of several turns are run as well.", min=0)] = 0,
+    turns: Annotated[int, typer.Option(help="Turns of a chain.", min=1, max=20)] = TURNS,
+    report: Annotated[
+        Path | None, typer.Option(help="A folder for all of it as one page, index.html.", file_okay=False)
+    ] = None,
     sheet: Annotated[
         Path | None,
         typer.Option(help="A PNG of before, mask, result and true answer; in --out by default.", dir_okay=False),
@@ -50,11 +69,16 @@ def bench(
 
     Counts how often each does what was asked and keeps the rest.
     """
-    names = [method(name.strip()).name for name in methods.split(",")]
     qualities = [options.quality_named(name.strip()) for name in quality.split(",")]
     own = options.settings_from(models, device, model)
-    edits = held_out_cases(cases)
-    total, done = len(edits) * len(names) * len(qualities), 0
+    cards = find_models(own.all_model_folders)
+    card = cards.get(own.model)
+    without = left_out(card, cards.values())
+    names = named([name.strip() for name in methods.split(",")], without)
+    for name, reason in without.items():
+        say(f"not here: {name}: {reason}")
+    edits, lines = held_out_cases(cases), [make_chain(number, turns) for number in range(chains)]
+    total, done = (len(edits) + len(lines) * turns) * len(names) * len(qualities), 0
 
     def tell(row: Row) -> None:
         nonlocal done
@@ -62,16 +86,41 @@ def bench(
         found = "right" if row.both_right else row.error or "; ".join(row.wrong)
         say(f"{done} of {total}  {row.case} {row.method} {row.quality}: {found} ({row.seconds:.1f} s)")
 
-    engine = cast(Editor, lazy_engine(own).get())
-    card = find_models(own.all_model_folders).get(own.model)
-    shared: dict[str, Any] = {"seed": seed, "true_masks": true_masks, "candidates": candidates, "card": card}
-    rows = [
-        row for level in qualities for row in run_benchmark(engine, own.model, names, level, edits, out, tell, **shared)
-    ]
+    def tell_turn(row: TurnRow) -> None:
+        nonlocal done
+        done += 1
+        found = row.error or ("all so far is right" if row.still_right else "not all so far is right")
+        say(f"{done} of {total}  {row.chain} turn {row.turn} {row.method} {row.quality}: {found} ({row.seconds:.1f} s)")
+
+    ready = lazy_engine(own)
+    ready.warm_up(own.model)  # so that the first edit's seconds are an edit's
+    engine = cast(Measurer, ready.get())
+    setups = [Setup(own.model, level, seed, true_masks, candidates, card, noise) for level in qualities]
+    rows = [row for setup in setups for row in run_benchmark(engine, names, edits, out, setup, tell)]
+    turn_rows = [row for setup in setups for row in run_chains(engine, names, lines, out, setup, tell_turn)]
     sheet = sheet or out / SHEET
     write_sheet(out, rows, edits, sheet)
     say(f"pictures: {sheet}")
-    answer(as_json, rows_as_json(rows), lambda: [*as_table(summarise(rows)).splitlines(), *in_words(rows)])
+    if report is not None:
+        title = card.title if card else own.model
+        facts = {
+            "model": f"{title} ({own.model})",
+            "edits": str(cases),
+            "chains": f"{chains} of {turns} turns" if chains else "none",
+            "quality": ", ".join(qualities),
+            "masks": "the scenes' own" if true_masks else "one click each",
+            "seeds": f"from {seed} on, {candidates} an edit",
+            "device": ready.describe(),
+        }
+        tools, remarks = resolve(TOOLS)(own.model, own.all_model_folders, device)
+        told = Told(title, facts, out, rows, edits, tools, turn_rows, lines, without, remarks)
+        write_page(told, report / PAGE)
+        say(f"report: {report / PAGE}")
+    answer(
+        as_json,
+        rows_as_json(rows, turn_rows),
+        lambda: [*as_table(summarise(rows)).splitlines(), *in_words(rows), *turns_as_table(turn_rows)],
+    )
 
 
 def in_words(rows: list[Row]) -> list[str]:

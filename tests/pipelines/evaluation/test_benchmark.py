@@ -13,7 +13,7 @@ from PIL import Image
 
 from pipelines.contract import Candidate, EditRequest, EditResult, OutsideChange, Picture, Quality, Scope
 from pipelines.errors import BadRequest
-from pipelines.evaluation.benchmark import ROWS, Row, noisy, picture_path, read_rows, run_benchmark
+from pipelines.evaluation.benchmark import ROWS, Row, Setup, noisy, picture_path, read_rows, run_benchmark
 from pipelines.evaluation.cases import Case, held_out_cases, values_of
 from pipelines.evaluation.measures import Tools, measured
 from pipelines.evaluation.report import EVERY, as_json, as_table, losses, summarise, write_sheet
@@ -82,7 +82,8 @@ class KnownEditor:
 
 
 def _run(out: Path, editor: KnownEditor, *methods: str, **options: Any) -> list[Row]:
-    return run_benchmark(editor, "toybox", methods, Quality.DRAFT, CASES, out, read=read, **options)
+    on_row = options.pop("on_row", lambda _: None)
+    return run_benchmark(editor, methods, CASES, out, Setup("toybox", Quality.DRAFT, **options), on_row, read=read)
 
 
 def test_the_truth_scores_everything_and_an_untouched_picture_only_keeps(tmp_path: Path) -> None:

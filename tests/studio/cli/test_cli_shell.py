@@ -155,11 +155,18 @@ def test_columns_are_aligned() -> None:
 
 @pytest.mark.slow
 def test_bench_answers_with_a_summary_and_goes_on_where_it_stopped(run: Run, tiny: Path, tmp_path: Path) -> None:
-    asked = ["bench", "--cases", 3, "--methods", "sdedit,inpaint", "--quality", "draft", "--true-masks"]
+    report = tmp_path / "report"
+    asked = ["bench", "--cases", 3, "--methods", "sdedit,layered:g", "--quality", "draft", "--true-masks"]
+    asked += ["--chains", 1, "--turns", 2, "--report", report]
     first = run(*asked, "--model", tiny, "--out", tmp_path, "--json")
     assert first.code == 0, first.err
+    assert "not here: instruct: instruct does not run on 'tiny'" in first.err
+    assert [(row["method"], row["turn"]) for row in first.json["turn_rows"]][:2] == [("sdedit", 1), ("sdedit", 2)]
+    assert all(row["network_passes"] > 0 for row in first.json["rows"])
+    page = (report / "index.html").read_text(encoding="utf-8")
+    assert "texts are not fitted (Eq. 2)" in page and "Turn after turn" in page
     assert len(first.json["rows"]) == 6
-    assert {summary["method"] for summary in first.json["summary"]} == {"sdedit", "inpaint"}
+    assert {summary["method"] for summary in first.json["summary"]} == {"sdedit", "layered:g"}
     assert (tmp_path / "sheet.png").is_file()
     assert run(*asked, "--model", tiny, "--out", tmp_path, "--json").json == first.json
 
