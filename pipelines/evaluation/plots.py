@@ -88,7 +88,7 @@ def _meet(x: float, y: float, name: str, other: Mark) -> bool:
 
 def _covers(x: float, y: float, name: str, dot_x: float, dot_y: float) -> bool:
     """Whether a name at ``(x, y)`` would stand on a dot."""
-    return x - DOT < dot_x < x + LETTER * len(name) + DOT and y - LINE - DOT / 2 < dot_y < y + DOT
+    return x - DOT < dot_x < x + LETTER * len(name) + 3 * DOT and y - LINE - DOT / 2 < dot_y < y + DOT
 
 
 @dataclass(frozen=True)
