@@ -7,6 +7,7 @@ const SVG = ["svg", "path", "rect", "circle", "polyline", "g", "text"];
 const ICONS = {
   undo: "M5 3 2 6l3 3M2 6h6.5a3.5 3.5 0 0 1 0 7H6", redo: "M11 3l3 3-3 3M14 6H7.5a3.5 3.5 0 0 0 0 7H10", handle: "M6 4 2 8l4 4M10 4l4 4-4 4",
   swap: "M2 5h11M10 2l3 3-3 3M14 11H3M6 8l-3 3 3 3", more: "M3 8h.01M8 8h.01M13 8h.01", trash: "M2 4h12M6 4V2h4v2M4 4l1 10h6l1-10", orders: "M2 2h12M2 8h8M2 14h4M2 2v12M8 2v6",
+  light: "M8 5a3 3 0 1 0 0 6 3 3 0 1 0 0-6M8 1v1.5M8 13.5V15M1 8h1.5M13.5 8H15M3 3l1 1M12 12l1 1M3 13l1-1M12 4l1-1", dark: "M13.5 9.8A5.8 5.8 0 1 1 6.2 2.5a4.6 4.6 0 0 0 7.3 7.3z",
   down: "M4 6.5 8 10.5l4-4", unjudged: "M5 8h6", same: "M3 6h10M3 10h10", little: "M2 6.5c2-2.5 4-2.5 6 0s4 2.5 6 0M2 11c2-2.5 4-2.5 6 0s4 2.5 6 0", matters: "M3 6h10M3 10h10M11 2 5 14",
 };
 

@@ -4,6 +4,7 @@ import { h, icon, targetOf, typing } from "./dom.js";
 import * as exports from "./export.js";
 import { Panel } from "./panel.js";
 import { set, state, theView } from "./store.js";
+import { theme, turnTheme } from "./theme.js";
 import { toast } from "./toasts.js";
 import { isLive } from "./turns.js";
 import { ago } from "./words.js";
@@ -43,6 +44,10 @@ const redo = tool(icon("redo"), "Redo", () => actions.whenMarked(() => panel.tri
 const take = h("button", { type: "button", class: "p-btn p-export", title: "Save the picture, its layers or the whole session", "aria-haspopup": "menu", onclick: () => exports.open(take, root) }, h("span", { text: "Export" }), icon("down"));
 const open = h("button", { type: "button", class: "p-btn", text: "New", title: "Open another picture or a session file", onclick: () => begin() });
 const rooms = h("button", { type: "button", class: "p-btn", id: "p-rooms", text: "Sessions", title: "All sessions (G)", "aria-expanded": "false", onclick: () => actions.sessions() });
+const lights = tool(icon("light"), "Light theme", () => {
+  turnTheme();
+  tellTheme();
+});
 const help = tool(h("span", { "aria-hidden": "true", text: "?" }), "Shortcuts", () => sheet.showModal());
 const sheet = h("dialog", { class: "p-sheet", "aria-labelledby": "p-sheet-title", onclick: (e) => { if (e.target === sheet) sheet.close(); } },
   h("div", { class: "p-sheet-head" }, h("h2", { id: "p-sheet-title", text: "Shortcuts" }), h("button", { type: "button", class: "p-x", "aria-label": "Close", text: "×", onclick: () => sheet.close() })),
@@ -51,7 +56,16 @@ const sheet = h("dialog", { class: "p-sheet", "aria-labelledby": "p-sheet-title"
 const keep = h("button", { type: "button", class: "p-link", text: "Export what you want to keep", onclick: () => exports.open(take, root) });
 const forgets = h("p", { class: "p-forgets", hidden: true }, h("span"), keep);
 root.append(h("header", { class: "p-top" },
-  h("h1", { class: "p-brand" }, h("i", { "aria-hidden": "true" }), "Palimpsest"), name, naming, saved, h("span", { class: "p-space" }), model, undo, redo, take, open, rooms, help), forgets, sheet);
+  h("h1", { class: "p-brand" }, h("i", { "aria-hidden": "true" }), "Palimpsest"), name, naming, saved, h("span", { class: "p-space" }), model, undo, redo, take, open, rooms, lights, help), forgets, sheet);
+
+/** The button says and shows what it leads to. */
+function tellTheme() {
+  const next = theme() === "light" ? "dark" : "light";
+  lights.replaceChildren(icon(next));
+  lights.title = `${next === "light" ? "Light" : "Dark"} theme`;
+  lights.setAttribute("aria-label", lights.title);
+}
+tellTheme();
 
 /** To the start page, from wherever one is. */
 function begin() {

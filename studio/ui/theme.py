@@ -1,24 +1,26 @@
-"""The studio's look as a Gradio theme: one set of dark tokens, given to the light and the dark mode alike.
+"""The studio's look as a Gradio theme, drawn from the tokens at the head of ``assets/studio.css``.
 
-The same tokens stand at the head of ``assets/studio.css`` as CSS variables; everything that is ours is drawn from
-those. Only the 400 and 700 faces of IBM Plex Sans are used: Gradio ships those two whole and the semi-bold one broken.
+Those are CSS variables with a dark and a light set, and the page's root says which counts (``assets/js/theme.js``);
+Gradio's own two modes are given the same. Only the 400 and 700 faces of IBM Plex Sans are used: Gradio ships those two
+whole and the semi-bold one broken.
 """
 
 from __future__ import annotations
 
 import gradio as gr
 
-GROUND = "#0d0e10"
-PANEL = "#141619"
-FIELD = "#1b1e22"
-RAISED = "#24282d"
-LINE = "#2b3036"
-TEXT = "#eceef1"
-QUIET = "#a7aeb8"
-HINT = "#8b939e"
-ACTION = "#f4b23e"
-ON_ACTION = "#1c1303"
-BAD = "#f2726f"
+GROUND = "var(--bg0)"
+PANEL = "var(--bg1)"
+FIELD = "var(--bg2)"
+RAISED = "var(--bg3)"
+LINE = "var(--line)"
+TEXT = "var(--tx)"
+QUIET = "var(--tx2)"
+HINT = "var(--tx3)"
+ACTION = "var(--go)"
+ON_ACTION = "var(--on-go)"
+BAD = "var(--bad)"
+LINK = "var(--link)"
 
 _TOKENS = {
     "body_background_fill": GROUND,
@@ -42,7 +44,7 @@ _TOKENS = {
     "input_border_color_focus": ACTION,
     "input_border_color_hover": LINE,
     "input_placeholder_color": HINT,
-    "link_text_color": ACTION,
+    "link_text_color": LINK,
     "checkbox_background_color": FIELD,
     "checkbox_background_color_selected": ACTION,
     "checkbox_border_color": LINE,
@@ -87,7 +89,7 @@ _PLAIN = {
 
 
 def studio_theme() -> gr.themes.Base:
-    """Always dark: each colour is set for both modes, so no URL parameter is needed and nothing flashes."""
+    """Each colour is set for both of Gradio's modes: no URL parameter and no setting of the system has a say in it."""
     theme = gr.themes.Base(
         primary_hue="amber",
         neutral_hue="zinc",
