@@ -8,6 +8,7 @@
  * @property {() => void} clear removes every mark
  * @property {(by: number) => void} size makes the brush larger by that many pixels
  * @property {(index: number) => void} tab shows one of the stage's views
+ * @property {(turn: string | null) => void} compare compares the turn shown with another one, or again with the one before it
  * @property {(on: boolean) => void} peek shows the picture before, while it is on
  * @property {(way: 1 | -1) => void} zoom looks at the picture from nearer, or from further away
  * @property {() => void} fit shows all of it

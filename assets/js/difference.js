@@ -22,7 +22,7 @@ export async function drawDifference({ before, after, mask, facts }) {
   if (wanted !== drawn) return;
   /** @param {string} name @param {string} words */
   const key = (name, words) => h("span", { class: `p-key p-${name}` }, h("i"), words);
-  const parts = PARTS.filter((part) => count[part].all).map((part) => (part === kept ? key(part, `${part} kept`) : key(part, `${part} ${percent(count[part].changed / count[part].all)} changed`)));
+  const parts = !mask ? [key("background", `${percent(count.background.changed / count.background.all)} differs`)] : PARTS.filter((part) => count[part].all).map((part) => (part === kept ? key(part, `${part} kept`) : key(part, `${part} ${percent(count[part].changed / count[part].all)} changed`)));
   const seam = kept && count[kept].changed ? [key("seam", `seam ${count[kept].changed.toLocaleString("en")} pixels`)] : [];
   legend.replaceChildren(...parts, ...seam, h("span", { class: "p-hint", text: "brighter is more" }));
   difference.dataset.ready = wanted;

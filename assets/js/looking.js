@@ -23,8 +23,12 @@ import { currentTurn, isLive, turnOf } from "./turns.js";
 
 export const panel = new Panel();
 
-/** Which view is shown, and whether the picture before is looked at for a moment. */
-export const look = { tab: /** @type {"picture" | "compare" | "difference" | "layers"} */ ("picture"), peeking: false };
+/**
+ * Which view is shown, whether the picture before is looked at for a moment, and which turn is looked at in its place
+ * (`against`), for as long as one stands `here`.
+ */
+export const look = { tab: /** @type {"picture" | "compare" | "difference" | "layers"} */ ("picture"), peeking: false,
+  against: /** @type {{ turn: string, here: string } | null} */ (null) };
 
 /**
  * `radius` is that of the brush, in pixels of the picture; `corners` are those of a lasso that is set corner by corner, and
@@ -50,11 +54,17 @@ export function markable() {
   return view && !away && !swap.shows(state) && !isBusy() && !candidateOf(view) && look.tab === "picture" ? view : null;
 }
 
+/** The turn that the one shown is compared with in place of the one before it, if one was chosen. @param {SessionView} view */
+export function against(view) {
+  const chosen = look.against && look.against.here === view.current ? turnOf(view, look.against.turn) : null;
+  return chosen || null;
+}
+
 /** The picture that is looked at, what came before it, and the mask of the edit between the two. @param {SessionView} view */
 export function shown(view) {
   const now = currentTurn(view), candidate = candidateOf(view);
   if (candidate) return { after: candidate.picture, before: now.picture, mask: view.mask.mask, cut: candidate.mask_after, now: null, beforeName: "before", afterName: `candidate ${state.picked + 1}`, facts: candidate };
-  const parent = now.parent ? turnOf(view, now.parent) : null;
-  return { after: now.picture, before: parent ? parent.picture : null, mask: now.mask, cut: now.mask_after, now,
-    beforeName: parent && parent.number ? `turn ${parent.number}` : "original", afterName: now.number ? `turn ${now.number}` : "original", facts: parent ? now : null };
+  const chosen = against(view), parent = now.parent ? turnOf(view, now.parent) : null, before = chosen || parent;
+  return { after: now.picture, before: before ? before.picture : null, mask: chosen ? null : now.mask, cut: now.mask_after, now,
+    beforeName: before && before.number ? `turn ${before.number}` : "original", afterName: now.number ? `turn ${now.number}` : "original", facts: parent && !chosen ? now : null };
 }

@@ -5,7 +5,7 @@ import { drawDifference, legend } from "./difference.js";
 import { h } from "./dom.js";
 import { afterTag, base, beforeTag, difference, edge, frame, over, size, slider } from "./frame.js";
 import { drawLayers, fitLayers, layers } from "./layers.js";
-import { isBusy, look, markable, panel, shown } from "./looking.js";
+import { against, isBusy, look, markable, panel, shown } from "./looking.js";
 import { adoptMarks, advice, chips, drawChips, drawMarks } from "./marking.js";
 import { drawStart, start } from "./opening.js";
 import { beginPointing } from "./pointing.js";
@@ -66,7 +66,7 @@ function draw() {
 
 /** Another picture: nothing of what was in the hand for the last one is. @param {SessionView} view */
 function begin(view) {
-  Object.assign(look, { tab: "picture", peeking: false });
+  Object.assign(look, { tab: "picture", peeking: false, against: null });
   zoom.toFit();
   beginPointing();
   beginTools(view);
@@ -120,7 +120,7 @@ function drawTabs(view) {
   }
   const flat = isBusy() || !s.facts ? "" : s.facts.flat;
   outside.classList.toggle("p-warn", Boolean(flat));
-  outside.textContent = isBusy() ? "live preview" : !s.facts ? `${view.width} × ${view.height} pixels`
+  outside.textContent = isBusy() ? "live preview" : s.now && against(view) ? `${s.afterName} beside ${s.beforeName}` : !s.facts ? `${view.width} × ${view.height} pixels`
     : flat ? `what was to change came out ${flatText(flat)}`
     : kept ? `${kept} kept: ${changedText(s.facts.outside_changed, s.facts.outside_largest)}` : "subject and background changed";
 }
@@ -152,6 +152,12 @@ new ResizeObserver(() => {
 Object.assign(actions, {
   /** @param {number} index */
   tab: (index) => pickTab(TABS[index][0]),
+  /** @param {string | null} turn */
+  compare: (turn) => {
+    if (!state.view) return;
+    look.against = turn ? { turn, here: state.view.current } : null;
+    pickTab("compare");
+  },
   /** @param {boolean} on */
   peek: (on) => {
     if (look.peeking === on || !state.view || isBusy()) return;

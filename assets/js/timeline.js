@@ -6,6 +6,7 @@ import * as driftPlot from "./drift.js";
 import { drawFacts, facts } from "./facts.js";
 import * as film from "./film.js";
 import * as ordersTable from "./orders.js";
+import { against } from "./looking.js";
 import { Panel } from "./panel.js";
 import * as popover from "./popover.js";
 import { roving } from "./roving.js";
@@ -260,7 +261,7 @@ const turnIn = (node) => /** @type {HTMLElement} */ (node.firstChild);
 /** @param {string | undefined} id @param {DOMRect} at */
 function openMenu(id, at) {
   const view = theView(), t = film.index(view).byId.get(id ?? null);
-  if (t) popover.menu(root, at, t.number ? `${t.number} · ${t.label}` : "The original", turnMenu.items(view, t, send));
+  if (t) popover.menu(root, at, t.number ? `${t.number} · ${t.label}` : "The original", turnMenu.items(view, t, send, Boolean(against(view))));
 }
 
 nodes.addEventListener("click", (event) => {
@@ -273,7 +274,11 @@ nodes.addEventListener("contextmenu", (event) => {
   if (!hit) return;
   event.preventDefault();
   const keyed = event.button !== 2; // from the keyboard there is no place of the pointer
-  openMenu(turnIn(hit).dataset.turn, keyed ? turnIn(hit).getBoundingClientRect() : new DOMRect(event.clientX, event.clientY, 0, 0));
+  const at = keyed ? turnIn(hit).getBoundingClientRect() : new DOMRect(event.clientX, event.clientY, 0, 0);
+  const open = () => openMenu(turnIn(hit).dataset.turn, at);
+  // While the button is still down: some browsers take its release for a click elsewhere, and close what opened before.
+  if (event.buttons & 2) window.addEventListener("pointerup", () => setTimeout(open), { once: true });
+  else open();
 });
 
 nodes.addEventListener("keydown", (event) => {

@@ -1,4 +1,5 @@
 // What can be done with one turn of the timeline, in a designer's words: the items of its menu.
+import { actions } from "./actions.js";
 import * as film from "./film.js";
 import { currentTurn, isLive } from "./turns.js";
 
@@ -11,8 +12,9 @@ const turns = (n) => `${n} later turn${n === 1 ? "" : "s"}`;
 /** @param {TurnView} t */
 export const named = (t) => (t.number ? `turn ${t.number}` : "the original");
 
-/** Items for the turn `t`; `send` has the film's events. What makes no sense is left out. @param {SessionView} view @param {TurnView} t @param {Send} send */
-export function items(view, t, send) {
+/** Items for the turn `t`; `send` has the film's events, and `chosen` says whether the turn shown is compared with another one than that before it. What makes no sense is left out.
+ *  @param {SessionView} view @param {TurnView} t @param {Send} send @param {boolean} [chosen] */
+export function items(view, t, send, chosen = false) {
   const here = currentTurn(view), { byId, lane } = film.index(view), line = film.path(view, here.id);
   const busy = isLive(view) ? "wait for the run, or cancel it" : null;
   /** @param {string} text @param {() => void} run */
@@ -23,6 +25,8 @@ export function items(view, t, send) {
 
   if (t.number) list.push(item("Change this turn", () => send.edit({ turn: t.id }), { hint: onLane && onLane.length ? `${turns(onLane.length)} ${onLane.length === 1 ? "runs" : "run"} again` : null }));
   if (next) list.push(item(`Swap with turn ${next.number}`, () => send.swap({ first: t.id, second: next.id }), { hint: "does the order matter?" }));
+  if (!stands) list.push(item("Compare with the turn shown", () => actions.compare(t.id), { hint: `${named(here)} beside it` }));
+  else if (chosen) list.push(item("Compare with the turn before", () => actions.compare(null)));
   if (t.number && !stands) list.push(item("Do this on the turn shown", () => send.cherry_pick({ turn: t.id, onto: here.id }), { hint: t.parent === here.id ? null : `after ${named(here)}`, reason: t.parent === here.id ? "it comes right after it already" : null }));
   if (t.number && before) list.push(item(`Merge turns ${t.number} to ${here.number} into one`, () => send.squash({ first: t.id, last: here.id })));
   if (!stands) {

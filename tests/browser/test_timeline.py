@@ -95,6 +95,28 @@ def test_an_earlier_turn_is_changed_and_the_rest_replayed(browser: Browser, serv
         assert desk.page.locator(".p-node:not(.p-small) .p-cap").all_inner_texts()[1] == "1 · a blue turtle"
 
 
+def test_any_two_turns_are_looked_at_beside_each_other(browser: Browser, served: tuple[Studio, str]) -> None:
+    session = two_turns(served[0])
+    original, second = session.view().turns[0], session.view().turns[-1]
+    with sat_down(browser, f"{served[1]}/?session={session.sid}") as desk:
+        chooses(desk, "original", "Compare with the turn shown")
+        over, beside = desk.page.locator(".p-over"), desk.page.locator(".p-outside")
+        expect(desk.page.get_by_role("tab", name="Before / after")).to_have_attribute("aria-selected", "true")
+        expect(over).to_have_attribute("src", re.compile(original.picture))
+        expect(desk.page.locator(".p-tag.p-left")).to_have_text("original")
+        expect(beside).to_have_text("turn 2 beside original")
+        desk.looks("Difference")
+        expect(desk.page.locator(".p-legend")).to_contain_text("% differs")
+
+        chooses(desk, "2 · in a forest", "Compare with the turn before")
+        expect(desk.page.locator(".p-tag.p-left")).to_have_text("turn 1")
+        expect(beside).not_to_contain_text("beside")
+        chooses(desk, "original", "Compare with the turn shown")
+        desk.page.locator(".p-node[title='1 · a red turtle']").click()
+        expect(beside).not_to_contain_text("beside")
+        assert second.picture != original.picture
+
+
 def test_a_turn_tells_that_its_fit_began_at_the_one_before(browser: Browser, served: tuple[Studio, str]) -> None:
     session = served[0].sessions.create_example("turtle-in-the-desert")
     short = {"embed_steps": 1, "tuned": "none", "steps": 2, "warm_start": True}

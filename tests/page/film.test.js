@@ -44,6 +44,8 @@ test("a turn's menu has what makes sense for it, and waits for a run", () => {
   const send = new Proxy({}, { get: (_, name) => (data) => sent.push([name, data]) });
   const texts = (id) => turnMenu.items(now, film.index(now).byId.get(id), send).map(({ text }) => text);
   assert.ok(texts("b").includes("Swap with turn 2") && texts("b").includes("Merge turns 1 to 2 into one"));
+  assert.ok(texts("b").includes("Compare with the turn shown") && !texts("c").includes("Compare with the turn before"));
+  assert.ok(turnMenu.items(now, film.index(now).byId.get("c"), send, true).some(({ text }) => text === "Compare with the turn before"));
   assert.ok(!texts("a").some((text) => /Change|trash|Merge/.test(text)));
   assert.ok(!texts("c").includes("Do this on the turn shown") && texts("d").includes("Do this on the turn shown"));
   turnMenu.items(now, film.index(now).byId.get("b"), send).find(({ text }) => text === "Swap with turn 2").run();
