@@ -18,6 +18,7 @@ from typing import Any, Protocol
 import numpy as np
 from PIL import Image
 
+from pipelines.catalog import method as method_called
 from pipelines.contract import EditRequest, EditResult, Mask, Picture, Point, Quality, Scope
 from pipelines.errors import PipelineError
 from pipelines.evaluation.cases import Case
@@ -247,7 +248,8 @@ def _run_one(engine: Editor, read: Reader, method: str, case: Case, picture: Pic
 
 def _run(engine: Editor, method: str, case: Case, picture: Picture, setup: Setup) -> _Ran:
     """The edit, and once more from the noisy picture where that is asked."""
-    mask, result, of_noisy, error, seconds = np.zeros(picture.shape[:2], bool), None, None, "", 0.0
+    entry, mask = entrant(method), np.zeros(picture.shape[:2], bool)
+    result, of_noisy, error, seconds = None, None, "", 0.0
     try:
         mask = _mask(engine, case, picture, setup)
         request = EditRequest(
@@ -258,9 +260,8 @@ def _run(engine: Editor, method: str, case: Case, picture: Picture, setup: Setup
             source=case.source.caption(),
             scope=case.scope,
             seed=setup.seed,
-            candidates=setup.candidates,
+            candidates=setup.candidates if method_called(entry.method).draws else 1,  # another seed gives the same
         )
-        entry = entrant(method)
         params = entry.params(setup.quality, setup.card)
         started = time.perf_counter()
         result = engine.edit(setup.model, entry.method, request, params)

@@ -91,13 +91,14 @@ def view(told: Told) -> dict[str, Any]:
         "kinds": kinds(told.cases),
         "by_kind": by_kind(of_methods, told.cases, lines),
         "measures": [entry for entry in figures if entry.known],
-        "unmeasured": [entry.measure for entry in figures if not entry.known],
+        "unmeasured": by_reason({e.measure.title: str(e.measure.needs) for e in figures if not e.known}),
         "explained": [(measure, explained(measure)) for measure in MEASURES.values()],
         "survey": SURVEY,
         "clip": told.tools.pictures.name if told.tools.pictures else "",
         "ablations": ablations(told),
         "turns": turn_plots(told.turns),
         "turn_lines": turn_lines(told.turns),
+        "by_turn": by_turn(told.turns),
         "chain_sheets": chain_sheets(told),
         "sheets": sheets(told, [line.key for line in lines]),
         "published": published,
@@ -308,8 +309,16 @@ def turn_lines(rows: Sequence[TurnRow]) -> list[tuple[str, TurnSummary]]:
     return [(names[s.method, s.quality], s) for s in summaries]
 
 
+def by_turn(rows: Sequence[TurnRow]) -> dict[str, list[float]]:
+    """For each entrant its shares of everything right so far, one a turn; who ends highest comes first."""
+    found: dict[str, list[float]] = {}
+    for label, summary in turn_lines(rows):
+        found.setdefault(label, []).append(summary.still_right)
+    return dict(sorted(found.items(), key=lambda item: item[1][::-1], reverse=True))
+
+
 def by_reason(left_out: Mapping[str, str]) -> dict[str, str]:
-    """The reasons, each with the names of those that it holds for."""
+    """The reasons, each with the names of those that it holds for, of names with their reasons."""
     found: dict[str, list[str]] = {}
     for name, reason in left_out.items():
         found.setdefault(reason, []).append(name)

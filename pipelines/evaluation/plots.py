@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -66,18 +66,27 @@ class Scatter:
 def scatter(points: Mapping[str, tuple[float, float]], width: float = 640, height: float = 360) -> Scatter:
     """``points[name]`` is a cost above 0 and a share of 0 to 1; at least one."""
     costs = [cost for cost, _ in points.values()]
-    x = Axis(min(costs) / 1.5, max(costs) * 1.5, 48, width - 120, logarithmic=True)
+    x = Axis(min(costs) / 1.5, max(costs) * 1.5, 48, width - _room(points), logarithmic=True)
     y = Axis(0, 1, height - 40, 16)
     placed: list[Mark] = []
     for name, (cost, share) in sorted(points.items(), key=lambda item: -item[1][1]):
         left, top = x.at(cost), y.at(share)
-        word_x, word_y = left + 9, top + 4
-        while any(_meet(word_x, word_y, name, other) for other in placed) or any(
-            _covers(word_x, word_y, name, x.at(c), y.at(s)) for other, (c, s) in points.items() if other != name
-        ):
-            word_y += LINE
-        placed.append(Mark(name, left, top, word_x, word_y))
+        dots = [(x.at(c), y.at(s)) for other, (c, s) in points.items() if other != name]
+        places = [top + 4 + LINE * step for k in range(len(points) + 2 * len(dots)) for step in (k, -k)]
+        free = (
+            place
+            for place in places
+            if LINE <= place <= y.start + DOT
+            and not any(_meet(left + 9, place, name, other) for other in placed)
+            and not any(_covers(left + 9, place, name, *dot) for dot in dots)
+        )
+        placed.append(Mark(name, left, top, left + 9, next(free, top + 4)))
     return Scatter(width, height, x, y, tuple(placed))
+
+
+def _room(names: Iterable[str]) -> float:
+    """What the longest of `names` takes beside a plot."""
+    return 16 + LETTER * max(len(name) for name in names)
 
 
 def _meet(x: float, y: float, name: str, other: Mark) -> bool:
@@ -114,12 +123,12 @@ class Curves:
     curves: tuple[Curve, ...]
 
 
-def curves(series: Mapping[str, Sequence[float]], width: float = 480, height: float = 300) -> Curves:
+def curves(series: Mapping[str, Sequence[float]], width: float = 560, height: float = 300) -> Curves:
     """``series[name]`` are shares of 0 to 1, one a turn from turn 1 on; the one that ends highest comes first."""
     series = dict(sorted(series.items(), key=lambda item: -item[1][-1]))
     most = max(len(shares) for shares in series.values())
     height = max(height, LINE * len(series) + 60)
-    x, y = Axis(1, max(2, most), 44, width - 130), Axis(0, 1, height - 40, 16)
+    x, y = Axis(1, max(2, most), 44, width - _room(series)), Axis(0, 1, height - 40, 16)
     ends = spread([y.at(shares[-1]) for shares in series.values()], LINE, height - 40)
     found = []
     for (name, shares), end in zip(series.items(), ends, strict=True):

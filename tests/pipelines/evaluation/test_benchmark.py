@@ -129,6 +129,12 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path: Path) -> None:
     assert {row.key for row in read_rows(tmp_path)} == {row.key for row in again}
 
 
+def test_a_method_that_draws_nothing_is_asked_for_one_candidate(tmp_path: Path) -> None:
+    rows = _run(tmp_path, KnownEditor(CASES), "plug-and-play", candidates=3)
+    assert {len(row.readings) for row in rows} == {1} and {row.variety for row in rows} == {None}
+    assert all(not trial.others for trial in trials_of(tmp_path, rows, CASES))
+
+
 def test_what_the_measures_need_is_kept_and_read_back(tmp_path: Path) -> None:
     rows = _run(tmp_path, KnownEditor(CASES), "layered", "inpaint", candidates=2, noise=9.0)
     assert {row.network_passes for row in rows if not row.error} == {42}

@@ -19,7 +19,7 @@ from pipelines.evaluation.benchmark import Row, Setup, mask_path, picture_path
 from pipelines.evaluation.cases import Case, held_out_cases
 from pipelines.evaluation.chains import TurnRow, make_chain, turn_path
 from pipelines.evaluation.entrants import ABLATIONS
-from pipelines.evaluation.measures import MEASURES, Better, Tools
+from pipelines.evaluation.measures import MEASURES, Better, Need, Tools
 from pipelines.evaluation.page import SIDE, Told, best_of, explained, interval, kind_of, kinds, view, write_page
 from pipelines.toybox.render import render
 
@@ -184,8 +184,10 @@ def test_measures_are_those_of_the_catalogue_and_the_rest_is_named(found: dict[s
     by_name = {entry.measure.name: entry for entry in found["measures"]}
     assert by_name["success"].values == ("0.667", "0.000") and by_name["success"].best == {0}
     assert by_name["miou"].values == ("1.000", "1.000") and not by_name["miou"].best, "nobody is best of equals"
-    assert by_name.keys() | {measure.name for measure in found["unmeasured"]} == MEASURES.keys()
-    assert {"clip-text", "lpips-outside", "noise", "consistency"} <= {measure.name for measure in found["unmeasured"]}
+    missing = {title for titles in found["unmeasured"].values() for title in titles.split(", ")}
+    assert {MEASURES[name].title for name in by_name} | missing == {measure.title for measure in MEASURES.values()}
+    assert "Edit consistency over seeds" in found["unmeasured"][Need.CANDIDATES]
+    assert "Directional CLIP" in found["unmeasured"][Need.CLIP]
     told_noise = replace(MEASURES["noise"], better=Better.LOWER)
     assert best_of(told_noise, [3.0, None, 2.0]) == 2 and best_of(told_noise, [None]) is None
     assert best_of(MEASURES["apart"], [1.0]) is None
@@ -201,6 +203,7 @@ def test_turns_are_drawn_one_after_the_other(found: dict[str, Any]) -> None:
     plots = dict(found["turns"])
     best = plots["Everything asked so far is there"].curves[0]
     assert best.name == "Layered" and len(best.dots) == 2
+    assert found["by_turn"] == {"Layered": [1, 1], "SDEdit": [0, 0]}
     assert [(label, line.turn, line.kept_psnr) for label, line in found["turn_lines"]][:2] == [
         ("Layered", 1, 31.0),
         ("Layered", 2, 32.0),

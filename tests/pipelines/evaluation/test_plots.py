@@ -27,6 +27,7 @@ def test_an_axis_puts_values_where_they_belong() -> None:
 def test_no_two_names_of_a_scatter_plot_meet(points: list[tuple[float, float]], length: int) -> None:
     plot = scatter({f"{k:02d}".ljust(length, "x"): point for k, point in enumerate(points)})
     assert [mark.y for mark in plot.marks] == sorted(mark.y for mark in plot.marks), "the best is drawn first"
+    assert all(LINE <= mark.word_y < plot.height - 30 for mark in plot.marks)
     for k, a in enumerate(plot.marks):
         for b in plot.marks[:k]:
             beside = abs(a.word_x - b.word_x) > LETTER * length
