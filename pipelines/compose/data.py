@@ -125,6 +125,11 @@ def build_tokenizer(texts: Sequence[str], longest: int) -> PreTrainedTokenizerFa
     vocabulary = {token: number for number, token in enumerate([PAD, UNKNOWN, *words, END])}
     plain.model = models.WordLevel(vocabulary, unk_token=UNKNOWN)
     plain.post_processor = processors.TemplateProcessing(single=f"$A {END}", special_tokens=[(END, vocabulary[END])])
+    return tokenizer_of(plain, longest)
+
+
+def tokenizer_of(plain: Tokenizer, longest: int) -> PreTrainedTokenizerFast:
+    """The same with its marks, for texts of `longest` words at most."""
     return PreTrainedTokenizerFast(
         tokenizer_object=plain, pad_token=PAD, unk_token=UNKNOWN, eos_token=END, model_max_length=longest
     )

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import random
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +22,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from pipelines.compose.data import to_tensor
-from pipelines.compose.metric import Seen
+from pipelines.compose.metric import Seen, mean, score
 from pipelines.compose.render import render, seen_at
-from pipelines.compose.world import THINGS, Scene, sample_scene
+from pipelines.compose.world import THINGS, Scene, sample_scene, story
 from pipelines.errors import ModelError
 from pipelines.models.configs import read_config
 from pipelines.models.loader import fast_dtype
@@ -30,6 +32,9 @@ from pipelines.seeds import derived_seed, generator
 
 SIDE = 64
 """Pixels a side of what it looks at; larger pictures are averaged down to it."""
+
+TIMED = 10
+"""Steps by which it is told how many there is time for."""
 
 PRESENT = 0.5
 """A class is in the picture from this probability on, as in GeNeVA."""
@@ -133,6 +138,31 @@ def train_detector(
         schedule.step()
         say(step, loss.item())
     return detector.eval()
+
+
+def train_and_save(
+    out: Path, minutes: float, seed: int, threads: int | None, say: Callable[[str], None]
+) -> dict[str, float]:
+    """What ``launch.py train detector`` does: as many steps as fit into `minutes`, then figures on the test split."""
+    if threads:
+        torch.set_num_threads(threads)
+    began = time.perf_counter()
+    train_detector(TIMED, seed)
+    each = (time.perf_counter() - began) / TIMED
+    steps = max(TIMED, round(60 * minutes / each))
+
+    def tell(step: int, loss: float) -> None:
+        if step % 50 == 0 or step == steps:
+            say(f"step {step} of {steps}  {time.perf_counter() - began:.0f} s  loss {loss:.4f}")
+
+    detector = train_detector(steps, seed, say=tell)
+    scenes = [story("test", number).scene for number in range(500)]
+    found = detector.read(np.stack([render(scene, SIDE) for scene in scenes]))
+    told = mean([score(seen, seen_in(scene)) for seen, scene in zip(found, scenes, strict=True)])
+    report = {"steps": steps, "seconds": round(time.perf_counter() - began, 1), **asdict(told)}
+    detector.save(out)
+    (out / "training.json").write_text(json.dumps(report, indent=2) + "\n")
+    return report
 
 
 def labelled(scenes: Sequence[Scene]) -> tuple[Tensor, Tensor, Tensor]:

@@ -28,6 +28,8 @@ COMMANDS = {
     "methods": "studio.cli.methods:methods",
     "bench": "studio.cli.bench:bench",
     "speed": "studio.cli.speed:speed",
+    "compose": "studio.cli.compose:compose",
+    "train": "studio.cli.train:train",
     "demo-session": "studio.cli.demo:demo_session",
     "password": "studio.cli.password:password",
     "space": "studio.cli.space:space",

@@ -23,7 +23,7 @@ from tests.studio.cli.conftest import Run
 ROOT = Path(__file__).resolve().parents[3]
 COMMANDS = (
     *("serve", "edit", "segment", "split", "swap", "replay", "sessions", "export", "import"),
-    *("models", "methods", "bench", "speed", "demo-session", "password", "space", "mcp"),
+    *("models", "methods", "bench", "speed", "compose", "train", "demo-session", "password", "space", "mcp"),
 )
 
 
