@@ -19,6 +19,8 @@ let listed = null;
 let sure = null;
 
 const list = h("div", { class: "p-installed", role: "list" });
+const starters = h("div", { class: "p-installed", role: "list" });
+const kit = h("section", { class: "p-get" }, h("h3", { text: "To begin with" }), starters);
 const repo = h("input", { type: "text", placeholder: "owner/name", "aria-label": "The model's id on the hub", autocomplete: "off", spellcheck: "false", onkeydown: (event) => { if (event.key === "Enter") pull(); } });
 const file = h("input", { type: "text", placeholder: "one file of it: a checkpoint or LoRA", "aria-label": "One file of it, by its path there", autocomplete: "off", spellcheck: "false", onkeydown: (event) => { if (event.key === "Enter") pull(); } });
 const half = h("input", { type: "checkbox" });
@@ -33,7 +35,7 @@ const told = h("p", { class: "p-told", role: "status" });
 const where = h("p", { class: "p-hint p-told" });
 const sheet = h("dialog", { class: "p-sheet p-models", "aria-labelledby": "p-models-title", onclose: () => { sure = null; clearTimeout(waiting); }, onclick: (e) => { if (e.target === sheet) sheet.close(); } },
   h("div", { class: "p-sheet-head" }, h("h2", { id: "p-models-title", text: "Models" }), h("button", { type: "button", class: "p-x", "aria-label": "Close", text: "×", onclick: () => sheet.close() })),
-  h("div", { class: "p-sheet-body", tabindex: "-1", autofocus: true }, list, job, told,
+  h("div", { class: "p-sheet-body", tabindex: "-1", autofocus: true }, list, job, told, kit,
     h("section", { class: "p-get" }, h("h3", { text: "From the hub" }),
       h("div", { class: "p-get-line" }, repo, file, h("label", { title: "Half the download where the model offers it" }, half, h("span", { text: "16-bit copy" })), fetchIt),
       h("p", { class: "p-hint p-told", text: "Only what is needed is fetched, and weights only as safetensors. Name a file where the id is of several checkpoints or of LoRA files. An interrupted pull goes on where it stopped." })),
@@ -47,6 +49,15 @@ const small = (text, label, fire, danger) => h("button", { type: "button", class
 function amount(bytes) {
   const [unit, per] = bytes < 1e6 ? ["KB", 1e3] : bytes < 1e9 ? ["MB", 1e6] : ["GB", 1e9], n = bytes / per;
   return `${n < 10 ? Math.max(0.1, n).toFixed(1) : Math.round(n)} ${unit}`;
+}
+
+/** A model to begin with, one click to have. @param {import("./view.js").StarterView} s @param {boolean} live */
+function starter(s, live) {
+  const get = h("button", { type: "button", class: "p-btn", text: "Get", "aria-label": `Get ${s.title}`, disabled: live || s.fault !== null,
+    onclick: () => panel.trigger("pull_model", { repo: s.repo, file: "", half: s.half }) });
+  const about = [KINDS[s.kind] || s.kind, `about ${amount(s.size)}`, s.licence].join(" · ");
+  return h("div", { class: "p-installed-row", role: "listitem", "data-starter": s.repo }, h("span", { class: "p-installed-name" }, h("b", { text: s.title, title: s.repo }), h("span", { class: "p-hint", text: about })),
+    h("span", { class: "p-installed-acts" }, get), h("p", { class: s.fault ? "p-fault" : "p-hint p-use", text: s.fault || s.use }));
 }
 
 /** @param {import("./view.js").ModelView} m */
@@ -85,6 +96,8 @@ function draw() {
   const j = listed.job, live = j !== null && (j.state === "queued" || j.state === "running");
   job.hidden = !live;
   fetchIt.disabled = addIt.disabled = live;
+  kit.hidden = !listed.starters.length;
+  starters.replaceChildren(...listed.starters.map((s) => starter(s, live)));
   if (j && live) {
     how.textContent = j.total ? `${DOES[j.does]}: ${j.step} of ${j.total} MB${left(j.seconds_left)}` : `${DOES[j.does]} …`;
     if (j.total) bar.value = j.step / j.total;

@@ -209,6 +209,7 @@ export interface ModelView {
 /** Everything the page shows of models. */
 export interface ModelsView {
   models: ModelView[];
+  starters: StarterView[];
   loras: string[];
   folder: string;
   job: JobView | null;
@@ -309,6 +310,22 @@ export interface StagedView {
   flat: string;
   mask_after: string | null;
   label: string;
+}
+
+/** A model to begin with that is not here yet. */
+export interface StarterView {
+  repo: string;
+  title: string;
+  kind: string;
+  /** What it does. */
+  use: string;
+  /** Bytes of a pull, about. */
+  size: number;
+  licence: string;
+  /** Whether the 16-bit copy is pulled. */
+  half: boolean;
+  /** Why this machine cannot load it. */
+  fault: string | null;
 }
 
 /** A brush or eraser stroke along `points`, `radius` pixels wide to each side; or the area that they go around. */

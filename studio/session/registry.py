@@ -18,6 +18,7 @@ from pipelines.models.folders import ModelCard
 from pipelines.models.installed import Verified
 from pipelines.models.listing import Item, listing
 from pipelines.models.lora_files import find_loras
+from pipelines.models.starters import STARTERS, Starter, is_here, too_large
 from pipelines.progress import Progress
 from studio.errors import Busy, OnlyHere
 from studio.jobs.job import Job
@@ -54,10 +55,29 @@ class ModelView:
 
 
 @dataclass(frozen=True)
+class StarterView:
+    """A model to begin with that is not here yet."""
+
+    repo: str
+    title: str
+    kind: str
+    use: str
+    """What it does."""
+    size: int
+    """Bytes of a pull, about."""
+    licence: str
+    half: bool
+    """Whether the 16-bit copy is pulled."""
+    fault: str | None
+    """Why this machine cannot load it."""
+
+
+@dataclass(frozen=True)
 class ModelsView:
     """Everything the page shows of models."""
 
     models: tuple[ModelView, ...]
+    starters: tuple[StarterView, ...]
     loras: tuple[str, ...]
     folder: str
     job: JobView | None
@@ -81,12 +101,13 @@ class ModelRegistry:
         """As it is now; raises `OnlyHere`."""
         self._refuse_strangers()
         own = self._settings.own_models
-        rows = tuple(_row(item) for item in self._stock())
+        stock = self._stock()
+        rows = tuple(_row(item) for item in stock)
+        starters = tuple(_starter(starter) for starter in STARTERS if not is_here(starter, stock))
         with self._lock:
             job = None if self._job is None else self._runner.job(self._job.id)
-            return ModelsView(
-                rows, self.loras(), str(own), None if job is None else job_view(job, self._runner), self._told
-            )
+            seen = None if job is None else job_view(job, self._runner)
+            return ModelsView(rows, starters, self.loras(), str(own), seen, self._told)
 
     def loras(self) -> tuple[str, ...]:
         """Names of the LoRA files there are; a page on any address may know them."""
@@ -184,6 +205,19 @@ def _row(item: Item) -> ModelView:
         fault=item.fault,
         source=(record.source if record else card.id) if item.removable else "",
         commit=record.commit if record else "",
+    )
+
+
+def _starter(starter: Starter) -> StarterView:
+    return StarterView(
+        repo=starter.repo,
+        title=starter.title,
+        kind=starter.kind,
+        use=starter.use,
+        size=starter.size,
+        licence=starter.licence,
+        half=starter.half,
+        fault=too_large(starter),
     )
 
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from pipelines.errors import ModelError
+from pipelines.models.starters import STARTERS
 from studio.errors import Busy, OnlyHere
 from studio.jobs.job import JobState
 from studio.session.registry import ModelRegistry, ModelsView
@@ -45,6 +46,18 @@ def over(registry: ModelRegistry, wait_until: Callable[..., None]) -> ModelsView
 
 def row(view: ModelsView, id: str) -> dict[str, object]:
     return next(vars(model) for model in view.models if model.id == id)
+
+
+def test_a_starter_is_offered_until_it_is_here(
+    registry: ModelRegistry, hub: SmallHub, wait_until: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, large = replace(STARTERS[0], repo=hub.repo, half=False), replace(STARTERS[1], room=10**15)
+    monkeypatch.setattr("studio.session.registry.STARTERS", (ours, large))
+    first, second = registry.view().starters
+    assert (first.repo, first.fault) == (hub.repo, None)
+    assert second.fault is not None and second.fault.startswith("needs 1000000.0 GB of memory")
+    registry.pull(first.repo, first.half)
+    assert [starter.repo for starter in over(registry, wait_until).starters] == [large.repo]
 
 
 def test_a_model_is_pulled_verified_and_removed(
