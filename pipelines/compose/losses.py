@@ -67,7 +67,7 @@ class Chain:
 
 def _at(values: Tensor, t: Tensor, like: Tensor) -> Tensor:
     """``values[t]`` as ``(B, 1, 1, 1)``, of the dtype and on the device of `like`."""
-    return values.to(t.device)[t].to(like).reshape(-1, 1, 1, 1)
+    return values.to(like.dtype).to(t.device)[t].reshape(-1, 1, 1, 1)
 
 
 # -------------------------------------------------------------------------------------------------------- denoising

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DistributedDataParallelKwargs
+from accelerate.utils import DistributedDataParallelKwargs, broadcast_object_list
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
@@ -125,13 +125,15 @@ class Trainer:
 
     def _run_stage(self, stage: Stage, end: int, out: Path, say: Say) -> None:
         _, begun = self.plan.stage_at(self.step)
-        composer = self.composer
+        composer, self.loss = self.composer, float("nan")
         if begun == 0 and stage is Stage.GUIDE:  # it begins where both of the paper's do, at the same weights
             composer.noisy_image.load_state_dict(composer.image.state_dict())
             composer.noisy_log_tau.data.copy_(composer.log_tau.data)
         self.objective.requires_grad_(False)
         taught = [p.requires_grad_() for p in self.objective.updated(stage)]
-        optimiser = torch.optim.AdamW(taught, self.plan.rate, (0.9, 0.99), weight_decay=self.plan.weight_decay)
+        optimiser = torch.optim.AdamW(
+            taught, self.plan.rate, (0.9, 0.99), weight_decay=self.plan.weight_decay, fused=True
+        )
         ema = Ema(taught, self.plan.ema)
         if self.resumed is not None:
             if begun:
@@ -173,8 +175,7 @@ class Trainer:
                 "--seed or a lower rate"
             )
         self.loss = value if math.isnan(self.loss) else 0.9 * self.loss + 0.1 * value
-        if self.accelerator.is_main_process:
-            say(f"{stage}: step {self.step} of {self.plan.total}  {self.seconds:.0f} s  loss {value:.4f}")
+        say(f"{stage}: step {self.step} of {self.plan.total}  {self.seconds:.0f} s  loss {value:.4f}")
 
     def _batch(self, step: int) -> Batch:
         """Of that step: the same turns and noise whenever, and after however many stops, it is asked for."""
@@ -284,7 +285,7 @@ def seconds_a_step(trainer: Trainer) -> dict[Stage, float]:
             with _fast(trainer.accelerator.device):
                 loss = trainer.objective(stage, trainer._batch(k))
             torch.autograd.backward(loss)
-            torch.optim.AdamW(taught).step()
+            torch.optim.AdamW(taught, fused=True).step()
             loss.item()
             if k:
                 found[stage] = min(found.get(stage, math.inf), time.perf_counter() - began)
@@ -339,13 +340,20 @@ def train_composer(
     elif plan is None:
         assert minutes is not None
         trial = Plan(dict.fromkeys(Stage, TIMED), batch, seed=seed, weights=weights)
-        seconds = seconds_a_step(Trainer(source, kind, sizes, trial, scratch, device))
+        timed = seconds_a_step(Trainer(source, kind, sizes, trial, scratch, device))
+        [seconds] = broadcast_object_list([timed])  # of several processes all go by the first one's plan
         plan = Plan(planned(minutes, seconds, matching), batch, seed=seed, weights=weights)
         say("a step takes " + ", ".join(f"{seconds[stage]:.2f} s ({stage})" for stage in Stage))
     trainer = Trainer(source, kind, sizes, plan, scratch, device)
+    if not trainer.accelerator.is_main_process:
+        say = _silent
     stages = ", ".join(f"{count} ({stage})" for stage, count in plan.steps.items())
     say(f"from step {trainer.step} of {plan.total}: {stages}")
     return asdict(trainer.run(out, say))
+
+
+def _silent(_line: str) -> None:
+    """Of several processes one talks."""
 
 
 def _begun(scratch: Path, batch: int, seed: int, weights: Weights) -> Plan | None:
