@@ -102,7 +102,7 @@ def _scheduler(composer: Composer, sampling: Sampling) -> DDIMScheduler | DDPMSc
 
 def _variance(scheduler: DDPMScheduler, v: Tensor, t: int) -> Tensor:
     """``Sigma_theta``, Eq. 9, of a step that may span several of the chain's; none at the last, which adds no noise."""
-    before = t - scheduler.config.num_train_timesteps // scheduler.num_inference_steps
+    before = int(scheduler.previous_timestep(t))
     if before < 0:
         return torch.zeros_like(v)
     alpha_bar, alpha_bar_before = scheduler.alphas_cumprod[t], scheduler.alphas_cumprod[before]

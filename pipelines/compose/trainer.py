@@ -37,6 +37,8 @@ TELL_EVERY = 25
 """Steps between two lines on the terminal; the loss is also looked at then."""
 SHARES = {Stage.MATCH: 0.08, Stage.DRAW: 0.84, Stage.GUIDE: 0.08}
 """Of the time."""
+VALIDATED = 8
+"""Batches of the validation split that are looked at in the end."""
 TIMED = 3
 """Steps of each stage by which a plan is made; the first is not counted."""
 
@@ -121,7 +123,19 @@ class Trainer:
         while self.step < end:
             stage, _ = self.plan.stage_at(self.step)
             self._run_stage(stage, end, out, say)
-        return self._report()
+        told = self._report()
+        told.measured["validation L_joint"] = round(self.validation_loss(), 4)
+        if self.accelerator.is_main_process:
+            told.write(out)
+        return told
+
+    @torch.no_grad()
+    def validation_loss(self) -> float:
+        """`L_joint`, Eq. 13, on turns that are not taught, the same ones whenever it is asked for."""
+        self.objective.eval()
+        with _fast(self.accelerator.device):
+            losses = [self.objective(Stage.DRAW, self._batch(k, "validation")) for k in range(VALIDATED)]
+        return float(torch.stack(losses).mean())
 
     def _run_stage(self, stage: Stage, end: int, out: Path, say: Say) -> None:
         _, begun = self.plan.stage_at(self.step)
@@ -177,11 +191,11 @@ class Trainer:
         self.loss = value if math.isnan(self.loss) else 0.9 * self.loss + 0.1 * value
         say(f"{stage}: step {self.step} of {self.plan.total}  {self.seconds:.0f} s  loss {value:.4f}")
 
-    def _batch(self, step: int) -> Batch:
+    def _batch(self, step: int, split: str = "train") -> Batch:
         """Of that step: the same turns and noise whenever, and after however many stops, it is asked for."""
-        purpose = f"step {step} of process {self.accelerator.process_index}"
+        purpose = f"{split} step {step} of process {self.accelerator.process_index}"
         drawn = np.random.default_rng(derived_seed(self.plan.seed, purpose))
-        turns = self.source.turns("train", drawn.integers(self.source.count("train"), size=self.plan.batch).tolist())
+        turns = self.source.turns(split, drawn.integers(self.source.count(split), size=self.plan.batch).tolist())
         device, source = self.accelerator.device, generator(self.plan.seed, f"noise of {purpose}")
         targets = to_tensor(turns.targets, device)
         count, steps = self.plan.batch, self.composer.sizes.steps

@@ -151,6 +151,15 @@ def test_each_stage_minimises_its_own_equation(start) -> None:
     assert bare(Stage.DRAW, batch).item() == pytest.approx(cdd.item(), rel=1e-4)
 
 
+def test_drawing_is_learnt_and_told_by_turns_that_were_not_taught(start, tmp_path: Path) -> None:
+    trainer = start(plan=Plan({Stage.MATCH: 0, Stage.DRAW: 60, Stage.GUIDE: 0}, batch=16, rate=2e-3, warmup=5))
+    before = trainer.validation_loss()
+    assert before == trainer.validation_loss()
+    report = trainer.run(tmp_path / "out", silent)
+    assert report.measured["validation L_joint"] == round(trainer.validation_loss(), 4) < 0.6 * before
+    assert json.loads((tmp_path / "out" / "training.json").read_text())["measured"] == report.measured
+
+
 def test_the_loss_of_matching_falls(start, tmp_path: Path) -> None:
     trainer = start(plan=Plan({Stage.MATCH: 80, Stage.DRAW: 0, Stage.GUIDE: 0}, batch=16, rate=2e-3, warmup=5))
     fixed = trainer._batch(10_000)
