@@ -107,17 +107,27 @@ def make_case(scope: Scope, number: int) -> Case:
         asked["background"] = other(rng, BACKGROUNDS, source.background)
         typed_background = background_phrase(asked["background"])
         target = replace(target, background=asked["background"])
+    return case_of(f"{scope}-{number:02d}", scope, source, target, typed_subject, typed_background, asked)
+
+
+def case_of(
+    name: str, scope: Scope, source: Scene, target: Scene, subject: str, background: str, asked: dict[str, str]
+) -> Case:
+    """The edit of `source` into `target` by the texts `subject` and `background`.
+
+    What is not asked for must stay; but of a subject that is drawn anew, nothing is said.
+    """
     kept = ("background",) if scope is Scope.SUBJECT else ATTRIBUTES
     return Case(
-        name=f"{scope}-{number:02d}",
+        name=name,
         scope=scope,
         source=source,
         target=target,
         click=deepest_point(render(source).mask),
-        subject=typed_subject,
-        background=typed_background,
+        subject=subject,
+        background=background,
         asked=asked,
-        kept={name: value for name, value in values_of(source).items() if name in kept and name not in asked},
+        kept={key: value for key, value in values_of(source).items() if key in kept and key not in asked},
     )
 
 

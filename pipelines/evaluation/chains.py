@@ -22,12 +22,11 @@ from PIL import Image
 from pipelines.contract import EditRequest, Mask, Picture, Scope
 from pipelines.errors import PipelineError
 from pipelines.evaluation.benchmark import Editor, Reader, Setup, append, clicked, embedded_judge, read_lines
-from pipelines.evaluation.cases import ATTRIBUTES, CASES_SEED, OWN_COLOUR, Case, other, values_of
+from pipelines.evaluation.cases import CASES_SEED, OWN_COLOUR, Case, case_of, other
 from pipelines.evaluation.consistency import Edited
 from pipelines.evaluation.drift import Drift
 from pipelines.evaluation.entrants import entrant
 from pipelines.evaluation.metrics import verdict
-from pipelines.masks.refine import deepest_point
 from pipelines.toybox.render import render
 from pipelines.toybox.scene import Scene, sample_scene
 from pipelines.toybox.words import BACKGROUNDS, COLOURS, NATURAL, SUBJECTS, background_phrase, subject_phrase
@@ -77,18 +76,7 @@ def _turn(source: Scene, attribute: str, rng: random.Random, name: str) -> Case:
         asked = {"subject": changed.kind} | ({} if changed.colour == NATURAL else {"colour": changed.colour})
         typed_subject = subject_phrase(changed.kind, changed.colour, changed.size, changed.action)
     scope = Scope.BACKGROUND if attribute == "background" else Scope.SUBJECT
-    kept = ("background",) if scope is Scope.SUBJECT else ATTRIBUTES
-    return Case(
-        name=name,
-        scope=scope,
-        source=source,
-        target=target,
-        click=deepest_point(render(source).mask),
-        subject=typed_subject,
-        background=typed_background,
-        asked=asked,
-        kept={key: value for key, value in values_of(source).items() if key in kept and key not in asked},
-    )
+    return case_of(name, scope, source, target, typed_subject, typed_background, asked)
 
 
 def _colour(rng: random.Random, kind: str, than: str) -> str:
