@@ -79,7 +79,7 @@ class StandInEngine:
         stages = tuple(StageReport(name, 0.5, STEPS) for name in find_method(method).stages)
         fitted = request.fitted or f"layers {request.seed}".encode()
         reference = request.picture[::-1] + np.uint8(request.seed % 256)
-        return EditResult(candidates, stages, "weights", "weights", reference, fitted, self.in_float32)
+        return EditResult(candidates, stages, "weights", "weights", reference, fitted, in_float32=self.in_float32)
 
     def segment(
         self, picture: Picture, prompts: MaskPrompts, segmenter: str = "", uploaded: Mask | None = None
