@@ -277,7 +277,8 @@ nodes.addEventListener("contextmenu", (event) => {
   const at = keyed ? turnIn(hit).getBoundingClientRect() : new DOMRect(event.clientX, event.clientY, 0, 0);
   const open = () => openMenu(turnIn(hit).dataset.turn, at);
   // While the button is still down: some browsers take its release for a click elsewhere, and close what opened before.
-  if (event.buttons & 2) window.addEventListener("pointerup", () => setTimeout(open), { once: true });
+  // The next release may be of another button, where this one's was lost outside of the window.
+  if (event.buttons & 2) window.addEventListener("pointerup", (up) => { if (up.button === event.button) setTimeout(open); }, { once: true });
   else open();
 });
 
