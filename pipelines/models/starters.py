@@ -1,7 +1,7 @@
 """Models to begin with, for whoever has none yet: what each is for, about how much a pull fetches, and its licence.
 
 A short list of what is widely used and well described, one model a purpose; any other is pulled by its id. Sizes are
-those of the files that a pull takes, rounded, as the hub lists them. This file imports no torch.
+worked out from how many weights there are and in which precision; the pull itself tells the true one. No torch here.
 """
 
 from __future__ import annotations
