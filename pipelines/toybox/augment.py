@@ -21,6 +21,8 @@ from torch import Tensor
 from pipelines.contract import Picture
 from pipelines.toybox.data import Scenes, draw_scenes
 from pipelines.toybox.judge import SIDE
+from pipelines.toybox.negatives import Shown, spoilt_background, spoilt_subject
+from pipelines.toybox.render import render_background
 from pipelines.toybox.scene import Scene
 from pipelines.toybox.training import fast_arithmetic
 
@@ -39,6 +41,8 @@ class Examples:
     """``(N, 128, 128, 3) uint8``."""
     masks: NDArray[np.uint8]
     """``(N, 128, 128)``, 255 = subject."""
+    plates: Pictures
+    """``(N, 128, 128, 3) uint8``: the backgrounds alone."""
     scenes: list[Scene]
 
     @property
@@ -107,7 +111,10 @@ def _first(scenes: Scenes, count: int) -> Scenes:
 
 
 def _examples(pictures: Pictures, scenes: Scenes) -> Examples:
-    return Examples(_shrunk(pictures), _shrunk(scenes.masks.astype(np.uint8) * 255), scenes.scenes)
+    plates = [render_background(scene.background, scene.background_seed) for scene in scenes.scenes]
+    return Examples(
+        _shrunk(pictures), _shrunk(scenes.masks.astype(np.uint8) * 255), _shrunk(np.stack(plates)), scenes.scenes
+    )
 
 
 def draw_examples(
@@ -128,6 +135,7 @@ def draw_examples(
     return Examples(
         pictures=np.concatenate([part.pictures for part in parts]),
         masks=np.concatenate([part.masks for part in parts]),
+        plates=np.concatenate([part.plates for part in parts]),
         scenes=[scene for part in parts for scene in part.scenes],
     )
 
@@ -144,11 +152,15 @@ class Batch:
     masks: Tensor
     """``(N, 128, 128) float32``, the share of each pixel that the subject covers."""
     scenes: list[Scene]
+    subject_refused: NDArray[np.bool_]
+    """``(N,)``, True where the subject was spoilt so that a person would refuse it."""
+    background_refused: NDArray[np.bool_]
 
 
-def mixed_batch(examples: Examples, size: int, rng: np.random.Generator, alike: int = 0) -> Batch:
-    """A spoilt batch; half of it mirrored, a quarter with its subject pasted over another background.
+def mixed_batch(examples: Examples, size: int, rng: np.random.Generator, alike: int = 0, refused: float = 0.0) -> Batch:
+    """A batch as edited pictures are; a quarter with its subject pasted over another background.
 
+    Of those with a subject a share of `refused` is spoilt as `negatives` does it, a sixth as many in the background.
     `alike` of them, at most three quarters, show one kind of subject on one background: told apart by colour, size and
     pose alone.
     """
@@ -159,15 +171,30 @@ def mixed_batch(examples: Examples, size: int, rng: np.random.Generator, alike: 
             rng.choice(examples.peopled, size // 4),
         ]
     )
-    pictures, masks = examples.pictures[chosen].copy(), examples.masks[chosen].copy()
+    pictures, masks, plates = (x[chosen].copy() for x in (examples.pictures, examples.masks, examples.plates))
     scenes = [examples.scenes[k] for k in chosen]
     for k in range(size - size // 4, size):
         other = rng.choice(examples.empty)
         pictures[k] = _pasted_over(pictures[k], masks[k], examples.pictures[other], rng)
+        plates[k] = examples.pictures[other]
         scenes[k] = replace(scenes[k], background=examples.scenes[other].background)
-    mirrored = rng.random(size) < 0.5
-    pictures[mirrored], masks[mirrored] = pictures[mirrored, :, ::-1], masks[mirrored, :, ::-1]
-    return Batch(spoilt(pictures, rng), torch.from_numpy(masks).float() / 255, scenes)
+    subject_refused, background_refused = np.zeros((2, size), bool)
+    for k in np.flatnonzero(rng.random(size) < refused):
+        if scenes[k].subject is not None:
+            this = Shown(pictures[k], masks[k], plates[k], scenes[k].subject.kind)
+            other = _shown(examples, rng.choice(examples.peopled))
+            if rng.random() < 1 / 7:
+                pictures[k], background_refused[k] = spoilt_background(this, other, rng), True
+            else:
+                pictures[k], subject_refused[k] = spoilt_subject(this, other, rng), True
+    return Batch(
+        spoilt(pictures, rng), torch.from_numpy(masks).float() / 255, scenes, subject_refused, background_refused
+    )
+
+
+def _shown(examples: Examples, k: int) -> Shown:
+    subject = examples.scenes[k].subject
+    return Shown(examples.pictures[k], examples.masks[k], examples.plates[k], subject.kind if subject else "")
 
 
 def _pasted_over(picture: Picture, mask: NDArray[np.uint8], plate: Picture, rng: np.random.Generator) -> Picture:

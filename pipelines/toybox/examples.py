@@ -55,14 +55,14 @@ EXAMPLES: dict[str, Example] = {
     ),
     "cat-in-the-snow": Example(
         "Cat in the snow",
-        Scene("snow", Subject("cat", size="big", faces_left=False, x=0.5, ground=0.87), background_seed=8),
+        Scene("snow", Subject("cat", size="big", x=0.5, ground=0.87), background_seed=8),
         "a penguin",
         "",
         Scope.SUBJECT,
     ),
     "turtle-in-the-desert": Example(
         "Turtle in the desert",
-        Scene("desert", Subject("turtle", size="big", faces_left=False, x=0.44, ground=0.87), background_seed=21),
+        Scene("desert", Subject("turtle", size="big", x=0.44, ground=0.87), background_seed=21),
         "a car",
         "",
         Scope.SUBJECT,

@@ -24,15 +24,18 @@ from pipelines.models.configs import read_config
 from pipelines.toybox.scene import Scene
 from pipelines.toybox.words import ACTIONS, BACKGROUNDS, COLOURS, NATURAL, SIZES, SUBJECTS, Attributes
 
+REFUSED = "none of them"
+"""The answer of the subject's and the background's head for what a person would refuse: smeared, cut, two at once."""
+
 NOBODY = "none"
 """The answer of the subject head for a picture with nobody in it; it becomes ``Attributes.subject = None``."""
 
 HEADS: dict[str, tuple[str, ...]] = {
-    "subject": (NOBODY, *SUBJECTS),
+    "subject": (NOBODY, *SUBJECTS, REFUSED),
     "colour": (NATURAL, *COLOURS),
     "size": tuple(SIZES),
     "action": tuple(ACTIONS),
-    "background": tuple(BACKGROUNDS),
+    "background": (*BACKGROUNDS, REFUSED),
 }
 """Each attribute and its possible values, in the order of the network's answers."""
 

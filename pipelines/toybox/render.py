@@ -25,11 +25,11 @@ SIZE = 256
 
 SPRITES = Path(__file__).resolve().parents[2] / "assets" / "toybox"
 
-HEIGHTS = {"small": 66, "medium": 104, "big": 150}
-"""The longer side of a sprite, in pixels."""
+HEIGHTS = {"small": 100, "medium": 140, "big": 180}
+"""The longer side of a sprite, in pixels: a tenth, a fifth and a third of the picture are subject."""
 
-JUMP = 56
-"""How far above its shadow a jumping subject hangs, in pixels."""
+JUMP = 36
+"""How far above its shadow a jumping subject hangs, in pixels: the biggest still end inside the picture."""
 
 PAINT = {
     "red": (222, 42, 42),
@@ -131,10 +131,10 @@ def _city(c: _Canvas) -> None:
         width, height = c.rng.uniform(0.13, 0.2), c.rng.uniform(0.26, 0.56)
         grey = int(c.rng.uniform(78, 132))
         c.draw.rectangle([x * s, (0.7 - height) * s, (x + width) * s, 0.7 * s], fill=(grey, grey, grey + 12))
-        for wy in np.arange(0.7 - height + 0.035, 0.66, 0.075):
-            for wx in np.arange(x + 0.022, x + width - 0.035, 0.055):
+        for wy in np.arange(0.7 - height + 0.035, 0.64, 0.095):
+            for wx in np.arange(x + 0.026, x + width - 0.045, 0.072):
                 lit = (250, 230, 150) if c.rng.random() < 0.5 else (58, 68, 88)
-                c.draw.rectangle([wx * s, wy * s, (wx + 0.025) * s, (wy + 0.036) * s], fill=lit)
+                c.draw.rectangle([wx * s, wy * s, (wx + 0.036) * s, (wy + 0.05) * s], fill=lit)
         x += width + 0.008
     c.ground((88, 88, 94), 0.7, 0.001)
 
@@ -144,22 +144,22 @@ def _meadow(c: _Canvas) -> None:
     c.ground((126, 194, 92), 0.56, 0.06)
     c.ground((92, 172, 62), 0.70, 0.03)
     flowers = ((250, 84, 96), (252, 236, 90), (255, 255, 255), (228, 124, 220))
-    for _ in range(14):
-        c.disc(c.rng.random(), c.rng.uniform(0.76, 0.98), 0.012, flowers[c.rng.integers(4)])
+    for _ in range(12):
+        c.disc(c.rng.random(), c.rng.uniform(0.76, 0.98), 0.016, flowers[c.rng.integers(4)])
 
 
 def _night(c: _Canvas) -> None:
     c.sky((14, 18, 56), (46, 50, 104), 0.7)
-    for _ in range(16):
-        c.disc(c.rng.random(), c.rng.uniform(0.02, 0.6), 0.006, (255, 255, 240))
+    for _ in range(14):
+        c.disc(c.rng.random(), c.rng.uniform(0.02, 0.6), 0.009, (255, 255, 240))
     c.disc(c.rng.uniform(0.12, 0.88), c.rng.uniform(0.1, 0.24), 0.07, (250, 246, 212))
     c.ground((24, 40, 46), 0.70, 0.05)
 
 
 def _space(c: _Canvas) -> None:
     c.sky((12, 6, 26), (38, 14, 60), 1.0)
-    for _ in range(24):
-        c.disc(c.rng.random(), c.rng.random(), 0.006, (232, 232, 255))
+    for _ in range(18):
+        c.disc(c.rng.random(), c.rng.random(), 0.009, (232, 232, 255))
     x, y, r = c.rng.uniform(0.12, 0.88), c.rng.uniform(0.12, 0.4), c.rng.uniform(0.07, 0.12)
     c.disc(x, y, r, c.near((200, 120, 80), 40))
 
@@ -192,10 +192,11 @@ def _sprite(kind: str) -> Image.Image:
 
 
 def _tinted(sprite: Image.Image, colour: str) -> Image.Image:
-    """The sprite in one hue: its own lightness, stretched, over the paint."""
+    """The sprite in one hue: its own lightness over the paint, stretched so that dark sprites are bright too."""
     pixels = np.asarray(sprite).astype(np.float32)
-    light = pixels[..., :3].mean(-1, keepdims=True) / 255
-    painted = np.clip(np.array(PAINT[colour]) * (0.25 + 0.9 * light), 0, 255)
+    light = pixels[..., :3].mean(-1, keepdims=True)
+    light = light / np.percentile(light[pixels[..., 3] > 128], 80)
+    painted = np.clip(np.array(PAINT[colour]) * (0.3 + 0.75 * light.clip(0, 1.25)), 0, 255)
     return Image.fromarray(np.concatenate([painted, pixels[..., 3:]], -1).astype(np.uint8))
 
 
@@ -207,8 +208,6 @@ def _posed_sprite(subject: Subject) -> Image.Image:
     scale = HEIGHTS[subject.size] / max(sprite.size)
     extent = (round(sprite.width * scale), round(sprite.height * scale))
     sprite = sprite.resize(extent, Image.Resampling.LANCZOS)
-    if not subject.faces_left:
-        sprite = sprite.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     if subject.action == "upside down":
         sprite = sprite.transpose(Image.Transpose.FLIP_TOP_BOTTOM)
     return sprite
@@ -223,8 +222,8 @@ def render_subject(subject: Subject) -> tuple[NDArray[np.uint8], NDArray[np.uint
     layer.paste(sprite, (round(centre - sprite.width / 2), round(ground - lift - sprite.height)))
     shadow = Image.new("RGBA", (SIZE, SIZE))
     reach = sprite.width * (0.32 if lift else 0.45)
-    ImageDraw.Draw(shadow).ellipse([centre - reach, ground - 7, centre + reach, ground + 7], fill=(0, 0, 0, 96))
-    return np.asarray(layer), np.asarray(shadow.filter(ImageFilter.GaussianBlur(2.5)))
+    ImageDraw.Draw(shadow).ellipse([centre - reach, ground - 9, centre + reach, ground + 9], fill=(0, 0, 0, 96))
+    return np.asarray(layer), np.asarray(shadow.filter(ImageFilter.GaussianBlur(3)))
 
 
 def _over(layer: NDArray[np.uint8], below: Picture) -> Picture:

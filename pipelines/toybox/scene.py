@@ -29,10 +29,9 @@ class Subject:
     colour: str = NATURAL
     size: str = "medium"
     action: str = "standing"
-    faces_left: bool = True
     x: float = 0.5
     """Centre of the subject, as a fraction of the picture's width."""
-    ground: float = 0.86
+    ground: float = 0.9
     """Where it stands (or would land), as a fraction of the picture's height from the top."""
 
     def phrase(self, rng: random.Random | None = None, synonyms: float = 0.0) -> str:
@@ -70,9 +69,8 @@ def sample_subject(rng: random.Random) -> Subject:
         colour=NATURAL if rng.random() < 0.4 else rng.choice(list(COLOURS)),
         size=rng.choices(list(SIZES), weights=(1, 2, 1))[0],
         action=rng.choices(list(ACTIONS), weights=(6, 2, 2))[0],
-        faces_left=rng.random() < 0.5,
-        x=rng.uniform(0.32, 0.68),
-        ground=rng.uniform(0.83, 0.89),
+        x=rng.uniform(0.38, 0.62),
+        ground=rng.uniform(0.87, 0.93),
     )
 
 

@@ -1,11 +1,16 @@
 """Trains the Toybox autoencoder: ``AutoencoderTiny``, 256 x 256 pixels to 32 x 32 latents of 8 channels.
 
-It learns from small crops, half of them around a subject, and with a little noise on the latents, so that the
-decoder forgives what a denoiser leaves behind.
+It is made for the denoiser that will draw in its latents, not for the round trip: latents have unit variance, channel
+by channel, and get noise of up to half of that before they are decoded, so that the decoder learns to draw a picture
+of this world out of what a denoiser's errors leave of one. It learns from small crops, half of them at a subject.
+
+An autoencoder that is in the folder already keeps its encoder, whose latents the text-to-image model lives on, and its
+decoder goes on learning.
 """
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +24,12 @@ from pipelines.toybox.data import HELD_OUT_SEED, TRAINING_SEED, Scenes, draw_sce
 from pipelines.toybox.training import Report, Schedule, best_device, fast_arithmetic, train
 
 CHANNELS = 8
+CELL = 8
+"""Side of a latent cell, in pixels."""
 CROP = 64
-"""Side of a training crop, in pixels; a multiple of 8."""
+"""Side of a training crop, in pixels; a multiple of `CELL`."""
+NOISE = 0.5
+"""Most noise on the latents while training, in units of their deviation; the least is none."""
 
 
 def build_autoencoder(channels: int = CHANNELS, width: int = 64) -> AutoencoderTiny:
@@ -48,23 +57,65 @@ def _crops(scenes: Scenes, count: int, rng: np.random.Generator) -> NDArray[np.u
         left, top = rng.integers(0, side - CROP + 1, 2)
         subject = scenes.scenes[index].subject
         if subject is not None and k % 2 == 0:
-            left = int(subject.x * side) - CROP // 2 + rng.integers(-40, 41)
-            top = int(subject.ground * side) - CROP + rng.integers(-100, 20)
+            left = int(subject.x * side) - CROP // 2 + rng.integers(-70, 71)
+            top = int(subject.ground * side) - CROP + rng.integers(-140, 20)
         left, top = (int(np.clip(v, 0, side - CROP)) // 8 * 8 for v in (left, top))
         out[k] = scenes.pictures[index, top : top + CROP, left : left + CROP]
     return out
 
 
+def normalised(z: Tensor) -> Tensor:
+    """`z` ``(B, C, h, w)`` with mean 0 and deviation 1 in every channel of the batch."""
+    return (z - z.mean((0, 2, 3), keepdim=True)) / (z.std((0, 2, 3), keepdim=True) + 1e-4)
+
+
+def distance(y: Tensor, x: Tensor) -> Tensor:
+    """Mean absolute error, for edges, and the squared one, for what PSNR counts."""
+    error = y - x
+    edges = (error[..., 1:] - error[..., :-1]).abs().mean() + (error[..., 1:, :] - error[..., :-1, :]).abs().mean()
+    return error.abs().mean() + 2 * error.square().mean() + 0.5 * edges
+
+
 @torch.no_grad()
-def psnr(vae: AutoencoderTiny, pictures: NDArray[np.uint8], device: torch.device) -> float:
+def with_unit_latents(vae: AutoencoderTiny, pictures: NDArray[np.uint8], device: torch.device) -> AutoencoderTiny:
+    """A copy whose latents have mean 0 and unit variance over `pictures`, channel by channel.
+
+    What they are divided by goes into the encoder's last layer; the decoder takes latents as they are in training.
+    """
+    z = torch.cat([vae.encode(to_network(pictures[k : k + 8], device)).latents for k in range(0, len(pictures), 8)])
+    mean, deviation = z.mean((0, 2, 3)), z.std((0, 2, 3))
+    vae = copy.deepcopy(vae)
+    last = vae.encoder.layers[-1]
+    last.weight /= deviation[:, None, None, None]
+    last.bias.copy_((last.bias - mean) / deviation)
+    vae.register_to_config(scaling_factor=1.0)
+    return vae
+
+
+@torch.no_grad()
+def round_trip(vae: AutoencoderTiny, x: Tensor, noise: float = 0.0) -> Tensor:
+    """`x` ``(B, 3, H, W)`` encoded and decoded again, with `noise` on its latents of unit variance."""
+    z = vae.encode(x).latents
+    y: Tensor = vae.decode(z + noise * torch.randn_like(z)).sample
+    return y.clamp(-1, 1)
+
+
+def psnr(vae: AutoencoderTiny, pictures: NDArray[np.uint8], device: torch.device, noise: float = 0.0) -> float:
     """Mean peak signal-to-noise ratio of the round trip, in dB, one value a picture."""
     values = []
     for start in range(0, len(pictures), 8):
         x = to_network(pictures[start : start + 8], device)
-        y = vae.decode(vae.encode(x).latents).sample.clamp(-1, 1)
-        mse = (y - x).div(2).pow(2).mean((1, 2, 3))
+        mse = (round_trip(vae, x, noise) - x).div(2).pow(2).mean((1, 2, 3))
         values.append(-10 * mse.log10())
     return float(torch.cat(values).mean())
+
+
+def sample_sheet(vae: AutoencoderTiny, pictures: NDArray[np.uint8], device: torch.device) -> Image.Image:
+    """Eight pictures a row: as drawn, the round trip, the round trip with the most noise of training."""
+    x = to_network(pictures[:8], device)
+    rows = [x, round_trip(vae, x), round_trip(vae, x, NOISE)]
+    sheet = torch.cat([torch.cat(list(row), 2) for row in rows], 1)
+    return Image.fromarray(((sheet + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy())
 
 
 def main(
@@ -73,8 +124,8 @@ def main(
     device: str = "auto",
     scratch: Path = Path("build"),
     channels: int = CHANNELS,
-    batch: int = 24,
-    count: int = 4000,
+    batch: int = 16,
+    count: int = 3000,
     seed: int = 0,
 ) -> Report:
     """Train for `minutes` and write the autoencoder, a sample sheet and a report to `folder`."""
@@ -83,35 +134,31 @@ def main(
     rng = np.random.default_rng(seed)
     scenes = draw_scenes(count, TRAINING_SEED)
     held_out = draw_scenes(64, HELD_OUT_SEED)
-    vae = build_autoencoder(channels).to(where, memory_format=torch.channels_last)
+    known = (folder / "config.json").is_file()
+    vae = AutoencoderTiny.from_pretrained(folder) if known else build_autoencoder(channels)
+    vae.encoder.requires_grad_(not known)
+    vae = vae.to(where, memory_format=torch.channels_last)
 
     def loss_of_batch(step: int, done: float) -> Tensor:
         x = to_network(_crops(scenes, batch, rng), where)
         with fast_arithmetic(where):
-            latents = vae.encode(x).latents
-            y = vae.decode(latents + 0.05 * torch.randn_like(latents)).sample
-        error = y.float() - x
-        edges = (error[..., 1:] - error[..., :-1]).abs().mean() + (error[..., 1:, :] - error[..., :-1, :]).abs().mean()
-        size = latents.float().pow(2).mean()
-        loss: Tensor = error.abs().mean() + 2 * error.pow(2).mean() + 0.5 * edges + 1e-3 * (size - 1).abs()
-        return loss
+            z = vae.encode(x).latents
+            z = z if known else normalised(z)
+            noise = NOISE * torch.rand(len(z), 1, 1, 1, device=where) * torch.randn_like(z)
+            return distance(vae.decode(z + noise).sample.float(), x)
+
+    def finished() -> AutoencoderTiny:
+        return vae if known else with_unit_latents(vae, held_out.pictures, where)
 
     def on_checkpoint(step: int) -> None:
-        print(f"held-out PSNR {psnr(vae, held_out.pictures, where):.2f} dB", flush=True)
-        vae.save_pretrained(folder)
-        x = to_network(held_out.pictures[:8], where)
-        with torch.no_grad():
-            y = vae.decode(vae.encode(x).latents).sample.clamp(-1, 1)
-        y8 = ((y + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
-        rows = [np.concatenate(list(held_out.pictures[:8]), 1), np.concatenate(list(y8), 1)]
-        Image.fromarray(np.concatenate(rows)).save(folder / "sample.png")
+        unit = finished()
+        unit.save_pretrained(folder)
+        sample_sheet(unit, held_out.pictures, where).save(folder / "sample.png")
+        print(f"step {step}  PSNR {psnr(unit, held_out.pictures[:16], where):.2f} dB", flush=True)
 
-    schedule = Schedule(minutes=minutes, rate=8e-4, warmup_steps=100, weight_decay=0, ema=0.995)
-    steps, seconds, loss = train([vae], loss_of_batch, schedule, scratch / f"autoencoder{channels}.pt", on_checkpoint)
-    # The scale that makes latents unit variance on the world's pictures, kept in the model's own configuration.
-    with torch.no_grad():
-        deviation = vae.encode(to_network(held_out.pictures, where)).latents.std().item()
-    vae.register_to_config(scaling_factor=1 / deviation)
+    schedule = Schedule(minutes=minutes, rate=4e-4 if known else 8e-4, warmup_steps=100, weight_decay=0, ema=0.99)
+    steps, seconds, loss = train([vae], loss_of_batch, schedule, scratch / "autoencoder.pt", on_checkpoint)
+    vae = finished()
     vae.save_pretrained(folder)
     report = Report(
         model="autoencoder",
@@ -121,7 +168,10 @@ def main(
         seed=seed,
         loss=loss,
         parameters=sum(p.numel() for p in vae.parameters()),
-        measured={"psnr_db": psnr(vae, held_out.pictures, where)},
+        measured={
+            "psnr_db": psnr(vae, held_out.pictures, where),
+            "psnr_db_noise_0.3": psnr(vae, held_out.pictures, where, noise=0.3),
+        },
     )
     report.write(folder)
     return report

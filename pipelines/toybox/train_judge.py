@@ -10,9 +10,17 @@ import torch.nn.functional as F
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from pipelines.toybox.augment import Pictures, draw_examples, load_autoencoder, mixed_batch, round_trips
+from pipelines.toybox.augment import (
+    Batch,
+    Examples,
+    Pictures,
+    draw_examples,
+    load_autoencoder,
+    mixed_batch,
+    round_trips,
+)
 from pipelines.toybox.data import HELD_OUT_SEED, JUDGE_SEED, draw_scenes
-from pipelines.toybox.judge import HEADS, NOBODY, OF_THE_SUBJECT, Judge, attributes_of
+from pipelines.toybox.judge import HEADS, NOBODY, OF_THE_SUBJECT, REFUSED, Judge, attributes_of
 from pipelines.toybox.scene import Scene
 from pipelines.toybox.training import Report, Schedule, best_device, fast_arithmetic, train
 
@@ -24,22 +32,47 @@ WEIGHTS = {"action": 2.0}
 """Weight of a head's loss where it is not 1: whether a balloon hangs upside down is the hardest question."""
 
 
-def labels_of(scene: Scene) -> list[int]:
-    """The index of the right answer of every head."""
+REFUSED_SHARE = 0.4
+"""Of the pictures with a subject, how many are spoilt; as many ways to fail as there are, few are alike."""
+
+
+def labels_of(scene: Scene, subject_refused: bool = False, background_refused: bool = False) -> list[int]:
+    """The index of the right answer of every head. Of a refused subject nothing else is asked."""
     true = attributes_of(scene)
-    values = {name: getattr(true, name) for name in HEADS} | {"subject": true.subject or NOBODY}
-    return [IGNORED if values[name] is None else HEADS[name].index(values[name]) for name in HEADS]
+    values: dict[str, str | None] = {name: getattr(true, name) for name in HEADS} | {"subject": true.subject or NOBODY}
+    if subject_refused:
+        values |= {"subject": REFUSED} | dict.fromkeys(OF_THE_SUBJECT)
+    if background_refused:
+        values["background"] = REFUSED
+    return [IGNORED if value is None else HEADS[name].index(value) for name, value in values.items()]
 
 
-def head_losses(answers: dict[str, Tensor], scenes: list[Scene]) -> Tensor:
+def head_losses(answers: dict[str, Tensor], batch: Batch) -> Tensor:
     """The weighted sum over heads of the cross entropy with the truth, a scalar."""
-    labels = torch.tensor([labels_of(scene) for scene in scenes], device=next(iter(answers.values())).device)
+    rows = [
+        labels_of(*each) for each in zip(batch.scenes, batch.subject_refused, batch.background_refused, strict=True)
+    ]
+    labels = torch.tensor(rows, device=next(iter(answers.values())).device)
     losses = [
         WEIGHTS.get(name, 1.0)
         * F.cross_entropy(answers[name].float(), labels[:, k], ignore_index=IGNORED, label_smoothing=0.02)
         for k, name in enumerate(HEADS)
     ]
     return torch.stack(losses).sum()
+
+
+def shares_refused(judge: Judge, examples: Examples, size: int = 256, seed: int = 0) -> dict[str, float]:
+    """Of pictures spoilt in all ways the share whose subject is refused, and of the others the share that is too."""
+    batch = mixed_batch(examples, size, np.random.default_rng(seed), refused=0.5)
+    peopled = np.array([scene.subject is not None for scene in batch.scenes])
+    with torch.no_grad():
+        found = judge(batch.pictures.to(next(judge.parameters()).device))["subject"].argmax(1).cpu().numpy()
+    refused = found == HEADS["subject"].index(REFUSED)
+    fine = peopled & ~batch.subject_refused
+    return {
+        "spoilt_refused": float(refused[batch.subject_refused].mean()),
+        "fine_refused": float(refused[fine].mean()),
+    }
 
 
 def shares_right(judge: Judge, pictures: Pictures, scenes: list[Scene]) -> dict[str, float]:
@@ -105,17 +138,19 @@ def main(
     rng = np.random.default_rng(seed)
     examples = draw_examples(count, JUDGE_SEED, where, workers, autoencoder, share)
     held_out = draw_scenes(96, HELD_OUT_SEED + 50_000, workers=workers)
+    to_refuse = draw_examples(96, HELD_OUT_SEED + 60_000, where, workers)
     judge = Judge().to(where).to(memory_format=torch.channels_last)
 
     def loss_of_batch(step: int, done: float) -> Tensor:
-        drawn = mixed_batch(examples, batch, rng)
+        drawn = mixed_batch(examples, batch, rng, refused=REFUSED_SHARE)
         with fast_arithmetic(where):
             answers = judge(drawn.pictures.to(where, memory_format=torch.channels_last))
-        return head_losses(answers, drawn.scenes)
+        return head_losses(answers, drawn)
 
     def on_checkpoint(step: int) -> None:
         judge.eval()
-        print(f"held out: {shares_right(judge, held_out.pictures, held_out.scenes)}", flush=True)
+        found = shares_right(judge, held_out.pictures, held_out.scenes) | shares_refused(judge, to_refuse)
+        print(f"held out: {found}", flush=True)
         judge.save(folder)
         judge.train()
 
@@ -131,7 +166,8 @@ def main(
         seed=seed,
         loss=loss,
         parameters=sum(p.numel() for p in judge.parameters()),
-        measured=measure(folder, vae if autoencoder is not None else None, device=str(where)),
+        measured=measure(folder, vae if autoencoder is not None else None, device=str(where))
+        | shares_refused(judge, to_refuse),
     )
     report.write(folder)
     return report
