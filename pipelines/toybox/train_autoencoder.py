@@ -77,13 +77,32 @@ def distance(y: Tensor, x: Tensor) -> Tensor:
 
 
 @torch.no_grad()
+def deviations(vae: AutoencoderTiny, pictures: NDArray[np.uint8], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Mean and deviation of every channel of the latents of `pictures`, each ``(C,)``."""
+    z = torch.cat([vae.encode(to_network(pictures[k : k + 8], device)).latents for k in range(0, len(pictures), 8)])
+    return z.mean((0, 2, 3)), z.std((0, 2, 3))
+
+
+@torch.no_grad()
+def with_decoder_for(vae: AutoencoderTiny, mean: Tensor, deviation: Tensor) -> AutoencoderTiny:
+    """A copy whose decoder takes latents of unit variance where it took those of `mean` and `deviation`.
+
+    Nearly: the network bounds its latents before its first layer. It learns the rest in some hundred steps.
+    """
+    vae = copy.deepcopy(vae)
+    first = vae.decoder.layers[0]
+    first.bias += (first.weight * mean[None, :, None, None]).sum((1, 2, 3))
+    first.weight *= deviation[None, :, None, None]
+    return vae
+
+
+@torch.no_grad()
 def with_unit_latents(vae: AutoencoderTiny, pictures: NDArray[np.uint8], device: torch.device) -> AutoencoderTiny:
     """A copy whose latents have mean 0 and unit variance over `pictures`, channel by channel.
 
     What they are divided by goes into the encoder's last layer; the decoder takes latents as they are in training.
     """
-    z = torch.cat([vae.encode(to_network(pictures[k : k + 8], device)).latents for k in range(0, len(pictures), 8)])
-    mean, deviation = z.mean((0, 2, 3)), z.std((0, 2, 3))
+    mean, deviation = deviations(vae, pictures, device)
     vae = copy.deepcopy(vae)
     last = vae.encoder.layers[-1]
     last.weight /= deviation[:, None, None, None]
@@ -136,6 +155,9 @@ def main(
     held_out = draw_scenes(64, HELD_OUT_SEED)
     known = (folder / "config.json").is_file()
     vae = AutoencoderTiny.from_pretrained(folder) if known else build_autoencoder(channels)
+    if vae.config.scaling_factor != 1:  # an autoencoder of before: its latents are scaled alike, and outside of it
+        unlike = deviations(vae, held_out.pictures, where)
+        vae = with_decoder_for(with_unit_latents(vae, held_out.pictures, where), *unlike)
     vae.encoder.requires_grad_(not known)
     vae = vae.to(where, memory_format=torch.channels_last)
 

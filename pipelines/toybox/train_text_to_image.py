@@ -38,6 +38,8 @@ SHAPE_TIMESTEPS = (500, 180)
 shows, and that is what is learnt last (Esser et al. 2024 draw from the middle too)."""
 
 CAPTIONS_PER_SCENE = 4
+STEPS_A_SHEET = 500
+"""Steps between two sample sheets while training: one takes as long as some ten steps."""
 CHUNK = 1000
 """Scenes that are drawn and encoded at one time."""
 EMPTY_CAPTIONS = 0.1
@@ -257,9 +259,14 @@ def main(
         loss: Tensor = (weight * (predicted.float() - velocity).pow(2)).mean()
         return loss
 
+    drawn_at = 0
+
     def on_checkpoint(step: int) -> None:
+        nonlocal drawn_at
         save(copy.deepcopy(assemble(vae, unet, text_encoder, tokenizer)), folder)
-        sample_sheet(assemble(vae, unet, text_encoder, tokenizer)).save(folder / "sample.png")
+        if step - drawn_at >= STEPS_A_SHEET:
+            sample_sheet(assemble(vae, unet, text_encoder, tokenizer)).save(folder / "sample.png")
+            drawn_at = step
 
     schedule = Schedule(minutes=minutes, rate=1e-3, warmup_steps=150, ema=0.999, muon=True)
     # On a CPU the fused attention's backward pass is 20 times its forward pass; plain matrix products are not.
