@@ -1,9 +1,9 @@
 """How well the judge agrees with an eye: ``python -m pipelines.toybox.grades FOLDER``.
 
 The folder holds pictures of edits and ``grades.csv`` with the columns file, before, subject, background, grade: what
-was typed, and what a person said of the result. A and B may be shown, D and F may not, C is neither and is left out. The
-judge says right when it reads what the texts name, refuses neither subject nor background, and reads the kept part as
-it was before. ``before`` is a path in the folder or in ``assets``.
+was typed, and what a person said of the result. A and B may be shown, D and F may not, C is neither and is left out.
+The judge says right when it reads what the texts name, refuses neither subject nor background, and reads the kept part
+as it was before. ``before`` is a path in the folder or in ``assets``.
 """
 
 from __future__ import annotations

@@ -268,7 +268,7 @@ def main(
             sample_sheet(assemble(vae, unet, text_encoder, tokenizer)).save(folder / "sample.png")
             drawn_at = step
 
-    schedule = Schedule(minutes=minutes, rate=1e-3, warmup_steps=150, ema=0.999, muon=True)
+    schedule = Schedule(minutes=minutes, rate=1e-3, warmup_steps=150)
     # On a CPU the fused attention's backward pass is 20 times its forward pass; plain matrix products are not.
     kernels = [SDPBackend.MATH] if where.type == "cpu" else [SDPBackend.FLASH_ATTENTION, SDPBackend.MATH]
     with sdpa_kernel(kernels):

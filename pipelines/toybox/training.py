@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -34,8 +34,6 @@ class Schedule:
     which is given more time goes on as if it had been planned so (Hu et al. 2024, warmup-stable-decay)."""
     weight_decay: float = 1e-2
     ema: float = 0.999
-    muon: bool = False
-    """Whether matrices are trained by `Muon`."""
 
 
 @dataclass(frozen=True)
@@ -92,58 +90,6 @@ class Ema:
             mean.copy_(kept)
 
 
-class Muon(torch.optim.Optimizer):
-    """Momentum, made orthogonal matrix by matrix (Jordan et al. 2024): every direction of a layer learns as fast.
-
-    Convolutions are taken as matrices of their output channels; the size of a step is AdamW's (Liu et al. 2025, "Muon
-    is scalable for LLM training", Eq. 4), so that one rate serves both. ``torch.optim.Muon`` takes no convolutions and
-    multiplies in bfloat16, which many processors only emulate.
-    """
-
-    COEFFICIENTS = (3.4445, -4.7750, 2.0315)
-    """Of the quintic Newton-Schulz iteration, which brings singular values near 1 in five rounds."""
-
-    def __init__(
-        self, parameters: Iterable[Tensor], lr: float, momentum: float = 0.95, weight_decay: float = 0
-    ) -> None:
-        super().__init__(parameters, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
-
-    @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override] # noqa: ARG002
-        """Take one step along the gradients that are there."""
-        for group in self.param_groups:
-            for p in (p for p in group["params"] if p.grad is not None):
-                mean = self.state[p].setdefault("mean", torch.zeros_like(p))
-                mean.lerp_(p.grad, 1 - group["momentum"])
-                ahead = p.grad.lerp(mean, group["momentum"])  # Nesterov's
-                turned = self._orthogonal(ahead.flatten(1))
-                p.mul_(1 - group["lr"] * group["weight_decay"])
-                p.add_(turned.view_as(p), alpha=-0.2 * math.sqrt(max(turned.shape)) * group["lr"])
-
-    @classmethod
-    def _orthogonal(cls, matrix: Tensor) -> Tensor:
-        tall = len(matrix) > matrix.shape[1]
-        x = matrix.T if tall else matrix
-        x = x / (x.norm() + 1e-7)
-        a, b, c = cls.COEFFICIENTS
-        for _ in range(5):
-            square = x @ x.T
-            x = a * x + (b * square + c * square @ square) @ x
-        return x.T if tall else x
-
-
-def optimisers(modules: Sequence[nn.Module], schedule: Schedule) -> list[torch.optim.Optimizer]:
-    """AdamW; with `Schedule.muon`, Muon for the matrices that are no embeddings and AdamW for the rest."""
-    embedded = {
-        id(p) for m in modules for part in m.modules() if isinstance(part, nn.Embedding) for p in part.parameters()
-    }
-    matrices, rest = [], []
-    for p in (p for m in modules for p in m.parameters() if p.requires_grad):
-        (matrices if schedule.muon and p.ndim > 1 and id(p) not in embedded else rest).append(p)
-    adam = torch.optim.AdamW(rest, lr=schedule.rate, weight_decay=schedule.weight_decay, betas=(0.9, 0.99), fused=True)
-    return [adam, Muon(matrices, schedule.rate, weight_decay=schedule.weight_decay)] if matrices else [adam]
-
-
 def train(
     modules: Sequence[nn.Module],
     loss_of_batch: Callable[[int, float], Tensor],
@@ -151,13 +97,15 @@ def train(
     checkpoint: Path,
     on_checkpoint: Callable[[int], None] = lambda _step: None,
 ) -> tuple[int, float, float]:
-    """Run the optimisers until the time is over; returns (steps, seconds, smoothed loss), mean weights in place.
+    """Run AdamW until the time is over; returns (steps, seconds, smoothed loss) with the mean weights in place.
 
     `loss_of_batch` is told the number of the step, from 0, and the share of the time that is over, 0 to 1.
     `on_checkpoint` is called every few minutes with the EMA weights swapped in: save and sample there.
     """
     parameters = [p for m in modules for p in m.parameters() if p.requires_grad]
-    optimising = optimisers(modules, schedule)
+    optimiser = torch.optim.AdamW(
+        parameters, lr=schedule.rate, weight_decay=schedule.weight_decay, betas=(0.9, 0.99), fused=True
+    )
     ema = Ema(parameters, schedule.ema)
     step, before, smoothed = 0, 0.0, float("nan")
     if checkpoint.exists():
@@ -166,8 +114,7 @@ def train(
             module.load_state_dict(state)
         ema.mean = [mean.to(p.device) for mean, p in zip(saved["ema"], parameters, strict=True)]
         # The moments are the checkpoint's, the settings this run's.
-        for optimiser, state in zip(optimising, saved["optimisers"], strict=True):
-            optimiser.load_state_dict({**optimiser.state_dict(), "state": state["state"]})
+        optimiser.load_state_dict({**optimiser.state_dict(), "state": saved["optimiser"]["state"]})
         step, before = saved["step"], saved["seconds"]
     started = last_saved = time.monotonic()
 
@@ -176,7 +123,7 @@ def train(
         state = {
             "modules": [m.state_dict() for m in modules],
             "ema": ema.mean,
-            "optimisers": [optimiser.state_dict() for optimiser in optimising],
+            "optimiser": optimiser.state_dict(),
             "step": step,
             "seconds": seconds,
         }
@@ -191,14 +138,12 @@ def train(
         warm = min(1.0, (step + 1) / schedule.warmup_steps)
         rate = schedule.rate * warm * (0.02 + 0.98 * min(1.0, (1 - done) / schedule.cooldown))
         loss = loss_of_batch(step, done)
-        for optimiser in optimising:
-            optimiser.zero_grad(set_to_none=True)
+        optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        for optimiser in optimising:
-            for group in optimiser.param_groups:
-                group["lr"] = rate
-            optimiser.step()
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        optimiser.step()
         ema.update(step)
         step += 1
         if step % 25 == 0:
