@@ -1,11 +1,12 @@
 """Trains the Toybox autoencoder: ``AutoencoderTiny``, 256 x 256 pixels to 32 x 32 latents of 8 channels.
 
-It is made for the denoiser that will draw in its latents, not for the round trip: latents have unit variance, channel
-by channel, and get noise of up to half of that before they are decoded, so that the decoder learns to draw a picture
-of this world out of what a denoiser's errors leave of one. It learns from small crops, half of them at a subject.
+It is made for the denoiser that will draw in its latents, not for the round trip. Latents have unit variance, channel
+by channel, and get noise of up to `NOISE` of that before they are decoded, encoder and decoder both learning: so what a
+picture needs is written into them larger than a denoiser's errors. And latents of half the resolution are decoded to a
+picture of half the size (EQ-VAE, Kouzelis et al. 2025, for the scale): so they stay as smooth as a picture is.
 
-An autoencoder that is in the folder already keeps its encoder, whose latents the text-to-image model lives on, and its
-decoder goes on learning.
+It learns from small crops, half of them at a subject. Once a U-Net lies beside it, which lives on its latents, the
+encoder stays as it is and the decoder alone goes on learning.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from diffusers import AutoencoderTiny
 from numpy.typing import NDArray
 from PIL import Image
@@ -28,8 +30,12 @@ CELL = 8
 """Side of a latent cell, in pixels."""
 CROP = 64
 """Side of a training crop, in pixels; a multiple of `CELL`."""
-NOISE = 0.5
+NOISE = 0.4
 """Most noise on the latents while training, in units of their deviation; the least is none."""
+HALF_WEIGHT = 0.5
+"""Of the loss at half the resolution."""
+UNIT_WEIGHT = 0.1
+"""Of the penalty on latents that are not of unit variance."""
 
 
 def build_autoencoder(channels: int = CHANNELS, width: int = 64) -> AutoencoderTiny:
@@ -64,9 +70,12 @@ def _crops(scenes: Scenes, count: int, rng: np.random.Generator) -> NDArray[np.u
     return out
 
 
-def normalised(z: Tensor) -> Tensor:
-    """`z` ``(B, C, h, w)`` with mean 0 and deviation 1 in every channel of the batch."""
-    return (z - z.mean((0, 2, 3), keepdim=True)) / (z.std((0, 2, 3), keepdim=True) + 1e-4)
+def unlike_unit(z: Tensor) -> Tensor:
+    """How far the channels of `z` ``(B, C, h, w)`` are from mean 0 and variance 1, a scalar; 0 where they are there.
+
+    A penalty and no normalisation, which would take from every batch its own mean, and with it the pictures' colour.
+    """
+    return z.mean((0, 2, 3)).square().mean() + z.var((0, 2, 3)).log().square().mean()
 
 
 def distance(y: Tensor, x: Tensor) -> Tensor:
@@ -153,24 +162,29 @@ def main(
     rng = np.random.default_rng(seed)
     scenes = draw_scenes(count, TRAINING_SEED)
     held_out = draw_scenes(64, HELD_OUT_SEED)
-    known = (folder / "config.json").is_file()
-    vae = AutoencoderTiny.from_pretrained(folder) if known else build_autoencoder(channels)
+    vae = AutoencoderTiny.from_pretrained(folder) if (folder / "config.json").is_file() else build_autoencoder(channels)
+    lived_on = (folder.parent / "unet").is_dir()
     if vae.config.scaling_factor != 1:  # an autoencoder of before: its latents are scaled alike, and outside of it
         unlike = deviations(vae, held_out.pictures, where)
         vae = with_decoder_for(with_unit_latents(vae, held_out.pictures, where), *unlike)
-    vae.encoder.requires_grad_(not known)
+    vae.encoder.requires_grad_(not lived_on)
     vae = vae.to(where, memory_format=torch.channels_last)
 
     def loss_of_batch(step: int, done: float) -> Tensor:
         x = to_network(_crops(scenes, batch, rng), where)
         with fast_arithmetic(where):
             z = vae.encode(x).latents
-            z = z if known else normalised(z)
-            noise = NOISE * torch.rand(len(z), 1, 1, 1, device=where) * torch.randn_like(z)
-            return distance(vae.decode(z + noise).sample.float(), x)
+            whole, half = decoded(z), decoded(F.avg_pool2d(z, 2))
+        loss = distance(whole, x) + HALF_WEIGHT * distance(half, F.avg_pool2d(x, 2))
+        return loss + UNIT_WEIGHT * unlike_unit(z.float())
+
+    def decoded(z: Tensor) -> Tensor:
+        noise = NOISE * torch.rand(len(z), 1, 1, 1, device=where) * torch.randn_like(z)
+        y: Tensor = vae.decode(z + noise).sample
+        return y.float()
 
     def finished() -> AutoencoderTiny:
-        return vae if known else with_unit_latents(vae, held_out.pictures, where)
+        return vae if lived_on else with_unit_latents(vae, held_out.pictures, where)
 
     def on_checkpoint(step: int) -> None:
         unit = finished()
@@ -178,7 +192,7 @@ def main(
         sample_sheet(unit, held_out.pictures, where).save(folder / "sample.png")
         print(f"step {step}  PSNR {psnr(unit, held_out.pictures[:16], where):.2f} dB", flush=True)
 
-    schedule = Schedule(minutes=minutes, rate=4e-4 if known else 8e-4, warmup_steps=100, weight_decay=0, ema=0.99)
+    schedule = Schedule(minutes=minutes, rate=1e-4, warmup_steps=100, weight_decay=0, ema=0.995)
     steps, seconds, loss = train([vae], loss_of_batch, schedule, scratch / "autoencoder.pt", on_checkpoint)
     vae = finished()
     vae.save_pretrained(folder)

@@ -241,6 +241,7 @@ def main(
         text_encoder.load_state_dict(CLIPTextModel.from_pretrained(folder / "text_encoder").state_dict())
     unet, text_encoder = unet.to(where), text_encoder.to(where)
     noise_schedule = DDPMScheduler(**NOISE)
+    quick_unet = torch.compile(unet)  # a quarter more samples a second on a CPU, for two minutes at the beginning
 
     def loss_of_batch(step: int, done: float) -> Tensor:
         chosen = torch.from_numpy(draws.integers(0, len(lessons.latents), batch))
@@ -253,7 +254,7 @@ def main(
         t = torch.from_numpy(np.where(np.arange(batch) % 2, middle, draws.integers(0, 1000, batch))).to(where)
         xt = noise_schedule.add_noise(x0, noise, t)
         with fast_arithmetic(where):
-            predicted = unet(xt, t, text_encoder(prompt).last_hidden_state).sample
+            predicted = quick_unet(xt, t, text_encoder(prompt).last_hidden_state).sample
         velocity = noise_schedule.get_velocity(x0, noise, t)
         weight = 1 + (SUBJECT_WEIGHT - 1) * share
         loss: Tensor = (weight * (predicted.float() - velocity).pow(2)).mean()

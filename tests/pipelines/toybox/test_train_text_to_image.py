@@ -1,69 +1,65 @@
-"""The parts of the text-to-image trainer that are right or wrong: windows around the subject, and growing a network."""
+"""The parts of the text-to-image trainer that are right or wrong: what it learns from, and how it is stopped."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from diffusers import UNet2DConditionModel
-from torch import Tensor
 
-from pipelines.toybox.train_text_to_image import build_unet, cut, grow, windows
+from pipelines.toybox import train_text_to_image
+from pipelines.toybox.data import TRAINING_SEED, draw_scenes
+from pipelines.toybox.tokenizer import build_tokenizer
+from pipelines.toybox.train_autoencoder import CELL, build_autoencoder
+from pipelines.toybox.train_text_to_image import (
+    CAPTIONS_PER_SCENE,
+    Lessons,
+    build_text_encoder,
+    build_unet,
+    draw_lessons,
+    subject_shares,
+    token_ids,
+)
 
-SIDE = 16
-
-
-def shares_of(rows: slice, columns: slice, side: int = 32) -> Tensor:
-    shares = torch.zeros(1, 1, side, side)
-    shares[..., rows, columns] = 1
-    return shares
-
-
-@pytest.mark.parametrize("rows", [slice(0, 4), slice(13, 19), slice(27, 32)])
-@pytest.mark.parametrize("columns", [slice(0, 3), slice(20, 26)])
-def test_a_window_shows_a_small_subject_whole(rows: slice, columns: slice) -> None:
-    draws = np.random.default_rng(0)
-    shares = shares_of(rows, columns).repeat(50, 1, 1, 1)
-    down, along = windows(shares, SIDE, draws)
-    assert down.shape == along.shape == (50, SIDE)
-    assert down.min() >= 0 and along.min() >= 0 and down.max() < 32 and along.max() < 32
-    assert torch.equal(cut(shares, down, along).sum((1, 2, 3)), shares.sum((1, 2, 3)))
+CPU = torch.device("cpu")
 
 
-def test_a_window_of_a_picture_without_a_subject_is_anywhere() -> None:
-    down, along = windows(torch.zeros(2000, 1, 32, 32), SIDE, np.random.default_rng(0))
-    assert {int(begin) for begin in down[:, 0]} == {int(begin) for begin in along[:, 0]} == set(range(32 - SIDE + 1))
+def test_the_share_of_a_cell_is_that_of_its_pixels() -> None:
+    scenes = draw_scenes(3, TRAINING_SEED, empty=0, workers=1)
+    shares = subject_shares(scenes)
+    assert shares.shape == (3, 1, 32, 32)
+    assert torch.allclose(shares.sum((1, 2, 3)) * CELL**2, torch.from_numpy(scenes.masks.sum((1, 2))).float())
+    row, column = np.argwhere(scenes.masks[0])[0] // CELL
+    assert shares[0, 0, row, column] == pytest.approx(
+        scenes.masks[0, row * CELL : row * CELL + CELL, column * CELL : column * CELL + CELL].mean()
+    )
 
 
-def test_a_cut_is_the_part_at_its_rows_and_columns() -> None:
-    x = torch.randn(2, 3, 8, 8)
-    rows, columns = torch.tensor([[1, 2, 3], [5, 6, 7]]), torch.tensor([[0, 1, 2], [4, 5, 6]])
-    expected = torch.stack([x[0, :, 1:4, 0:3], x[1, :, 5:8, 4:7]])
-    assert torch.equal(cut(x, rows, columns), expected)
-
-
-@pytest.fixture(scope="module")
-def smaller() -> UNet2DConditionModel:
-    """Words at the two lowest levels only, and none with the timestep."""
+def test_the_words_reach_every_layer_with_the_timestep(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    config = {
-        **build_unet(8).config,
-        "down_block_types": ("DownBlock2D", "DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
-        "up_block_types": ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D", "UpBlock2D"),
-        "addition_embed_type": None,
-        "only_cross_attention": False,
-    }
-    return UNet2DConditionModel.from_config(config).eval()
-
-
-def test_a_grown_network_predicts_what_the_smaller_one_did(smaller: UNet2DConditionModel) -> None:
-    unet = build_unet(8).eval()
-    grow(unet, smaller)
-    x, words = torch.randn(1, 8, 16, 16), torch.randn(1, 32, unet.config.cross_attention_dim)
+    tokenizer = build_tokenizer(tmp_path)
+    unet, encoder = build_unet(8).eval(), build_text_encoder(tokenizer).eval()
+    first, second = token_ids(tokenizer, ["a dog", "a cat in space"]).split(1)
+    x = torch.randn(1, 8, 32, 32)
     with torch.no_grad():
-        assert torch.equal(unet(x, 300, words).sample, smaller(x, 300, words).sample)
+        a, b = (unet(x, 300, encoder(ids).last_hidden_state).sample for ids in (first, second))
+    assert a.shape == x.shape and (a - b).abs().amin((0, 2, 3)).max() > 0, "no cell is left as it was"
 
 
-def test_a_network_that_does_not_fit_is_not_taken_over(smaller: UNet2DConditionModel) -> None:
-    with pytest.raises(ValueError, match="weights that this one lacks"):
-        grow(smaller, build_unet(8))
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(train_text_to_image, "CHUNK", 4)
+
+
+@pytest.mark.usefixtures("few")
+def test_a_drawing_that_was_stopped_goes_on(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    tokenizer, vae = build_tokenizer(tmp_path / "tokenizer"), build_autoencoder(width=8).eval()
+    whole = draw_lessons(vae, tokenizer, 8, CPU, tmp_path / "whole")
+    begun = draw_lessons(vae, tokenizer, 4, CPU, tmp_path / "stopped")
+    (tmp_path / "stopped" / "000004.part").write_bytes(b"half a file")
+    resumed = draw_lessons(vae, tokenizer, 8, CPU, tmp_path / "stopped")
+    assert len(begun.latents) == 4 and whole.ids.shape == (8, CAPTIONS_PER_SCENE, tokenizer.model_max_length)
+    assert all(torch.equal(a, b) for a, b in zip(vars(whole).values(), vars(resumed).values(), strict=True))
+    assert isinstance(resumed, Lessons)
