@@ -47,7 +47,7 @@ def phases(bundle: ModelBundle, request: EditRequest, params: LayeredParams) -> 
     """The pictures of one edit, in the order of the sheet, without the true answer."""
     estimates: list[Picture] = []
 
-    def watch(stage: str, step: int, total: int, preview: Picture | None = None) -> None:
+    def watch(stage: str, step: int, total: int, preview: Picture | None = None) -> None:  # noqa: ARG001 - `Progress`
         if stage == "guidance" and preview is not None:
             estimates.append(preview)
 

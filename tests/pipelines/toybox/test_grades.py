@@ -18,7 +18,6 @@ DOG = Attributes("dog", "natural", "big", "standing", "beach")
 TURN = Graded("a.png", "a cat", "", "B", BEFORE, AFTER)
 
 
-
 def found(turn: Graded, after: Attributes) -> list[str]:
     def see(picture: Picture) -> Attributes:
         return DOG if picture is BEFORE else after

@@ -34,7 +34,9 @@ def test_latents_are_brought_to_unit_variance_and_the_decoder_takes_them() -> No
     mean, deviation = deviations(vae, PICTURES, CPU)
     unit = with_decoder_for(with_unit_latents(vae, PICTURES, CPU), mean, deviation)
     of_unit = deviations(unit, PICTURES, CPU)
-    assert torch.allclose(of_unit[0], torch.zeros(8), atol=1e-4) and torch.allclose(of_unit[1], torch.ones(8), atol=1e-4)
+    assert torch.allclose(of_unit[0], torch.zeros(8), atol=1e-4) and torch.allclose(
+        of_unit[1], torch.ones(8), atol=1e-4
+    )
     assert unit.config.scaling_factor == 1
     x = to_network(PICTURES, CPU)
     with torch.no_grad():
