@@ -31,9 +31,9 @@ from pipelines.toybox.training import Report, Schedule, best_device, fast_arithm
 WIDTH = 128
 """Width of the text encoder, and so of the U-Net's cross-attention."""
 
-SUBJECT_WEIGHT = 2.0
+SUBJECT_WEIGHT = 5.0
 """Weight of the loss where the subject is, with most of a picture's detail; 1 elsewhere."""
-SHAPE_TIMESTEPS = (500, 180)
+SHAPE_TIMESTEPS = (430, 200)
 """Mean and deviation of half of the timesteps, the others being uniform: there it is settled which subject a picture
 shows, and that is what is learnt last (Esser et al. 2024 draw from the middle too)."""
 
