@@ -219,7 +219,7 @@ def main(
     device: str = "auto",
     scratch: Path = Path("build"),
     batch: int | None = None,
-    count: int = 12000,
+    count: int = 20000,
     seed: int = 0,
 ) -> Report:
     """Train on the autoencoder in ``folder/vae`` and write the whole pipeline to `folder`.
@@ -228,7 +228,7 @@ def main(
     delete ``folder/unet`` and ``folder/text_encoder`` to begin anew.
     """
     where = best_device(device)
-    batch = batch or (256 if where.type == "cuda" else 32)
+    batch = batch or (256 if where.type == "cuda" else 64)
     torch.manual_seed(seed)
     draws = np.random.default_rng(seed)
     vae = AutoencoderTiny.from_pretrained(folder / "vae").eval().to(where)
