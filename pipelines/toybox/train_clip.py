@@ -25,7 +25,7 @@ from pipelines.toybox.judge import HEADS, SIDE
 from pipelines.toybox.tokenizer import build_tokenizer
 from pipelines.toybox.train_judge import head_losses
 from pipelines.toybox.training import Report, Schedule, best_device, fast_arithmetic, train
-from pipelines.toybox.words import SUBJECTS
+from pipelines.toybox.words import BACKGROUNDS, SUBJECTS
 
 WIDTH = 192
 """Width of both towers and of the space they share."""
@@ -37,7 +37,7 @@ ALIKE = 3 / 8
 """Share of a batch that one kind of subject on one background makes up: without such neighbours the contrast is won by
 subject and background alone, and size and pose are read badly."""
 
-SHOWN = [*HEADS["background"], *SUBJECTS]
+SHOWN = [*BACKGROUNDS, *SUBJECTS]
 """What a patch can show."""
 
 
@@ -177,7 +177,7 @@ def main(
             shown = patches(seen.last_hidden_state[:, 1:])
         plain = [scene.caption() for scene in drawn.scenes]
         contrast = contrastive_loss(_unit(image), _unit(text), model.logit_scale, plain)
-        return contrast + 0.3 * head_losses(answers, drawn.scenes) + patch_losses(shown, drawn)
+        return contrast + 0.3 * head_losses(answers, drawn) + patch_losses(shown, drawn)
 
     def on_checkpoint(step: int) -> None:
         captions = [scene.caption() for scene in held_out.scenes]

@@ -59,7 +59,8 @@ def test_equal_captions_are_right_answers_of_each_other() -> None:
 def test_patches_show_the_subject_where_it_covers_them() -> None:
     masks = torch.zeros(1, SIDE, SIDE)
     masks[0, :PATCH, :PATCH] = 1
-    batch = Batch(torch.zeros(1, 3, SIDE, SIDE), masks, [Scene("forest", Subject("dog"))])
+    refused = np.zeros(1, bool)
+    batch = Batch(torch.zeros(1, 3, SIDE, SIDE), masks, [Scene("forest", Subject("dog"))], refused, refused)
     answers = torch.zeros(1, (SIDE // PATCH) ** 2, len(SHOWN))
     answers[..., SHOWN.index("forest")] = 50
     answers[0, 0] = 0
