@@ -22,7 +22,7 @@ from pipelines.contract import Picture
 from pipelines.toybox.data import Scenes, draw_scenes
 from pipelines.toybox.judge import SIDE
 from pipelines.toybox.scene import Scene
-from pipelines.toybox.training import fast_arithmetic
+from pipelines.training.common import fast_arithmetic
 
 CHUNK = 500
 """Scenes that are in memory at full size at one time, while drawing."""
