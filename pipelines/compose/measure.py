@@ -34,7 +34,7 @@ from pipelines.compose.sampler import Sampling
 from pipelines.compose.scenes import next_pictures
 from pipelines.compose.world import TURNS, Story, story
 from pipelines.seeds import generator
-from pipelines.toybox.training import best_device
+from pipelines.training.common import best_device
 
 MODEL = Path("assets") / "models" / "composer"
 DETECTOR = Path("assets") / "models" / "composer-detector"

@@ -22,7 +22,7 @@ from pipelines.contract import Picture
 from pipelines.errors import BadParameter, BadRequest
 from pipelines.progress import Progress, silent
 from pipelines.seeds import generator
-from pipelines.toybox.training import best_device
+from pipelines.training.common import best_device
 
 RIVALS = 11
 """Other instructions that the match tells the asked one apart from: with one relation there are as many."""

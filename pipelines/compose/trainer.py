@@ -27,9 +27,8 @@ from pipelines.compose.folder import Kind, Loaded, save_composer
 from pipelines.compose.model import SIZES, Composer, Sizes, parameters
 from pipelines.compose.objective import Batch, Objective, Stage, Weights
 from pipelines.errors import BadParameter, ModelError, NumericalError
-from pipelines.models.loader import fast_dtype
 from pipelines.seeds import derived_seed, generator, sent
-from pipelines.toybox.training import Ema, Report
+from pipelines.training.common import Ema, Report, fast_arithmetic
 
 CHECKPOINT = "checkpoint.pt"
 CHECKPOINT_SECONDS = 180
@@ -133,7 +132,7 @@ class Trainer:
     def validation_loss(self) -> float:
         """`L_joint`, Eq. 13, on turns that are not taught, the same ones whenever it is asked for."""
         self.objective.eval()
-        with _fast(self.accelerator.device):
+        with fast_arithmetic(self.accelerator.device):
             losses = [self.objective(Stage.DRAW, self._batch(k, "validation")) for k in range(VALIDATED)]
         return float(torch.stack(losses).mean())
 
@@ -162,7 +161,7 @@ class Trainer:
             here = self.step - (last - self.plan.steps[stage])
             for group in optimiser.param_groups:
                 group["lr"] = self.plan.rate_at(stage, here)
-            with _fast(self.accelerator.device):
+            with fast_arithmetic(self.accelerator.device):
                 loss = objective(stage, self._batch(self.step))
             optimiser.zero_grad(set_to_none=True)
             self.accelerator.backward(loss)
@@ -280,11 +279,6 @@ def _difference(theirs: Any, ours: Any) -> str:
     return f"{theirs} instead of {ours}"
 
 
-def _fast(device: torch.device) -> torch.autocast:
-    dtype = fast_dtype(device)
-    return torch.autocast(device.type, dtype, enabled=dtype is not None)
-
-
 # ------------------------------------------------------------------------------------------------------------ plans
 
 
@@ -296,7 +290,7 @@ def seconds_a_step(trainer: Trainer) -> dict[Stage, float]:
             began = time.perf_counter()
             trainer.objective.requires_grad_(False)
             taught = [p.requires_grad_() for p in trainer.objective.updated(stage)]
-            with _fast(trainer.accelerator.device):
+            with fast_arithmetic(trainer.accelerator.device):
                 loss = trainer.objective(stage, trainer._batch(k))
             torch.autograd.backward(loss)
             torch.optim.AdamW(taught, fused=True).step()

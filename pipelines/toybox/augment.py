@@ -24,7 +24,7 @@ from pipelines.toybox.judge import SIDE
 from pipelines.toybox.negatives import Shown, spoilt_background, spoilt_subject
 from pipelines.toybox.render import render_background
 from pipelines.toybox.scene import Scene
-from pipelines.toybox.training import fast_arithmetic
+from pipelines.training.common import fast_arithmetic
 
 CHUNK = 500
 """Scenes that are in memory at full size at one time, while drawing."""

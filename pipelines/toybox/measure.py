@@ -20,8 +20,8 @@ from pipelines.toybox import train_autoencoder, train_clip, train_judge, train_s
 from pipelines.toybox.augment import load_autoencoder
 from pipelines.toybox.data import HELD_OUT_SEED, draw_scenes
 from pipelines.toybox.judge import Judge
-from pipelines.toybox.training import best_device, fast_arithmetic
 from pipelines.toybox.words import Attributes, read
+from pipelines.training.common import best_device, fast_arithmetic
 
 MODELS = Path(__file__).resolve().parents[2] / "assets" / "models"
 

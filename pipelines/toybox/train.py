@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 from pipelines.toybox import train_autoencoder, train_clip, train_judge, train_segmenter, train_text_to_image
-from pipelines.toybox.training import Report
+from pipelines.training.common import Report
 
 MODELS = Path(__file__).resolve().parents[2] / "assets" / "models"
 

@@ -24,7 +24,8 @@ from PIL import Image
 from torch import Tensor
 
 from pipelines.toybox.data import HELD_OUT_SEED, TRAINING_SEED, Scenes, draw_scenes
-from pipelines.toybox.training import Report, Schedule, best_device, fast_arithmetic, train
+from pipelines.toybox.training import Schedule, train
+from pipelines.training.common import Report, best_device, fast_arithmetic
 
 CHANNELS = 8
 CELL = 8

@@ -24,8 +24,9 @@ from pipelines.toybox.data import HELD_OUT_SEED, TRAINING_SEED, draw_scenes
 from pipelines.toybox.judge import HEADS, SIDE
 from pipelines.toybox.tokenizer import build_tokenizer
 from pipelines.toybox.train_judge import head_losses
-from pipelines.toybox.training import Report, Schedule, best_device, fast_arithmetic, train
+from pipelines.toybox.training import Schedule, train
 from pipelines.toybox.words import BACKGROUNDS, SUBJECTS
+from pipelines.training.common import Report, best_device, fast_arithmetic
 
 WIDTH = 192
 """Width of both towers and of the space they share."""

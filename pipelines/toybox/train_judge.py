@@ -22,7 +22,8 @@ from pipelines.toybox.augment import (
 from pipelines.toybox.data import HELD_OUT_SEED, JUDGE_SEED, draw_scenes
 from pipelines.toybox.judge import HEADS, NOBODY, OF_THE_SUBJECT, REFUSED, Judge, attributes_of
 from pipelines.toybox.scene import Scene
-from pipelines.toybox.training import Report, Schedule, best_device, fast_arithmetic, train
+from pipelines.toybox.training import Schedule, train
+from pipelines.training.common import Report, best_device, fast_arithmetic
 
 IGNORED = -100
 """Label of an attribute that a picture does not have; the loss skips it."""

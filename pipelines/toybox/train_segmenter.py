@@ -30,7 +30,8 @@ from pipelines.masks.sam import SamConfig, SamSegmenter, build_sam, load_sam, sa
 from pipelines.masks.snap import snapped
 from pipelines.toybox.data import HELD_OUT_SEED, TRAINING_SEED, Scenes, draw_scenes
 from pipelines.toybox.render import SIZE, render_subject
-from pipelines.toybox.training import Report, Schedule, best_device, fast_arithmetic, train
+from pipelines.toybox.training import Schedule, train
+from pipelines.training.common import Report, best_device, fast_arithmetic
 
 CONFIG = SamConfig(
     encoder_width=96,

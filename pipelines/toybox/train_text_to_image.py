@@ -26,7 +26,8 @@ from pipelines.toybox.data import TRAINING_SEED, Scenes, draw_scenes
 from pipelines.toybox.scene import training_caption
 from pipelines.toybox.tokenizer import build_tokenizer
 from pipelines.toybox.train_autoencoder import CELL, to_network
-from pipelines.toybox.training import Report, Schedule, best_device, fast_arithmetic, train
+from pipelines.toybox.training import Schedule, train
+from pipelines.training.common import Report, best_device, fast_arithmetic
 
 WIDTH = 128
 """Width of the text encoder, and so of the U-Net's cross-attention."""

@@ -6,18 +6,16 @@ resumes from the last checkpoint in the scratch folder, so it can be stopped at 
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from pipelines.models.loader import fast_dtype
+from pipelines.training.common import Ema
 
 CHECKPOINT_SECONDS = 180
 
@@ -34,60 +32,6 @@ class Schedule:
     which is given more time goes on as if it had been planned so (Hu et al. 2024, warmup-stable-decay)."""
     weight_decay: float = 1e-2
     ema: float = 0.999
-
-
-@dataclass(frozen=True)
-class Report:
-    """What a training reached; written beside the weights as ``training.json``."""
-
-    model: str
-    steps: int
-    seconds: float
-    device: str
-    seed: int
-    loss: float
-    parameters: int
-    measured: dict[str, float]
-
-    def write(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "training.json").write_text(json.dumps(asdict(self), indent=2) + "\n")
-
-
-def best_device(wanted: str = "auto") -> torch.device:
-    """The device of that name; `auto` takes a CUDA card where there is one."""
-    if wanted == "auto":
-        wanted = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(wanted)
-
-
-def fast_arithmetic(device: torch.device) -> AbstractContextManager[object]:
-    """Autocast to bfloat16 where the device multiplies it in hardware. Elsewhere it is emulated, and a step of the
-    text-to-image model that takes seconds in float32 takes minutes."""
-    dtype = fast_dtype(device)
-    return torch.autocast(device.type, dtype, enabled=dtype is not None)
-
-
-class Ema:
-    """A running mean of the weights, which is what gets saved."""
-
-    def __init__(self, parameters: Sequence[Tensor], decay: float) -> None:
-        self.decay = decay
-        self.live = list(parameters)
-        self.mean = [p.detach().clone().float() for p in self.live]
-
-    @torch.no_grad()
-    def update(self, step: int) -> None:
-        decay = min(self.decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(self.mean, [p.detach().float() for p in self.live], 1 - decay)
-
-    @torch.no_grad()
-    def swap(self) -> None:
-        """Exchange live weights and their mean; calling it twice changes nothing."""
-        for live, mean in zip(self.live, self.mean, strict=True):
-            kept = live.detach().clone()
-            live.copy_(mean)
-            mean.copy_(kept)
 
 
 def train(
