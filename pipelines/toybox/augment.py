@@ -179,7 +179,7 @@ def mixed_batch(examples: Examples, size: int, rng: np.random.Generator, alike: 
         plates[k] = examples.pictures[other]
         scenes[k] = replace(scenes[k], background=examples.scenes[other].background)
     subject_refused, background_refused = np.zeros((2, size), bool)
-    for k in np.flatnonzero(rng.random(size) < refused):
+    for k in map(int, np.flatnonzero(rng.random(size) < refused)):
         if scenes[k].subject is not None:
             this = Shown(pictures[k], masks[k], plates[k], scenes[k].subject.kind)
             other = _shown(examples, rng.choice(examples.peopled))

@@ -38,7 +38,7 @@ def _mixed(a: Picture, b: Picture, share: NDArray[np.floating]) -> Picture:
 
 
 def _soft(mask: Layer, sigma: float) -> NDArray[np.floating]:
-    return cv2.GaussianBlur(mask.astype(np.float32) / 255, (0, 0), sigma)
+    return np.asarray(cv2.GaussianBlur(mask.astype(np.float32) / 255, (0, 0), sigma), np.float32)
 
 
 def _bounds(mask: Layer) -> tuple[int, int, int, int]:

@@ -13,6 +13,7 @@ import json
 import random
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -242,7 +243,7 @@ def main(
         text_encoder.load_state_dict(CLIPTextModel.from_pretrained(folder / "text_encoder").state_dict())
     unet, text_encoder = unet.to(where), text_encoder.to(where)
     noise_schedule = DDPMScheduler(**NOISE)
-    quick_unet = torch.compile(unet)  # a quarter more samples a second on a CPU, for two minutes at the beginning
+    quick_unet: Any = torch.compile(unet)  # a quarter more samples a second on a CPU, for two minutes at the beginning
 
     def loss_of_batch(step: int, done: float) -> Tensor:
         chosen = torch.from_numpy(draws.integers(0, len(lessons.latents), batch))
