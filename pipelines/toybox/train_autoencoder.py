@@ -6,19 +6,18 @@ picture needs is written into them larger than a denoiser's errors. And latents 
 picture of half the size (EQ-VAE, Kouzelis et al. 2025, for the scale): so they stay as smooth as a picture is.
 
 It learns from small crops, half of them at a subject. Once a U-Net lies beside it, which lives on its latents, the
-encoder stays as it is and the decoder alone goes on learning, half of the time from what that U-Net draws (`redrawn`).
+encoder stays as it is and the decoder alone goes on learning.
 """
 
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from diffusers import AutoencoderTiny, StableDiffusionPipeline
+from diffusers import AutoencoderTiny
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
@@ -38,10 +37,6 @@ HALF_WEIGHT = 0.5
 """Of the loss at half the resolution."""
 UNIT_WEIGHT = 0.1
 """Of the penalty on latents that are not of unit variance."""
-REDRAWN = (250, 350, 450, 550)
-"""Timesteps from which scenes are drawn again by the model that lives on the latents: further up a subject comes out
-elsewhere, and there is no true picture to learn from."""
-REDRAWING_STEPS, REDRAWING_GUIDANCE = 25, 3.0
 
 
 def build_autoencoder(channels: int = CHANNELS, width: int = 64) -> AutoencoderTiny:
@@ -61,27 +56,9 @@ def to_network(pictures: NDArray[np.uint8], device: torch.device) -> Tensor:
     return x.contiguous(memory_format=torch.channels_last)
 
 
-@dataclass(frozen=True)
-class Crop:
-    """Where a crop of `CROP` pixels lies in the picture of a scene; its corner is on a cell's."""
-
-    scene: int
-    left: int
-    top: int
-
-    def of_picture(self, pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """From ``(N, H, W, 3)`` the ``(CROP, CROP, 3)`` of this crop."""
-        return pictures[self.scene, self.top : self.top + CROP, self.left : self.left + CROP]
-
-    def of_latents(self, latents: Tensor) -> Tensor:
-        """From ``(N, C, H / 8, W / 8)`` the ``(C, CROP / 8, CROP / 8)`` of this crop."""
-        side, left, top = CROP // CELL, self.left // CELL, self.top // CELL
-        return latents[self.scene, :, top : top + side, left : left + side]
-
-
-def _crops(scenes: Scenes, count: int, rng: np.random.Generator) -> list[Crop]:
-    """Random crops, half of them touching a subject's middle."""
-    crops = []
+def _crops(scenes: Scenes, count: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Random crops whose corners lie on multiples of 8, half of them touching a subject's middle."""
+    out = np.empty((count, CROP, CROP, 3), np.uint8)
     for k, index in enumerate(rng.integers(0, len(scenes.scenes), count)):
         side = scenes.pictures.shape[1]
         left, top = rng.integers(0, side - CROP + 1, 2)
@@ -89,36 +66,9 @@ def _crops(scenes: Scenes, count: int, rng: np.random.Generator) -> list[Crop]:
         if subject is not None and k % 2 == 0:
             left = int(subject.x * side) - CROP // 2 + rng.integers(-70, 71)
             top = int(subject.ground * side) - CROP + rng.integers(-140, 20)
-        left, top = (int(np.clip(v, 0, side - CROP)) // CELL * CELL for v in (left, top))
-        crops.append(Crop(int(index), left, top))
-    return crops
-
-
-@torch.no_grad()
-def redrawn(folder: Path, scenes: Scenes, device: torch.device, batch: int = 32, seed: int = 0) -> Tensor:
-    """Latents of `scenes` as the text-to-image model in `folder` draws them again, ``(N, C, h, w) float16``.
-
-    Each is noised to one of `REDRAWN` and denoised with its caption, so it still shows its scene, in that model's hand.
-    """
-    pipe = StableDiffusionPipeline.from_pretrained(folder, dtype=torch.float32).to(device)
-    generator = torch.Generator().manual_seed(seed)
-    ids = pipe.tokenizer([*scenes.captions, ""], padding="max_length", truncation=True, return_tensors="pt").input_ids
-    texts = torch.cat([pipe.text_encoder(part.to(device)).last_hidden_state for part in ids.split(batch)])
-    out = []
-    for k, start in enumerate(range(0, len(scenes.captions), batch)):
-        x = to_network(scenes.pictures[start : start + batch], device)
-        told, untold = texts[start : start + len(x)], texts[-1:].expand(len(x), -1, -1)
-        pipe.scheduler.set_timesteps(REDRAWING_STEPS)
-        timesteps = [t for t in pipe.scheduler.timesteps if t <= REDRAWN[k % len(REDRAWN)]]
-        with fast_arithmetic(device):
-            z = pipe.vae.encode(x).latents.float()
-            z = pipe.scheduler.add_noise(z, torch.randn(z.shape, generator=generator).to(device), timesteps[0])
-            for t in timesteps:
-                both = pipe.unet(torch.cat([z, z]), t, torch.cat([untold, told])).sample.float()
-                away, towards = both.chunk(2)
-                z = pipe.scheduler.step(away + REDRAWING_GUIDANCE * (towards - away), t, z).prev_sample
-        out.append(z.half().cpu())
-    return torch.cat(out)
+        left, top = (int(np.clip(v, 0, side - CROP)) // 8 * 8 for v in (left, top))
+        out[k] = scenes.pictures[index, top : top + CROP, left : left + CROP]
+    return out
 
 
 def unlike_unit(z: Tensor) -> Tensor:
@@ -220,16 +170,9 @@ def main(
         vae = with_decoder_for(with_unit_latents(vae, held_out.pictures, where), *unlike)
     vae.encoder.requires_grad_(not lived_on)
     vae = vae.to(where, memory_format=torch.channels_last)
-    drawn = redrawn(folder.parent, scenes, where) if lived_on else None
 
     def loss_of_batch(step: int, done: float) -> Tensor:
-        crops = _crops(scenes, batch, rng)
-        x = to_network(np.stack([crop.of_picture(scenes.pictures) for crop in crops]), where)
-        if drawn is not None and step % 2:
-            z = torch.stack([crop.of_latents(drawn) for crop in crops]).float().to(where)
-            with fast_arithmetic(where):
-                y = vae.decode(z).sample
-            return distance(y.float(), x)
+        x = to_network(_crops(scenes, batch, rng), where)
         with fast_arithmetic(where):
             z = vae.encode(x).latents
             whole, half = decoded(z), decoded(F.avg_pool2d(z, 2))
