@@ -105,8 +105,9 @@ class Engine:
         loras = [(lora_path(use, self._folders), use.scale) for use in request.loras]
 
         def run(bundle: ModelBundle, request: EditRequest, progress: Progress) -> EditResult:
+            told = replace(bundle, loras=tuple(path for path, _ in loras), folders=self._folders)
             with attached(bundle, loras):
-                return run_in_window(method_itself, bundle, request, params, progress)
+                return run_in_window(method_itself, told, request, params, progress)
 
         with self._editing, in_words(FOR_AN_EDIT, lambda: self._release(model)):
             try:

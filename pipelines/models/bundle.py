@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL, AutoencoderTiny, UNet2DConditionModel
@@ -51,6 +52,10 @@ class ModelBundle:
     """How `unet` is called."""
     count: Callable[[int], None] = uncounted
     """Told of every pass how many samples go through the network."""
+    loras: tuple[Path, ...] = ()
+    """The LoRAs that are attached to it: a file, or a folder in which something may lie beside the LoRA."""
+    folders: tuple[Path, ...] = ()
+    """Where other models are, such as a CLIP that goes with one of them."""
     idle: torch.device | None = None
     """Where the autoencoder and the text encoders wait while they do not work; ``None`` for where they work."""
 
