@@ -43,6 +43,7 @@ from pipelines.params import (
     Pix2PixZeroParams,
     PlugAndPlayParams,
     PromptToPromptParams,
+    RefineParams,
     Return,
     SDEditParams,
     Tuned,
@@ -159,6 +160,12 @@ def idle_of_prompt_to_prompt(_: Asks, params: PromptToPromptParams) -> dict[str,
     return idle
 
 
+def idle_of_refine(asked: Asks, _: RefineParams) -> dict[str, str]:
+    """Two rounds take two texts."""
+    both = asked.scope is Scope.BOTH and asked.subject.strip() and asked.background.strip()
+    return {} if both else {"apart": "there is one text, so one round"}
+
+
 def idle_of_infedit(_: Asks, params: InfEditParams) -> dict[str, str]:
     """The threshold is of what holds the edit."""
     return {} if params.blend else {"threshold": "the edit is not held to the picture"}
@@ -249,6 +256,22 @@ CATALOG: dict[str, Method] = {
             instructs=True,
             joint=" and ",
             serves=(Backbone.INSTRUCT,),
+        ),
+        Method(
+            name="refine",
+            title="Refine (instructions, round after round)",
+            params=RefineParams,
+            entry="pipelines.methods.refine:run",
+            needs_mask=False,
+            stages=("denoise",),
+            paper="Zeng et al., Instilling Multi-round Thinking into Text-guided Image Editing, 2024",
+            group=Group.INSTRUCT,
+            when="you would rather say what to do, turn after turn, and have a LoRA trained for it (train rounds)",
+            labels=("What to do with the subject", "What to do with the background"),
+            examples=("make it blue", "put it in a forest"),
+            instructs=True,
+            joint=" and ",
+            own_idle=idle_of_refine,
         ),
         Method(
             name="prompt-to-prompt",

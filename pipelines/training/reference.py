@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from pipelines.contract import Picture
 from pipelines.errors import ModelError
+from pipelines.evaluation.clip import on_grey_square
 from pipelines.models.bundle import ModelBundle
 from pipelines.models.configs import Allowed, Flag, Text, Whole, check, read_json
 from pipelines.models.folders import CLIP, find_model
@@ -72,8 +73,8 @@ class Eyes:
         return int(self._model.config.hidden_size)
 
     def prepared(self, pictures: Sequence[Picture]) -> Tensor:
-        """``(B, 3, side, side) float32``, as the CLIP's own folder prepares them."""
-        pixels: Tensor = self._processor(list(pictures), return_tensors="pt").pixel_values
+        """``(B, 3, side, side) float32``, as the CLIP's own folder prepares them; what is not square stands on grey."""
+        pixels: Tensor = self._processor(list(map(on_grey_square, pictures)), return_tensors="pt").pixel_values
         return pixels
 
     @torch.no_grad()
@@ -184,6 +185,12 @@ def save_reference(
 def is_reference(path: Path) -> bool:
     """Whether a training of this kind left its folder there."""
     return path.is_dir() and (path / CONFIG).is_file()
+
+
+def reference_of(bundle: ModelBundle) -> Reference:
+    """What lies beside the first of the bundle's LoRAs that has it; `NOTHING` where none has. Raises `ModelError`."""
+    found = next(filter(is_reference, bundle.loras), None)
+    return NOTHING if found is None else load_reference(found, bundle, bundle.folders)
 
 
 def load_reference(folder: Path, bundle: ModelBundle, folders: Iterable[Path]) -> Reference:

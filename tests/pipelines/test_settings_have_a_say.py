@@ -28,6 +28,7 @@ EVENTS = {
     "residual": "small changes",
     "small_object_loss": "a small subject",
     "small_object_area": "a subject of about that size",
+    "edges": "a LoRA with an edge branch",
     "window": "a subject that is small in a large picture",
     "context": "the same",
     "match_colour": "the same",
@@ -43,6 +44,8 @@ CASES = [
     ("sdedit", Quality.STANDARD, Scope.BOTH, "a blue dog", "in a forest"),
     ("inpaint", Quality.STANDARD, Scope.SUBJECT, "a blue dog", ""),
     ("instruct", Quality.STANDARD, Scope.SUBJECT, "make it blue", ""),
+    ("refine", Quality.STANDARD, Scope.BOTH, "make it blue", "in a forest"),
+    ("refine", Quality.DRAFT, Scope.SUBJECT, "make it blue", ""),
 ]
 
 
