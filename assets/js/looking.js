@@ -48,6 +48,9 @@ export const pickedOf = (view) => Math.min(state.picked, view.staged.length - 1)
 /** The candidate that is looked at, if there are any. @param {SessionView} view */
 export const candidateOf = (view) => (view.staged.length ? view.staged[pickedOf(view)] : null);
 
+/** The frame of the picture that is looked at. @param {SessionView} view */
+export const frameOf = (view) => (candidateOf(view) || currentTurn(view)).frame;
+
 /** The view, where the picture can be marked now; else null. */
 export function markable() {
   const { view, away } = state;
@@ -63,8 +66,8 @@ export function against(view) {
 /** The picture that is looked at, what came before it, and the mask of the edit between the two. @param {SessionView} view */
 export function shown(view) {
   const now = currentTurn(view), candidate = candidateOf(view);
-  if (candidate) return { after: candidate.picture, before: now.picture, mask: view.mask.mask, cut: candidate.mask_after, now: null, beforeName: "before", afterName: `candidate ${state.picked + 1}`, facts: candidate };
+  if (candidate) return { after: candidate.picture, before: now.picture, beforeFrame: now.frame, afterFrame: candidate.frame, mask: view.mask.mask, cut: candidate.mask_after, now: null, beforeName: "before", afterName: `candidate ${state.picked + 1}`, facts: candidate };
   const chosen = against(view), parent = now.parent ? turnOf(view, now.parent) : null, before = chosen || parent;
-  return { after: now.picture, before: before ? before.picture : null, mask: chosen ? null : now.mask, cut: now.mask_after, now,
+  return { after: now.picture, before: before ? before.picture : null, beforeFrame: before ? before.frame : now.frame, afterFrame: now.frame, mask: chosen ? null : now.mask, cut: now.mask_after, now,
     beforeName: before && before.number ? `turn ${before.number}` : "original", afterName: now.number ? `turn ${now.number}` : "original", facts: parent && !chosen ? now : null };
 }

@@ -115,6 +115,15 @@ export interface Fix {
   instruction: string | null;
 }
 
+/** A picture's size in pixels, and where the original lies in it. */
+export interface FrameView {
+  width: number;
+  height: number;
+  /** From the original's coordinates to its own, as CSS and SVG write a matrix: a, b, c, d, e, f with ``x' = a x +
+   * c y + e`` and ``y' = b x + d y + f``. */
+  moves: [number, number, number, number, number, number];
+}
+
 /** One remark on a text. */
 export interface Hint {
   kind: "unknown" | "negation" | "removal" | "instruction" | "syntax" | "idle" | "cut";
@@ -248,6 +257,7 @@ export interface SessionView {
   /** Seconds since 1970. */
   saved_at: number;
   width: number;
+  /** Of the picture one stands on, in pixels. */
   height: number;
   turns: TurnView[];
   /** Names `turns` and `branches` as they are: the revision at which they were last drawn up. */
@@ -302,6 +312,7 @@ export interface StageView {
 /** A finished picture that has not been kept yet. */
 export interface StagedView {
   picture: string;
+  frame: FrameView;
   /** What the turn was allowed to change, whatever the panel says by now. */
   scope: "subject" | "background" | "both";
   seed: number;
@@ -385,7 +396,8 @@ export interface TurnView {
   lane: number;
   label: string;
   picture: string;
-  /** Of the subject as the turn was given it. */
+  frame: FrameView;
+  /** Of the subject as the turn was given it, in the frame of the turn before. */
   mask: string | null;
   /** Of the subject in its picture. */
   mask_after: string | null;

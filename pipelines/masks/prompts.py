@@ -22,6 +22,8 @@ LARGEST_RADIUS = 512
 """Of a brush, in pixels. It bounds the memory that one stroke can ask for."""
 LARGEST_GROW = 200
 """Pixels."""
+FURTHEST = 100_000
+"""Pixels from the corner that a stroke may reach: where its picture was cropped it goes on beyond the sides."""
 LATER = ("phrase", "snap", "scribbles")
 """Fields that `MaskPrompts` did not have from the beginning."""
 
@@ -136,14 +138,13 @@ class _Reader:
 
     def stroke(self, value: Any) -> Stroke:
         raw = self.fields(value, "a stroke", {"points", "radius", "erase", "fill"})
-        side = max(self.extent.width, self.extent.height)
         points = []
         for item in self.items(raw.get("points"), "points of a stroke", MOST_STROKE_POINTS):
             at = [item.get("x"), item.get("y")] if isinstance(item, dict) else self.items(item, "coordinates", 2)
             if len(at) != 2:
                 raise BadRequest(f"a point of a stroke has two coordinates; got {at!r:.40}")
             points.append(
-                Point(*(self.number(value, name, -side, 2 * side) for name, value in zip("xy", at, strict=True)))
+                Point(*(self.number(value, name, -FURTHEST, FURTHEST) for name, value in zip("xy", at, strict=True)))
             )
         return Stroke(
             tuple(points),

@@ -9,6 +9,7 @@ from typing import Any
 from pipelines.contract import Extent
 from pipelines.errors import PipelineError
 from pipelines.masks.prompts import MaskPrompts
+from pipelines.pictures import LARGEST_SIDE
 from studio.session.view import MaskChoice, MaskView
 
 MOST_STEPS = 100
@@ -44,13 +45,30 @@ class Selection:
 @dataclass(frozen=True)
 class Selections:
     """A selection with the ones before and after it. `anchor` is the turn on which the steps were made: undo takes
-    back steps only there, and elsewhere goes back a turn."""
+    back steps only there, and elsewhere goes back a turn.
+
+    `now` lies in the frame of the turn one stands on; where that is not the anchor's, `home` is what was pointed at
+    there, so that going to and fro loses nothing.
+    """
 
     now: Selection = field(default_factory=Selection)
     past: tuple[Selection, ...] = ()
     future: tuple[Selection, ...] = ()
     """The next one last."""
     anchor: str = ""
+    home: Selection | None = None
+
+    @property
+    def pointed(self) -> Selection:
+        """What was pointed at, in the anchor's frame."""
+        return self.now if self.home is None else self.home
+
+    def away(self, selection: Selection) -> Selections:
+        """What was pointed at, as `selection` in another frame."""
+        return replace(self, now=selection, home=self.pointed)
+
+    def at_home(self) -> Selections:
+        return replace(self, now=self.pointed, home=None)
 
     def can_undo(self, turn: str) -> bool:
         return bool(self.past) and self.anchor == turn
@@ -75,7 +93,7 @@ class Selections:
 
     def files(self) -> frozenset[str]:
         """Digests of all masks named here."""
-        steps = (self.now, *self.past, *self.future)
+        steps = (self.now, *self.past, *self.future, *(() if self.home is None else (self.home,)))
         return frozenset(d for s in steps for d in (s.mask, s.prompts.uploaded) if d is not None)
 
     def to_json(self) -> dict[str, Any]:
@@ -91,12 +109,14 @@ class Selections:
             "now": packed(self.now),
             "past": [packed(s) for s in self.past],
             "future": [packed(s) for s in self.future],
+            "home": None if self.home is None else packed(self.home),
         }
         return {**steps, "anchor": self.anchor, "strokes": [asdict(stroke) for stroke in strokes]}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any], extent: Extent) -> Selections:
-        """What `to_json` gave, for a picture of `extent`."""
+    def from_json(cls, data: Mapping[str, Any]) -> Selections:
+        """What `to_json` gave, on pictures of whatever size."""
+        extent = Extent(LARGEST_SIDE, LARGEST_SIDE)
         strokes = [MaskPrompts.from_json({"strokes": [raw]}, extent).strokes[0] for raw in data["strokes"]]
 
         def unpacked(raw: Mapping[str, Any]) -> Selection:
@@ -110,15 +130,16 @@ class Selections:
             past=tuple(unpacked(s) for s in data["past"]),
             future=tuple(unpacked(s) for s in data["future"]),
             anchor=data["anchor"],
+            home=None if data.get("home") is None else unpacked(data["home"]),
         )
 
 
-def stored_selections(data: Any, extent: Extent) -> tuple[Selections, str]:
+def stored_selections(data: Any) -> tuple[Selections, str]:
     """What `Selections.to_json` gave, whatever became of it since; what was lost of it, in words. A session file has
     none."""
     if data is None:
         return Selections(), ""
     try:
-        return Selections.from_json(data, extent), ""
+        return Selections.from_json(data), ""
     except (PipelineError, LookupError, ValueError, TypeError, AttributeError):
         return Selections(), "What was pointed at in the picture could not be used. Point at the subject again."

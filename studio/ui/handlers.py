@@ -279,6 +279,17 @@ class Handlers:
         """Another model: where the method does not run on it, the first one that does takes its place."""
         return self._chosen(seat, lambda before: replace(before, model=str(model)), afresh=False)
 
+    def framed(self, seat: Seat | None, sides: dict[str, float]) -> tuple[Payload, Fields]:
+        """The frame of a crop was drawn on the picture: what is cut off at each side."""
+
+        def act(session: Session) -> Draft:
+            before = session.view().draft
+            if before.method == "crop":
+                session.set_draft(replace(before, changes={name: share for name, share in sides.items() if share}))
+            return before
+
+        return self.restored(seat, act)
+
     def _chosen(self, seat: Seat | None, ask: Callable[[Draft], Draft], afresh: bool) -> tuple[Payload, Fields]:
         def act(session: Session) -> Draft:
             before = session.view().draft

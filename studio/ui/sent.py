@@ -96,6 +96,15 @@ class Picked(Sent):
     index: int
 
 
+class Sides(Sent):
+    """What a crop cuts off, in shares of the picture's width and height."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
 class Reference(Sent):
     """A file for the subject or the background to follow, or none."""
 

@@ -149,6 +149,9 @@ BY_HAND: list[tuple[str, dict[str, Any], Scope, str]] = [
     ("place", {"right": 0.2, "twice": True}, Scope.BOTH, ""),
     ("remove", {}, Scope.SUBJECT, ""),
     ("straighten", {"angle": 4.0}, Scope.BOTH, ""),
+    ("crop", {"left": 0.1}, Scope.BOTH, ""),
+    ("extend", {"right": 0.25}, Scope.BOTH, ""),
+    ("resize", {"longer": 80}, Scope.BOTH, ""),
 ]
 BESIDE: dict[str, Any] = {"black": 20, "white": 200, "angle": 30.0, "turn": 20.0, "added": 20.0, "lightness": 10.0}
 
