@@ -171,7 +171,7 @@ def idle_of_prompt_to_prompt(_: Asks, params: PromptToPromptParams) -> dict[str,
 def idle_of_refine(asked: Asks, _: RefineParams) -> dict[str, str]:
     """Two rounds take two texts."""
     both = asked.scope is Scope.BOTH and asked.subject.strip() and asked.background.strip()
-    return {} if both else {"apart": "there is one text, so one round"}
+    return {} if both else {"two_rounds": "there is one text, so one round"}
 
 
 def idle_of_infedit(_: Asks, params: InfEditParams) -> dict[str, str]:
@@ -267,14 +267,14 @@ CATALOG: dict[str, Method] = {
         ),
         Method(
             name="refine",
-            title="Refine (instructions, round after round)",
+            title="Refine",
             params=RefineParams,
             entry="pipelines.methods.refine:run",
             needs_mask=False,
             stages=("denoise",),
             paper="Zeng et al., Instilling Multi-round Thinking into Text-guided Image Editing, 2024",
             group=Group.INSTRUCT,
-            when="you would rather say what to do, turn after turn, and have a LoRA trained for it (train rounds)",
+            when="you would rather say what to do, turn after turn, and have trained a LoRA for it",
             labels=("What to do with the subject", "What to do with the background"),
             examples=("make it blue", "put it in a forest"),
             instructs=True,

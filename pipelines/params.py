@@ -258,7 +258,7 @@ class RefineParams(ModelParams):
     guidance: float = _guidance(5.0)
     strength: float = knob(1.0, "Share of the noise schedule that is run", 0.02, 1.0)
     eta: float = knob(1.0, "How much noise each step adds, of what DDPM adds", 0.0, 1.0)
-    apart: bool = knob(False, "Carry out the two texts one after the other, in two rounds")
+    two_rounds: bool = knob(False, "Carry out the two texts one after the other, in two rounds")
     edges: float = knob(1.0, "How strongly the picture's edges lead, where the LoRA brings a branch for them", 0.0, 2.0)
 
 

@@ -59,10 +59,10 @@ def rounds(
     return z
 
 
-def instructions(request: EditRequest, apart: bool) -> list[str]:
+def instructions(request: EditRequest, two_rounds: bool) -> list[str]:
     """The text of each round."""
     texts = [text.strip() for text in (request.subject, request.background) if text.strip()]
-    return texts if apart else [" and ".join(texts)]
+    return texts if two_rounds else [" and ".join(texts)]
 
 
 def run(bundle: ModelBundle, request: EditRequest, params: RefineParams, progress: Progress = silent) -> EditResult:
@@ -75,7 +75,7 @@ def run(bundle: ModelBundle, request: EditRequest, params: RefineParams, progres
     reference = reference_of(bundle)
     seen = reference.tokens([canvas.small])
     led = reference.network(bundle, [canvas.small], params.edges)
-    texts = instructions(request, params.apart)
+    texts = instructions(request, params.two_rounds)
     conditions = [told(canvas.prompts[text], seen) for text in texts]
     away = canvas.prompts[avoided_text(request)]
     e_null = told(silence(away) if seen is not None and not avoided_text(request) else away, seen)

@@ -10,8 +10,9 @@ from __future__ import annotations
 import copy
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -60,22 +61,25 @@ class Projection(nn.Module):
         return projected
 
 
+def prepared(processor: Any, pictures: Sequence[Picture]) -> Tensor:
+    """``(B, 3, side, side) float32``, as the CLIP's own folder prepares them; what is not square stands on grey."""
+    pixels: Tensor = processor(list(map(on_grey_square, pictures)), return_tensors="pt").pixel_values
+    return pixels
+
+
 class Eyes:
     """The picture half of a CLIP, asked for every token rather than for one vector."""
 
     def __init__(self, name: str, folders: Iterable[Path], device: torch.device) -> None:
         """Raises `ModelError` where there is no such CLIP."""
         self.name, self._device = name, device
-        self._model, self._processor = load_clip_vision(find_model(name, folders, CLIP), device)
+        self._model, processor = load_clip_vision(find_model(name, folders, CLIP), device)
+        self.prepared: Callable[[Sequence[Picture]], Tensor] = partial(prepared, processor)
+        """What the model is shown of pictures; it holds no model, so that other processes can have it."""
 
     @property
     def width(self) -> int:
         return int(self._model.config.hidden_size)
-
-    def prepared(self, pictures: Sequence[Picture]) -> Tensor:
-        """``(B, 3, side, side) float32``, as the CLIP's own folder prepares them; what is not square stands on grey."""
-        pixels: Tensor = self._processor(list(map(on_grey_square, pictures)), return_tensors="pt").pixel_values
-        return pixels
 
     @torch.no_grad()
     def __call__(self, prepared: Tensor) -> Tensor:

@@ -76,20 +76,20 @@ def test_edges_lead_where_the_lora_brings_a_branch(edited: Callable[..., np.ndar
 
 
 def test_two_rounds_are_another_picture_than_one(edited: Callable[..., np.ndarray]) -> None:
-    assert not np.array_equal(edited("plain", replace(FEW, apart=True)), edited("plain"))
+    assert not np.array_equal(edited("plain", replace(FEW, two_rounds=True)), edited("plain"))
     alone = {"scope": Scope.SUBJECT, "background": ""}
-    assert np.array_equal(edited("plain", replace(FEW, apart=True), **alone), edited("plain", FEW, **alone))
+    assert np.array_equal(edited("plain", replace(FEW, two_rounds=True), **alone), edited("plain", FEW, **alone))
 
 
 def test_each_text_is_a_round(request_for: Callable[..., EditRequest]) -> None:
     asked = request_for(subject=" make it red", background="now big ")
-    assert instructions(asked, apart=False) == ["make it red and now big"]
-    assert instructions(asked, apart=True) == ["make it red", "now big"]
-    assert instructions(request_for(subject="", background="now big"), apart=True) == ["now big"]
+    assert instructions(asked, two_rounds=False) == ["make it red and now big"]
+    assert instructions(asked, two_rounds=True) == ["make it red", "now big"]
+    assert instructions(request_for(subject="", background="now big"), two_rounds=True) == ["now big"]
     method = CATALOG["refine"]
-    assert "apart" not in method.idle(asked, FEW)
-    assert "apart" in method.idle(request_for(background=""), FEW)
-    assert "apart" in method.idle(request_for(scope=Scope.SUBJECT), FEW)
+    assert "two_rounds" not in method.idle(asked, FEW)
+    assert "two_rounds" in method.idle(request_for(background=""), FEW)
+    assert "two_rounds" in method.idle(request_for(scope=Scope.SUBJECT), FEW)
 
 
 def test_without_noise_at_every_step_it_is_ddim(bundle: ModelBundle) -> None:
