@@ -222,12 +222,12 @@ def test_two_processes_train_one_lora(tmp_path: Path, folders: tuple[Path, ...])
     command = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2"]
     command += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", str(ROOT / "launch.py")]
     command += ["train", "rounds", "--model", str(folders[0] / "tiny"), "--clip", str(folders[1] / "tiny-clip")]
-    command += ["--steps", "60", "--batch", "4", "--rate", "0.02", "--rank", "4", "--device", "cpu", "--json"]
+    command += ["--steps", "30", "--batch", "4", "--rate", "0.05", "--rank", "4", "--device", "cpu", "--json"]
     command += ["--out", str(tmp_path / "out"), "--scratch", str(tmp_path / "scratch")]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]
     lines = [line for line in done.stderr.splitlines() if line.startswith("step ")]
-    assert [line.split()[1] for line in lines] == ["1", "25", "50", "60"], "one of the two talks"
+    assert [line.split()[1] for line in lines] == ["1", "25", "30"], "one of the two talks"
     report = json.loads((tmp_path / "out" / "training.json").read_text())
     assert all(math.isfinite(value) for value in report["measured"].values())
     first = {name: float(lines[0].split(f"{name} ")[1].split()[0]) for name in ("single", "reconstruction", "multi")}
