@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,7 @@ from pipelines.compose.objective import Batch, Objective, Stage, Weights
 from pipelines.errors import BadParameter, NumericalError
 from pipelines.seeds import derived_seed, generator, sent
 from pipelines.training.checkpoint import CHECKPOINT_SECONDS, begun, read_checkpoint, write_checkpoint
-from pipelines.training.common import Ema, Report, fast_arithmetic
+from pipelines.training.common import Ema, Report, Say, fast_arithmetic, silent
 
 TELL_EVERY = 25
 """Steps between two lines on the terminal; the loss is also looked at then."""
@@ -39,8 +38,6 @@ VALIDATED = 8
 """Batches of the validation split that are looked at in the end."""
 TIMED = 3
 """Steps of each stage by which a plan is made; the first is not counted."""
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -318,14 +315,10 @@ def train_composer(
         say("a step takes " + ", ".join(f"{seconds[stage]:.2f} s ({stage})" for stage in Stage))
     trainer = Trainer(source, kind, sizes, plan, scratch, device)
     if not trainer.accelerator.is_main_process:
-        say = _silent
+        say = silent
     stages = ", ".join(f"{count} ({stage})" for stage, count in plan.steps.items())
     say(f"from step {trainer.step} of {plan.total}: {stages}")
     return asdict(trainer.run(out, say))
-
-
-def _silent(_line: str) -> None:
-    """Of several processes one talks."""
 
 
 def _begun(scratch: Path, batch: int, seed: int, weights: Weights) -> Plan | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -34,7 +34,7 @@ from pipelines.models.lora_files import SAVED
 from pipelines.seeds import derived_seed, generator, sent
 from pipelines.training.checkpoint import CHECKPOINT_SECONDS, begun, read_checkpoint, write_checkpoint
 from pipelines.training.choices import Decay, Edges, Form
-from pipelines.training.common import Ema, Report, fast_arithmetic
+from pipelines.training.common import Ema, Report, Say, fast_arithmetic, silent
 from pipelines.training.losses import weight_at
 from pipelines.training.objective import Batch, Objective
 from pipelines.training.reference import Eyes, edge_maps, save_reference
@@ -49,8 +49,6 @@ TIMED = 4
 """Steps by which a plan is made; the first is not counted."""
 MODELS = Path("assets") / "models"
 PARTS = ("total", "single", "reconstruction", "multi")
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -461,10 +459,6 @@ def train_rounds(
         say(f"a step takes {each:.2f} s")
     trainer = trainer_of(plan_of(steps), scratch)
     if not trainer.accelerator.is_main_process:
-        say = _silent
+        say = silent
     say(f"from step {trainer.step} of {steps}: {card.id}, {source.name}, {told.id}")
     return asdict(trainer.run(out, say))
-
-
-def _silent(_line: str) -> None:
-    """Of several processes one talks."""

@@ -82,9 +82,14 @@ def folders(model_folders: tuple[Path, ...], tmp_path_factory: pytest.TempPathFa
 @pytest.fixture
 def start(folders: tuple[Path, ...], tmp_path: Path) -> Callable[..., Trainer]:
     def started(
-        name: str = "scratch", plan: Plan = PLAN, model: str = "tiny", branch: Path | None = None, workers: int = 0
+        name: str = "scratch",
+        plan: Plan = PLAN,
+        model: str = "tiny",
+        branch: Path | None = None,
+        workers: int = 0,
+        device: str = "cpu",
     ) -> Trainer:
         card = find_model(model, folders)
-        return Trainer(card, "tiny-clip", folders, Halves(), plan, tmp_path / name, "cpu", branch, workers)
+        return Trainer(card, "tiny-clip", folders, Halves(), plan, tmp_path / name, device, branch, workers)
 
     return started

@@ -23,15 +23,13 @@ from pipelines.models.lora_files import find_loras
 from pipelines.seeds import derived_seed
 from pipelines.training.checkpoint import CHECKPOINT
 from pipelines.training.choices import Decay, Edges, Form
+from pipelines.training.common import silent
 from pipelines.training.trainer import Plan, Trainer, train_rounds
 from tests.pipelines.training.conftest import PLAN, Halves
 
 Start = Callable[..., Trainer]
 ROOT = Path(__file__).resolve().parents[3]
 FAST = replace(PLAN, steps=20, batch=4, rate=2e-2, warmup=4, ema=0.9)
-
-
-def silent(_line: str) -> None: ...
 
 
 def weights(trainer: Trainer) -> dict[str, torch.Tensor]:
@@ -88,6 +86,17 @@ def test_the_losses_fall_on_what_was_not_taught(start: Start, tmp_path: Path, mo
         assert math.isfinite(report.measured[name])
         assert report.measured[f"held out: {name}"] < before[f"held out: {name}"]
     assert json.loads((tmp_path / "out" / "training.json").read_text())["measured"] == report.measured
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("edges", [Edges.NONE, Edges.TRAINED])
+def test_it_trains_on_a_gpu_and_goes_on_there(start: Start, tmp_path: Path, edges: Edges) -> None:
+    plan = replace(PLAN, edges=edges)
+    start("gpu", plan, device="cuda").run(tmp_path / "out", silent, until=3)
+    report = start("gpu", plan, device="cuda", workers=1).run(tmp_path / "out", silent)
+    assert report.steps == 6 and report.device.startswith("cuda")
+    assert all(math.isfinite(value) for value in report.measured.values())
 
 
 def test_only_the_decoders_cross_attention_is_changed(start: Start) -> None:
