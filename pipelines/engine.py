@@ -167,7 +167,7 @@ class Engine:
         """
         extent = Extent.of(picture)
         if not prompts.asks_segmenter:
-            return MaskAnswer(compose(uploaded, prompts, extent))
+            return MaskAnswer(compose(uploaded, prompts, extent, picture))
         with self._pointing, in_words(FOR_A_MASK, self._embeddings.keep_only):
             model, embedding = self._looking_at(picture, segmenter)
             matches = self._matches(picture, prompts.phrase) if prompts.phrase else ()
@@ -176,7 +176,7 @@ class Engine:
             elif prompts.clicks or prompts.scribbles or prompts.box is not None:
                 answer = model.segment(embedding, prompts)
             else:
-                return MaskAnswer(compose(None, prompts, extent))
+                return MaskAnswer(compose(None, prompts, extent, picture))
         chosen = answer.best(prompts.choice)
         found = (
             snapped(answer.masks[chosen], picture)
@@ -184,7 +184,7 @@ class Engine:
             else answer.masks[chosen]
         )
         choices = tuple(zip(answer.labels, (float(score) for score in answer.scores), strict=True))
-        return MaskAnswer(compose(found, prompts, extent), choices, chosen)
+        return MaskAnswer(compose(found, prompts, extent, picture), choices, chosen)
 
     def follow(self, picture: Picture, mask: Mask, segmenter: str = "toybox-segmenter") -> Mask:
         """Where in `picture` the subject is that an edit redrew at `mask`; see `followed`. Takes the lock of clicks."""

@@ -5,7 +5,8 @@ import * as swap from "./swap.js";
 import { currentTurn, isLive, turnOf } from "./turns.js";
 
 /** @typedef {import("./view.js").SessionView} SessionView */
-/** @typedef {"include" | "exclude" | "box" | "scribble" | "lasso" | "brush" | "erase"} Tool */
+/** @typedef {"include" | "exclude" | "box" | "scribble" | "lasso" | "wand" | "brush" | "erase"} Tool */
+/** @typedef {"add" | "erase" | "keep"} Combine */
 
 /**
  * What is being drawn with the pointer just now.
@@ -32,10 +33,15 @@ export const look = { tab: /** @type {"picture" | "compare" | "difference" | "la
 
 /**
  * `radius` is that of the brush, in pixels of the picture; `corners` are those of a lasso that is set corner by corner, and
- * `away` whether what it goes around is taken away.
+ * `away` what becomes of what it goes around. `combine` is what lasso and wand do unless a key says otherwise; `tolerance`
+ * and `everywhere` are the wand's.
  */
 export const hand = { tool: /** @type {Tool} */ ("include"), radius: 8, gesture: /** @type {Gesture | null} */ (null),
-  corners: /** @type {[number, number][]} */ ([]), away: false };
+  corners: /** @type {[number, number][]} */ ([]), away: /** @type {Combine} */ ("add"),
+  combine: /** @type {Combine} */ ("add"), tolerance: 12, everywhere: false };
+
+/** What a press adds up to: with Alt, or the right button, it takes away; with Shift only what lies in both stays. @param {{ altKey: boolean, shiftKey: boolean, button?: number }} event @returns {Combine} */
+export const combined = (event) => (event.altKey || event.button === 2 ? "erase" : event.shiftKey ? "keep" : hand.combine);
 
 export const isPainting = () => hand.tool === "brush" || hand.tool === "erase";
 

@@ -38,14 +38,15 @@ def carried_prompts(prompts: MaskPrompts, moves: Moves, extent: Extent) -> MaskP
         clicks=tuple(click for click in clicks if _within(click.x, click.y, extent)),
         box=None if prompts.box is None else _cut(moves.box(prompts.box), extent),
         scribbles=tuple(cut for mark in scribbles if (cut := _inside(mark, extent)) is not None),
-        strokes=tuple(_stroke(mark, moves) for mark in prompts.strokes),
+        strokes=tuple(stroke for mark in prompts.strokes if _stays(stroke := _stroke(mark, moves), extent)),
         grow=max(-LARGEST_GROW, min(LARGEST_GROW, round(prompts.grow * scale))),
     )
 
 
-def marks(prompts: MaskPrompts) -> tuple[int, bool, int]:
+def marks(prompts: MaskPrompts) -> tuple[int, bool, int, int]:
     """How many there are that must lie in the picture: fewer, and what they select is no longer the same."""
-    return len(prompts.clicks), prompts.box is None, sum(len(mark.points) for mark in prompts.scribbles)
+    points = sum(len(mark.points) for mark in prompts.scribbles)
+    return len(prompts.clicks), prompts.box is None, points, len(prompts.strokes)
 
 
 def _carried(levels: NDArray[np.uint8], moves: Moves, extent: Extent, how: int) -> NDArray[np.uint8]:
@@ -64,6 +65,11 @@ def _at(moves: Moves, x: float, y: float) -> tuple[float, float]:
 def _stroke(stroke: Stroke, moves: Moves) -> Stroke:
     radius = max(SMALLEST_RADIUS, min(LARGEST_RADIUS, round(stroke.radius * moves.scale, 3)))
     return replace(stroke, points=tuple(Point(*_at(moves, p.x, p.y)) for p in stroke.points), radius=radius)
+
+
+def _stays(stroke: Stroke, extent: Extent) -> bool:
+    """A wand is nothing without the place whose colour it is about."""
+    return stroke.wand is None or all(_within(point.x, point.y, extent) for point in stroke.points)
 
 
 def _inside(stroke: Stroke, extent: Extent) -> Stroke | None:

@@ -148,14 +148,15 @@ class Computing:
             key = tagged_hash("selection", {"picture": picture, "prompts": prompts.to_json(), "segmenter": mark})
         found = self._services.store.remembered(key) if key else None
         if found is None:
-            extent = Extent.of(self.picture(picture))
+            pixels = self.picture(picture)
+            extent = Extent.of(pixels)
             uploaded = None if prompts.uploaded is None else self.mask(prompts.uploaded, extent)
             if prompts.asks_segmenter:
                 answer = self._services.engine.segment(
                     self._services.pixels(picture), prompts, segmenter=self._services.segmenter, uploaded=uploaded
                 )
             else:  # what is painted waits for no device
-                answer = MaskAnswer(compose(uploaded, prompts, extent))
+                answer = MaskAnswer(compose(uploaded, prompts, extent, pixels))
             found = {
                 "mask": self._services.store.pictures.put(codec.encode_mask(answer.mask)),
                 "area": float(np.mean(answer.mask)),

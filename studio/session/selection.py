@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
+from enum import StrEnum
 from typing import Any
 
-from pipelines.contract import Extent
+from pipelines.contract import Extent, Mask
 from pipelines.errors import PipelineError
 from pipelines.masks.prompts import MaskPrompts
 from pipelines.pictures import LARGEST_SIDE
@@ -132,6 +134,44 @@ class Selections:
             anchor=data["anchor"],
             home=None if data.get("home") is None else unpacked(data["home"]),
         )
+
+
+class Combine(StrEnum):
+    """What a mask that was saved does with the one that is there."""
+
+    REPLACE = "replace"
+    ADD = "add"
+    ERASE = "erase"  # it is taken away
+    KEEP = "keep"  # what is in both stays
+
+
+@dataclass(frozen=True)
+class SavedMask:
+    """A mask under a name, for later turns."""
+
+    name: str
+    mask: str
+    """Digest."""
+    turn: str
+    """The turn that was shown: the mask lies in its frame."""
+    area: float
+    """Share of the picture, 0 to 1."""
+
+    def joined(self, mask: Mask, now: Mask | None, how: Combine) -> Mask:
+        """`mask`, which is this one's, with the mask `now` of the same size."""
+        if how is Combine.REPLACE or now is None:
+            return mask & (how in (Combine.REPLACE, Combine.ADD))
+        return now | mask if how is Combine.ADD else now & (mask if how is Combine.KEEP else ~mask)
+
+
+def stored_masks(data: Any) -> tuple[SavedMask, ...]:
+    """A list of what `asdict` gave of saved masks, whatever became of it since: what cannot be read is not in it."""
+    found = []
+    for one in data if isinstance(data, list) else []:
+        with suppress(LookupError, ValueError, TypeError, AttributeError):
+            read = SavedMask(str(one["name"]), str(one["mask"]), str(one["turn"]), float(one["area"]))
+            found.append(read)
+    return tuple(found)
 
 
 def stored_selections(data: Any) -> tuple[Selections, str]:

@@ -34,7 +34,7 @@ from studio.errors import Busy, DamagedSession, NothingStaged, NotMadeFor, NotRe
 from studio.history import replay as replays
 from studio.history.frames import frames, reframes
 from studio.history.replay import Replay, Step
-from studio.history.tree import Tree
+from studio.history.tree import LONGEST_NAME, Tree
 from studio.history.turn import Turn, TurnRequest
 from studio.jobs.job import Job, JobState
 from studio.session.checks import check_draft, check_limits, clean_draft, stored_draft
@@ -53,10 +53,10 @@ from studio.session.present import (
     turn_views,
     used_up,
 )
-from studio.session.selection import Selection, Selections, stored_selections
+from studio.session.selection import Combine, SavedMask, Selection, Selections, stored_masks, stored_selections
 from studio.session.services import Services
 from studio.session.tabs import Tabs
-from studio.session.view import Draft, JobView, MaskView, OrdersView, SessionView, SplitView, TurnView
+from studio.session.view import Draft, JobView, MaskView, OrdersView, SavedMaskView, SessionView, SplitView, TurnView
 from studio.store.record import Record, Staged
 from studio.visitors import asking
 
@@ -65,6 +65,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 REPLACED_MASKS = 16
+MOST_MASKS = 50
+"""That were saved by name."""
 MOST_PUT_AWAY = 8
 """Candidates that were not kept and can be brought back; older ones are forgotten."""
 
@@ -94,6 +96,7 @@ class Session:
         editing = record.panel.get("editing")
         self._editing: str | None = editing if editing in record.tree.visible else None
         self._put_away = stored_put_away(record.panel.get("put_away"))
+        self._masks = stored_masks(record.panel.get("masks"))
         self._discarded: tuple[int, tuple[Staged, ...]] = (-1, ())  # the revision that discarding made, and what went
         self._swap: Swap | None = None
         self._split: SplitView | None = None
@@ -140,6 +143,7 @@ class Session:
                 damage=record.damage,
                 put_away=tuple(staged_view(s, framed[s.parent]) for s in self._put_away if s.parent in framed),
                 idle=self._idle_settings(),
+                masks=tuple(SavedMaskView(one.name, one.area) for one in self._masks),
                 sees=self._model_sees(),
             )
 
@@ -208,6 +212,47 @@ class Session:
             if ticket == self._asked:
                 self._commit(selections=self._selections.put(selection, here.id))
             return self._mask_view()
+
+    def save_mask(self, name: str) -> None:
+        """Keep the mask as it stands under `name`, for later turns; one of that name is replaced. Raises `NotReady`
+        where nothing is selected, or that is no name."""
+        name = " ".join(name.split())
+        if not name or len(name) > LONGEST_NAME or not name.isprintable():
+            raise NotReady(f"a mask's name has 1 to {LONGEST_NAME} printable characters; got {name!r:.80}")
+        with self._lock:
+            now = self._selections.now
+            if now.mask is None:
+                raise NotReady("nothing is selected, so there is no mask to save; select something first")
+            others = tuple(one for one in self._masks if one.name != name)
+            if len(others) >= MOST_MASKS:
+                raise NotReady(f"a session keeps {MOST_MASKS} masks at most; forget one first")
+            saved = SavedMask(name, now.mask, self._here.id, now.area)
+            self._commit(masks=tuple(sorted((*others, saved), key=lambda one: one.name.casefold())))
+
+    def use_mask(self, name: str, how: Combine = Combine.REPLACE) -> MaskView:
+        """Select what was saved under `name`, or join it with what is selected; one step that can be undone. Saved in
+        another frame it lies where that was. Raises `NotReady` where there is none of that name."""
+        with self._lock:
+            saved, here, now = self._saved(name), self._here, self._selections.now
+            known = self._frames(self._record.tree)
+        frame = known[here.id]
+        mask = self._computing.mask(self._computing.carried(saved.mask, known[saved.turn], frame), frame.extent)
+        before = None if now.mask is None else self._computing.mask(now.mask, frame.extent)
+        joined = saved.joined(mask, before, how)
+        digest = self._services.store.pictures.put(codec.encode_mask(joined))
+        with self._lock:
+            self._ticket()
+            prompts = MaskPrompts(uploaded=digest, feather=now.prompts.feather, snap=now.prompts.snap)
+            selection = Selection(prompts, digest, float(joined.mean()), pointed_on=here.picture, made_on=here.picture)
+            if here.id == self._here.id:
+                self._commit(selections=self._selections.put(selection, here.id))
+            return self._mask_view()
+
+    def forget_mask(self, name: str) -> None:
+        """Take a saved mask away. Raises `NotReady` where there is none of that name."""
+        with self._lock:
+            gone = self._saved(name)
+            self._commit(masks=tuple(one for one in self._masks if one is not gone))
 
     def set_reference(self, which: str, data: bytes | None) -> None:
         """Give (or with ``None`` take away) the picture that the ``"background"`` or ``"subject"`` should follow.
@@ -529,6 +574,13 @@ class Session:
 
     # Inside. Everything below is called with the lock held, unless it says otherwise.
 
+    def _saved(self, name: str) -> SavedMask:
+        found = next((one for one in self._masks if one.name == name), None)
+        if found is None:
+            there = ", ".join(one.name for one in self._masks) or "none"
+            raise NotReady(f"no mask was saved as {name!r:.80}; there are: {there}")
+        return found
+
     @property
     def is_busy(self) -> bool:
         """Whether a job of it waits or runs."""
@@ -576,6 +628,7 @@ class Session:
         staged: tuple[Staged, ...] | None = None,
         editing: str | EllipsisType | None = ...,
         name: str | None = None,
+        masks: tuple[SavedMask, ...] | None = None,
     ) -> None:
         """Save a change, then make it. If saving fails nothing has happened. In a session that is damaged one may go
         from turn to turn, which is not saved; all else raises `DamagedSession`."""
@@ -583,12 +636,13 @@ class Session:
         new_selections = self._followed(tree) if selections is None else selections
         new_editing = self._editing if isinstance(editing, EllipsisType) else editing
         new_tree = self._record.tree if tree is None else tree
+        new_masks = self._masks if masks is None else masks
         put_away = self._put_away if staged is None else self._without(staged, new_tree)
         record = replace(
             self._record,
             tree=new_tree,
             staged=self._record.staged if staged is None else staged,
-            panel=panel(new_draft, new_selections, new_editing, put_away),
+            panel=panel(new_draft, new_selections, new_editing, put_away, new_masks),
             name=self._record.name if name is None else name,
             rev=self._record.rev + 1,
             saved_at=time.time(),
@@ -599,7 +653,7 @@ class Session:
             self._refuse_damaged()
         self._replaced.extend(self._selections.files() - new_selections.files())
         self._record, self._draft, self._selections, self._editing = record, new_draft, new_selections, new_editing
-        self._put_away = put_away
+        self._put_away, self._masks = put_away, new_masks
         self._tick()
         moved = tree is not None or selections is not None
         if moved and not record.damage and new_selections.now.needs_remaking(record.tree.here.picture):
@@ -691,7 +745,7 @@ class Session:
             for s in (*self._record.staged, *self._put_away)
         )
         given = set(self._draft.references().values())
-        masks = self._selections.files().union(self._replaced)
+        masks = self._selections.files().union(self._replaced, (one.mask for one in self._masks))
         swapped = frozenset() if self._swap is None else self._swap.files()
         return frozenset(d for d in given.union(*turns, *staged, masks, swapped) if d is not None)
 
@@ -903,12 +957,18 @@ def _sentence(remark: str) -> str:
 
 
 def panel(
-    draft: Draft, selections: Selections, editing: str | None = None, put_away: tuple[Staged, ...] = ()
+    draft: Draft,
+    selections: Selections,
+    editing: str | None = None,
+    put_away: tuple[Staged, ...] = (),
+    masks: tuple[SavedMask, ...] = (),
 ) -> dict[str, Any]:
-    """How draft, mask steps, the turn that is being changed and the candidates that were put away are stored."""
+    """How draft, mask steps, the turn that is being changed, the candidates that were put away and the saved masks are
+    stored."""
     return {
         "draft": draft_to_json(draft),
         "selections": selections.to_json(),
         "editing": editing,
         "put_away": [staged_to_json(s) for s in put_away],
+        "masks": [asdict(one) for one in masks],
     }

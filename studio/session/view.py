@@ -65,6 +65,15 @@ class MaskView:
 
 
 @dataclass(frozen=True)
+class SavedMaskView:
+    """A mask that was saved under a name."""
+
+    name: str
+    area: float
+    """Share of the picture that it was saved on, 0 to 1."""
+
+
+@dataclass(frozen=True)
 class FrameView:
     """A picture's size in pixels, and where the original lies in it."""
 
@@ -264,5 +273,7 @@ class SessionView:
     idle: Mapping[str, str] = field(default_factory=dict)
     """Settings of the draft's method that change nothing with what is asked and with the others as they are: by name,
     why."""
+    masks: tuple[SavedMaskView, ...] = ()
+    """Those that were saved, in the order of their names."""
     sees: Box | None = None
     """The part of the picture that the model would be shown, in pixels; ``None`` for all of it."""

@@ -30,6 +30,7 @@ from studio.api.uploads import Uploads
 from studio.app import Studio
 from studio.errors import NotMadeFor, StaleView, UnknownSession, UserError
 from studio.session.checks import allowed_qualities
+from studio.session.selection import Combine
 from studio.session.session import Session
 from studio.session.view import Draft, SessionView
 from studio.settings import Gallery
@@ -264,6 +265,18 @@ class Handlers:
     def upload_mask(self, seat: Seat | None, ticket: object) -> Payload:
         """A mask from a file."""
         return self.answered(seat, lambda session: session.upload_mask(self.uploads.take(ticket)))
+
+    def save_mask(self, seat: Seat | None, name: str) -> Payload:
+        """The mask as it stands, under a name."""
+        return self.answered(seat, lambda session: session.save_mask(name))
+
+    def use_mask(self, seat: Seat | None, name: str, how: Combine) -> Payload:
+        """One that was saved, in place of what is selected, or joined with it."""
+        return self.answered(seat, lambda session: session.use_mask(name, how))
+
+    def forget_mask(self, seat: Seat | None, name: str) -> Payload:
+        """One that was saved is wanted no more."""
+        return self.answered(seat, lambda session: session.forget_mask(name))
 
     # ------------------------------------------------------------------------------------------------- the turn
 

@@ -23,6 +23,7 @@ from pydantic import (
 from pipelines.contract import Kind, Quality, Request, Scope, about
 from studio.api.bodies import fault
 from studio.errors import BadBody
+from studio.session.selection import Combine
 
 Text = StrictStr | None
 """Of a field that may be empty."""
@@ -103,6 +104,13 @@ class Sides(Sent):
     top: float
     right: float
     bottom: float
+
+
+class Saved(Sent):
+    """A mask that is saved, used or forgotten by its name."""
+
+    name: str
+    how: Annotated[Combine, Field(strict=False)] = Combine.REPLACE
 
 
 class Reference(Sent):

@@ -10,15 +10,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.contract import Extent, Picture, Scope
+from pipelines.contract import Extent, Picture, Point, Scope
 from pipelines.errors import BadRequest
-from pipelines.masks.prompts import Click, MaskPrompts
+from pipelines.masks.prompts import Click, MaskPrompts, Stroke
 from pipelines.pictures import decode_mask, encode_png
 from studio.app import Studio
-from studio.errors import OverLimit, WrongTurns
+from studio.errors import NotReady, OverLimit, WrongTurns
 from studio.exports.kinds import ExportKind, exported
 from studio.history.tree import Tree
 from studio.history.turn import Turn
+from studio.session.selection import Combine
 from studio.session.session import Session
 from studio.session.view import JobState, TurnView
 from studio.settings import Hosting
@@ -245,3 +246,39 @@ def test_a_file_whose_pictures_are_not_of_their_frames_is_refused(studio: Studio
     file.seek(0)
     with pytest.raises(BadArchive, match="must be 24 x 24 pixels; it is 36 x 24"):
         read_archive(file, studio.pictures)
+
+
+def test_a_mask_is_saved_by_name_and_used_in_another_frame(studio: Studio, session: Session) -> None:
+    *_, whole = now(session)
+    session.save_mask(" the  dog ")
+    made(session, "crop", changes=CROP)
+    session.set_prompts(MaskPrompts(clicks=(Click(20, 20),)))
+    *_, here = now(session)
+    there = whole[:24, 12:]
+    for how, wanted in ((Combine.ADD, here | there), (Combine.REPLACE, there), (Combine.ERASE, there & ~there)):
+        session.use_mask("the dog", how)
+        assert np.array_equal(mask_of(session, session.view().mask.mask, 36, 24), wanted), how
+    session.undo()
+    assert np.array_equal(now(session)[2], there), "one step that can be undone"
+    assert [(one.name, round(one.area, 3)) for one in session.view().masks] == [("the dog", round(whole.mean(), 3))]
+    again = Session(studio.sessions.record(session.sid), session._services)
+    assert again.view().masks == session.view().masks, "they are stored"
+    session.forget_mask("the dog")
+    assert session.view().masks == ()
+    with pytest.raises(NotReady, match="no mask was saved as 'the dog'; there are: none"):
+        session.use_mask("the dog")
+    session.set_prompts(MaskPrompts())
+    with pytest.raises(NotReady, match="nothing is selected, so there is no mask to save"):
+        session.save_mask("nothing")
+    with pytest.raises(NotReady, match="a mask's name has 1 to 60 printable characters"):
+        session.save_mask(" ")
+
+
+def test_a_wand_is_carried_and_what_it_selects_is_seen_anew(session: Session) -> None:
+    wand = Stroke((Point(20.0, 10.0),), 1.0, wand=30.0)
+    session.set_prompts(MaskPrompts(strokes=(wand,)))
+    *_, before = now(session)
+    assert before[10, 20]
+    made(session, "crop", changes=CROP)
+    assert session.view().draft.prompts.strokes == (replace(wand, points=(Point(8.0, 10.0),)),)
+    assert np.array_equal(now(session)[2], before[:24, 12:])
