@@ -11,16 +11,21 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from pipelines.contract import Backbone, EditRequest, Quality, Scope, about
+from pipelines.contract import Backbone, EditRequest, Extent, Quality, Scope, about
 from pipelines.errors import BadParameter, ModelError, PipelineError, UnknownMethod
-from pipelines.hand.idle import idle_of_backdrop, idle_of_colour, idle_of_place
+from pipelines.frames import Frame
+from pipelines.hand.frames import cropped, extended, resized, straightened
+from pipelines.hand.idle import idle_of_backdrop, idle_of_colour, idle_of_place, idle_of_straighten
 from pipelines.hand.params import (
     BackdropParams,
+    CropParams,
     DefocusParams,
+    ExtendParams,
     LightParams,
     PlaceParams,
     RecolourParams,
     RemoveParams,
+    ResizeParams,
     StraightenParams,
 )
 from pipelines.layered.key import fit_key
@@ -43,6 +48,7 @@ from pipelines.params import (
     Pix2PixZeroParams,
     PlugAndPlayParams,
     PromptToPromptParams,
+    RefineParams,
     Return,
     SDEditParams,
     Tuned,
@@ -109,6 +115,9 @@ class Method:
     """Whether a seed has a say; where nothing is drawn, another one would give the same picture."""
     fit_key: Callable[[EditRequest, Any], str] | None = None
     """``fit_key(request, params)`` names what it fits before it samples; ``None`` where it fits nothing."""
+    reframes: Callable[[Any, Extent], Frame] | None = None
+    """``reframes(params, extent)`` is the frame of the picture that it makes of one of `extent`; ``None`` where every
+    pixel keeps its place."""
     own_idle: Callable[[Any, Any], dict[str, str]] = lambda asked, params: {}
     """What of `idle` only this method knows."""
 
@@ -157,6 +166,12 @@ def idle_of_prompt_to_prompt(_: Asks, params: PromptToPromptParams) -> dict[str,
     if not params.blend:
         idle |= dict.fromkeys(("blend_threshold", "blend_from"), "nothing is taken from the picture")
     return idle
+
+
+def idle_of_refine(asked: Asks, _: RefineParams) -> dict[str, str]:
+    """Two rounds take two texts."""
+    both = asked.scope is Scope.BOTH and asked.subject.strip() and asked.background.strip()
+    return {} if both else {"two_rounds": "there is one text, so one round"}
 
 
 def idle_of_infedit(_: Asks, params: InfEditParams) -> dict[str, str]:
@@ -249,6 +264,22 @@ CATALOG: dict[str, Method] = {
             instructs=True,
             joint=" and ",
             serves=(Backbone.INSTRUCT,),
+        ),
+        Method(
+            name="refine",
+            title="Refine",
+            params=RefineParams,
+            entry="pipelines.methods.refine:run",
+            needs_mask=False,
+            stages=("denoise",),
+            paper="Zeng et al., Instilling Multi-round Thinking into Text-guided Image Editing, 2024",
+            group=Group.INSTRUCT,
+            when="you would rather say what to do, turn after turn, and have trained a LoRA for it",
+            labels=("What to do with the subject", "What to do with the background"),
+            examples=("make it blue", "put it in a forest"),
+            instructs=True,
+            joint=" and ",
+            own_idle=idle_of_refine,
         ),
         Method(
             name="prompt-to-prompt",
@@ -455,8 +486,40 @@ CATALOG: dict[str, Method] = {
             title="Straighten",
             params=StraightenParams,
             entry="pipelines.hand.place:straighten",
+            own_idle=idle_of_straighten,
+            reframes=straightened,
             paper="A turn about the middle with bicubic interpolation (Keys, 1981)",
             when="the horizon is to lie level, or left is to be right",
+            changes=Scope.BOTH,
+        ),
+        by_hand(
+            name="crop",
+            title="Crop",
+            params=CropParams,
+            entry="pipelines.hand.reframe:crop",
+            reframes=cropped,
+            paper="What is left keeps every pixel as it is",
+            when="the picture is to have another cut, or other proportions",
+            changes=Scope.BOTH,
+        ),
+        by_hand(
+            name="extend",
+            title="Extend",
+            params=ExtendParams,
+            entry="pipelines.hand.reframe:extend",
+            reframes=extended,
+            paper="He and Sun, Statistics of Patch Offsets for Image Completion, 2012, where texture goes on",
+            when="there is to be more room beside the picture, which a later turn can paint",
+            changes=Scope.BOTH,
+        ),
+        by_hand(
+            name="resize",
+            title="Resize",
+            params=ResizeParams,
+            entry="pipelines.hand.reframe:resize",
+            reframes=resized,
+            paper="Means of the pixels covered where it shrinks, bicubic interpolation (Keys, 1981) where it grows",
+            when="the picture is to have more pixels, or fewer",
             changes=Scope.BOTH,
         ),
     )

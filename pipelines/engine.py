@@ -105,8 +105,9 @@ class Engine:
         loras = [(lora_path(use, self._folders), use.scale) for use in request.loras]
 
         def run(bundle: ModelBundle, request: EditRequest, progress: Progress) -> EditResult:
+            told = replace(bundle, loras=tuple(path for path, _ in loras), folders=self._folders)
             with attached(bundle, loras):
-                return run_in_window(method_itself, bundle, request, params, progress)
+                return run_in_window(method_itself, told, request, params, progress)
 
         with self._editing, in_words(FOR_AN_EDIT, lambda: self._release(model)):
             try:
@@ -166,7 +167,7 @@ class Engine:
         """
         extent = Extent.of(picture)
         if not prompts.asks_segmenter:
-            return MaskAnswer(compose(uploaded, prompts, extent))
+            return MaskAnswer(compose(uploaded, prompts, extent, picture))
         with self._pointing, in_words(FOR_A_MASK, self._embeddings.keep_only):
             model, embedding = self._looking_at(picture, segmenter)
             matches = self._matches(picture, prompts.phrase) if prompts.phrase else ()
@@ -175,7 +176,7 @@ class Engine:
             elif prompts.clicks or prompts.scribbles or prompts.box is not None:
                 answer = model.segment(embedding, prompts)
             else:
-                return MaskAnswer(compose(None, prompts, extent))
+                return MaskAnswer(compose(None, prompts, extent, picture))
         chosen = answer.best(prompts.choice)
         found = (
             snapped(answer.masks[chosen], picture)
@@ -183,7 +184,7 @@ class Engine:
             else answer.masks[chosen]
         )
         choices = tuple(zip(answer.labels, (float(score) for score in answer.scores), strict=True))
-        return MaskAnswer(compose(found, prompts, extent), choices, chosen)
+        return MaskAnswer(compose(found, prompts, extent, picture), choices, chosen)
 
     def follow(self, picture: Picture, mask: Mask, segmenter: str = "toybox-segmenter") -> Mask:
         """Where in `picture` the subject is that an edit redrew at `mask`; see `followed`. Takes the lock of clicks."""

@@ -251,6 +251,18 @@ def _null_steps() -> Any:
 
 
 @dataclass(frozen=True)
+class RefineParams(ModelParams):
+    """Multi-round Thinking, Zeng et al. 2024: instructions by a LoRA that was trained for many rounds."""
+
+    steps: int = _steps()
+    guidance: float = _guidance(5.0)
+    strength: float = knob(1.0, "Share of the noise schedule that is run", 0.02, 1.0)
+    eta: float = knob(1.0, "How much noise each step adds, of what DDPM adds", 0.0, 1.0)
+    two_rounds: bool = knob(False, "Carry out the two texts one after the other, in two rounds")
+    edges: float = knob(1.0, "How strongly the picture's edges lead, where the LoRA brings a branch for them", 0.0, 2.0)
+
+
+@dataclass(frozen=True)
 class PromptToPromptParams(ModelParams):
     """Prompt-to-Prompt, Hertz et al. 2022: the edit looks where the picture's own text looks."""
 

@@ -12,6 +12,9 @@ import numpy as np
 from pipelines.catalog import Method
 from pipelines.contract import EditRequest, Extent, Kind, LoraUse, Mask, Picture, Scope, about
 from pipelines.errors import BadRequest
+from pipelines.frames import Frame
+from pipelines.params import Params
+from pipelines.pictures import LARGEST_SIDE, MOST_PIXELS
 
 SMALLEST_SIDE = 16
 """Pixels."""
@@ -102,6 +105,27 @@ def check_picture(picture: Picture, name: str) -> None:
             f"{name} must be at most {LONGEST_ASPECT:g} times as long as wide; got {extent.width} x {extent.height}. "
             "Crop it first"
         )
+
+
+def check_frame(method: Method, params: Params, extent: Extent) -> Frame:
+    """The frame of what `method`, set so, makes of a picture of `extent`; raises `BadRequest` where no turn could
+    follow on a picture of that size."""
+    if method.reframes is None:
+        return Frame(extent)
+    frame: Frame = method.reframes(params, extent)
+    width, height = frame.extent.width, frame.extent.height
+    wrong = (
+        f"have at least {SMALLEST_SIDE} pixels a side"
+        if min(width, height) < SMALLEST_SIDE
+        else f"be at most {LONGEST_ASPECT:g} times as long as wide"
+        if not is_within_aspect(frame.extent)
+        else f"have at most {LARGEST_SIDE} pixels a side and {MOST_PIXELS // 10**6} million in all"
+        if max(width, height) > LARGEST_SIDE or frame.extent.area > MOST_PIXELS
+        else ""
+    )
+    if wrong:
+        raise BadRequest(f"the picture that comes of {method.title} must {wrong}; it would be {width} x {height}")
+    return frame
 
 
 def is_within_aspect(extent: Extent) -> bool:

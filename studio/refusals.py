@@ -30,6 +30,7 @@ TITLES = {
     "pipelines.diffusion": "Sampling",
     "pipelines.evaluation": "Measuring",
     "pipelines.toybox": "The embedded models",
+    "pipelines.training": "Training",
     "studio": "The studio",
     "studio.api": "The routes",
     "studio.cli": "The command line",

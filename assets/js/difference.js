@@ -2,6 +2,7 @@
 import * as compare from "./compare.js";
 import { h } from "./dom.js";
 import { difference } from "./frame.js";
+import { alike } from "./placed.js";
 import { keptPart } from "./turns.js";
 import { urls } from "./urls.js";
 import { percent } from "./words.js";
@@ -10,15 +11,15 @@ export const legend = h("div", { class: "p-legend" });
 const PARTS = /** @type {const} */ (["subject", "background"]);
 let drawn = "";
 
-/** @param {ReturnType<typeof import("./looking.js").shown>} looked */
-export async function drawDifference({ before, after, mask, facts }) {
-  const wanted = `${before} ${after} ${mask}`;
+/** @param {ReturnType<typeof import("./looking.js").shown>} looked @param {string} url of the picture before, in the frame of the other */
+export async function drawDifference({ before, after, beforeFrame, afterFrame, mask: own, facts }, url) {
+  const mask = alike(beforeFrame, afterFrame) ? own : null, wanted = `${before} ${after} ${mask} ${url}`;
   if (wanted === drawn) return;
   drawn = wanted;
   // Of a part that was kept only the seam is drawn anew, so what differs of it is told as that (`outside_changed` counts
   // what differs beyond the seam).
   const kept = facts && facts.outside_changed === 0 ? keptPart(facts.scope) : null;
-  const count = await compare.difference(difference, urls.picture(before), urls.picture(after), mask ? urls.picture(mask) : null, kept);
+  const count = await compare.difference(difference, url, urls.picture(after), mask ? urls.picture(mask) : null, kept);
   if (wanted !== drawn) return;
   /** @param {string} name @param {string} words */
   const key = (name, words) => h("span", { class: `p-key p-${name}` }, h("i"), words);

@@ -2,7 +2,7 @@
 import * as compare from "./compare.js";
 import { h } from "./dom.js";
 import { columnsFor } from "./geometry.js";
-import { shown } from "./looking.js";
+import { frameOf, shown } from "./looking.js";
 import { urls } from "./urls.js";
 
 /** @typedef {import("./view.js").SessionView} SessionView */
@@ -30,7 +30,7 @@ export function drawLayers(view) {
 
 /** Makes the layers as large as the room allows, in one row or two. @param {SessionView} view */
 export function fitLayers(view) {
-  const { columns, scale } = columnsFor(layers.childElementCount, view, layers.getBoundingClientRect(), CAPTION, GAP);
+  const { columns, scale } = columnsFor(layers.childElementCount, frameOf(view), layers.getBoundingClientRect(), CAPTION, GAP);
   layers.style.gridTemplateColumns = `repeat(${columns}, max-content)`;
-  for (const box of layers.querySelectorAll("div")) Object.assign(box.style, { width: `${Math.floor(view.width * scale)}px`, height: `${Math.floor(view.height * scale)}px` });
+  for (const box of layers.querySelectorAll("div")) Object.assign(box.style, { width: `${Math.floor(frameOf(view).width * scale)}px`, height: `${Math.floor(frameOf(view).height * scale)}px` });
 }

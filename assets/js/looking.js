@@ -5,7 +5,8 @@ import * as swap from "./swap.js";
 import { currentTurn, isLive, turnOf } from "./turns.js";
 
 /** @typedef {import("./view.js").SessionView} SessionView */
-/** @typedef {"include" | "exclude" | "box" | "scribble" | "lasso" | "brush" | "erase"} Tool */
+/** @typedef {"include" | "exclude" | "box" | "scribble" | "lasso" | "wand" | "brush" | "erase"} Tool */
+/** @typedef {"add" | "erase" | "keep"} Combine */
 
 /**
  * What is being drawn with the pointer just now.
@@ -32,10 +33,15 @@ export const look = { tab: /** @type {"picture" | "compare" | "difference" | "la
 
 /**
  * `radius` is that of the brush, in pixels of the picture; `corners` are those of a lasso that is set corner by corner, and
- * `away` whether what it goes around is taken away.
+ * `away` what becomes of what it goes around. `combine` is what lasso and wand do unless a key says otherwise; `tolerance`
+ * and `everywhere` are the wand's.
  */
 export const hand = { tool: /** @type {Tool} */ ("include"), radius: 8, gesture: /** @type {Gesture | null} */ (null),
-  corners: /** @type {[number, number][]} */ ([]), away: false };
+  corners: /** @type {[number, number][]} */ ([]), away: /** @type {Combine} */ ("add"),
+  combine: /** @type {Combine} */ ("add"), tolerance: 12, everywhere: false };
+
+/** What a press adds up to: with Alt, or the right button, it takes away; with Shift only what lies in both stays. @param {{ altKey: boolean, shiftKey: boolean, button?: number }} event @returns {Combine} */
+export const combined = (event) => (event.altKey || event.button === 2 ? "erase" : event.shiftKey ? "keep" : hand.combine);
 
 export const isPainting = () => hand.tool === "brush" || hand.tool === "erase";
 
@@ -47,6 +53,9 @@ export const pickedOf = (view) => Math.min(state.picked, view.staged.length - 1)
 
 /** The candidate that is looked at, if there are any. @param {SessionView} view */
 export const candidateOf = (view) => (view.staged.length ? view.staged[pickedOf(view)] : null);
+
+/** The frame of the picture that is looked at. @param {SessionView} view */
+export const frameOf = (view) => (candidateOf(view) || currentTurn(view)).frame;
 
 /** The view, where the picture can be marked now; else null. */
 export function markable() {
@@ -63,8 +72,8 @@ export function against(view) {
 /** The picture that is looked at, what came before it, and the mask of the edit between the two. @param {SessionView} view */
 export function shown(view) {
   const now = currentTurn(view), candidate = candidateOf(view);
-  if (candidate) return { after: candidate.picture, before: now.picture, mask: view.mask.mask, cut: candidate.mask_after, now: null, beforeName: "before", afterName: `candidate ${state.picked + 1}`, facts: candidate };
+  if (candidate) return { after: candidate.picture, before: now.picture, beforeFrame: now.frame, afterFrame: candidate.frame, mask: view.mask.mask, cut: candidate.mask_after, now: null, beforeName: "before", afterName: `candidate ${state.picked + 1}`, facts: candidate };
   const chosen = against(view), parent = now.parent ? turnOf(view, now.parent) : null, before = chosen || parent;
-  return { after: now.picture, before: before ? before.picture : null, mask: chosen ? null : now.mask, cut: now.mask_after, now,
+  return { after: now.picture, before: before ? before.picture : null, beforeFrame: before ? before.frame : now.frame, afterFrame: now.frame, mask: chosen ? null : now.mask, cut: now.mask_after, now,
     beforeName: before && before.number ? `turn ${before.number}` : "original", afterName: now.number ? `turn ${now.number}` : "original", facts: parent && !chosen ? now : null };
 }

@@ -120,6 +120,9 @@ export function drawLive(view) {
   /** Through what belongs to the subject, or does not: light on dark, so that it is seen on anything. @param {marks.Stroke} s */
   const scribble = (s) => [["#0d0e10", 5], [s.erase ? "#ff6b6b" : "#5fd08a", 2.5]].map(([colour, width]) => h("polyline", {
     points: ends(s), fill: "none", stroke: colour, "stroke-width": Number(width) * unit, "stroke-linecap": "round", "stroke-linejoin": "round" }));
+  /** Whose colour a wand went by. @param {marks.Stroke} s */
+  const place = (s) => [["#0d0e10", 3.5], [s.erase ? "#ff6b6b" : s.keep ? "#fff" : "#5fd08a", 1.5]].map(([colour, width]) => h("path", { "stroke-linecap": "round",
+    d: `M${s.points[0][0] - 5 * unit} ${s.points[0][1]}h${10 * unit}M${s.points[0][0]} ${s.points[0][1] - 5 * unit}v${10 * unit}`, fill: "none", stroke: colour, "stroke-width": Number(width) * unit }));
   /** @param {marks.Stroke} s */
   const around = (s) => h("polyline", { points: ends({ ...s, points: [...s.points, s.points[0]] }), fill: s.erase ? "#0d0e10" : "#ff9d5c", "fill-opacity": 0.35,
     "fill-rule": "evenodd", stroke: "#fff", "stroke-width": 1.5 * unit, "stroke-dasharray": `${5 * unit} ${4 * unit}` });
@@ -131,13 +134,14 @@ export function drawLive(view) {
   h("text", { x: view.sees.left + 6 * unit, y: view.sees.top + 16 * unit, "font-size": 12 * unit, fill: "#fff", stroke: "#0d0e10", "stroke-width": 2.5 * unit,
     "paint-order": "stroke", text: "what the model sees" }));
   if (prompts.box) parts.push(box(prompts.box));
-  if (waiting !== null && last) parts.push(stroke(last));
+  if (waiting !== null && last && last.wand === null) parts.push(stroke(last));
+  for (const s of prompts.strokes) if (s.wand !== null) parts.push(...place(s));
   if (gesture && gesture.box) parts.push(box(gesture.box));
   if (gesture && gesture.stroke) parts.push(stroke(gesture.stroke));
   for (const s of prompts.scribbles) parts.push(...scribble(s));
   if (gesture && gesture.scribble) parts.push(...scribble(gesture.scribble));
   if (hand.corners.length) {
-    parts.push(around({ points: hand.corners, radius: 1, erase: hand.away, fill: true }));
+    parts.push(around(marks.line(hand.corners, 1, hand.away, true)));
     for (const [x, y] of hand.corners) parts.push(h("circle", { cx: x, cy: y, r: 3.5 * unit, fill: "#fff", stroke: "#0d0e10", "stroke-width": unit }));
   }
   live.replaceChildren(...parts);
@@ -145,9 +149,9 @@ export function drawLive(view) {
 
 /** @param {SessionView} view */
 export function drawChips(view) {
-  const can = Boolean(markable()), visible = can && view.mask.choices.length > 1 && (prompts.clicks.length > 0 || prompts.phrase !== "");
-  chips.hidden = !visible;
-  advice.hidden = !can || Boolean(view.mask.mask) || waiting !== null;
+  const can = Boolean(markable()), crops = view.draft.method === "crop", visible = can && view.mask.choices.length > 1 && (prompts.clicks.length > 0 || prompts.phrase !== "");
+  chips.hidden = !visible || crops;
+  advice.hidden = !can || crops || Boolean(view.mask.mask) || waiting !== null;
   advice.textContent = coarse ? "Tap the subject, or drag a box around it" : "Click the subject. Right click excludes, drag for a box.";
   if (!visible) return;
   const chosen = prompts.choice ?? view.mask.chosen, had = chips.contains(document.activeElement);

@@ -1,7 +1,8 @@
 // What a person pointed at, as values: each function gives a new list and leaves the old one alone.
 
 /** @typedef {import("./view.js").MaskPrompts} MaskPrompts */
-/** @typedef {{ points: [number, number][], radius: number, erase: boolean, fill: boolean }} Stroke */
+/** @typedef {{ points: [number, number][], radius: number, erase: boolean, fill: boolean, wand: number | null, everywhere: boolean, keep: boolean }} Stroke */
+/** @typedef {import("./looking.js").Combine} Combine */
 /** @typedef {Omit<MaskPrompts, "strokes" | "scribbles"> & { strokes: Stroke[], scribbles: Stroke[] }} Marks */
 
 /** @param {number} [feather] @param {boolean} [snap] @returns {Marks} */
@@ -10,9 +11,9 @@ export const empty = (feather = 2, snap = false) => ({
 });
 
 /** @param {import("./view.js").Stroke} s @returns {Stroke} */
-const line = (s) => ({ ...s, points: s.points.map((q) => /** @type {[number, number]} */ (Array.isArray(q) ? q : [q.x, q.y])) });
+const read = (s) => ({ ...s, points: s.points.map((q) => /** @type {[number, number]} */ (Array.isArray(q) ? q : [q.x, q.y])) });
 /** As they came from the server. @param {MaskPrompts} m @returns {Marks} */
-export const plain = (m) => ({ ...m, strokes: m.strokes.map(line), scribbles: m.scribbles.map(line) });
+export const plain = (m) => ({ ...m, strokes: m.strokes.map(read), scribbles: m.scribbles.map(read) });
 
 /** @param {Marks} m @param {number} x @param {number} y @param {boolean} include @returns {Marks} */
 export const clicked = (m, x, y, include) => ({ ...m, clicks: [...m.clicks, { x, y, include }], uploaded: null });
@@ -26,6 +27,15 @@ export const taken = (m, digest) => ({ ...empty(m.feather, m.snap), uploaded: di
 export const phrased = (m, phrase) => ({ ...m, phrase, choice: null, uploaded: phrase ? null : m.uploaded });
 /** @param {Marks} m @param {Stroke} stroke @returns {Marks} */
 export const stroked = (m, stroke) => ({ ...m, strokes: [...m.strokes, stroke] });
+/** A line of the brush, or around something. @param {[number, number][]} points @param {number} radius @param {Combine} [how] @param {boolean} [fill] @returns {Stroke} */
+export const line = (points, radius, how = "add", fill = false) => ({ points, radius, erase: how === "erase", fill, wand: null, everywhere: false, keep: how === "keep" });
+/** What has the colour of a place. @param {number} x @param {number} y @param {Combine} how @param {number} tolerance @param {boolean} everywhere @returns {Stroke} */
+export const wand = (x, y, how, tolerance, everywhere) => ({ ...line([[x, y]], 1, how), wand: tolerance, everywhere });
+/** The last wand with another tolerance; nothing else where the last stroke is none. @param {Marks} m @param {number} tolerance @param {boolean} everywhere @returns {Marks} */
+export const rewanded = (m, tolerance, everywhere) => {
+  const last = m.strokes.at(-1);
+  return last && last.wand !== null ? { ...m, strokes: [...m.strokes.slice(0, -1), { ...last, wand: tolerance, everywhere }] } : m;
+};
 /** @param {Marks} m @param {Stroke} stroke @returns {Marks} */
 export const scribbled = (m, stroke) => ({ ...m, scribbles: [...m.scribbles, stroke], uploaded: null });
 /** @param {Marks} m @param {number} choice @returns {Marks} */

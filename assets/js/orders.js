@@ -23,7 +23,7 @@ const guessed = (x) => (x >= 0.75 ? "likely free" : x >= 0.25 ? "unsure" : "may 
 /** @param {SessionView} view @param {OrderCell | undefined} found */
 function cell(view, found) {
   const a = found && turnOf(view, found.first), b = found && turnOf(view, found.second);
-  if (!a || !b) return h("td");
+  if (!a || !b) return h("td", { class: "p-guess", title: "Both change the frame, so their two orders may not lie over each other" }, h("span", { text: "both reframe" }));
   if (!found.consistency) {
     const say = guessed(found.guess);
     return h("td", { class: "p-guess", title: "A guess from what the two turns were allowed to change; nothing was run for it" }, h("span", { text: say }));

@@ -2,7 +2,7 @@
 import { actions } from "./actions.js";
 import { crosshair, frame, ring } from "./frame.js";
 import { boxBetween, inPicture, rounded, roundedBox, stepIn, within } from "./geometry.js";
-import { hand, isPainting, markable } from "./looking.js";
+import { combined, hand, isPainting, markable } from "./looking.js";
 import { apply, drawLive, standing } from "./marking.js";
 import * as marks from "./marks.js";
 import { state } from "./store.js";
@@ -39,12 +39,16 @@ frame.addEventListener("pointerdown", (event) => {
   frame.setPointerCapture(event.pointerId);
   const at = position(event, view), include = !(hand.tool === "exclude" || event.button === 2 || event.altKey);
   // A click is removed where it was pressed: the click that a tap ends in meets the mark which the same tap has set.
-  /** @param {number} radius @param {boolean} erase @param {boolean} [fill] @returns {marks.Stroke} */
-  const begun = (radius, erase, fill = false) => ({ points: [[rounded(at.x), rounded(at.y)]], radius, erase, fill });
+  /** @param {number} radius @param {import("./looking.js").Combine} how @param {boolean} [fill] */
+  const begun = (radius, how, fill = false) => marks.line([[rounded(at.x), rounded(at.y)]], radius, how, fill);
   const paints = (isPainting() || hand.tool === "lasso") && event.button === 0;
+  if (hand.tool === "wand") {
+    if (dot) return apply(marks.unclicked(standing(), Number(dot.dataset.click)));
+    return apply(marks.stroked(standing(), marks.wand(rounded(at.x), rounded(at.y), combined(event), hand.tolerance, hand.everywhere)));
+  }
   hand.gesture = { id: event.pointerId, at, screen: { x: event.clientX, y: event.clientY }, moved: false, include, dot: dot && !paints ? Number(dot.dataset.click) : null, box: null,
-    stroke: !paints ? null : hand.tool === "lasso" ? begun(1, event.altKey, true) : begun(hand.radius, hand.tool === "erase" || event.altKey),
-    scribble: hand.tool === "scribble" && !dot ? begun(Math.max(1, DRAG / 4 / scale(view)), !include) : null };
+    stroke: !paints ? null : hand.tool === "lasso" ? begun(1, combined(event), true) : begun(hand.radius, hand.tool === "erase" || event.altKey ? "erase" : "add"),
+    scribble: hand.tool === "scribble" && !dot ? begun(Math.max(1, DRAG / 4 / scale(view)), include ? "add" : "erase") : null };
   if (hand.gesture.stroke) drawLive(view);
 });
 frame.addEventListener("pointermove", (event) => {
@@ -67,7 +71,7 @@ frame.addEventListener("pointerup", (event) => {
   if (!gesture || !view || event.pointerId !== gesture.id) return;
   const { stroke, scribble, box, at, include, dot, moved } = gesture, prompts = standing();
   hand.gesture = null;
-  if (stroke?.fill && (hand.corners.length || !moved)) return setCorner(view, at, stroke.erase);
+  if (stroke?.fill && (hand.corners.length || !moved)) return setCorner(view, at, stroke.erase ? "erase" : stroke.keep ? "keep" : "add");
   if (dot !== null && !box) apply(marks.unclicked(prompts, dot));
   else if (stroke) apply(marks.stroked(prompts, stroke));
   else if (scribble && moved) apply(marks.scribbled(prompts, scribble));
@@ -78,10 +82,10 @@ frame.addEventListener("pointerup", (event) => {
 /** Pixels of the screen for one of the picture. @param {SessionView} view */
 const scale = (view) => frame.getBoundingClientRect().width / view.width;
 
-/** One corner more of what the lasso goes around; the first one again closes it. @param {SessionView} view @param {Point} at @param {boolean} erase */
-function setCorner(view, at, erase) {
+/** One corner more of what the lasso goes around; the first one again closes it. @param {SessionView} view @param {Point} at @param {import("./looking.js").Combine} how */
+function setCorner(view, at, how) {
   const first = hand.corners[0];
-  if (!first) hand.away = erase;
+  if (!first) hand.away = how;
   const last = hand.corners.at(-1), again = last && last[0] === rounded(at.x) && last[1] === rounded(at.y);
   if (first && hand.corners.length > 2 && (again || Math.hypot(at.x - first[0], at.y - first[1]) * scale(view) <= CLOSE)) return closeCorners();
   if (again) return;
@@ -92,7 +96,7 @@ function setCorner(view, at, erase) {
 function closeCorners() {
   const points = hand.corners;
   hand.corners = [];
-  if (points.length > 2) apply(marks.stroked(standing(), { points, radius: 1, erase: hand.away, fill: true }));
+  if (points.length > 2) apply(marks.stroked(standing(), marks.line(points, 1, hand.away, true)));
   else if (state.view) drawLive(state.view);
 }
 
@@ -121,7 +125,9 @@ frame.addEventListener("keydown", (event) => {
     cross = within({ x: cross.x + by[0] * far, y: cross.y + by[1] * far }, view);
   } else if (hand.tool === "lasso") {
     if (hand.corners.length > 2 && !event.shiftKey && crosshair.hidden) return closeCorners();
-    setCorner(view, cross, event.altKey);
+    setCorner(view, cross, combined(event));
+  } else if (hand.tool === "wand") {
+    apply(marks.stroked(standing(), marks.wand(rounded(cross.x), rounded(cross.y), combined(event), hand.tolerance, hand.everywhere)));
   } else apply(marks.clicked(standing(), rounded(cross.x), rounded(cross.y), !event.shiftKey && hand.tool !== "exclude"));
   actions.reveal(cross);
   crosshair.hidden = false;

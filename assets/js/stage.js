@@ -1,13 +1,15 @@
 // The stage: the picture that is looked at and its views, with the mask tools, the candidates and the start page.
 import { actions } from "./actions.js";
 import { drawCandidates, staging } from "./candidates.js";
+import { bar, drawCropping } from "./cropping.js";
 import { drawDifference, legend } from "./difference.js";
 import { h } from "./dom.js";
 import { afterTag, base, beforeTag, difference, edge, frame, over, size, slider } from "./frame.js";
 import { drawLayers, fitLayers, layers } from "./layers.js";
-import { against, isBusy, look, markable, panel, shown } from "./looking.js";
+import { against, frameOf, isBusy, look, markable, panel, shown } from "./looking.js";
 import { adoptMarks, advice, chips, drawChips, drawMarks } from "./marking.js";
 import { drawStart, start } from "./opening.js";
+import { alike, placed } from "./placed.js";
 import { beginPointing } from "./pointing.js";
 import { roving } from "./roving.js";
 import { state } from "./store.js";
@@ -15,7 +17,7 @@ import * as swap from "./swap.js";
 import { beginTools, drawTools, tools } from "./tools.js";
 import { keptPart } from "./turns.js";
 import { urls } from "./urls.js";
-import { changedText, flatText } from "./words.js";
+import { changedText, flatText, sized } from "./words.js";
 import * as zoom from "./zoom.js";
 
 export { panel };
@@ -27,7 +29,7 @@ export { panel };
 const TABS = [["picture", "Picture"], ["compare", "Before / after"], ["difference", "Difference"], ["layers", "Layers"]];
 
 const space = h("div", { class: "p-room" }, frame, layers, chips, advice, legend);
-const room = h("div", { class: "p-view" }, space, staging);
+const room = h("div", { class: "p-view" }, space, bar, staging);
 const tabButtons = new Map(TABS.map(([id, text], k) =>
   [id, h("button", { type: "button", class: "p-tab", role: "tab", text, title: `${text} (${k + 1})`, onclick: () => pickTab(id) })]));
 const outside = h("span", { class: "p-outside" });
@@ -58,6 +60,7 @@ function draw() {
   drawPicture(view);
   drawMarks(view);
   drawChips(view);
+  drawCropping();
   drawCandidates(view);
   fit(view);
   if (look.tab === "layers") drawLayers(view);
@@ -80,6 +83,7 @@ function source(image, url) {
 /** @param {SessionView} view */
 function drawPicture(view) {
   const s = shown(view), previewing = isBusy() && view.job ? view.job.preview : 0;
+  const before = s.before && !isBusy() ? placed({ picture: s.before, frame: s.beforeFrame }, { picture: s.after, frame: s.afterFrame }, draw) : "";
   frame.hidden = look.tab === "layers";
   layers.hidden = look.tab !== "layers";
   frame.dataset.tab = look.tab;
@@ -88,18 +92,18 @@ function drawPicture(view) {
     ? "Current picture. Arrow keys move the crosshair, Enter includes, Shift Enter excludes."
     : isBusy() ? "Preview of the running turn" : "Current picture");
   if (previewing) preview(urls.preview(previewing));
-  else source(base, urls.picture(look.peeking && s.before ? s.before : s.after));
+  else source(base, look.peeking && before ? before : urls.picture(s.after));
   base.alt = previewing ? "preview" : s.afterName;
-  over.hidden = look.tab !== "compare" || !s.before;
+  over.hidden = look.tab !== "compare" || !before;
   if (!over.hidden) {
     source(base, urls.picture(s.after));
-    source(over, urls.picture(s.before));
+    source(over, before);
   }
   slider.hidden = edge.hidden = beforeTag.hidden = afterTag.hidden = over.hidden;
   beforeTag.textContent = s.beforeName;
   afterTag.textContent = s.afterName;
-  difference.hidden = legend.hidden = look.tab !== "difference" || !s.before;
-  if (!difference.hidden) drawDifference(s);
+  difference.hidden = legend.hidden = look.tab !== "difference" || !before;
+  if (!difference.hidden) drawDifference(s, before);
 }
 
 /** Shows a preview once it is here; one that is gone by then leaves the one before it standing. @param {string} url */
@@ -120,7 +124,8 @@ function drawTabs(view) {
   }
   const flat = isBusy() || !s.facts ? "" : s.facts.flat;
   outside.classList.toggle("p-warn", Boolean(flat));
-  outside.textContent = isBusy() ? "live preview" : s.now && against(view) ? `${s.afterName} beside ${s.beforeName}` : !s.facts ? `${view.width} × ${view.height} pixels`
+  outside.textContent = isBusy() ? "live preview" : s.now && against(view) ? `${s.afterName} beside ${s.beforeName}` : !s.facts ? sized(view)
+    : !alike(s.beforeFrame, s.afterFrame) ? `${sized(s.afterFrame)}, from ${sized(s.beforeFrame)}`
     : flat ? `what was to change came out ${flatText(flat)}`
     : kept ? `${kept} kept: ${changedText(s.facts.outside_changed, s.facts.outside_largest)}` : "subject and background changed";
 }
@@ -129,7 +134,7 @@ function drawTabs(view) {
 function fit(view) {
   // Chips and candidates stand beside the picture where there is room, so that they hide nothing of it.
   const all = room.getBoundingClientRect();
-  const beside = all.width / 2 - ((all.height - 28) * view.width) / view.height / 2 > 230 || (look.tab === "layers" && all.width > 800);
+  const extent = frameOf(view), beside = all.width / 2 - ((all.height - 28) * extent.width) / extent.height / 2 > 230 || (look.tab === "layers" && all.width > 800);
   if ((staging.parentElement === space) !== beside) (beside ? space : room).append(staging);
   staging.dataset.beside = beside ? "yes" : "no";
   const inside = space.getBoundingClientRect();

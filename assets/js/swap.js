@@ -54,7 +54,7 @@ function build(view, send) {
   const map = h("div", { class: "p-frame" }, picture(difference, "Map of the difference"));
   const legend = h("div", { class: "p-legend" }, ...keys, h("span", { class: "p-hint", text: "brighter is more" }));
   const views = { slider: [slider], side: [side], difference: [map, legend] };
-  const room = h("div", { class: "p-room p-swap-room", style: `--ratio:${view.width / view.height}` });
+  const room = h("div", { class: "p-room p-swap-room", style: `--ratio:${b.frame.width / b.frame.height}` });
 
   const tabs = TABS.map(([id, text]) => h("button", { type: "button", class: "p-tab", role: "tab", text, "data-tab": id, onclick: () => pick(id) }));
   /** @param {Tab} id */

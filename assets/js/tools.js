@@ -7,8 +7,8 @@ import { hand, isPainting, markable, panel } from "./looking.js";
 import { apply, clearMarks, onMarked, standing } from "./marking.js";
 import * as marks from "./marks.js";
 import { roving } from "./roving.js";
+import { openMasks } from "./saved.js";
 import { state } from "./store.js";
-import { currentTurn } from "./turns.js";
 import { upload } from "./upload.js";
 import { percent } from "./words.js";
 
@@ -21,6 +21,7 @@ const TOOLS = [
   ["box", "Box", "R", "Drag a box around the subject"],
   ["scribble", "Scribble", "S", "Draw a line through what belongs to the subject; with Alt or the right button, through what does not"],
   ["lasso", "Lasso", "L", "Draw around what to add, or click its corners and press Enter; with Alt, what to take away"],
+  ["wand", "Wand", "W", "Click a colour to add what has it; with Alt or the right button it is taken away, with Shift only what is in both stays"],
   ["brush", "Brush", "B", "Paint onto the mask"],
   ["erase", "Erase", "E", "Rub out of the mask"],
 ];
@@ -31,6 +32,13 @@ const toolButtons = new Map(TOOLS.map(([id, text, hot, title]) => [id, button(te
 const size = h("input", { type: "range", min: 1, max: 64, step: 1, "aria-label": "Brush size in pixels", oninput: () => { hand.radius = Number(size.value); drawNow(); } });
 const sizeText = h("output", { class: "p-hint" });
 const sizeBox = h("label", { class: "p-size", title: "Brush size" }, size, sizeText);
+const combine = h("select", { "aria-label": "What lasso and wand do with what they find", title: "What lasso and wand do with what they find (Alt takes away, Shift keeps what is in both)", onchange: () => { hand.combine = /** @type {import("./looking.js").Combine} */ (combine.value); } },
+  h("option", { value: "add", text: "Add" }), h("option", { value: "erase", text: "Take away" }), h("option", { value: "keep", text: "Intersect" }));
+const combineBox = h("label", { class: "p-combine" }, combine);
+const tolerance = h("input", { type: "range", min: 1, max: 60, step: 1, "aria-label": "How unlike a colour may be", oninput: () => { hand.tolerance = Number(tolerance.value); drawNow(); }, onchange: () => rewand() });
+const toleranceText = h("output", { class: "p-hint" });
+const toleranceBox = h("label", { class: "p-size", title: "How unlike a colour may be: 2 is just seen" }, tolerance, toleranceText);
+const everywhere = button("Everywhere", () => { hand.everywhere = !hand.everywhere; drawNow(); rewand(); }, { title: "In the whole picture, or only what hangs together with the place", "aria-pressed": "false" });
 const feather = h("input", { type: "number", min: 0, max: 64, step: 1, "aria-label": "Feather: width of the soft seam in pixels",
   onchange: () => apply(marks.feathered(standing(), Number(feather.value) || 0)) });
 const grow = button("Grow", () => growBy(1), { title: "Widen the mask" });
@@ -42,17 +50,13 @@ const phraseBox = h("label", { class: "p-phrase", hidden: true }, phrase);
 const snap = button("Snap", () => apply(marks.snapped(standing())), { title: "Draw the edge of what a click or box finds along the edges in the picture", "aria-pressed": "false" });
 const clear = button("Clear", () => clearMarks(), { title: "Remove every mark (X)" });
 const maskFile = h("input", { type: "file", accept: "image/png,image/jpeg,image/webp", hidden: true, onchange: () => sendMask() });
-const uploadMask = button("Upload mask", () => maskFile.click(), { title: "A black and white picture; white is the subject" });
-const last = button("Last mask", () => {
-  const left = state.view && currentTurn(state.view).mask_after;
-  if (left) apply(marks.taken(standing(), left));
-}, { title: "Select what the turn left of its subject" });
+const kept = button("Masks", () => openMasks(kept, () => maskFile.click()), { title: "The last mask, one from a file, and those that were saved by name", "aria-haspopup": "dialog" });
 const area = h("span", { class: "p-hint p-area" });
 const separator = () => h("i", { class: "p-sep" });
 
 export const tools = h("div", { class: "p-tools", role: "toolbar", "aria-label": "Mask tools" },
-  ...toolButtons.values(), sizeBox, phraseBox, separator(), snap, grow, shrink,
-  h("label", { class: "p-feather" }, h("span", { text: "Feather" }), feather), invert, clear, separator(), last, uploadMask, maskFile,
+  ...toolButtons.values(), sizeBox, combineBox, toleranceBox, everywhere, phraseBox, separator(), snap, grow, shrink,
+  h("label", { class: "p-feather" }, h("span", { text: "Feather" }), feather), invert, clear, separator(), kept, maskFile,
   h("span", { class: "p-space" }), area);
 const settle = roving(tools, "button");
 
@@ -67,6 +71,11 @@ function pick(id) {
 function growBy(steps) {
   const view = markable();
   if (view) apply(marks.grown(standing(), steps * stepIn(view)));
+}
+
+/** The wand that was used last goes by what is set now. */
+function rewand() {
+  if (markable()) apply(marks.rewanded(standing(), hand.tolerance, hand.everywhere));
 }
 
 async function sendMask() {
@@ -95,6 +104,13 @@ export function drawTools(view) {
     node.disabled = !usable;
   }
   sizeBox.hidden = !isPainting();
+  combineBox.hidden = hand.tool !== "wand" && hand.tool !== "lasso";
+  toleranceBox.hidden = everywhere.hidden = hand.tool !== "wand";
+  combine.value = hand.combine;
+  tolerance.value = String(hand.tolerance);
+  toleranceText.textContent = `± ${hand.tolerance}`;
+  everywhere.setAttribute("aria-pressed", String(hand.everywhere));
+  combine.disabled = tolerance.disabled = everywhere.disabled = !usable;
   size.value = String(hand.radius);
   sizeText.textContent = `${hand.radius} px`;
   feather.value = String(prompts.feather);
@@ -102,7 +118,7 @@ export function drawTools(view) {
   if (document.activeElement !== phrase) phrase.value = prompts.phrase;
   for (const node of [grow, shrink, invert]) node.disabled = !usable || !has;
   clear.disabled = !usable || (!has && !prompts.invert && !prompts.grow);
-  feather.disabled = uploadMask.disabled = snap.disabled = phrase.disabled = !usable;
+  feather.disabled = snap.disabled = phrase.disabled = !usable;
   snap.setAttribute("aria-pressed", String(prompts.snap));
   invert.setAttribute("aria-pressed", String(prompts.invert));
   grow.dataset.on = prompts.grow > 0 ? "yes" : "no";
@@ -112,8 +128,7 @@ export function drawTools(view) {
   area.textContent = !mask.mask ? "nothing selected" : mask.stale ? "carried over: check it" : `subject ${percent(mask.area)}`;
   area.classList.toggle("p-warn", mask.stale);
   area.title = mask.stale ? "The marks were made on another turn's picture. Look whether the outline still fits." : "Of the picture";
-  const left = currentTurn(view).mask_after;
-  last.hidden = !usable || !left || left === mask.mask;
+  kept.disabled = !usable;
   frame.dataset.tool = usable ? hand.tool : "none";
   settle();
 }

@@ -115,6 +115,15 @@ export interface Fix {
   instruction: string | null;
 }
 
+/** A picture's size in pixels, and where the original lies in it. */
+export interface FrameView {
+  width: number;
+  height: number;
+  /** From the original's coordinates to its own, as CSS and SVG write a matrix: a, b, c, d, e, f with ``x' = a x +
+   * c y + e`` and ``y' = b x + d y + f``. */
+  moves: [number, number, number, number, number, number];
+}
+
 /** One remark on a text. */
 export interface Hint {
   kind: "unknown" | "negation" | "removal" | "instruction" | "syntax" | "idle" | "cut";
@@ -239,6 +248,13 @@ export interface Point {
   y: number;
 }
 
+/** A mask that was saved under a name. */
+export interface SavedMaskView {
+  name: string;
+  /** Share of the picture that it was saved on, 0 to 1. */
+  area: number;
+}
+
 /** Everything the page draws. */
 export interface SessionView {
   sid: string;
@@ -248,6 +264,7 @@ export interface SessionView {
   /** Seconds since 1970. */
   saved_at: number;
   width: number;
+  /** Of the picture one stands on, in pixels. */
   height: number;
   turns: TurnView[];
   /** Names `turns` and `branches` as they are: the revision at which they were last drawn up. */
@@ -275,6 +292,8 @@ export interface SessionView {
   /** Settings of the draft's method that change nothing with what is asked and with the others as they are: by
    * name, why. */
   idle: Record<string, string>;
+  /** Those that were saved, in the order of their names. */
+  masks: SavedMaskView[];
   /** The part of the picture that the model would be shown, in pixels; ``None`` for all of it. */
   sees: Box | null;
 }
@@ -302,6 +321,7 @@ export interface StageView {
 /** A finished picture that has not been kept yet. */
 export interface StagedView {
   picture: string;
+  frame: FrameView;
   /** What the turn was allowed to change, whatever the panel says by now. */
   scope: "subject" | "background" | "both";
   seed: number;
@@ -328,7 +348,9 @@ export interface StarterView {
   fault: string | null;
 }
 
-/** A brush or eraser stroke along `points`, `radius` pixels wide to each side; or the area that they go around. */
+/** A brush or eraser stroke along `points`, `radius` pixels wide to each side; or the area that they go around; or
+ * what has the colour of the first of them. It is added to what is selected, or taken away (`erase`), or all else
+ * is (`keep`). */
 export interface Stroke {
   points: Point[];
   radius: number;
@@ -336,6 +358,13 @@ export interface Stroke {
   /** All that lies within the closed line of `points`, and the line; `radius` says nothing then. Where it crosses
    * itself the even-odd rule holds. */
   fill: boolean;
+  /** Everything within the box (if there is one) whose colour is no further than this from that at the first point:
+   * see `wand.alike`. `radius` says nothing then. */
+  wand: number | null;
+  /** Of a wand: also what does not hang together with its point. */
+  everywhere: boolean;
+  /** What is selected and lies in it stays selected, nothing else. */
+  keep: boolean;
 }
 
 /** A session in a list. */
@@ -385,7 +414,8 @@ export interface TurnView {
   lane: number;
   label: string;
   picture: string;
-  /** Of the subject as the turn was given it. */
+  frame: FrameView;
+  /** Of the subject as the turn was given it, in the frame of the turn before. */
   mask: string | null;
   /** Of the subject in its picture. */
   mask_after: string | null;

@@ -17,3 +17,6 @@ export const flatText = (flat) => (flat === "#000000" ? "all black" : flat === "
 
 /** A share from 0 to 1; what is not nothing or not all is never told as if it were. @param {number} x */
 export const percent = (x) => (x > 0 && x < 0.01 ? "under 1 %" : x < 1 && x > 0.99 ? "over 99 %" : `${Math.round(x * 100)} %`);
+
+/** A picture's size in words. @param {import("./geometry.js").Extent} extent */
+export const sized = ({ width, height }) => `${width} × ${height} pixels`;

@@ -4,7 +4,7 @@ import { actions } from "./actions.js";
 import { h, targetOf } from "./dom.js";
 import { frame, grid, room, sight, size } from "./frame.js";
 import { fitted, kept, nearer } from "./geometry.js";
-import { look } from "./looking.js";
+import { frameOf, look } from "./looking.js";
 import { state } from "./store.js";
 
 /** @typedef {import("./view.js").SessionView} SessionView */
@@ -24,7 +24,7 @@ let onSettled = () => {};
 let settling = 0, margin = 0;
 
 /** Screen pixels to a pixel of the picture, where it fits. @param {SessionView} view */
-const fitScale = (view) => fitted(view, room, margin).width * devicePixelRatio / view.width;
+const fitScale = (view) => fitted(frameOf(view), room, margin).width * devicePixelRatio / frameOf(view).width;
 
 /** The zoom at which one pixel of the picture is one of the screen. @param {SessionView} view */
 const whole = (view) => 1 / fitScale(view);
@@ -89,16 +89,16 @@ export function fit(view, inside, around) {
 
 /** @param {SessionView} view */
 function place(view) {
-  const all = fitted(view, room, margin);
+  const extent = frameOf(view), all = fitted(extent, room, margin);
   sight.zoom = Math.max(limits(view)[0], Math.min(limits(view)[1], sight.zoom));
-  Object.assign(size, sight.zoom === 1 ? all : { width: all.width * sight.zoom, height: (all.width * sight.zoom * view.height) / view.width });
+  Object.assign(size, sight.zoom === 1 ? all : { width: all.width * sight.zoom, height: (all.width * sight.zoom * extent.height) / extent.width });
   Object.assign(sight, kept(sight, size, room, margin));
   Object.assign(frame.style, { width: `${size.width}px`, height: `${size.height}px`, translate: sight.x || sight.y ? `${sight.x}px ${sight.y}px` : "" });
-  const scale = size.width * devicePixelRatio / view.width;
+  const scale = size.width * devicePixelRatio / extent.width;
   frame.dataset.near = sight.zoom > 1 && scale >= SQUARE ? "yes" : "no";
   space.dataset.zoomed = sight.zoom > 1 ? "yes" : "no";
   grid.hidden = sight.zoom === 1 || scale < RULED;
-  grid.style.backgroundSize = `${100 / view.width}% ${100 / view.height}%`;
+  grid.style.backgroundSize = `${100 / extent.width}% ${100 / extent.height}%`;
   level.textContent = `${Math.round(scale * 100)} %`;
   level.title = sight.zoom === 1 ? "All of the picture is seen. Show one pixel as one (9)" : "Show all of the picture (0)";
   level.setAttribute("aria-label", `${Math.round(scale * 100)} percent. ${sight.zoom === 1 ? "Show one pixel as one" : "Show all"}`);

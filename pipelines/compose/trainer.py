@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,12 +25,11 @@ from pipelines.compose.data import PublishedTurns, Source, World, build_tokenize
 from pipelines.compose.folder import Kind, Loaded, save_composer
 from pipelines.compose.model import SIZES, Composer, Sizes, parameters
 from pipelines.compose.objective import Batch, Objective, Stage, Weights
-from pipelines.errors import BadParameter, ModelError, NumericalError
+from pipelines.errors import BadParameter, NumericalError
 from pipelines.seeds import derived_seed, generator, sent
-from pipelines.training.common import Ema, Report, fast_arithmetic
+from pipelines.training.checkpoint import CHECKPOINT_SECONDS, begun, read_checkpoint, write_checkpoint
+from pipelines.training.common import Ema, Report, Say, fast_arithmetic, silent
 
-CHECKPOINT = "checkpoint.pt"
-CHECKPOINT_SECONDS = 180
 TELL_EVERY = 25
 """Steps between two lines on the terminal; the loss is also looked at then."""
 SHARES = {Stage.MATCH: 0.08, Stage.DRAW: 0.84, Stage.GUIDE: 0.08}
@@ -40,8 +38,6 @@ VALIDATED = 8
 """Batches of the validation split that are looked at in the end."""
 TIMED = 3
 """Steps of each stage by which a plan is made; the first is not counted."""
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -95,9 +91,8 @@ class Trainer:
         self.objective = Objective(composer.to(self.accelerator.device), plan.weights)
         self.step, self.seconds = 0, 0.0
         self.loss = float("nan")
-        self.resumed: dict[str, Any] | None = None
-        if (scratch / CHECKPOINT).exists():
-            self.resumed = self._read()
+        self.resumed = read_checkpoint(scratch, self.identity)
+        if self.resumed is not None:
             self.step, self.seconds = self.resumed["step"], self.resumed["seconds"]
             composer.load_state_dict(self.resumed["model"])
 
@@ -221,43 +216,16 @@ class Trainer:
             "optimiser": optimiser.state_dict(),
             "ema": ema.mean,
         }
-        part = self.scratch / f"{CHECKPOINT}.part"
-        try:
-            self.scratch.mkdir(parents=True, exist_ok=True)
-            torch.save(state, part)
-            part.replace(self.scratch / CHECKPOINT)
+
+        def publish() -> None:
             if not swapped:
                 ema.swap()
             save_composer(out, Loaded(self.composer, self.tokenizer, self.kind))
             self._report().write(out)
             if not swapped:
                 ema.swap()
-        except (OSError, RuntimeError) as error:  # torch's writer says so with the latter
-            part.unlink(missing_ok=True)
-            raise ModelError(
-                f"step {self.step} could not be written to {self.scratch} and {out} "
-                f"({getattr(error, 'strerror', None) or str(error)[:100]}); the last checkpoint is whole. Free some "
-                "room and run the same command: it goes on from there"
-            ) from error
 
-    def _read(self) -> dict[str, Any]:
-        path = self.scratch / CHECKPOINT
-        try:
-            state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
-            theirs = state["identity"]
-        except Exception as error:  # what a damaged pickle raises is anything
-            raise ModelError(
-                f"{path} is no checkpoint, or damaged ({str(error)[:100]}); delete {self.scratch} to begin anew"
-            ) from error
-        ours = self.identity
-        other = [name for name in ours if theirs.get(name) != ours[name]]
-        if other:
-            told = "; ".join(f"{name}: {_difference(theirs.get(name), ours[name])}" for name in other)
-            raise ModelError(
-                f"{path} must be of this training; it is of another one ({told}). Give the same options, another "
-                f"--scratch, or delete {self.scratch} to begin anew"
-            )
-        return state
+        write_checkpoint(self.scratch, state, out, publish)
 
     def _report(self) -> Report:
         return Report(
@@ -270,13 +238,6 @@ class Trainer:
             parameters=parameters([self.composer]),
             measured={f"steps of {stage}": float(count) for stage, count in self.plan.steps.items()},
         )
-
-
-def _difference(theirs: Any, ours: Any) -> str:
-    if isinstance(theirs, dict) and isinstance(ours, dict):
-        names = [name for name in ours if theirs.get(name) != ours[name]]
-        return ", ".join(f"{name} {theirs.get(name)} instead of {ours[name]}" for name in names)
-    return f"{theirs} instead of {ours}"
 
 
 # ------------------------------------------------------------------------------------------------------------ plans
@@ -354,23 +315,16 @@ def train_composer(
         say("a step takes " + ", ".join(f"{seconds[stage]:.2f} s ({stage})" for stage in Stage))
     trainer = Trainer(source, kind, sizes, plan, scratch, device)
     if not trainer.accelerator.is_main_process:
-        say = _silent
+        say = silent
     stages = ", ".join(f"{count} ({stage})" for stage, count in plan.steps.items())
     say(f"from step {trainer.step} of {plan.total}: {stages}")
     return asdict(trainer.run(out, say))
 
 
-def _silent(_line: str) -> None:
-    """Of several processes one talks."""
-
-
 def _begun(scratch: Path, batch: int, seed: int, weights: Weights) -> Plan | None:
     """The plan of the checkpoint in `scratch`, with this run's options, which `Trainer` compares with its own."""
-    if not (scratch / CHECKPOINT).exists():
+    told = begun(scratch)
+    if told is None:
         return None
-    try:
-        told = torch.load(scratch / CHECKPOINT, weights_only=True, map_location="cpu")["identity"]["plan"]["steps"]
-        steps = {stage: int(told[stage]) for stage in Stage}
-    except Exception:  # what a damaged pickle raises is anything, and `Trainer` says it  # noqa: BLE001
-        steps = dict.fromkeys(Stage, 0)
-    return Plan(steps, batch, seed=seed, weights=weights)
+    steps = told.get("steps", {})
+    return Plan({stage: int(steps.get(stage, 0)) for stage in Stage}, batch, seed=seed, weights=weights)

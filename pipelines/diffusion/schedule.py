@@ -107,7 +107,7 @@ class Schedule:
         """The deviation of the noise that a step from `t` to `t_next` adds to `mean` (Eq. 16)."""
         return eta * self._variance(t, t_next).clamp(min=0).sqrt()
 
-    def noise_towards(self, z_t: Tensor, z_0: Tensor, t: int) -> Tensor:
+    def noise_towards(self, z_t: Tensor, z_0: Tensor, t: Tensor | int) -> Tensor:
         """The noise of which `z_t` is made where its picture is `z_0`: ``(z_t - sqrt(a) z_0) / sqrt(1 - a)``."""
         a = self._at(t)
         return (z_t - a.sqrt() * z_0) / (1 - a).sqrt()
@@ -124,3 +124,17 @@ class Schedule:
         if self.prediction == "v_prediction":
             return a.sqrt() * prediction + (1 - a).sqrt() * z_t
         return (z_t - a.sqrt() * prediction) / (1 - a).sqrt()
+
+    def picture_from(self, prediction: Tensor, z_t: Tensor, t: Tensor) -> Tensor:
+        """The picture that the network's own output implies; for v without a division by a share that may be 0."""
+        a = self._at(t)
+        if self.prediction == "epsilon":
+            return (z_t - (1 - a).sqrt() * prediction) / a.sqrt()
+        return a.sqrt() * z_t - (1 - a).sqrt() * prediction if self.prediction == "v_prediction" else prediction
+
+    def aim(self, z_0: Tensor, eps: Tensor, t: Tensor) -> Tensor:
+        """What the network's own output should be where `z_t` is made of `z_0` and `eps`."""
+        if self.prediction == "epsilon":
+            return eps
+        a = self._at(t)
+        return a.sqrt() * eps - (1 - a).sqrt() * z_0 if self.prediction == "v_prediction" else z_0

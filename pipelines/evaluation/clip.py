@@ -42,7 +42,7 @@ class ClipEmbed:
         """``(N, D) float32`` of length 1. Nothing is cropped away: what is not square stands on grey."""
         rows = []
         for start in range(0, len(pictures), BATCH):
-            some = [_squared(picture) for picture in pictures[start : start + BATCH]]
+            some = [on_grey_square(picture) for picture in pictures[start : start + BATCH]]
             pixels: Any = self._processor(some, return_tensors="pt").pixel_values
             rows.append(F.normalize(self._model(pixels.to(self._device)).image_embeds.float(), dim=-1).cpu())
         return np.asarray(torch.cat(rows).numpy())
@@ -64,7 +64,7 @@ class ClipTexts:
         return np.asarray(F.normalize(embeds, dim=-1).cpu().numpy())
 
 
-def _squared(picture: Picture) -> Picture:
+def on_grey_square(picture: Picture) -> Picture:
     """`picture` in the middle of a grey square."""
     height, width = picture.shape[:2]
     tall, wide = max(width - height, 0), max(height - width, 0)

@@ -111,6 +111,9 @@ def left_out(card: ModelCard | None, cards: Iterable[ModelCard]) -> dict[str, st
                 check_serves(entry, card, cards)
             except ModelError as reason:
                 found[entry.name] = str(reason)
+            else:
+                if entry.instructs:
+                    found[entry.name] = "follows instructions, and the texts of a case describe what there is then"
     return found
 
 

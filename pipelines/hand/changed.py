@@ -20,7 +20,7 @@ Share = NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class Changed:
-    """A finished picture of the request's size."""
+    """A finished picture, of the request's size unless the method `reframes` it (see `pipelines.catalog`)."""
 
     picture: Picture
     region: Mask

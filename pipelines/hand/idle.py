@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipelines.contract import Scope
-from pipelines.hand.params import BackdropParams, LightParams, PlaceParams, RecolourParams
+from pipelines.hand.params import BackdropParams, LightParams, PlaceParams, RecolourParams, StraightenParams
 from pipelines.layered.plan import Asks
 
 
@@ -22,3 +22,8 @@ def idle_of_backdrop(asked: Asks, _: BackdropParams) -> dict[str, str]:
 def idle_of_place(_: Asks, params: PlaceParams) -> dict[str, str]:
     """Where nothing is left, nothing is filled."""
     return dict.fromkeys(("fill", "margin"), "the subject stays where it is too") if params.twice else {}
+
+
+def idle_of_straighten(_: Asks, params: StraightenParams) -> dict[str, str]:
+    """A picture that is only mirrored has its size."""
+    return {} if params.angle else {"keep_size": "nothing is turned, so no corner is cut away"}

@@ -33,6 +33,17 @@ class Mirror(StrEnum):
     BOTH = "both"  # half a turn
 
 
+class Beyond(StrEnum):
+    """What is beside a picture whose frame was extended."""
+
+    MIRROR = "mirrored"  # what lies at the side, turned over
+    EDGE = "its edge"  # the outermost pixels, drawn out
+    TEXTURE = "texture"  # pieces of what there is
+    WHITE = "white"
+    GREY = "grey"
+    BLACK = "black"
+
+
 EDGE = "Where the subject ends: at the mask, fading over its feather, or as hair and fur are seen to"
 
 
@@ -116,7 +127,44 @@ class RemoveParams(Params):
 
 @dataclass(frozen=True)
 class StraightenParams(Params):
-    """The whole picture turned or mirrored, at the size it has."""
+    """The whole picture turned or mirrored."""
 
-    angle: float = knob(0.0, "Turned counterclockwise, and enlarged so that no corner is empty", -45.0, 45.0, "degrees")
+    angle: float = knob(0.0, "Turned counterclockwise; no corner is left empty", -45.0, 45.0, "degrees")
     mirror: Mirror = knob(Mirror.NONE, "Mirrored: nothing is enlarged for that, and once more gives the picture back")
+    keep_size: bool = knob(
+        True,
+        "Enlarges what is left when the empty corners are cut away to the size there was; off, that is the picture",
+    )
+
+
+def _side(what: str, most: float) -> Any:
+    return knob(0.0, what, 0.0, most)
+
+
+@dataclass(frozen=True)
+class CropParams(Params):
+    """What is cut off at each side. In the page the frame is drawn on the picture."""
+
+    left: float = _side("Cut off at the left, in shares of the width", 0.99)
+    top: float = _side("Cut off at the top, in shares of the height", 0.99)
+    right: float = _side("Cut off at the right, in shares of the width", 0.99)
+    bottom: float = _side("Cut off at the bottom, in shares of the height", 0.99)
+
+
+@dataclass(frozen=True)
+class ExtendParams(Params):
+    """What is added at each side; a later turn can paint there."""
+
+    left: float = _side("Added at the left, in shares of the width", 2.0)
+    top: float = _side("Added at the top, in shares of the height", 2.0)
+    right: float = _side("Added at the right, in shares of the width", 2.0)
+    bottom: float = _side("Added at the bottom, in shares of the height", 2.0)
+    beyond: Beyond = knob(Beyond.MIRROR, "What is there: the picture mirrored, its edge, its texture, or a colour")
+
+
+@dataclass(frozen=True)
+class ResizeParams(Params):
+    """Another number of pixels, in the same proportions."""
+
+    longer: int = knob(1024, "The longer side then", 16, 8192, "pixels")
+    squares: bool = knob(False, "Every pixel stays one colour with hard edges, as pixel art wants it")

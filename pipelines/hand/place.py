@@ -9,10 +9,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.contract import EditRequest, Mask, Picture
+from pipelines.contract import EditRequest, Extent, Mask, Picture
 from pipelines.errors import BadRequest
 from pipelines.hand.changed import Changed, Share, subject_share, window_of
 from pipelines.hand.fill import filled
+from pipelines.hand.frames import straightened
 from pipelines.hand.params import Fill, Mirror, PlaceParams, RemoveParams, StraightenParams
 from pipelines.masks.matting import foreground
 from pipelines.masks.refine import grown
@@ -52,8 +53,10 @@ def straighten(request: EditRequest, params: StraightenParams) -> Changed:
     if params == StraightenParams():
         raise BadRequest("every setting leaves the picture as it is; turn it, like angle=2, or mirror it")
     levels = request.mask.astype(np.uint8) * np.uint8(255)
-    picture, mask = (turned(_mirrored(part, params.mirror), params.angle) for part in (request.picture, levels))
-    return Changed(picture, np.ones(request.mask.shape, np.bool_), mask > 127)
+    picture, mask = (
+        turned(_mirrored(part, params.mirror), params.angle, params.keep_size) for part in (request.picture, levels)
+    )
+    return Changed(picture, np.ones(mask.shape, np.bool_), mask > 127)
 
 
 def _mirrored(picture: NDArray[np.uint8], mirror: Mirror) -> NDArray[np.uint8]:
@@ -71,17 +74,17 @@ def _moved(mask: Mask, moves: Affine) -> Mask:
     return np.asarray(cv2.warpAffine(levels, moves, (width, height), flags=cv2.INTER_LINEAR) > 127)
 
 
-def turned(picture: NDArray[np.uint8], angle: float) -> NDArray[np.uint8]:
+def turned(picture: NDArray[np.uint8], angle: float, keep_size: bool = True) -> NDArray[np.uint8]:
     """`picture`, or a mask's levels, turned by `angle` degrees (counterclockwise) about its middle, and enlarged so
-    that no corner is empty: what the sides cut off is gone."""
+    that no corner is empty, or cut to what is not (see `frames.straightened`): what the sides cut off is gone."""
     if not angle:
         return picture.copy()
-    height, width = picture.shape[:2]
-    along, across = abs(math.cos(math.radians(angle))), abs(math.sin(math.radians(angle)))
-    larger = max(along + across * height / width, along + across * width / height)
-    matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), angle, larger)
+    frame = straightened(StraightenParams(angle=angle, keep_size=keep_size), Extent.of(picture))
+    size = (frame.extent.width, frame.extent.height)
     return np.asarray(
-        cv2.warpAffine(picture, matrix, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
+        cv2.warpAffine(
+            picture, np.array(frame.moves.of_pixels), size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT
+        )
     )
 
 

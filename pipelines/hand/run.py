@@ -1,17 +1,17 @@
-"""Runs a turn that needs no model: at the picture's own size, and the same every time. No torch here."""
+"""Runs a turn that needs no model: at the picture's own pixels, and the same every time. No torch here."""
 
 from __future__ import annotations
 
 import time
 
 from pipelines.catalog import Method
-from pipelines.contract import Candidate, EditRequest, EditResult, StageReport
+from pipelines.contract import Candidate, EditRequest, EditResult, Extent, StageReport
 from pipelines.errors import BadParameter
 from pipelines.hand.changed import Changed
 from pipelines.kept import outside_change
 from pipelines.params import Params
 from pipelines.progress import Progress, silent
-from pipelines.requests import check_request
+from pipelines.requests import check_frame, check_request
 
 
 def run_by_hand(method: Method, request: EditRequest, params: Params, progress: Progress = silent) -> EditResult:
@@ -21,11 +21,14 @@ def run_by_hand(method: Method, request: EditRequest, params: Params, progress: 
     if type(params) is not method.params:
         raise BadParameter(f"{method.name} takes {method.params.__name__}; got {type(params).__name__}")
     check_request(request, method)
+    frame = check_frame(method, params, Extent.of(request.picture))
     (stage,) = method.stages
     began = time.perf_counter()
     changed: Changed = method.resolve()(request, params)
-    assert changed.picture.shape == request.picture.shape, changed.picture.shape
-    outside = outside_change(changed.picture, request.picture, changed.region)
+    assert Extent.of(changed.picture) == Extent.of(changed.region) == frame.extent, changed.picture.shape
+    # Where the frame is another one no pixel was to be kept in its place.
+    before = request.picture if method.reframes is None else changed.picture
+    outside = outside_change(changed.picture, before, changed.region)
     report = StageReport(stage, time.perf_counter() - began, 1)
     progress(stage, 1, 1)
     candidate = Candidate(request.seed, changed.picture, outside)

@@ -22,6 +22,9 @@ LARGEST_RADIUS = 512
 """Of a brush, in pixels. It bounds the memory that one stroke can ask for."""
 LARGEST_GROW = 200
 """Pixels."""
+LARGEST_TOLERANCE = 100.0
+FURTHEST = 100_000
+"""Pixels from the corner that a stroke may reach: where its picture was cropped it goes on beyond the sides."""
 LATER = ("phrase", "snap", "scribbles")
 """Fields that `MaskPrompts` did not have from the beginning."""
 
@@ -37,7 +40,9 @@ class Click:
 
 @dataclass(frozen=True)
 class Stroke:
-    """A brush or eraser stroke along `points`, `radius` pixels wide to each side; or the area that they go around."""
+    """A brush or eraser stroke along `points`, `radius` pixels wide to each side; or the area that they go around; or
+    what has the colour of the first of them. It is added to what is selected, or taken away (`erase`), or all else is
+    (`keep`)."""
 
     points: tuple[Point, ...]
     radius: float
@@ -45,6 +50,13 @@ class Stroke:
     fill: bool = False
     """All that lies within the closed line of `points`, and the line; `radius` says nothing then. Where it crosses
     itself the even-odd rule holds."""
+    wand: float | None = None
+    """Everything within the box (if there is one) whose colour is no further than this from that at the first point:
+    see `wand.alike`. `radius` says nothing then."""
+    everywhere: bool = False
+    """Of a wand: also what does not hang together with its point."""
+    keep: bool = False
+    """What is selected and lies in it stays selected, nothing else."""
 
 
 @dataclass(frozen=True)
@@ -135,21 +147,24 @@ class _Reader:
         )
 
     def stroke(self, value: Any) -> Stroke:
-        raw = self.fields(value, "a stroke", {"points", "radius", "erase", "fill"})
-        side = max(self.extent.width, self.extent.height)
+        raw = self.fields(value, "a stroke", set(Stroke.__dataclass_fields__))
+        wand = raw.get("wand")
         points = []
         for item in self.items(raw.get("points"), "points of a stroke", MOST_STROKE_POINTS):
             at = [item.get("x"), item.get("y")] if isinstance(item, dict) else self.items(item, "coordinates", 2)
             if len(at) != 2:
                 raise BadRequest(f"a point of a stroke has two coordinates; got {at!r:.40}")
             points.append(
-                Point(*(self.number(value, name, -side, 2 * side) for name, value in zip("xy", at, strict=True)))
+                Point(*(self.number(value, name, -FURTHEST, FURTHEST) for name, value in zip("xy", at, strict=True)))
             )
         return Stroke(
             tuple(points),
             self.number(raw.get("radius"), "a stroke's radius", 0.5, LARGEST_RADIUS),
             bool(raw.get("erase")),
             bool(raw.get("fill")),
+            None if wand is None else self.number(wand, "a wand's tolerance", 0, LARGEST_TOLERANCE),
+            bool(raw.get("everywhere")),
+            bool(raw.get("keep")),
         )
 
     def scribble(self, value: Any) -> Stroke:
@@ -205,9 +220,9 @@ class _Reader:
 
 
 def _stroke_to_json(stroke: Stroke) -> dict[str, Any]:
-    """`Stroke.fill` came later than strokes did."""
-    data = asdict(stroke)
-    return data if stroke.fill else {name: value for name, value in data.items() if name != "fill"}
+    """Without what came later than strokes did and says nothing."""
+    later = ("fill", "wand", "everywhere", "keep")
+    return {name: v for name, v in asdict(stroke).items() if name not in later or (v is not None and v is not False)}
 
 
 def _ends_and_middle(count: int) -> list[int]:

@@ -10,21 +10,25 @@ Everything costs a constant number of passes over the picture, whatever the radi
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.contract import Extent, Mask, Point
+from pipelines.contract import Extent, Mask, Picture, Point
 from pipelines.errors import BadRequest
 from pipelines.masks.prompts import MaskPrompts, Stroke
+from pipelines.masks.wand import alike
 
 TILE = 256
 """Pixels a side of the pieces in which an edge is looked for: most of a large picture has none."""
 
 
-def compose(base: Mask | None, prompts: MaskPrompts, extent: Extent) -> Mask:
+def compose(base: Mask | None, prompts: MaskPrompts, extent: Extent, picture: Picture | None = None) -> Mask:
     """`base` (nothing, when ``None``), then the strokes in their order, then inversion, then growing or shrinking.
+
+    `picture` is what a wand among the strokes looks at.
 
     Returns a new ``(H, W) bool``; `base` is left alone. Raises `BadRequest` if `base` is not of size `extent`.
     """
@@ -38,7 +42,16 @@ def compose(base: Mask | None, prompts: MaskPrompts, extent: Extent) -> Mask:
     else:
         mask = base.copy()
     for stroke in prompts.strokes:
-        paint(mask, stroke)
+        if stroke.wand is None and not stroke.keep:
+            paint(mask, stroke)
+            continue
+        area = np.zeros_like(mask)
+        if stroke.wand is None:
+            paint(area, replace(stroke, erase=False))
+        elif stroke.points:
+            assert picture is not None, "a wand goes by a picture"
+            area = alike(picture, stroke.points[0], stroke.wand, stroke.everywhere, prompts.box)
+        mask = mask & area if stroke.keep else mask & ~area if stroke.erase else mask | area
     if prompts.invert:
         mask = ~mask
     return grown(mask, prompts.grow)

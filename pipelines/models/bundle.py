@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL, AutoencoderTiny, UNet2DConditionModel
@@ -51,6 +52,10 @@ class ModelBundle:
     """How `unet` is called."""
     count: Callable[[int], None] = uncounted
     """Told of every pass how many samples go through the network."""
+    loras: tuple[Path, ...] = ()
+    """The LoRAs that are attached to it: a file, or a folder in which something may lie beside the LoRA."""
+    folders: tuple[Path, ...] = ()
+    """Where other models are, such as a CLIP that goes with one of them."""
     idle: torch.device | None = None
     """Where the autoencoder and the text encoders wait while they do not work; ``None`` for where they work."""
 
@@ -158,12 +163,16 @@ class ModelBundle:
 
         `concat` ``(B, K, h, w)`` is what a network for inpainting or instructions is shown with it.
         """
+        return self.schedule.noise_from(self.output(z_t, t, e, concat), z_t, t)
+
+    def output(self, z_t: Tensor, t: Tensor, e: PromptEmbeds, concat: Tensor | None = None) -> Tensor:
+        """The same as the network itself says it: noise, velocity or picture, by `Schedule.prediction`."""
         seen = z_t if concat is None else torch.cat([z_t, concat], dim=1)
         added = None if e.pooled is None else {"text_embeds": e.pooled, "time_ids": self._time_ids(z_t)}
         self.count(len(z_t))
         with self.fast_arithmetic():
             out = self.network(self.unet, seen, t, e.tokens, added)
-        return self.schedule.noise_from(out.float(), z_t, t)
+        return out.float()
 
     def _time_ids(self, z_t: Tensor) -> Tensor:
         """What XL is told of the picture's making ``(B, 6)``: its height and width before it was scaled,

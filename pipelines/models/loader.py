@@ -27,7 +27,7 @@ from transformers import (
 from pipelines.diffusion.schedule import Schedule
 from pipelines.errors import ModelError
 from pipelines.models.bundle import ModelBundle, check_weights
-from pipelines.models.configs import read_config, read_index
+from pipelines.models.configs import came, read_config, read_index
 from pipelines.models.convert import original_modules
 from pipelines.models.folders import ModelCard, check_other, check_parts, parts_of, said_beside
 from pipelines.models.original import READERS, TOKENIZER, Reader, form_of, scheduler_config
@@ -189,6 +189,35 @@ def load_language_model(name: str, device: str) -> tuple[Any, Any]:
     if missing := sorted(set(info["missing_keys"])):
         raise ModelError(f"the language model {shown!r} lacks {len(missing)} weights, first {missing[0]}")
     return tokenizer, model.to(device_named(device)).eval()
+
+
+def load_control_net(folder: Path, bundle: ModelBundle) -> diffusers.ControlNetModel:
+    """A ControlNet (Zhang et al. 2023) for the bundle's network: on its device, float32, closed to gradients.
+
+    Raises `ModelError` where the folder holds none, or one of another network.
+    """
+    if not (folder / "config.json").is_file():
+        raise ModelError(
+            f"{folder.name} must be a ControlNet's folder; it has no config.json. Name the folder that has one"
+        )
+    config = read_config(folder / "config.json")
+    for name in ("cross_attention_dim", "in_channels", "block_out_channels"):
+        theirs, ours = (
+            list(one) if isinstance(one, tuple) else one for one in (config.get(name), bundle.unet.config[name])
+        )
+        if theirs != ours:
+            raise ModelError(
+                f"the ControlNet {folder.name} must be of the network of {bundle.card.id!r}, {name} {ours}; it has "
+                f"{came(theirs)}. Choose one for this model"
+            )
+    _hush_libraries()
+    card = ModelCard(folder.name, folder.name, folder, "control-net")
+    options: dict[str, Any] = {"use_safetensors": True, "local_files_only": True, "torch_dtype": torch.float32}
+    with _loading(card):
+        loaded, info = diffusers.ControlNetModel.from_pretrained(os.fspath(folder), output_loading_info=True, **options)
+    _check_whole(card, "the ControlNet", info)
+    branch: diffusers.ControlNetModel = loaded.to(bundle.device).eval().requires_grad_(False)
+    return branch
 
 
 @contextmanager

@@ -1,9 +1,9 @@
-"""What every training shares: the mean of the weights, the report beside them, the device and its arithmetic."""
+"""What every training shares: the mean of the weights, the report beside them, how it talks, the device."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,6 +12,13 @@ import torch
 from torch import Tensor
 
 from pipelines.models.loader import fast_dtype
+
+Say = Callable[[str], None]
+"""Takes a line for whoever watches."""
+
+
+def silent(_line: str) -> None:
+    """Of several processes one talks, and the others have this."""
 
 
 @dataclass(frozen=True)

@@ -6,25 +6,23 @@ Every answer is a file to be saved, of the type that its address names.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import BinaryIO, overload
+from typing import BinaryIO
 
 from fastapi import HTTPException, Response
 from fastapi.responses import StreamingResponse
 from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute
 
-from pipelines.contract import Picture
 from pipelines.pictures import decode
 from studio.api.answers import NOT_KEPT, found, headers
 from studio.app import Studio
 from studio.exports.layers import openraster, psd, turn_layers
 from studio.exports.pictures import PictureFormat, export_picture, recipe
-from studio.exports.strip import StripFormat, animated_strip
+from studio.exports.strip import LinePictures, StripFormat, animated_strip
 from studio.store.archive.session_file import write_archive
-from studio.store.blobs import Blobs
 from studio.store.record import Record
 
 ARCHIVE = "application/zip"
@@ -56,9 +54,8 @@ def _picture(file_format: PictureFormat, with_recipe: bool) -> Callable[[Studio,
 
 def _strip(file_format: StripFormat) -> Callable[[Studio, Record, str], bytes]:
     def make(studio: Studio, record: Record, turn: str) -> bytes:
-        line = record.tree.line(turn)
-        pictures = _Pictures([record.tree[id].picture for id in line], studio.pictures)
-        return animated_strip(pictures, min(LONGEST, SECONDS_A_TURN * len(line)), file_format)
+        line = LinePictures(record, turn, studio.pictures)
+        return animated_strip(line, min(LONGEST, SECONDS_A_TURN * len(line)), file_format)
 
     return make
 
@@ -87,25 +84,6 @@ EXPORTS = {
 def _layered(write: Callable[..., bytes], studio: Studio, record: Record, turn: str) -> bytes:
     picture, layers = turn_layers(record.tree, turn, studio.pictures)
     return write(layers, picture)
-
-
-class _Pictures(Sequence[Picture]):
-    """Pictures that are decoded when they are looked at: of a long line only a few are."""
-
-    def __init__(self, digests: Sequence[str], pictures: Blobs) -> None:
-        self._digests, self._pictures = digests, pictures
-
-    def __len__(self) -> int:
-        return len(self._digests)
-
-    @overload
-    def __getitem__(self, place: int) -> Picture: ...
-    @overload
-    def __getitem__(self, place: slice) -> Sequence[Picture]: ...
-    def __getitem__(self, place: int | slice) -> Picture | Sequence[Picture]:
-        if isinstance(place, slice):
-            return _Pictures(self._digests[place], self._pictures)
-        return decode(self._pictures.get(self._digests[place])).picture
 
 
 def routes(studio: Studio) -> list[BaseRoute]:

@@ -28,6 +28,7 @@ from pipelines.contract import Point
 from pipelines.masks.prompts import (
     LARGEST_GROW,
     LARGEST_RADIUS,
+    LARGEST_TOLERANCE,
     LONGEST_PHRASE,
     MOST_CLICKS,
     MOST_SCRIBBLES,
@@ -147,16 +148,23 @@ class BoxBody(Body):
 
 
 class StrokeBody(Body):
-    """One stroke of the brush, or of the eraser; a line around what to select; or a scribble."""
+    """One stroke of the brush, or of the eraser; a line around what to select; a scribble; or a wand at one point."""
 
     points: list[tuple[Number, Number]] = Field(max_length=MOST_STROKE_POINTS, description="x and y in pixels")
     radius: Number = Field(ge=0.5, le=LARGEST_RADIUS, description="Pixels to each side")
     erase: StrictBool = Field(False, description="Take away; of a scribble: this does not belong to the subject")
     fill: StrictBool = Field(False, description="All within the closed line, instead of the line")
 
+    wand: Annotated[Number, Field(ge=0, le=LARGEST_TOLERANCE)] | None = Field(
+        None, description="All of the colour of the first point, no further from it than this in CIELAB; 2 is just seen"
+    )
+    everywhere: StrictBool = Field(False, description="Of a wand: also what does not hang together with its point")
+    keep: StrictBool = Field(False, description="Of what is selected only that in it stays: the intersection")
+
     def stroke(self) -> Stroke:
         points = tuple(Point(float(x), float(y)) for x, y in self.points)
-        return Stroke(points, float(self.radius), self.erase, self.fill)
+        wand = None if self.wand is None else float(self.wand)
+        return Stroke(points, float(self.radius), self.erase, self.fill, wand, self.everywhere, self.keep)
 
 
 class MaskBody(Body):

@@ -153,7 +153,7 @@ def selected(
 ) -> Mask:
     """What was pointed at. What is given as a file or painted takes no model."""
     if not prompts.asks_segmenter:
-        return compose(uploaded, prompts, Extent.of(picture))
+        return compose(uploaded, prompts, Extent.of(picture), picture)
     return engine.segment(picture, prompts, segmenter, uploaded).mask
 
 

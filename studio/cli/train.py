@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from pipelines.training.choices import Decay, Edges, Form
 from studio.cli import options
 from studio.cli.report import answer, say
 from studio.jobs.work import resolve
@@ -58,6 +59,75 @@ def compose(
     """
     report: dict[str, Any] = resolve("pipelines.compose.trainer:train_composer")(
         out, scratch, minutes, say, size, data, batch, seed, not without_matching, device, threads, steps
+    )
+    told = f"{out}: {report['steps']} steps in {report['seconds'] / 60:.1f} minutes, loss {report['loss']:.4f}"
+    answer(as_json, report, lambda: [told])
+
+
+@train.command()
+def rounds(
+    minutes: Annotated[
+        float | None, typer.Option(help="How long it may take; a few steps are timed first.", min=0.01)
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="Instead of minutes: so many steps.", min=1)] = None,
+    model: Annotated[str, typer.Option(help="A model by its name or folder: the embedded one, or any SD.")] = "toybox",
+    clip: Annotated[
+        str | None, typer.Option(help="The CLIP that tells the reference picture; the model's own by default.")
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="A folder of FashionIQ or Fashion200k; without it, the toy world.", file_okay=False),
+    ] = None,
+    out: Annotated[
+        Path, typer.Option("--out", help="The folder of the LoRA; in loras it is listed.", file_okay=False)
+    ] = Path("assets") / "models" / "loras" / "rounds",
+    scratch: Annotated[
+        Path, typer.Option(help="The folder of the checkpoint; a stopped training goes on there.", file_okay=False)
+    ] = Path("build") / "rounds",
+    batch: Annotated[int, typer.Option(help="Triples a step, on each GPU.", min=1)] = 8,
+    rate: Annotated[float, typer.Option(help="AdamW's rate at its highest.", min=1e-7, max=1.0)] = 3e-4,
+    rank: Annotated[int, typer.Option(help="Of the LoRA.", min=1, max=256)] = 16,
+    weight: Annotated[
+        Decay, typer.Option(help="Of the multi-round loss: falling to 0, fixed at 1, or none, the baseline.")
+    ] = Decay.LINEAR,
+    form: Annotated[
+        Form, typer.Option(help="The second round is compared by its noise, or by its picture.")
+    ] = Form.NOISE,
+    edges: Annotated[
+        Edges, typer.Option(help="An edge branch: none, trained along, loaded from --branch, or trained alone.")
+    ] = Edges.NONE,
+    branch: Annotated[Path | None, typer.Option(help="The folder of a ControlNet for edges.", file_okay=False)] = None,
+    seed: Seed = 0,
+    device: options.Device = "auto",
+    threads: Threads = None,
+    workers: Annotated[int, typer.Option(help="Processes that draw or read pictures ahead.", min=0)] = 0,
+    as_json: options.Json = False,
+) -> None:
+    """Train a LoRA that edits by instruction and holds out for many rounds.
+
+    It learns from triples of a picture, an instruction of two parts and what comes of it. On several GPUs start it with
+    accelerate: accelerate launch launch.py train rounds.
+    """
+    report: dict[str, Any] = resolve("pipelines.training.trainer:train_rounds")(
+        out=out,
+        scratch=scratch,
+        minutes=minutes,
+        say=say,
+        model=model,
+        clip=clip,
+        data=data,
+        steps=steps,
+        batch=batch,
+        rate=rate,
+        rank=rank,
+        decay=weight,
+        form=form,
+        edges=edges,
+        branch=branch,
+        seed=seed,
+        device=device,
+        threads=threads,
+        workers=workers,
     )
     told = f"{out}: {report['steps']} steps in {report['seconds'] / 60:.1f} minutes, loss {report['loss']:.4f}"
     answer(as_json, report, lambda: [told])

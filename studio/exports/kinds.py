@@ -63,7 +63,7 @@ def exported(record: Record, turn: str, pictures: Blobs, kind: ExportKind, recip
     from studio.exports.layers import openraster, psd, turn_layers
     from studio.exports.pictures import PictureFormat, export_picture
     from studio.exports.pictures import recipe as recipe_of
-    from studio.exports.strip import StripFormat, animated_strip
+    from studio.exports.strip import LinePictures, StripFormat, animated_strip
     from studio.store.archive.session_file import write_archive
 
     tree = record.tree
@@ -76,7 +76,7 @@ def exported(record: Record, turn: str, pictures: Blobs, kind: ExportKind, recip
             picture, layers = turn_layers(tree, turn, pictures)
             return (openraster if kind is ExportKind.ORA else psd)(layers, picture)
         case ExportKind.GIF | ExportKind.WEBP_ANIMATION:
-            line = [decode(pictures.get(tree[id].picture)).picture for id in tree.line(turn)]
+            line = LinePictures(record, turn, pictures)
             return animated_strip(line, ANIMATION_SECONDS, StripFormat(kind.removesuffix("-animation")))
         case _:
             own = recipe_of(record, turn) if recipe else None

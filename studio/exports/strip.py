@@ -6,12 +6,18 @@ import io
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from itertools import pairwise
+from typing import overload
 
 import numpy as np
 from PIL import Image
 
-from pipelines.contract import Picture
+from pipelines.contract import Extent, Picture
+from pipelines.masks.carry import carried_picture
+from pipelines.pictures import decode
 from studio.errors import UserError
+from studio.history.frames import frames_along
+from studio.store.blobs import Blobs
+from studio.store.record import Record
 
 FADES = 6
 """Frames between one picture and the next."""
@@ -41,6 +47,31 @@ class StripFormat(StrEnum):
 
 class NothingToAnimate(UserError):
     """An animation needs two pictures and a length that can be watched."""
+
+
+class LinePictures(Sequence[Picture]):
+    """The pictures of a line of turns, read when they are asked for: long lines are shown in parts. All are in the
+    frame of the last one: where the picture was cropped or resized, those before it are as they lie in that."""
+
+    def __init__(self, record: Record, turn: str, pictures: Blobs) -> None:
+        """Raises `UnknownTurn`."""
+        self._line = [record.tree[id] for id in record.tree.line(turn)]
+        self._frames = list(frames_along(self._line, Extent(record.width, record.height)))
+        self._pictures = pictures
+
+    def __len__(self) -> int:
+        return len(self._line)
+
+    @overload
+    def __getitem__(self, index: int) -> Picture: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Picture]: ...
+    def __getitem__(self, index: int | slice) -> Picture | list[Picture]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        picture = decode(self._pictures.get(self._line[index].picture)).picture
+        own, last = self._frames[index], self._frames[-1]
+        return picture if own == last else carried_picture(picture, own.to(last), last.extent)
 
 
 def animated_strip(pictures: Sequence[Picture], seconds: float, file_format: StripFormat = StripFormat.WEBP) -> bytes:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from pipelines.catalog import CATALOG, is_by_hand
 from pipelines.contract import Scope
 from studio.errors import WrongTurns
+from studio.history.frames import reframes
 from studio.history.tree import Tree
 from studio.history.turn import TurnRequest
 
@@ -51,7 +52,17 @@ def swapped(tree: Tree, first: str, second: str) -> Replay:
             f"only two turns that follow one another can be swapped, and {_named(tree, second)} does not come "
             f"right after {_named(tree, first)}; choose a turn and the one right after it"
         )
+    refuse_two_frames(a, b)
     return Replay(base, (Step(b, second), Step(a, first)))
+
+
+def refuse_two_frames(a: TurnRequest, b: TurnRequest) -> None:
+    """Raise `WrongTurns` where both change the frame: the two orders may end at different sizes."""
+    if reframes(a) and reframes(b):
+        raise WrongTurns(
+            f"{CATALOG[a.method].title} and {CATALOG[b.method].title} both change the frame, so their two orders may "
+            "not lie over each other; swap one of them with a turn that leaves the frame as it is"
+        )
 
 
 def followed(tree: Tree, replay: Replay, last: str) -> Replay:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from pipelines.catalog import check_serves, scope_of, usable
 from pipelines.catalog import method as find_method
 from pipelines.catalog import settings as resolved_settings
-from pipelines.contract import Kind, Quality, Scope, about
+from pipelines.contract import Extent, Kind, Quality, Scope, about
 from pipelines.errors import PipelineError
 from pipelines.models.folders import check_parts, find_model, find_models
 from pipelines.params import Params
@@ -133,6 +133,16 @@ def check_limits(hosting: Hosting | None, quality: str, candidates: int) -> None
         raise OverLimit(
             f"this studio is shared, so a turn may have {hosting.most_candidates} candidates at most; got {candidates}"
         )
+
+
+def check_size(hosting: Hosting | None, made: Extent, before: Extent) -> None:
+    """Raise `OverLimit` for a picture that is larger than strangers may have, unless it does not grow."""
+    if hosting is None or max(made.width, made.height) <= max(hosting.largest_side, before.width, before.height):
+        return
+    raise OverLimit(
+        f"this studio is shared, so a picture may have {hosting.largest_side} pixels a side at most; this turn would "
+        f"make one of {made.width} x {made.height}"
+    )
 
 
 def _well_formed(text: str) -> str:

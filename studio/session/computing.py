@@ -27,18 +27,23 @@ from pipelines.contract import Candidate, EditRequest, EditResult, Extent, Kind,
 from pipelines.errors import PipelineError
 from pipelines.evaluation.consistency import Consistency, Edited
 from pipelines.evaluation.drift import Drift
+from pipelines.frames import Frame
+from pipelines.hand.reframe import reframed
 from pipelines.masks import cut
+from pipelines.masks.carry import carried_mask, carried_prompts, marks
 from pipelines.masks.prompts import MaskPrompts, central_click
 from pipelines.masks.refine import compose
 from pipelines.masks.segmenter import MaskAnswer
 from pipelines.models.folders import SEGMENTER, find_model, phrase_finder
 from pipelines.params import Params
 from pipelines.progress import Progress
-from pipelines.requests import check_request
+from pipelines.requests import check_frame, check_request
+from studio.history.frames import frame_of, frames_along, reframes
 from studio.history.replay import Replay, Step
 from studio.history.tree import Tree
 from studio.history.turn import Outcome, Turn, TurnRequest, tagged_hash
 from studio.jobs.work import edited as run
+from studio.session.checks import check_size
 from studio.session.selection import Selection
 from studio.session.services import Services
 from studio.session.view import MaskChoice
@@ -61,7 +66,7 @@ class Compared:
 
 
 class Computing:
-    """The engine and the store, seen from a session whose pictures are all of one `extent`."""
+    """The engine and the store, seen from a session whose original is of `extent`."""
 
     def __init__(self, services: Services, extent: Extent) -> None:
         self._services = services
@@ -72,8 +77,28 @@ class Computing:
     def picture(self, digest: str) -> Picture:
         return self._services.pixels(digest)
 
-    def mask(self, digest: str) -> Mask:
-        return self._services.mask(digest, self._extent)
+    def mask(self, digest: str, extent: Extent) -> Mask:
+        """That of a picture of `extent`."""
+        return self._services.mask(digest, extent)
+
+    def carried(self, digest: str, before: Frame, after: Frame) -> str:
+        """Digest of the mask of that digest, which is of a picture in the frame `before`, in the frame `after`."""
+        if before == after:
+            return digest
+        mask = carried_mask(self.mask(digest, before.extent), before.to(after), after.extent)
+        return self._services.store.pictures.put(codec.encode_mask(mask))
+
+    def carried_marks(self, prompts: MaskPrompts, mask: str, before: Frame, after: Frame) -> tuple[MaskPrompts, str]:
+        """`prompts` and the mask that they came to, made in the frame `before`, in the frame `after`. Where a mark lies
+        beyond its sides the mask itself stands for them all."""
+        if before == after:
+            return prompts, mask
+        there = self.carried(mask, before, after)
+        carried = carried_prompts(prompts, before.to(after), after.extent)
+        if marks(carried) != marks(prompts):
+            return MaskPrompts(uploaded=there, snap=prompts.snap, feather=prompts.feather), there
+        own = carried.uploaded
+        return (carried if own is None else replace(carried, uploaded=self.carried(own, before, after))), there
 
     def edit_request(self, picture: str, asked: TurnRequest, candidates: int) -> EditRequest:
         """What the engine is given for `asked` on the picture of that digest."""
@@ -85,12 +110,13 @@ class Computing:
         for name, said in about(asked, Kind.MASK):
             if (digest := getattr(asked, name)) is not None and said.mask_of in given:
                 given[name] = self._services.mask(digest, Extent.of(given[said.mask_of]))
-        everything = np.ones((self._extent.height, self._extent.width), bool)
+        pixels = self.picture(picture)
+        everything = np.ones(pixels.shape[:2], bool)
         return EditRequest(
             **{f.name: getattr(asked, f.name) for f in fields(Request)},
             **given,
-            picture=self.picture(picture),
-            mask=everything if asked.mask is None else self.mask(asked.mask),
+            picture=pixels,
+            mask=everything if asked.mask is None else self.mask(asked.mask, Extent.of(pixels)),
             candidates=candidates,
             feather=asked.feather,
             fit_seed=asked.fit_seed,
@@ -98,8 +124,17 @@ class Computing:
         )
 
     def check(self, picture: str, asked: TurnRequest, candidates: int) -> None:
-        """Raises what `check_request` raises; nothing is computed."""
-        check_request(self.edit_request(picture, asked, candidates), find_method(asked.method))
+        """Raises what `check_request` and `check_frame` raise, and `OverLimit` where the picture that comes of it is
+        larger than strangers may have; nothing is computed."""
+        method = find_method(asked.method)
+        request = self.edit_request(picture, asked, candidates)
+        check_request(request, method)
+        frame = check_frame(method, recorded(asked.method, asked.params), Extent.of(request.picture))
+        check_size(self._services.hosting, frame.extent, Extent.of(request.picture))
+
+    def frames(self, line: Sequence[Turn]) -> tuple[Frame, ...]:
+        """Of each turn of a line from the original."""
+        return tuple(frames_along(line, self._extent))
 
     # Masks
 
@@ -113,13 +148,15 @@ class Computing:
             key = tagged_hash("selection", {"picture": picture, "prompts": prompts.to_json(), "segmenter": mark})
         found = self._services.store.remembered(key) if key else None
         if found is None:
-            uploaded = None if prompts.uploaded is None else self.mask(prompts.uploaded)
+            pixels = self.picture(picture)
+            extent = Extent.of(pixels)
+            uploaded = None if prompts.uploaded is None else self.mask(prompts.uploaded, extent)
             if prompts.asks_segmenter:
                 answer = self._services.engine.segment(
                     self._services.pixels(picture), prompts, segmenter=self._services.segmenter, uploaded=uploaded
                 )
             else:  # what is painted waits for no device
-                answer = MaskAnswer(compose(uploaded, prompts, self._extent))
+                answer = MaskAnswer(compose(uploaded, prompts, extent, pixels))
             found = {
                 "mask": self._services.store.pictures.put(codec.encode_mask(answer.mask)),
                 "area": float(np.mean(answer.mask)),
@@ -202,7 +239,7 @@ class Computing:
         line, made = [tree[id] for id in tree.line(replay.base)], []
         for number, step in enumerate(replay.steps, 1):
             seen_on = tree[replay.base if step.source is None else tree[step.source].parent or ""]
-            request = self._pointed_again(step.request, seen_on, line[-1])
+            request = self._pointed_again(step.request, [tree[id] for id in tree.line(seen_on.id)], line)
             if not request.weights:  # newly asked: what was computed with the weights there are counts
                 request = replace(request, weights=self._weights(request))
             if not _same_again(tree, step, line[-1]):
@@ -224,18 +261,23 @@ class Computing:
         """The checksum of the model that `request` runs on, as it is now; empty where it needs none."""
         return self._services.engine.weights(request.model) if find_method(request.method).needs_model else ""
 
-    def _pointed_again(self, request: TurnRequest, seen_on: Turn, here: Turn) -> TurnRequest:
-        """`request`, which was made on `seen_on`, with its subject's mask on the turn `here`."""
-        if request.mask is None or seen_on.picture == here.picture:
+    def _pointed_again(self, request: TurnRequest, seen_on: Sequence[Turn], line: Sequence[Turn]) -> TurnRequest:
+        """`request`, which was made on the last turn of `seen_on`, with its subject's mask on the last of `line`."""
+        here = line[-1]
+        if request.mask is None or seen_on[-1].picture == here.picture:
             return request
+        made_in, now_in = frame_of(seen_on, self._extent), frame_of(line, self._extent)
+        begun_in = frame_of(line[:-1] or line, self._extent)
+        prompts = MaskPrompts.from_json(request.prompts, made_in.extent)
         before, after = here.request, here.outcome.mask_after
-        if before is not None and after is not None and before.prompts == request.prompts:
-            return replace(request, mask=after) if self.mask(after).any() else request
-        prompts = MaskPrompts.from_json(request.prompts, self._extent)
-        if not prompts.asks_segmenter:
-            return request
-        found = self.select(prompts, here.picture, seen_on.picture)
-        return request if found.area == 0 else replace(request, mask=found.mask)
+        again, mask = self.carried_marks(prompts, request.mask, made_in, now_in)
+        began, _ = self.carried_marks(prompts, request.mask, made_in, begun_in)
+        if before is not None and after is not None and MaskPrompts.from_json(before.prompts, begun_in.extent) == began:
+            mask = after if self.mask(after, now_in.extent).any() else mask
+        elif again.asks_segmenter:
+            found = self.select(again, here.picture, seen_on[-1].picture)
+            mask = mask if found.mask is None or found.area == 0 else found.mask
+        return replace(request, mask=mask, prompts=again.to_json())
 
     def _begun(self, request: TurnRequest, parent: Turn, weights: str) -> TurnRequest:
         """`request` with the layers that it begins at on `parent`: those that were fitted for it on the model of that
@@ -330,7 +372,8 @@ class Computing:
             return asked.mask
         if moved is None:
             try:
-                moved = self._services.engine.follow(picture, self.mask(asked.mask), self._services.segmenter)
+                mask = self.mask(asked.mask, Extent.of(picture))
+                moved = self._services.engine.follow(picture, mask, self._services.segmenter)
             except PipelineError as error:
                 log.warning("the subject is taken to be where it was: %s", error)
                 return asked.mask
@@ -338,8 +381,12 @@ class Computing:
 
     # Measures
 
-    def edited(self, request: TurnRequest) -> Edited:
-        mask = None if request.mask is None else self.mask(request.mask)
+    def edited(self, request: TurnRequest, begun_in: Frame, seen_in: Frame) -> Edited:
+        """What `request` could change of the picture it began from, which lies in the one frame, as seen in another. A
+        frame is of the whole picture."""
+        mask = None
+        if request.mask is not None and not reframes(request):
+            mask = carried_mask(self.mask(request.mask, begun_in.extent), begun_in.to(seen_in), seen_in.extent)
         return Edited(request.scope, mask, request.feather, painted=not is_by_hand(request.method))
 
     def _drifts(
@@ -350,10 +397,21 @@ class Computing:
         there are no figures; the pictures are there, and are kept."""
         if is_by_hand(asked.method):
             return (None,) * len(pictures)
-        made = [turn.request for turn in line if turn.request is not None]
-        edits = [self.edited(request) for request in (*made, asked)]
+        frames = list(frames_along(line, self._extent))
+        here, edits, steps = frames[-1], [], []
+        for request, begun_in in zip([*(turn.request for turn in line[1:]), asked], frames, strict=True):
+            assert request is not None, "only the original was asked for by nobody"
+            if reframes(request):
+                steps.append((find_method(request.method), recorded(request.method, request.params)))
+            else:
+                edits.append(self.edited(request, begun_in, here))
+        original = self.picture(line[0].picture)
+        if steps:  # what lies beyond the original's sides was kept by nobody
+            reached = carried_mask(np.ones(original.shape[:2], np.bool_), here.moves, here.extent)
+            edits += [] if reached.all() else [Edited(Scope.SUBJECT, ~reached, 0.0, painted=False)]
+            original = reframed(original, steps)
         try:
-            return self._services.engine.drift(self.picture(line[0].picture), pictures, edits, asked.model)
+            return self._services.engine.drift(original, pictures, edits, asked.model)
         except PipelineError as error:
             log.warning("how far the pictures drifted was not measured: %s", error)
             return (None,) * len(pictures)
@@ -363,11 +421,18 @@ class Computing:
         key = tagged_hash("order", {"ab": [turn.id for turn in ab], "ba": [turn.id for turn in ba]})
         found = self._services.store.remembered(key)
         if found is None:
-            (a1, b1), (b2, a2) = ([self.edited(_request(turn)) for turn in order] for order in (ab, ba))
+            extent = Extent.of(self.picture(before.picture))
+            frames = [list(frames_along([before, *order], extent)) for order in (ab, ba)]
+            (a1, b1), (b2, a2) = (
+                [self.edited(_request(turn), was, along[-1]) for turn, was in zip(order, along[:-1], strict=True)]
+                for order, along in zip((ab, ba), frames, strict=True)
+            )
+            # Where one of them changes the frame, one order begins with it: that is the start as seen in that frame.
+            start = next((order[0] for order in (ab, ba) if reframes(order[0].request)), before)
             answer = self._services.engine.compare(
                 self.picture(ab[-1].picture),
                 self.picture(ba[-1].picture),
-                self.picture(before.picture),
+                self.picture(start.picture),
                 (a1, a2),
                 (b1, b2),
                 _request(ab[-1]).model,

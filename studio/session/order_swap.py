@@ -14,6 +14,7 @@ from itertools import combinations
 from pipelines.evaluation.commute import guess_commute
 from pipelines.progress import Progress
 from studio.errors import NotReady
+from studio.history.frames import reframes
 from studio.history.replay import Replay, Step, swapped
 from studio.history.tree import Tree
 from studio.history.turn import Turn
@@ -60,8 +61,11 @@ def swap(computing: Computing, tree: Tree, first: str, second: str, progress: Pr
 
 
 def pairs(tree: Tree, count: int) -> tuple[tuple[str, str], ...]:
-    """All pairs of the last `count` edits up to the turn one stands on, earlier one first."""
-    return tuple(combinations(_last(tree, count), 2))
+    """All pairs of the last `count` edits up to the turn one stands on, earlier one first; but for those that both
+    change the frame, whose orders cannot be compared."""
+    return tuple(
+        pair for pair in combinations(_last(tree, count), 2) if not all(reframes(tree[id].request) for id in pair)
+    )
 
 
 def compare_pair(computing: Computing, tree: Tree, first: str, second: str, progress: Progress) -> Compared:
@@ -75,9 +79,14 @@ def compare_pair(computing: Computing, tree: Tree, first: str, second: str, prog
 
 def orders(computing: Computing, tree: Tree, count: int, known: Mapping[tuple[str, str], Compared]) -> OrdersView:
     """The table of the last turns: a free guess for each pair, and the numbers of those in `known`."""
-    edits = {id: computing.edited(_step(tree, id).request) for id in _last(tree, count)}
+    line = [tree[id] for id in tree.line(tree.current)]
+    along = dict(zip((turn.id for turn in line), computing.frames(line), strict=True))
+    edits = {
+        id: computing.edited(_step(tree, id).request, along[tree[id].parent or ""], along[tree.current])
+        for id in _last(tree, count)
+    }
     cells = []
-    for first, second in combinations(edits, 2):
+    for first, second in pairs(tree, count):
         a, b, found = edits[first], edits[second], known.get((first, second))
         guess = guess_commute(a.scope, a.mask, b.scope, b.mask)
         cells.append(OrderCell(first, second, guess, None if found is None else found.consistency.to_json()))

@@ -10,30 +10,33 @@ from pipelines.catalog import CATALOG, is_by_hand, recorded, settings
 from pipelines.contract import Scope
 from pipelines.errors import PipelineError
 from pipelines.evaluation.drift import Drift
+from pipelines.frames import Frame
 from pipelines.models.folders import ModelCard
+from studio.history.frames import frame_after, reframes
 from studio.history.replay import stale
 from studio.history.tree import Tree
 from studio.history.turn import Outcome, StoredRequest, Turn, TurnRequest
 from studio.jobs.job import Job
 from studio.jobs.runner import Runner
-from studio.session.view import Draft, EditingView, JobView, StagedView, StageView, TrashView, TurnView
+from studio.session.view import Draft, EditingView, FrameView, JobView, StagedView, StageView, TrashView, TurnView
 from studio.store.record import Staged
 
 LONGEST_LABEL = 60
 """Characters."""
 
 
-def turn_views(tree: Tree) -> tuple[TurnView, ...]:
+def turn_views(tree: Tree, frames: Mapping[str, Frame]) -> tuple[TurnView, ...]:
     """All turns in the order they were made."""
     depths, lanes = tree.depths(), tree.lanes()
-    return tuple(turn_view(turn, depths[turn.id], lanes[turn.id]) for turn in tree.visible.values())
+    return tuple(turn_view(turn, depths[turn.id], lanes[turn.id], frames[turn.id]) for turn in tree.visible.values())
 
 
-def turn_view(turn: Turn, number: int, lane: int) -> TurnView:
+def turn_view(turn: Turn, number: int, lane: int, frame: Frame) -> TurnView:
     """One node of the strip."""
     asked, outcome = turn.request, turn.outcome
+    place = frame_view(frame)
     if asked is None:
-        return TurnView(turn.id, None, number, lane, "original", turn.picture)
+        return TurnView(turn.id, None, number, lane, "original", turn.picture, place)
     return TurnView(
         id=turn.id,
         parent=turn.parent,
@@ -41,6 +44,7 @@ def turn_view(turn: Turn, number: int, lane: int) -> TurnView:
         lane=lane,
         label=_label(asked),
         picture=turn.picture,
+        frame=place,
         mask=asked.mask,
         mask_after=outcome.mask_after or asked.mask,
         scope=asked.scope,
@@ -103,11 +107,18 @@ def _assigned(name: str, value: Any) -> str:
     return words if value is True else f"{words} {value:g}" if isinstance(value, float) else f"{words} {value}"
 
 
-def staged_view(staged: Staged) -> StagedView:
-    """One finished candidate."""
+def frame_view(frame: Frame) -> FrameView:
+    """A frame, as the page draws by it."""
+    moves = frame.moves
+    return FrameView(frame.extent.width, frame.extent.height, (moves.a, moves.d, moves.b, moves.e, moves.c, moves.f))
+
+
+def staged_view(staged: Staged, begun_in: Frame) -> StagedView:
+    """One finished candidate of a turn that begins in that frame."""
     asked, outcome = staged.request, staged.outcome
     return StagedView(
         picture=staged.picture,
+        frame=frame_view(frame_after(begun_in, asked)),
         scope=asked.scope,
         seed=asked.seed,
         outside_changed=outcome.outside_changed,
@@ -162,8 +173,10 @@ def draft_to_json(draft: Draft) -> dict[str, Any]:
 
 def used_up(draft: Draft, made: TurnRequest | None = None) -> Draft:
     """The draft once its turn is made: texts and references go, settings stay. Where it is known what was `made`, what
-    a turn without a model had no use for stays too."""
+    a turn without a model had no use for stays too, and what changes the frame begins anew."""
     if made is not None and is_by_hand(made.method):
+        if reframes(made) and draft.method == made.method:  # done twice, it would take off twice as much
+            draft = replace(draft, changes={})
         reads = Scope.BACKGROUND in CATALOG[made.method].reads
         return replace(draft, background="", background_reference=None) if reads else draft
     nothing: dict[str, Any] = dict.fromkeys(draft.texts(), "") | dict.fromkeys(draft.references())

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
+from enum import StrEnum
 from typing import Any
 
-from pipelines.contract import Extent
+from pipelines.contract import Extent, Mask
 from pipelines.errors import PipelineError
 from pipelines.masks.prompts import MaskPrompts
+from pipelines.pictures import LARGEST_SIDE
 from studio.session.view import MaskChoice, MaskView
 
 MOST_STEPS = 100
@@ -44,13 +47,30 @@ class Selection:
 @dataclass(frozen=True)
 class Selections:
     """A selection with the ones before and after it. `anchor` is the turn on which the steps were made: undo takes
-    back steps only there, and elsewhere goes back a turn."""
+    back steps only there, and elsewhere goes back a turn.
+
+    `now` lies in the frame of the turn one stands on; where that is not the anchor's, `home` is what was pointed at
+    there, so that going to and fro loses nothing.
+    """
 
     now: Selection = field(default_factory=Selection)
     past: tuple[Selection, ...] = ()
     future: tuple[Selection, ...] = ()
     """The next one last."""
     anchor: str = ""
+    home: Selection | None = None
+
+    @property
+    def pointed(self) -> Selection:
+        """What was pointed at, in the anchor's frame."""
+        return self.now if self.home is None else self.home
+
+    def away(self, selection: Selection) -> Selections:
+        """What was pointed at, as `selection` in another frame."""
+        return replace(self, now=selection, home=self.pointed)
+
+    def at_home(self) -> Selections:
+        return replace(self, now=self.pointed, home=None)
 
     def can_undo(self, turn: str) -> bool:
         return bool(self.past) and self.anchor == turn
@@ -75,7 +95,7 @@ class Selections:
 
     def files(self) -> frozenset[str]:
         """Digests of all masks named here."""
-        steps = (self.now, *self.past, *self.future)
+        steps = (self.now, *self.past, *self.future, *(() if self.home is None else (self.home,)))
         return frozenset(d for s in steps for d in (s.mask, s.prompts.uploaded) if d is not None)
 
     def to_json(self) -> dict[str, Any]:
@@ -91,12 +111,14 @@ class Selections:
             "now": packed(self.now),
             "past": [packed(s) for s in self.past],
             "future": [packed(s) for s in self.future],
+            "home": None if self.home is None else packed(self.home),
         }
         return {**steps, "anchor": self.anchor, "strokes": [asdict(stroke) for stroke in strokes]}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any], extent: Extent) -> Selections:
-        """What `to_json` gave, for a picture of `extent`."""
+    def from_json(cls, data: Mapping[str, Any]) -> Selections:
+        """What `to_json` gave, on pictures of whatever size."""
+        extent = Extent(LARGEST_SIDE, LARGEST_SIDE)
         strokes = [MaskPrompts.from_json({"strokes": [raw]}, extent).strokes[0] for raw in data["strokes"]]
 
         def unpacked(raw: Mapping[str, Any]) -> Selection:
@@ -110,15 +132,54 @@ class Selections:
             past=tuple(unpacked(s) for s in data["past"]),
             future=tuple(unpacked(s) for s in data["future"]),
             anchor=data["anchor"],
+            home=None if data.get("home") is None else unpacked(data["home"]),
         )
 
 
-def stored_selections(data: Any, extent: Extent) -> tuple[Selections, str]:
+class Combine(StrEnum):
+    """What a mask that was saved does with the one that is there."""
+
+    REPLACE = "replace"
+    ADD = "add"
+    ERASE = "erase"  # it is taken away
+    KEEP = "keep"  # what is in both stays
+
+
+@dataclass(frozen=True)
+class SavedMask:
+    """A mask under a name, for later turns."""
+
+    name: str
+    mask: str
+    """Digest."""
+    turn: str
+    """The turn that was shown: the mask lies in its frame."""
+    area: float
+    """Share of the picture, 0 to 1."""
+
+    def joined(self, mask: Mask, now: Mask | None, how: Combine) -> Mask:
+        """`mask`, which is this one's, with the mask `now` of the same size."""
+        if how is Combine.REPLACE or now is None:
+            return mask & (how in (Combine.REPLACE, Combine.ADD))
+        return now | mask if how is Combine.ADD else now & (mask if how is Combine.KEEP else ~mask)
+
+
+def stored_masks(data: Any) -> tuple[SavedMask, ...]:
+    """A list of what `asdict` gave of saved masks, whatever became of it since: what cannot be read is not in it."""
+    found = []
+    for one in data if isinstance(data, list) else []:
+        with suppress(LookupError, ValueError, TypeError, AttributeError):
+            read = SavedMask(str(one["name"]), str(one["mask"]), str(one["turn"]), float(one["area"]))
+            found.append(read)
+    return tuple(found)
+
+
+def stored_selections(data: Any) -> tuple[Selections, str]:
     """What `Selections.to_json` gave, whatever became of it since; what was lost of it, in words. A session file has
     none."""
     if data is None:
         return Selections(), ""
     try:
-        return Selections.from_json(data, extent), ""
+        return Selections.from_json(data), ""
     except (PipelineError, LookupError, ValueError, TypeError, AttributeError):
         return Selections(), "What was pointed at in the picture could not be used. Point at the subject again."

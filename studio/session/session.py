@@ -21,6 +21,7 @@ from pipelines.catalog import Method, scope_of, settings
 from pipelines.catalog import method as find_method
 from pipelines.contract import Box, Extent, Kind, Mask, Scope, about
 from pipelines.errors import PipelineError
+from pipelines.frames import Frame
 from pipelines.hints.pictures import misfit
 from pipelines.instructions.contract import Asked, Split
 from pipelines.masks.prompts import MaskPrompts
@@ -31,8 +32,9 @@ from pipelines.requests import LARGEST_SEED, check_picture
 from pipelines.window import window_of
 from studio.errors import Busy, DamagedSession, NothingStaged, NotMadeFor, NotReady, UnknownPicture, UserError
 from studio.history import replay as replays
+from studio.history.frames import frames, reframes
 from studio.history.replay import Replay, Step
-from studio.history.tree import Tree
+from studio.history.tree import LONGEST_NAME, Tree
 from studio.history.turn import Turn, TurnRequest
 from studio.jobs.job import Job, JobState
 from studio.session.checks import check_draft, check_limits, clean_draft, stored_draft
@@ -51,10 +53,10 @@ from studio.session.present import (
     turn_views,
     used_up,
 )
-from studio.session.selection import Selection, Selections, stored_selections
+from studio.session.selection import Combine, SavedMask, Selection, Selections, stored_masks, stored_selections
 from studio.session.services import Services
 from studio.session.tabs import Tabs
-from studio.session.view import Draft, JobView, MaskView, OrdersView, SessionView, SplitView, TurnView
+from studio.session.view import Draft, JobView, MaskView, OrdersView, SavedMaskView, SessionView, SplitView, TurnView
 from studio.store.record import Record, Staged
 from studio.visitors import asking
 
@@ -63,6 +65,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 REPLACED_MASKS = 16
+MOST_MASKS = 50
+"""That were saved by name."""
 MOST_PUT_AWAY = 8
 """Candidates that were not kept and can be brought back; older ones are forgotten."""
 
@@ -76,10 +80,11 @@ class Session:
         self._lock = threading.RLock()
         self._changed = threading.Condition(threading.Lock())
         self._ticks = 0
-        self._extent = Extent(record.width, record.height)
+        self._original = Extent(record.width, record.height)
+        self._framed: tuple[Tree, dict[str, Frame]] | None = None
         self._record = record
         self._draft, said = stored_draft(record.panel.get("draft"))
-        self._selections, lost = stored_selections(record.panel.get("selections"), self._extent)
+        self._selections, lost = stored_selections(record.panel.get("selections"))
         self._mended = tuple(note for note in (said, lost) if note)
         # Masks that a page may still be fetching when the next one replaces them.
         self._replaced: deque[str] = deque(maxlen=REPLACED_MASKS)
@@ -87,10 +92,11 @@ class Session:
         self.tabs = Tabs()
         self.steps = threading.RLock()
         """Held by programs while they take several steps that belong together, such as texts and then Run."""
-        self._computing = Computing(services, self._extent)
+        self._computing = Computing(services, self._original)
         editing = record.panel.get("editing")
         self._editing: str | None = editing if editing in record.tree.visible else None
         self._put_away = stored_put_away(record.panel.get("put_away"))
+        self._masks = stored_masks(record.panel.get("masks"))
         self._discarded: tuple[int, tuple[Staged, ...]] = (-1, ())  # the revision that discarding made, and what went
         self._swap: Swap | None = None
         self._split: SplitView | None = None
@@ -109,14 +115,15 @@ class Session:
         with self._lock:
             record, tree, here = self._record, self._record.tree, self._record.tree.current
             if self._drawn is None or self._drawn[0] is not tree:
-                self._drawn = (tree, turn_views(tree), record.rev)
+                self._drawn = (tree, turn_views(tree, self._frames(tree)), record.rev)
+            framed = self._frames(tree)
             return SessionView(
                 sid=self.sid,
                 name=record.name,
                 rev=record.rev,
                 saved_at=record.saved_at,
-                width=record.width,
-                height=record.height,
+                width=framed[here].extent.width,
+                height=framed[here].extent.height,
                 turns=self._drawn[1],
                 film=self._drawn[2],
                 current=here,
@@ -125,7 +132,7 @@ class Session:
                 draft=replace(self._draft, prompts=self._selections.now.prompts),
                 mask=self._selections.now.view(tree.here.picture),
                 job=self._job_view(),
-                staged=tuple(staged_view(s) for s in record.staged),
+                staged=tuple(staged_view(s, framed[s.parent]) for s in record.staged),
                 notes=(*record.notes, *self._mended, *self._model_notes()),
                 branch=tree.branch,
                 branches=tuple(tree.branches.items()),
@@ -134,8 +141,9 @@ class Session:
                 trash=trash_views(tree),
                 split=self._split,
                 damage=record.damage,
-                put_away=tuple(staged_view(s) for s in self._put_away),
+                put_away=tuple(staged_view(s, framed[s.parent]) for s in self._put_away if s.parent in framed),
                 idle=self._idle_settings(),
+                masks=tuple(SavedMaskView(one.name, one.area) for one in self._masks),
                 sees=self._model_sees(),
             )
 
@@ -193,7 +201,7 @@ class Session:
     def upload_mask(self, data: bytes) -> MaskView:
         """Take a mask from a file of the picture's own size."""
         self._refuse_damaged()
-        mask = codec.decode_mask(data, self._extent)
+        mask = codec.decode_mask(data, self._frame.extent)
         digest = self._services.store.pictures.put(codec.encode_mask(mask))
         with self._lock:
             ticket, here = self._ticket(), self._here
@@ -204,6 +212,47 @@ class Session:
             if ticket == self._asked:
                 self._commit(selections=self._selections.put(selection, here.id))
             return self._mask_view()
+
+    def save_mask(self, name: str) -> None:
+        """Keep the mask as it stands under `name`, for later turns; one of that name is replaced. Raises `NotReady`
+        where nothing is selected, or that is no name."""
+        name = " ".join(name.split())
+        if not name or len(name) > LONGEST_NAME or not name.isprintable():
+            raise NotReady(f"a mask's name has 1 to {LONGEST_NAME} printable characters; got {name!r:.80}")
+        with self._lock:
+            now = self._selections.now
+            if now.mask is None:
+                raise NotReady("nothing is selected, so there is no mask to save; select something first")
+            others = tuple(one for one in self._masks if one.name != name)
+            if len(others) >= MOST_MASKS:
+                raise NotReady(f"a session keeps {MOST_MASKS} masks at most; forget one first")
+            saved = SavedMask(name, now.mask, self._here.id, now.area)
+            self._commit(masks=tuple(sorted((*others, saved), key=lambda one: one.name.casefold())))
+
+    def use_mask(self, name: str, how: Combine = Combine.REPLACE) -> MaskView:
+        """Select what was saved under `name`, or join it with what is selected; one step that can be undone. Saved in
+        another frame it lies where that was. Raises `NotReady` where there is none of that name."""
+        with self._lock:
+            saved, here, now = self._saved(name), self._here, self._selections.now
+            known = self._frames(self._record.tree)
+        frame = known[here.id]
+        mask = self._computing.mask(self._computing.carried(saved.mask, known[saved.turn], frame), frame.extent)
+        before = None if now.mask is None else self._computing.mask(now.mask, frame.extent)
+        joined = saved.joined(mask, before, how)
+        digest = self._services.store.pictures.put(codec.encode_mask(joined))
+        with self._lock:
+            self._ticket()
+            prompts = MaskPrompts(uploaded=digest, feather=now.prompts.feather, snap=now.prompts.snap)
+            selection = Selection(prompts, digest, float(joined.mean()), pointed_on=here.picture, made_on=here.picture)
+            if here.id == self._here.id:
+                self._commit(selections=self._selections.put(selection, here.id))
+            return self._mask_view()
+
+    def forget_mask(self, name: str) -> None:
+        """Take a saved mask away. Raises `NotReady` where there is none of that name."""
+        with self._lock:
+            gone = self._saved(name)
+            self._commit(masks=tuple(one for one in self._masks if one is not gone))
 
     def set_reference(self, which: str, data: bytes | None) -> None:
         """Give (or with ``None`` take away) the picture that the ``"background"`` or ``"subject"`` should follow.
@@ -334,7 +383,8 @@ class Session:
             draft = used_up(self._draft, chosen.request)
             self._forget_finished_job()
             self._move(tree, draft=draft, staged=())
-            return turn_view(tree[turn.id], tree.depths()[turn.id], tree.lanes()[turn.id])
+            frame = self._frames(tree)[turn.id]
+            return turn_view(tree[turn.id], tree.depths()[turn.id], tree.lanes()[turn.id], frame)
 
     def discard(self) -> None:
         """Keep none of the staged candidates; `undo` right after it, or `bring_back`, has them again."""
@@ -424,8 +474,9 @@ class Session:
             if turn.request is None or turn.parent is None:
                 raise NotReady("the original was made by no turn; choose one of the turns after it to change")
             before = tree[turn.parent]
-            prompts = MaskPrompts.from_json(turn.request.prompts, self._extent)
-            selection = self._selection_of(turn.request, prompts, before.picture)
+            extent = self._frames(tree)[before.id].extent
+            prompts = MaskPrompts.from_json(turn.request.prompts, extent)
+            selection = self._selection_of(turn.request, prompts, before.picture, extent)
             self._ticket()
             self._move(
                 tree.jump(turn.id).undo(),
@@ -523,6 +574,13 @@ class Session:
 
     # Inside. Everything below is called with the lock held, unless it says otherwise.
 
+    def _saved(self, name: str) -> SavedMask:
+        found = next((one for one in self._masks if one.name == name), None)
+        if found is None:
+            there = ", ".join(one.name for one in self._masks) or "none"
+            raise NotReady(f"no mask was saved as {name!r:.80}; there are: {there}")
+        return found
+
     @property
     def is_busy(self) -> bool:
         """Whether a job of it waits or runs."""
@@ -531,6 +589,19 @@ class Session:
     @property
     def _here(self) -> Turn:
         return self._record.tree.here
+
+    @property
+    def _frame(self) -> Frame:
+        """Of the picture one stands on."""
+        with self._lock:
+            tree = self._record.tree
+            return self._frames(tree)[tree.current]
+
+    def _frames(self, tree: Tree) -> dict[str, Frame]:
+        """Of all turns of `tree`, by id; worked out when the timeline changes."""
+        if self._framed is None or self._framed[0].turns is not tree.turns:
+            self._framed = (tree, frames(tree.turns.values(), self._original))
+        return self._framed[1]
 
     @property
     def _just_discarded(self) -> bool:
@@ -557,6 +628,7 @@ class Session:
         staged: tuple[Staged, ...] | None = None,
         editing: str | EllipsisType | None = ...,
         name: str | None = None,
+        masks: tuple[SavedMask, ...] | None = None,
     ) -> None:
         """Save a change, then make it. If saving fails nothing has happened. In a session that is damaged one may go
         from turn to turn, which is not saved; all else raises `DamagedSession`."""
@@ -564,12 +636,13 @@ class Session:
         new_selections = self._followed(tree) if selections is None else selections
         new_editing = self._editing if isinstance(editing, EllipsisType) else editing
         new_tree = self._record.tree if tree is None else tree
+        new_masks = self._masks if masks is None else masks
         put_away = self._put_away if staged is None else self._without(staged, new_tree)
         record = replace(
             self._record,
             tree=new_tree,
             staged=self._record.staged if staged is None else staged,
-            panel=panel(new_draft, new_selections, new_editing, put_away),
+            panel=panel(new_draft, new_selections, new_editing, put_away, new_masks),
             name=self._record.name if name is None else name,
             rev=self._record.rev + 1,
             saved_at=time.time(),
@@ -580,7 +653,7 @@ class Session:
             self._refuse_damaged()
         self._replaced.extend(self._selections.files() - new_selections.files())
         self._record, self._draft, self._selections, self._editing = record, new_draft, new_selections, new_editing
-        self._put_away = put_away
+        self._put_away, self._masks = put_away, new_masks
         self._tick()
         moved = tree is not None or selections is not None
         if moved and not record.damage and new_selections.now.needs_remaking(record.tree.here.picture):
@@ -600,26 +673,45 @@ class Session:
 
     def _followed(self, tree: Tree | None) -> Selections:
         """What is pointed at, on the turn one goes to: where that turn was made with the same marks, the mask that it
-        left. Other marks are tried anew there (`_remake_mask`)."""
-        now, here = self._selections.now, self._here if tree is None else tree.here
-        after, asked = here.outcome.mask_after, here.request
+        left. Other marks are tried anew there (`_remake_mask`); in another frame marks and mask are where that has
+        them."""
+        tree = self._record.tree if tree is None else tree
+        here, known = tree.here, self._frames(tree)
+        made_in, frame = known.get(self._selections.anchor, Frame(self._original)), known[here.id]
+        selections = self._selections
+        if frame != known[self._record.tree.current]:
+            pointed = self._pointed_in(made_in, frame)
+            selections = selections.at_home() if frame == made_in else selections.away(pointed)
+        now, after, asked = selections.now, here.outcome.mask_after, here.request
         if after is None or asked is None or now.made_on == here.picture:
-            return self._selections
-        if MaskPrompts.from_json(asked.prompts, self._extent) != now.prompts:
-            return self._selections
-        area = float(self._computing.mask(after).mean())
+            return selections
+        begun_in = known[here.parent or ""]
+        if MaskPrompts.from_json(asked.prompts, begun_in.extent) != self._pointed_in(made_in, begun_in).prompts:
+            return selections
+        area = float(self._computing.mask(after, frame.extent).mean())
         if area == 0:  # it was taken out
-            return self._selections.amended(Selection(now.prompts, made_on=here.picture))
-        return self._selections.amended(
+            return selections.amended(Selection(now.prompts, made_on=here.picture))
+        return selections.amended(
             Selection(
                 prompts=now.prompts,
                 mask=after,
                 area=area,
                 # A subject that stayed needs no second look.
-                pointed_on=here.picture if after == asked.mask else now.pointed_on,
+                pointed_on=here.picture if after == asked.mask or reframes(asked) else now.pointed_on,
                 made_on=here.picture,
             )
         )
+
+    def _pointed_in(self, made_in: Frame, frame: Frame) -> Selection:
+        """What is pointed at, which was made in the one frame, in another, untried on any picture there."""
+        pointed = self._selections.pointed
+        if made_in == frame or pointed.mask is None:
+            return pointed
+        prompts, mask = self._computing.carried_marks(pointed.prompts, pointed.mask, made_in, frame)
+        area = float(self._computing.mask(mask, frame.extent).mean())
+        if area == 0:
+            return Selection(replace(MaskPrompts(), feather=prompts.feather, snap=prompts.snap))
+        return replace(pointed, prompts=prompts, mask=mask, area=area, made_on=None)
 
     def _move(
         self,
@@ -653,7 +745,7 @@ class Session:
             for s in (*self._record.staged, *self._put_away)
         )
         given = set(self._draft.references().values())
-        masks = self._selections.files().union(self._replaced)
+        masks = self._selections.files().union(self._replaced, (one.mask for one in self._masks))
         swapped = frozenset() if self._swap is None else self._swap.files()
         return frozenset(d for d in given.union(*turns, *staged, masks, swapped) if d is not None)
 
@@ -682,7 +774,7 @@ class Session:
         draft, mask = self._draft, self._selections.now.mask
         if self._sees is None or self._sees[0] is not draft or self._sees[1] != mask:
             try:
-                self._sees = (draft, mask, None if mask is None else self._window(draft, self._computing.mask(mask)))
+                self._sees = (draft, mask, None if mask is None else self._window(draft, self._mask_here(mask)))
             except (PipelineError, UserError):  # what is wrong is said when it is run
                 self._sees = (draft, mask, None)
         return self._sees[2]
@@ -751,11 +843,14 @@ class Session:
             else (),
         )
 
-    def _selection_of(self, asked: TurnRequest, prompts: MaskPrompts, picture: str) -> Selection:
-        """The mask of a stored request, made on the picture of that digest."""
+    def _mask_here(self, digest: str) -> Mask:
+        return self._computing.mask(digest, self._frame.extent)
+
+    def _selection_of(self, asked: TurnRequest, prompts: MaskPrompts, picture: str, extent: Extent) -> Selection:
+        """The mask of a stored request, made on the picture of that digest, which is of that extent."""
         if asked.mask is None:
             return Selection()
-        area = float(self._computing.mask(asked.mask).mean())
+        area = float(self._computing.mask(asked.mask, extent).mean())
         return Selection(prompts, asked.mask, area, pointed_on=picture, made_on=picture)
 
     # Jobs
@@ -862,12 +957,18 @@ def _sentence(remark: str) -> str:
 
 
 def panel(
-    draft: Draft, selections: Selections, editing: str | None = None, put_away: tuple[Staged, ...] = ()
+    draft: Draft,
+    selections: Selections,
+    editing: str | None = None,
+    put_away: tuple[Staged, ...] = (),
+    masks: tuple[SavedMask, ...] = (),
 ) -> dict[str, Any]:
-    """How draft, mask steps, the turn that is being changed and the candidates that were put away are stored."""
+    """How draft, mask steps, the turn that is being changed, the candidates that were put away and the saved masks are
+    stored."""
     return {
         "draft": draft_to_json(draft),
         "selections": selections.to_json(),
         "editing": editing,
         "put_away": [staged_to_json(s) for s in put_away],
+        "masks": [asdict(one) for one in masks],
     }

@@ -24,6 +24,7 @@ from pipelines.masks.prompts import MaskPrompts
 from pipelines.models.folders import find_models, is_coarse
 from pipelines.requests import check_picture
 from studio.errors import DamagedSession, OverLimit, UnknownExample, UnknownSession
+from studio.history.frames import frames
 from studio.history.tree import Tree
 from studio.history.turn import Turn
 from studio.session.checks import allowed_qualities, stored_draft
@@ -187,11 +188,13 @@ class Sessions:
         Raises `OverLimit` for one of a larger picture than strangers may have here.
         """
         hosting = self._services.hosting
-        if hosting is not None and max(record.width, record.height) > hosting.largest_side:
-            raise OverLimit(
-                f"this studio is shared, so a picture may have {hosting.largest_side} pixels a side at most; the "
-                f"session's has {record.width} x {record.height}. Open it in a studio of your own"
-            )
+        for frame in frames(record.tree.turns.values(), Extent(record.width, record.height)).values():
+            width, height = frame.extent.width, frame.extent.height
+            if hosting is not None and max(width, height) > hosting.largest_side:
+                raise OverLimit(
+                    f"this studio is shared, so a picture may have {hosting.largest_side} pixels a side at most; the "
+                    f"session's has {width} x {height}. Open it in a studio of your own"
+                )
         self._services.store.save(record, None)
         with self._lock:
             session = self._hold(Session(record, self._services))

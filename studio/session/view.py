@@ -65,6 +65,26 @@ class MaskView:
 
 
 @dataclass(frozen=True)
+class SavedMaskView:
+    """A mask that was saved under a name."""
+
+    name: str
+    area: float
+    """Share of the picture that it was saved on, 0 to 1."""
+
+
+@dataclass(frozen=True)
+class FrameView:
+    """A picture's size in pixels, and where the original lies in it."""
+
+    width: int
+    height: int
+    moves: tuple[float, float, float, float, float, float] = (1.0, 0.0, 0.0, 1.0, 0.0, 0.0)
+    """From the original's coordinates to its own, as CSS and SVG write a matrix: a, b, c, d, e, f with
+    ``x' = a x + c y + e`` and ``y' = b x + d y + f``."""
+
+
+@dataclass(frozen=True)
 class TurnView:
     """One node of the timeline."""
 
@@ -76,8 +96,9 @@ class TurnView:
     """Row in the strip; the branch one stands on is lane 0."""
     label: str
     picture: str
+    frame: FrameView
     mask: str | None = None
-    """Of the subject as the turn was given it."""
+    """Of the subject as the turn was given it, in the frame of the turn before."""
     mask_after: str | None = None
     """Of the subject in its picture."""
     scope: Scope | None = None
@@ -135,6 +156,7 @@ class StagedView:
     """A finished picture that has not been kept yet."""
 
     picture: str
+    frame: FrameView
     scope: Scope
     """What the turn was allowed to change, whatever the panel says by now."""
     seed: int
@@ -224,6 +246,7 @@ class SessionView:
     """Seconds since 1970."""
     width: int
     height: int
+    """Of the picture one stands on, in pixels."""
     turns: tuple[TurnView, ...]
     film: int = field(compare=False)
     """Names `turns` and `branches` as they are: the revision at which they were last drawn up."""
@@ -250,5 +273,7 @@ class SessionView:
     idle: Mapping[str, str] = field(default_factory=dict)
     """Settings of the draft's method that change nothing with what is asked and with the others as they are: by name,
     why."""
+    masks: tuple[SavedMaskView, ...] = ()
+    """Those that were saved, in the order of their names."""
     sees: Box | None = None
     """The part of the picture that the model would be shown, in pixels; ``None`` for all of it."""

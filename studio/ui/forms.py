@@ -36,17 +36,17 @@ def _build(method: Method, shown: bool) -> Form:
         note += f" {text.NOT_LAYERDIFFUSE}" if method.name == "layered" else ""
         gr.Markdown(note, elem_classes="p-paper")
         components = {
-            name: _component(f"knob-{method.name}-{name}", name, kind, default, knob)
+            name: _component(method.name, name, kind, default, knob)
             for name, (kind, default, knob) in knobs(method.params).items()
         }
     return Form(method, group, components)
 
 
-def _component(id: str, name: str, kind: type, default: Any, knob: Knob) -> gr.components.Component:
+def _component(method: str, name: str, kind: type, default: Any, knob: Knob) -> gr.components.Component:
     """A switch, a choice or a number. Ranges are told here and checked by `pipelines.params.checked`, once."""
     common: dict[str, Any] = {
-        "elem_id": id,
-        "label": text.label(name),
+        "elem_id": f"knob-{method}-{name}",
+        "label": text.label(name, method),
         "info": _info(knob),
         "elem_classes": "p-knob",
         "container": True,

@@ -30,6 +30,7 @@ from studio.api.uploads import Uploads
 from studio.app import Studio
 from studio.errors import NotMadeFor, StaleView, UnknownSession, UserError
 from studio.session.checks import allowed_qualities
+from studio.session.selection import Combine
 from studio.session.session import Session
 from studio.session.view import Draft, SessionView
 from studio.settings import Gallery
@@ -265,6 +266,18 @@ class Handlers:
         """A mask from a file."""
         return self.answered(seat, lambda session: session.upload_mask(self.uploads.take(ticket)))
 
+    def save_mask(self, seat: Seat | None, name: str) -> Payload:
+        """The mask as it stands, under a name."""
+        return self.answered(seat, lambda session: session.save_mask(name))
+
+    def use_mask(self, seat: Seat | None, name: str, how: Combine) -> Payload:
+        """One that was saved, in place of what is selected, or joined with it."""
+        return self.answered(seat, lambda session: session.use_mask(name, how))
+
+    def forget_mask(self, seat: Seat | None, name: str) -> Payload:
+        """One that was saved is wanted no more."""
+        return self.answered(seat, lambda session: session.forget_mask(name))
+
     # ------------------------------------------------------------------------------------------------- the turn
 
     def drafted(self, seat: Seat | None, *values: Any) -> Payload:
@@ -278,6 +291,17 @@ class Handlers:
     def remodelled(self, seat: Seat | None, model: object) -> tuple[Payload, Fields]:
         """Another model: where the method does not run on it, the first one that does takes its place."""
         return self._chosen(seat, lambda before: replace(before, model=str(model)), afresh=False)
+
+    def framed(self, seat: Seat | None, sides: dict[str, float]) -> tuple[Payload, Fields]:
+        """The frame of a crop was drawn on the picture: what is cut off at each side."""
+
+        def act(session: Session) -> Draft:
+            before = session.view().draft
+            if before.method == "crop":
+                session.set_draft(replace(before, changes={name: share for name, share in sides.items() if share}))
+            return before
+
+        return self.restored(seat, act)
 
     def _chosen(self, seat: Seat | None, ask: Callable[[Draft], Draft], afresh: bool) -> tuple[Payload, Fields]:
         def act(session: Session) -> Draft:

@@ -26,12 +26,11 @@ def whole(view: SessionView, last: SessionView | None = None, **more: Any) -> Pa
     Of the film, which may have a thousand turns, only what is not as in `last`, the view that the page was sent before.
     ``since`` names the film that this adds to: a page that holds another one asks for the whole (``store.js``).
     """
-    # Turns are plain already: `asdict` would copy each of their values.
     plain = asdict(replace(view, turns=(), branches=()))
     del plain["branches"]
     film = None if last is None or last.sid != view.sid else _film_since(last, view)
     if film is None:
-        film = {"turns": [dict(vars(turn)) for turn in view.turns], "branches": view.branches}
+        film = {"turns": [_plain(turn) for turn in view.turns], "branches": view.branches}
     return {"sid": view.sid, "view": plain | film, **more}
 
 
@@ -43,15 +42,20 @@ def _film_since(last: SessionView, view: SessionView) -> dict[str, Any] | None:
     gone = before.keys() - kept
     if ids != [*kept, *new] or kept != [id for id in before if id not in gone]:
         return None
-    turns = [dict(vars(turn)) if turn.id in new else _patch(before[turn.id], turn) for turn in view.turns]
+    turns = [_plain(turn) if turn.id in new else _patch(before[turn.id], turn) for turn in view.turns]
     film = {"since": last.film, "turns": [turn for turn in turns if len(turn) > 1], "gone": sorted(gone)}
     return film if view.branches == last.branches else film | {"branches": view.branches}
 
 
+def _plain(turn: TurnView) -> dict[str, Any]:
+    """Plain but for its frame already: `asdict` would copy each of its values."""
+    return {**vars(turn), "frame": vars(turn.frame)}
+
+
 def _patch(before: TurnView, now: TurnView) -> dict[str, Any]:
     """The fields of `now` that are not as before, and the id."""
-    old = vars(before)
-    return {name: value for name, value in vars(now).items() if name == "id" or old[name] != value}
+    old = _plain(before)
+    return {name: value for name, value in _plain(now).items() if name == "id" or old[name] != value}
 
 
 def tick(view: SessionView) -> Payload:

@@ -23,6 +23,7 @@ from pydantic import (
 from pipelines.contract import Kind, Quality, Request, Scope, about
 from studio.api.bodies import fault
 from studio.errors import BadBody
+from studio.session.selection import Combine
 
 Text = StrictStr | None
 """Of a field that may be empty."""
@@ -94,6 +95,22 @@ class Picked(Sent):
     """One of the finished candidates."""
 
     index: int
+
+
+class Sides(Sent):
+    """What a crop cuts off, in shares of the picture's width and height."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+class Saved(Sent):
+    """A mask that is saved, used or forgotten by its name."""
+
+    name: str
+    how: Annotated[Combine, Field(strict=False)] = Combine.REPLACE
 
 
 class Reference(Sent):

@@ -14,7 +14,7 @@ from studio.api import bodies
 from studio.ui.handlers import Handlers, Seat
 from studio.ui.panel import Shared, drawn
 from studio.ui.payload import Payload
-from studio.ui.sent import Example, File, Marks, Picked, Text
+from studio.ui.sent import Example, File, Marks, Picked, Saved, Sides, Text
 
 MOST_MARKS = 500_000
 """Numbers and points of all strokes."""
@@ -29,7 +29,19 @@ class Stage:
 
 def build() -> Stage:
     """The component, without handlers."""
-    events = ("open_file", "open_example", "mark", "upload_mask", "keep", "discard", "more_seeds")
+    events = (
+        "open_file",
+        "open_example",
+        "mark",
+        "upload_mask",
+        "save_mask",
+        "use_mask",
+        "forget_mask",
+        "frame",
+        "keep",
+        "discard",
+        "more_seeds",
+    )
     return Stage(drawn("stage", "stage", *events))
 
 
@@ -46,6 +58,16 @@ def bind(panel: Stage, handlers: Handlers, shared: Shared) -> None:
     # The last state of the marks wins; what lies between two answers is skipped.
     on(stage.mark, mark, values=[stage], holding=[Text], trigger_mode="always_last")
     on(stage.upload_mask, lambda seat, file: handlers.upload_mask(seat, file.ticket), hears=File)
+    on(stage.save_mask, lambda seat, one: handlers.save_mask(seat, one.name), hears=Saved)
+    on(stage.use_mask, lambda seat, one: handlers.use_mask(seat, one.name, one.how), hears=Saved)
+    on(stage.forget_mask, lambda seat, one: handlers.forget_mask(seat, one.name), hears=Saved)
+    on(
+        stage.frame,
+        lambda seat, sides: handlers.framed(seat, sides.model_dump()),
+        shared.restored,
+        hears=Sides,
+        trigger_mode="multiple",
+    )
     keeps = on(stage.keep, lambda seat, one: handlers.keep(seat, one.index), shared.restored, hears=Picked)
     keeps.then(**shared.settle)
     on(stage.discard, handlers.discard)

@@ -68,11 +68,13 @@ LABELS = {
     "residual": "Undo small changes",
     "added": "Added colour",
     "match": "Match the light",
-    "right": "To the right",
     "up": "Upwards",
     "twice": "Keep it there too",
 }
 """Settings whose name alone would puzzle; others show their name with spaces."""
+
+OWN_LABELS = {("place", "right"): "To the right"}
+"""Those that another method has under the same name."""
 
 
 def forgets(hosting: Hosting) -> str:
@@ -83,9 +85,10 @@ def forgets(hosting: Hosting) -> str:
     )
 
 
-def label(name: str) -> str:
-    """What a setting is called on the page."""
-    return LABELS.get(name, name.replace("_", " ").capitalize())
+def label(name: str, method: str = "") -> str:
+    """What a setting is called on the page, and in one method otherwise."""
+    usual = LABELS.get(name, name.replace("_", " ").capitalize())
+    return OWN_LABELS.get((method, name), usual)
 
 
 def fault(error: UserError | PipelineError) -> str:

@@ -14,6 +14,8 @@ from pipelines.catalog import is_by_hand
 from pipelines.contract import Box, Extent, Picture, Quality, Scope
 from pipelines.errors import BadPicture
 from pipelines.evaluation.beside import Beside, beside, difference_picture, side_by_side
+from pipelines.frames import Frame
+from pipelines.masks.carry import carried_mask, carried_picture
 from pipelines.masks.prompts import Click, MaskPrompts, Stroke
 from pipelines.params import Knob, Params, knob
 from pipelines.pictures import decode_mask, encode_png
@@ -21,6 +23,7 @@ from pipelines.requests import LARGEST_SEED, LONGEST_TEXT, MOST_CANDIDATES
 from studio.app import Studio
 from studio.errors import NotReady, UnknownTurn
 from studio.exports.kinds import ExportKind, exported
+from studio.history.frames import frames
 from studio.session.session import Session
 from studio.session.view import JobView, MaskView, SessionView, StagedView, TurnView
 from studio.store.record import Record
@@ -303,21 +306,34 @@ class OpenSession:
         return decode_mask(self._studio.pictures.get(view.mask.mask), Extent(view.width, view.height))
 
     def compare(self, first: str | int, second: str | int) -> Compared:
-        """How alike two turns are, inside and outside the mask of the later one. Raises `UnknownTurn`."""
+        """How alike two turns are, inside and outside the mask of the later one; the first as it lies in the
+        frame of the second. Raises `UnknownTurn`."""
         tree = self.record().tree
         a, b = tree[self.turn_id(first)], tree[self.turn_id(second)]
         later = max((a, b), key=lambda turn: len(tree.line(turn.id)))
         digest = None if later.request is None else later.request.mask
-        view = self.view()
-        mask = (
-            None if digest is None else decode_mask(self._studio.pictures.get(digest), Extent(view.width, view.height))
-        )
-        return Compared(a.id, b.id, beside(self._pixels(a.picture), self._pixels(b.picture), mask))
+        frames = self._frames()
+        here, mask = frames[b.id], None
+        if digest is not None:
+            begun_in = frames[later.parent or later.id]
+            mask = decode_mask(self._studio.pictures.get(digest), begun_in.extent)
+            mask = carried_mask(mask, begun_in.to(here), here.extent)
+        return Compared(a.id, b.id, beside(self._seen_in(a.id, b.id), self._pixels(b.picture), mask))
 
     def compared_picture(self, first: str | int, second: str | int, difference: bool = False) -> Picture:
         """Both turns side by side, or where they differ."""
         draw = difference_picture if difference else side_by_side
-        return draw(self.picture(first), self.picture(second))
+        return draw(self._seen_in(self.turn_id(first), self.turn_id(second)), self.picture(second))
+
+    def _frames(self) -> dict[str, Frame]:
+        record = self.record()
+        return frames(record.tree.turns.values(), Extent(record.width, record.height))
+
+    def _seen_in(self, turn: str, other: str) -> Picture:
+        """The picture of `turn` as it lies in the frame of the turn `other`."""
+        known, picture = self._frames(), self.picture(turn)
+        own, there = known[turn], known[other]
+        return picture if own == there else carried_picture(picture, own.to(there), there.extent)
 
     def export(
         self, kind: ExportKind | str = ExportKind.PNG, turn: str | int = CURRENT, *, recipe: bool = True

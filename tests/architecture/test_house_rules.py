@@ -25,7 +25,8 @@ TORCH_FREE = tuple(
         *("models.folders", "models.installed", "models.hub", "models.domain", "models.limits"),
         *("hand.backdrop", "hand.changed", "hand.colour", "hand.fill", "hand.idle", "hand.params", "hand.place"),
         "hand.run",
-        *("toybox.render", "toybox.scene", "toybox.words"),
+        *("toybox.render", "toybox.scene", "toybox.triples", "toybox.words"),
+        *("training.choices", "training.published", "training.sources", "training.triples"),
         *("evaluation.commute", "evaluation.consistency", "evaluation.drift", "evaluation.similarity"),
         *("instructions.contract", "instructions.rules", "instructions.split"),
     )

@@ -120,7 +120,7 @@ def test_rows_are_one_stop_each_and_menus_open_when_asked(browser: Browser, url:
             assert page.locator("#side .options").count() == 0, f"a menu was opened by Tab at {stops[-1]}"
         for row in ("scope", "quality", "candidates", "Include"):
             assert stops.count(row) == 1, (row, stops)
-        assert not {"Brush", "Snap", "Upload mask"} & set(stops)
+        assert not {"Brush", "Snap", "Masks"} & set(stops)
 
         page.locator("#quality input:checked").focus()
         key.press("ArrowLeft")
@@ -143,13 +143,13 @@ def test_rows_are_one_stop_each_and_menus_open_when_asked(browser: Browser, url:
         expect(page.locator(".p-pop")).to_have_count(0)
 
         page.get_by_role("button", name="Include", exact=True).focus()
-        for _ in range(5):
+        for _ in range(6):
             key.press("ArrowRight")
         assert page.evaluate(STOP) == "Brush"
         key.press("Enter")
         expect(page.locator(".p-frame")).to_have_attribute("data-tool", "brush")
         key.press("End")
-        assert page.evaluate(STOP) == "Upload mask"
+        assert page.evaluate(STOP) == "Masks"
         page.locator(".p-chip[aria-checked=true]").focus()
         key.press("ArrowRight")
         expect(page.locator(".p-chip:focus")).to_have_attribute("aria-checked", "true")

@@ -95,13 +95,64 @@ def test_the_mask_that_a_turn_left_can_be_taken_again(browser: Browser, served: 
     turn = session.accept(0)
     with sat_down(browser, f"{served[1]}/?session={session.sid}", DESKTOP) as desk:
         button = desk.page.get_by_role("button", name="Last mask")
-        expect(button).to_be_hidden()
+        masks = desk.page.get_by_role("button", name="Masks", exact=True)
+        masks.click()
+        expect(button).to_be_disabled()
+        desk.page.keyboard.press("Escape")
         desk.page.keyboard.press("x")
-        expect(button).to_be_visible()
+        masks.click()
         button.click()
         desk.wait_mask()
         assert desk.shown_mask == turn.mask_after and turn.mask_after is not None
-        expect(button).to_be_hidden()
+        expect(button).to_be_disabled()
+
+
+def test_a_colour_is_selected_by_the_wand_and_kept_by_name(
+    browser: Browser, served: tuple[Studio, str], failures: Path
+) -> None:
+    with sat_down(browser, served[1], DESKTOP) as desk:
+        page, studio = desk.page, served[0]
+        desk.open_example("Duck on the beach")
+        page.keyboard.press("w")
+        expect(page.get_by_role("button", name="Wand")).to_have_attribute("aria-pressed", "true")
+        desk.click(128, 244)  # the sand
+        sand = selected(desk, studio)
+        assert sand[250, 20] and not sand[20, 20] and not sand[150, 128]
+        slider = page.get_by_label("How unlike a colour may be")
+        slider.fill("2")
+        desk.wait_mask()
+        assert selected(desk, studio).sum() < sand.sum(), "the same place, another tolerance"
+        slider.fill("12")
+        desk.wait_mask()
+        assert np.array_equal(selected(desk, studio), sand)
+
+        page.get_by_role("button", name="Masks", exact=True).click()
+        page.get_by_label("Name to save the mask under").fill("sand")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("list", name="Saved masks")).to_contain_text("sand")
+        page.screenshot(path=failures / "masks.png")
+        page.keyboard.press("Escape")
+        page.get_by_label("What lasso and wand do").select_option("Take away")
+        desk.click(128, 244)
+        assert not selected(desk, studio).any() if desk.shown_mask != "none" else True
+        page.keyboard.press("x")
+        desk.wait_mask()
+        page.keyboard.press("l")
+        page.get_by_label("What lasso and wand do").select_option("Add")
+        desk.drag((0.0, 128.0), (128.0, 128.0), (128.0, 256.0), (0.0, 256.0), (0.0, 128.0))
+        half = selected(desk, studio)
+        page.get_by_role("button", name="Masks", exact=True).click()
+        page.get_by_role("button", name="Intersect with sand").click()
+        desk.wait_mask()
+        page.wait_for_function("palimpsest.state.view.draft.prompts.uploaded")
+        desk.wait_mask()
+        assert np.array_equal(selected(desk, studio), sand & half)
+        page.keyboard.press("Escape")
+        page.keyboard.down("Shift")  # only what is in both
+        page.keyboard.press("w")
+        desk.click(60, 250)
+        page.keyboard.up("Shift")
+        assert np.array_equal(selected(desk, studio), sand & half)
 
 
 def test_what_the_model_would_be_shown_is_drawn(browser: Browser, served: tuple[Studio, str], failures: Path) -> None:

@@ -33,8 +33,15 @@ test("pointing takes the place of a mask that was sent, and painting is laid ove
   assert.equal(marks.clicked(sent, 1, 1, true).uploaded, null);
   assert.equal(marks.boxed(sent, { left: 0, top: 0, right: 2, bottom: 2 }).uploaded, null);
   assert.equal(marks.phrased(sent, "the dog").uploaded, null);
-  assert.equal(marks.scribbled(sent, { points: [[1, 1], [2, 2]], radius: 3, erase: true, fill: false }).uploaded, null);
-  assert.equal(marks.stroked(sent, { points: [[1, 1]], radius: 3, erase: false, fill: true }).uploaded, "digest");
+  assert.equal(marks.scribbled(sent, marks.line([[1, 1], [2, 2]], 3, "erase")).uploaded, null);
+  assert.equal(marks.stroked(sent, marks.line([[1, 1]], 3, "add", true)).uploaded, "digest");
+});
+
+test("the wand that was used last goes by another tolerance, and nothing else does", () => {
+  const used = marks.stroked(marks.empty(), marks.wand(3, 4, "keep", 12, false)), other = marks.rewanded(used, 20, true);
+  assert.deepEqual(other.strokes, [{ points: [[3, 4]], radius: 1, erase: false, fill: false, wand: 20, everywhere: true, keep: true }]);
+  const painted = marks.stroked(used, marks.line([[1, 1]], 3));
+  assert.equal(marks.rewanded(painted, 20, true), painted);
 });
 
 test("growing and the seam stay within what the studio takes", () => {
@@ -45,8 +52,8 @@ test("growing and the seam stay within what the studio takes", () => {
 });
 
 test("strokes from the server and from the page are the same marks", () => {
-  const drawn = marks.stroked(marks.empty(), { points: [[1, 2], [3, 4]], radius: 5, erase: true, fill: true });
-  const stored = { ...drawn, strokes: [{ points: [{ x: 1, y: 2 }, { x: 3, y: 4 }], radius: 5, erase: true, fill: true }] };
+  const drawn = marks.stroked(marks.empty(), marks.line([[1, 2], [3, 4]], 5, "erase", true));
+  const stored = { ...drawn, strokes: [{ points: [{ x: 1, y: 2 }, { x: 3, y: 4 }], radius: 5, erase: true, fill: true, wand: null, everywhere: false, keep: false }] };
   assert.ok(marks.same(marks.plain(stored), drawn));
 });
 

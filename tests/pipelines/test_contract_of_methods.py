@@ -30,6 +30,9 @@ AT_WORK = {
     "light": {"exposure": 1.0},
     "place": {"right": 0.2},
     "straighten": {"angle": 3.0},
+    "crop": {"left": 0.1},
+    "extend": {"right": 0.25},
+    "resize": {"longer": 60},
 }
 """Settings of the methods that do nothing before one is set."""
 LAYERED_WAYS = [("layered", tuned) for tuned in Tuned]

@@ -28,6 +28,7 @@ EVENTS = {
     "residual": "small changes",
     "small_object_loss": "a small subject",
     "small_object_area": "a subject of about that size",
+    "edges": "a LoRA with an edge branch",
     "window": "a subject that is small in a large picture",
     "context": "the same",
     "match_colour": "the same",
@@ -43,6 +44,8 @@ CASES = [
     ("sdedit", Quality.STANDARD, Scope.BOTH, "a blue dog", "in a forest"),
     ("inpaint", Quality.STANDARD, Scope.SUBJECT, "a blue dog", ""),
     ("instruct", Quality.STANDARD, Scope.SUBJECT, "make it blue", ""),
+    ("refine", Quality.STANDARD, Scope.BOTH, "make it blue", "in a forest"),
+    ("refine", Quality.DRAFT, Scope.SUBJECT, "make it blue", ""),
 ]
 
 
@@ -146,6 +149,9 @@ BY_HAND: list[tuple[str, dict[str, Any], Scope, str]] = [
     ("place", {"right": 0.2, "twice": True}, Scope.BOTH, ""),
     ("remove", {}, Scope.SUBJECT, ""),
     ("straighten", {"angle": 4.0}, Scope.BOTH, ""),
+    ("crop", {"left": 0.1}, Scope.BOTH, ""),
+    ("extend", {"right": 0.25}, Scope.BOTH, ""),
+    ("resize", {"longer": 80}, Scope.BOTH, ""),
 ]
 BESIDE: dict[str, Any] = {"black": 20, "white": 200, "angle": 30.0, "turn": 20.0, "added": 20.0, "lightness": 10.0}
 

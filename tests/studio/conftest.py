@@ -55,6 +55,8 @@ class StandInEngine:
     raises: BaseException | None = None
     raise_at: tuple[str, int] = ("guidance", 2)
     requests: list[EditRequest] = field(default_factory=list)
+    drifts: list[Picture] = field(default_factory=list)
+    """What the pictures were measured against."""
     segmented: int = 0
     in_float32: bool = False
     segment_seconds: float = 0.0
@@ -115,6 +117,7 @@ class StandInEngine:
     def drift(
         self, original: Picture, pictures: Sequence[Picture], edits: Sequence[Edited], model: str
     ) -> tuple[Drift, ...]:
+        self.drifts.append(original)
         changed = [np.ones(original.shape[:2], bool) for _ in edits]
         return tuple(drift(original, picture, edits, changed, None, LIMITS) for picture in pictures)
 

@@ -12,8 +12,10 @@ from pipelines.catalog import settings, still_there
 from pipelines.contract import Extent, LoraUse
 from pipelines.errors import PipelineError
 from pipelines.evaluation.drift import Drift
+from pipelines.frames import Frame
 from pipelines.masks.prompts import MaskPrompts
 from pipelines.requests import check_loras
+from studio.history.frames import frames
 from studio.history.sound import UnsoundTimeline, sound
 from studio.history.tree import Trashed, Tree
 from studio.history.turn import Turn, TurnRequest, turn_id
@@ -31,15 +33,24 @@ LATEST = 253_402_300_799.0
 """Seconds since 1970 at the end of the year 9999."""
 
 
-def checked(data: bytes) -> tuple[SessionFile, Tree]:
-    """What ``session.json`` says, and its timeline; the pictures it names are looked at later. Raises `BadArchive`."""
+def checked(data: bytes) -> tuple[SessionFile, Tree, dict[str, Frame]]:
+    """What ``session.json`` says, its timeline, and the frame of each turn by id; the pictures it names are looked at
+    later. Raises `BadArchive`."""
     session = parsed(data)
     extent = _checked_extent(session)
     tree = _checked_tree(session)
     _check_words(session)
+    framed = _checked_frames(tree, extent)
     for turn in session.turns:
-        _check_turn(turn, extent)
-    return session, tree
+        _check_turn(turn, framed[turn.parent or turn.id].extent)
+    return session, tree, framed
+
+
+def _checked_frames(tree: Tree, original: Extent) -> dict[str, Frame]:
+    try:
+        return frames(tree.turns.values(), original)
+    except (PipelineError, ArithmeticError) as problem:
+        raise BadArchive(f"a turn of the session file changes the frame as none can: {problem}") from problem
 
 
 def _checked_extent(session: SessionFile) -> Extent:
@@ -97,7 +108,7 @@ def _check_draft(draft: StoredDraft) -> None:
 
 
 def _check_turn(turn: Turn, extent: Extent) -> None:
-    """That a turn is what its id says, and could be shown and run again."""
+    """That a turn is what its id says, and could be shown and run again on a picture of `extent`."""
     number, outcome = f"turn {turn.id[:8]!r}", turn.outcome
     if (turn.parent is None) != (turn.request is None):
         raise BadArchive(f"{number} of the session file needs both a parent and a request, or neither")

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from pipelines import pictures as codec
 from pipelines.contract import Extent, Kind, about
+from pipelines.frames import Frame
 from studio.store.archive.container import LARGEST_ARCHIVE, Entries
 from studio.store.archive.schema import BadArchive, Role, SessionFile
 
@@ -17,11 +18,13 @@ LAST_FILTER = 4
 """PNG's filters of a row of pixels are 0 to 4."""
 
 GREY = frozenset({Role.MASK, Role.REFERENCE_MASK})
-SESSIONS_SIZE = frozenset({Role.PICTURE, Role.MASK})
 
 
-def check_pictures(entries: Entries, needed: Mapping[str, set[Role]], extent: Extent) -> dict[str, Extent]:
-    """The size of each picture; raises `BadArchive` for the first that is not what it is there for."""
+def check_pictures(
+    entries: Entries, needed: Mapping[str, set[Role]], wanted: Mapping[str, set[Extent]]
+) -> dict[str, Extent]:
+    """The size of each picture, which is that `wanted` of it; raises `BadArchive` for the first that is not what it is
+    there for."""
     _check_pixels_in_all(entries, needed)
     sizes: dict[str, Extent] = {}
     size = 0
@@ -38,7 +41,7 @@ def check_pictures(entries: Entries, needed: Mapping[str, set[Role]], extent: Ex
             raise BadArchive(
                 f"the picture {digest[:8]}… of the session file is grey where it should be coloured, or not"
             )
-        if roles & SESSIONS_SIZE and own != extent:
+        for extent in wanted.get(digest, set()) - {own}:
             raise BadArchive(
                 f"the picture {digest[:8]}… of the session file must be {extent.width} x {extent.height} pixels; "
                 f"it is {own.width} x {own.height}"
@@ -64,6 +67,20 @@ def _check_pixels_in_all(entries: Entries, needed: Mapping[str, set[Role]]) -> N
             f"the pictures of a session file have {MOST_PIXELS // 10**6} million pixels at most, all together; this "
             f"file's say of themselves that they have {pixels // 10**6} million"
         )
+
+
+def sizes_of(session: SessionFile, frames: Mapping[str, Frame]) -> dict[str, set[Extent]]:
+    """Of which size each turn's picture and masks must be, by digest; `frames` are those of the turns."""
+    wanted: dict[str, set[Extent]] = {}
+    for turn in session.turns:
+        named = [(turn.picture, frames[turn.id]), (turn.outcome.mask_after, frames[turn.id])]
+        if turn.request is not None and turn.parent is not None:
+            before = frames[turn.parent]
+            named += [(turn.request.mask, before), (turn.request.prompts.get("uploaded"), before)]
+        for digest, frame in named:
+            if digest is not None:
+                wanted.setdefault(digest, set()).add(frame.extent)
+    return wanted
 
 
 def check_reference_masks(session: SessionFile, sizes: Mapping[str, Extent]) -> None:

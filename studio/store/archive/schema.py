@@ -75,9 +75,9 @@ class Role(StrEnum):
     """What a picture is for."""
 
     PICTURE = "picture"
-    """Colour, of the session's size."""
+    """Colour, of the size of its turn's frame."""
     MASK = "mask"
-    """Grey, of the session's size."""
+    """Grey, of the size of its turn's frame, or of that of the turn before."""
     REFERENCE = "reference"
     """Colour, of any size."""
     REFERENCE_MASK = "mask of a reference"

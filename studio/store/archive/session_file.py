@@ -17,11 +17,11 @@ from typing import Any, BinaryIO
 
 from pipelines import pictures as codec
 from pipelines.catalog import usable
-from pipelines.contract import Extent, Quality
+from pipelines.contract import Quality
 from studio.history.turn import canonical_json, written
 from studio.store.archive.checks import checked
 from studio.store.archive.container import LARGEST_ARCHIVE, MOST_ENTRIES, Entries, new_entry, reading
-from studio.store.archive.pictures import check_pictures, check_reference_masks
+from studio.store.archive.pictures import check_pictures, check_reference_masks, sizes_of
 from studio.store.archive.schema import (
     FORMAT,
     LARGEST_JSON,
@@ -126,11 +126,10 @@ def read_archive(source: BinaryIO | Path, pictures: Blobs) -> Record:
         with file:
             return read_archive(file, pictures)
     entries = Entries(source)
-    session, tree = checked(entries.read("session.json", LARGEST_JSON))
-    extent = Extent(session.width, session.height)
+    session, tree, frames = checked(entries.read("session.json", LARGEST_JSON))
     needed = pictures_of(session)
     entries.check(needed)
-    check_reference_masks(session, check_pictures(entries, needed, extent))
+    check_reference_masks(session, check_pictures(entries, needed, sizes_of(session, frames)))
     for digest in needed:
         if pictures.put(entries.read(f"pictures/{digest}.png", codec.LARGEST_FILE)) != digest:
             raise BadArchive("the session file changed while it was read; import it again")

@@ -14,8 +14,9 @@ from pipelines.compose.folder import Kind, Loaded, load_composer, save_composer
 from pipelines.compose.losses import cdd_loss, icm_loss, joint_loss, mse_loss, vlb_loss
 from pipelines.compose.model import Composer, Sizes
 from pipelines.compose.objective import Objective, Stage, Weights
-from pipelines.compose.trainer import CHECKPOINT, Plan, Trainer, planned, train_composer
+from pipelines.compose.trainer import Plan, Trainer, planned, train_composer
 from pipelines.errors import BadParameter, ModelError, NumericalError
+from pipelines.training.checkpoint import CHECKPOINT
 
 PLAN = Plan({Stage.MATCH: 3, Stage.DRAW: 4, Stage.GUIDE: 3}, batch=4, warmup=2)
 

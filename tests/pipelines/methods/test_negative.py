@@ -20,7 +20,7 @@ from pipelines.hints.texts import hints_of_negative
 from pipelines.layered.key import fit_key
 from pipelines.models.bundle import ModelBundle
 from pipelines.models.folders import find_model
-from pipelines.params import InpaintParams, InstructParams, LayeredParams, Params, SDEditParams, Start
+from pipelines.params import InpaintParams, InstructParams, LayeredParams, Params, RefineParams, SDEditParams, Start
 from pipelines.requests import LONGEST_TEXT
 
 QUICK: dict[str, Any] = {"embed_steps": 1, "tune_steps": 1, "steps": 3}
@@ -31,6 +31,7 @@ CASES: dict[str, tuple[str, str, Params]] = {
     "inpaint": ("tiny-v", "inpaint", replace(InpaintParams(), steps=3)),
     "inpaint, shown": ("tiny-inpainting", "inpaint", replace(InpaintParams(), steps=3)),
     "instruct": ("tiny-xl-instruct", "instruct", replace(InstructParams(), steps=3)),
+    "refine": ("tiny", "refine", replace(RefineParams(), steps=3)),
     "xl": ("tiny-xl", "sdedit", replace(SDEditParams(), steps=3)),
 }
 Ask = Callable[..., EditRequest]

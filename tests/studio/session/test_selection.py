@@ -5,13 +5,11 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.contract import Box, Extent, Point
+from pipelines.contract import Box, Point
 from pipelines.masks.prompts import Click, MaskPrompts, Stroke
 from studio.history.turn import canonical_json
 from studio.session.selection import MOST_STEPS, Selection, Selections
 from studio.session.view import MaskChoice
-
-EXTENT = Extent(48, 32)
 
 
 def clicked(*xs: float) -> Selection:
@@ -61,14 +59,23 @@ prompts = st.builds(
 selections = st.builds(Selection, prompts, st.none() | st.just("d" * 64), st.floats(0, 1))
 
 
-@given(st.lists(selections, min_size=1, max_size=5), st.integers(0, 3))
-def test_everything_reads_back_as_it_was(made: list[Selection], undone: int) -> None:
+def test_what_was_pointed_at_waits_while_one_stands_in_another_frame() -> None:
+    here = Selections().put(clicked(1, 2), "t")
+    there = here.away(clicked(7))
+    assert there.now == clicked(7) and there.pointed == clicked(1, 2)
+    assert there.away(clicked(9)).at_home() == here, "going to and fro loses nothing"
+    assert there.put(clicked(8), "u").pointed == clicked(8), "until something else is pointed at"
+
+
+@given(st.lists(selections, min_size=1, max_size=5), st.integers(0, 3), st.none() | selections)
+def test_everything_reads_back_as_it_was(made: list[Selection], undone: int, elsewhere: Selection | None) -> None:
     steps = Selections()
     for selection in made:
         steps = steps.put(selection, "t")
     for _ in range(min(undone, len(made))):
         steps = steps.undo()
-    assert Selections.from_json(json.loads(canonical_json(steps.to_json())), EXTENT) == steps
+    steps = steps if elsewhere is None else steps.away(elsewhere)
+    assert Selections.from_json(json.loads(canonical_json(steps.to_json()))) == steps
 
 
 def test_a_stroke_is_written_once_however_many_steps_hold_it() -> None:

@@ -556,8 +556,8 @@ def test_after_a_subject_turn_the_mask_is_what_was_found_in_its_picture(
     edited(session, scope=Scope.SUBJECT)
     turn = session.view().turns[-1]
     assert turn.mask is not None and turn.mask_after not in (None, turn.mask)
-    found = session._computing.mask(turn.mask_after or "")
-    assert np.array_equal(found, np.roll(session._computing.mask(turn.mask), 1, axis=0))
+    found = session._mask_here(turn.mask_after or "")
+    assert np.array_equal(found, np.roll(session._mask_here(turn.mask or ""), 1, axis=0))
     assert session.view().mask.mask == turn.mask_after and session.view().mask.stale
     assert session.view().mask.area == found.mean() and session.view().draft.prompts == CLICK
     session.undo()

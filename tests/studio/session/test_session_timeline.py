@@ -244,8 +244,8 @@ def test_a_changed_turn_hands_its_own_mask_on(session: Session, engine: Any, mon
     penguin, red = (tree[id] for id in tree.line(session.view().current)[1:])
     assert penguin.request is not None and red.request is not None and penguin.request.mask is not None
     assert red.request.mask == penguin.outcome.mask_after
-    there = session._computing.mask(red.request.mask)
-    assert np.array_equal(there, np.roll(session._computing.mask(penguin.request.mask), 3, axis=1))
+    there = session._mask_here(red.request.mask)
+    assert np.array_equal(there, np.roll(session._mask_here(penguin.request.mask), 3, axis=1))
 
 
 def test_a_comparison_stays_when_what_would_end_it_fails(
