@@ -182,6 +182,9 @@ class EditRequest(Request):
     subject_reference_mask: Mask | None = field(
         default=None, metadata=asked_for(Kind.MASK, Scope.SUBJECT, mask_of="subject_reference")
     )
+    refined: Mask | None = None
+    """Where a brush went over the subject's edge: there it is as transparent as the picture shows it, whatever fades
+    elsewhere."""
     feather: float = 2.0
     """Width in pixels of the seam in which a pasted-back part fades into the edit."""
     fitted: bytes | None = field(default=None, repr=False)

@@ -28,6 +28,7 @@
  * @property {(insists: boolean) => void} run_turns runs the turns of a sentence
  * @property {(text: string) => void} instruct takes a text as an instruction
  * @property {(part: "subject" | "background") => void} changes says that this part is meant to change
+ * @property {(part: "subject" | "background", picture: File) => void} follow gives that part a picture to follow
  * @property {() => void} crop asks for the part of a picture that is too long
  * @property {() => void} leave leaves the turn that is being changed as it was
  * @property {(sent: { pictures: string[] }) => void} stageAgain brings candidates back

@@ -5,7 +5,7 @@ import * as swap from "./swap.js";
 import { currentTurn, isLive, turnOf } from "./turns.js";
 
 /** @typedef {import("./view.js").SessionView} SessionView */
-/** @typedef {"include" | "exclude" | "box" | "scribble" | "lasso" | "wand" | "brush" | "erase"} Tool */
+/** @typedef {"include" | "exclude" | "box" | "scribble" | "lasso" | "wand" | "brush" | "erase" | "refine"} Tool */
 /** @typedef {"add" | "erase" | "keep"} Combine */
 
 /**
@@ -43,7 +43,7 @@ export const hand = { tool: /** @type {Tool} */ ("include"), radius: 8, gesture:
 /** What a press adds up to: with Alt, or the right button, it takes away; with Shift only what lies in both stays. @param {{ altKey: boolean, shiftKey: boolean, button?: number }} event @returns {Combine} */
 export const combined = (event) => (event.altKey || event.button === 2 ? "erase" : event.shiftKey ? "keep" : hand.combine);
 
-export const isPainting = () => hand.tool === "brush" || hand.tool === "erase";
+export const isPainting = () => hand.tool === "brush" || hand.tool === "erase" || hand.tool === "refine";
 
 /** Whether a job runs, of which the stage shows the preview. */
 export const isBusy = () => isLive(state.view);

@@ -128,7 +128,7 @@ export function drawLive(view) {
     "fill-rule": "evenodd", stroke: "#fff", "stroke-width": 1.5 * unit, "stroke-dasharray": `${5 * unit} ${4 * unit}` });
   /** @param {marks.Stroke} s */
   const stroke = (s) => s.fill ? around(s) : h("polyline", { points: ends(s), fill: "none", "stroke-width": 2 * s.radius,
-    "stroke-linecap": "round", "stroke-linejoin": "round", stroke: s.erase ? "#0d0e10" : "#ff9d5c", opacity: 0.55 });
+    "stroke-linecap": "round", "stroke-linejoin": "round", stroke: s.refine ? "#50c9c0" : s.erase ? "#0d0e10" : "#ff9d5c", opacity: 0.55 });
   if (view.sees) parts.push(h("rect", { class: "p-sees", x: view.sees.left, y: view.sees.top, width: view.sees.right - view.sees.left,
     height: view.sees.bottom - view.sees.top, fill: "none", stroke: "#50c9c0", "stroke-width": 1.5 * unit }),
   h("text", { x: view.sees.left + 6 * unit, y: view.sees.top + 16 * unit, "font-size": 12 * unit, fill: "#fff", stroke: "#0d0e10", "stroke-width": 2.5 * unit,

@@ -1,7 +1,7 @@
 // What a person pointed at, as values: each function gives a new list and leaves the old one alone.
 
 /** @typedef {import("./view.js").MaskPrompts} MaskPrompts */
-/** @typedef {{ points: [number, number][], radius: number, erase: boolean, fill: boolean, wand: number | null, everywhere: boolean, keep: boolean }} Stroke */
+/** @typedef {{ points: [number, number][], radius: number, erase: boolean, fill: boolean, wand: number | null, everywhere: boolean, keep: boolean, refine: boolean }} Stroke */
 /** @typedef {import("./looking.js").Combine} Combine */
 /** @typedef {Omit<MaskPrompts, "strokes" | "scribbles"> & { strokes: Stroke[], scribbles: Stroke[] }} Marks */
 
@@ -28,7 +28,7 @@ export const phrased = (m, phrase) => ({ ...m, phrase, choice: null, uploaded: p
 /** @param {Marks} m @param {Stroke} stroke @returns {Marks} */
 export const stroked = (m, stroke) => ({ ...m, strokes: [...m.strokes, stroke] });
 /** A line of the brush, or around something. @param {[number, number][]} points @param {number} radius @param {Combine} [how] @param {boolean} [fill] @returns {Stroke} */
-export const line = (points, radius, how = "add", fill = false) => ({ points, radius, erase: how === "erase", fill, wand: null, everywhere: false, keep: how === "keep" });
+export const line = (points, radius, how = "add", fill = false) => ({ points, radius, erase: how === "erase", fill, wand: null, everywhere: false, keep: how === "keep", refine: false });
 /** What has the colour of a place. @param {number} x @param {number} y @param {Combine} how @param {number} tolerance @param {boolean} everywhere @returns {Stroke} */
 export const wand = (x, y, how, tolerance, everywhere) => ({ ...line([[x, y]], 1, how), wand: tolerance, everywhere });
 /** The last wand with another tolerance; nothing else where the last stroke is none. @param {Marks} m @param {number} tolerance @param {boolean} everywhere @returns {Marks} */

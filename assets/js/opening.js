@@ -65,12 +65,23 @@ async function copy() {
   }
 }
 
-// A picture from the clipboard is opened as a file is; texts are pasted where the cursor stands.
+/** Whether the turn in preparation waits for a picture to put behind the subject. */
+const asksBackdrop = () => Boolean(state.view && !state.starting && state.view.draft.method === "backdrop" && !state.view.draft.background_reference);
+
+// A picture from the clipboard is opened as a file is, or stands behind the subject where one is asked for; texts are pasted
+// where the cursor stands.
 document.addEventListener("paste", (event) => {
   const files = event.clipboardData?.files, text = event.clipboardData?.types.includes("text/plain");
-  if (event.defaultPrevented || !files || !files.length || (text && typing(event.target)) || document.querySelector("dialog:modal")) return;
+  if (event.defaultPrevented || !files || (text && typing(event.target)) || document.querySelector("dialog:modal")) return;
+  if (!files.length) {
+    if (!typing(event.target)) toast("There is no picture in the clipboard. Copy one, then paste it here.", "note");
+    return;
+  }
   event.preventDefault();
-  open(files[0].name === "image.png" ? new File([files[0]], "Pasted picture", { type: files[0].type }) : files[0]);
+  const picture = files[0].name === "image.png" ? new File([files[0]], "Pasted picture", { type: files[0].type }) : files[0];
+  if (!asksBackdrop()) return void open(picture);
+  actions.follow("background", picture);
+  toast("The pasted picture stands behind the subject, once the turn has run.", "note");
 });
 
 // A file may be let go anywhere on the page, where the browser would leave the page for it.

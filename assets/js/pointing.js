@@ -47,7 +47,7 @@ frame.addEventListener("pointerdown", (event) => {
     return apply(marks.stroked(standing(), marks.wand(rounded(at.x), rounded(at.y), combined(event), hand.tolerance, hand.everywhere)));
   }
   hand.gesture = { id: event.pointerId, at, screen: { x: event.clientX, y: event.clientY }, moved: false, include, dot: dot && !paints ? Number(dot.dataset.click) : null, box: null,
-    stroke: !paints ? null : hand.tool === "lasso" ? begun(1, combined(event), true) : begun(hand.radius, hand.tool === "erase" || event.altKey ? "erase" : "add"),
+    stroke: !paints ? null : hand.tool === "lasso" ? begun(1, combined(event), true) : hand.tool === "refine" ? { ...begun(hand.radius, "add"), refine: true } : begun(hand.radius, hand.tool === "erase" || event.altKey ? "erase" : "add"),
     scribble: hand.tool === "scribble" && !dot ? begun(Math.max(1, DRAG / 4 / scale(view)), include ? "add" : "erase") : null };
   if (hand.gesture.stroke) drawLive(view);
 });

@@ -19,6 +19,9 @@ const PARTS = {
   background: { title: "Reference background", without: "The new background comes from the text. Choose or drop a picture for it to follow.", with: () => "Your picture sets the new background" },
 };
 
+/** @type {Partial<Record<Which, (picture: File) => void>>} */
+const sending = {};
+
 /** One of the two; gives what draws it. @param {Which} which */
 function part(which, /** @type {Words} */ { title, without, with: words }) {
   const file = h("input", { type: "file", accept: "image/png,image/jpeg,image/webp", hidden: true, onchange: () => { send(file.files?.[0]); file.value = ""; } });
@@ -50,6 +53,7 @@ function part(which, /** @type {Words} */ { title, without, with: words }) {
     send(picture);
   });
 
+  sending[which] = send;
   let shown = "";
   return (/** @type {Draft | null} */ draft) => {
     const digest = draft && draft[`${which}_reference`], mask = draft && which === "subject" ? draft.subject_reference_mask : null;
@@ -70,4 +74,5 @@ function picture(digest, mask) {
 }
 
 const draws = [part("subject", PARTS.subject), part("background", PARTS.background)];
+actions.follow = (which, picture) => sending[which]?.(picture);
 panel.draws(({ view }) => { for (const draw of draws) draw(view ? view.draft : null); });

@@ -24,6 +24,7 @@ const TOOLS = [
   ["wand", "Wand", "W", "Click a colour to add what has it; with Alt or the right button it is taken away, with Shift only what is in both stays"],
   ["brush", "Brush", "B", "Paint onto the mask"],
   ["erase", "Erase", "E", "Rub out of the mask"],
+  ["refine", "Refine", "F", "Brush over an edge, as of hair or fur: the picture says what belongs to the subject there"],
 ];
 
 /** @param {string} text @param {() => void} onclick @param {Record<string, string>} [more] */

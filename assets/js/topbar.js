@@ -16,7 +16,7 @@ const MOD = mac ? "⌘" : "Ctrl";
 /** @type {[string, [string, string][]][]} */
 const SHORTCUTS = [
   ["On the picture", [["Click", "include in the subject"], ["Right click", "exclude (also Alt click)"], ["Drag", "box around the subject"],
-    ["C  N  R", "tools: include, exclude, box"], ["S  L  W", "tools: scribble, lasso, wand"], ["B  E", "tools: brush, erase"], ["[  ]", "smaller, larger brush"], ["X", "clear the marks"], ["Escape", "leave what is being drawn"],
+    ["C  N  R", "tools: include, exclude, box"], ["S  L  W", "tools: scribble, lasso, wand"], ["B  E  F", "tools: brush, erase, refine an edge"], ["[  ]", "smaller, larger brush"], ["X", "clear the marks"], ["Escape", "leave what is being drawn"],
     ["Arrows", "move a crosshair"], ["Enter", "include there"], ["Shift Enter", "exclude there"]]],
   ["Looking", [["1  2", "picture, before / after"], ["3  4", "difference, layers"], ["Hold \\", "the picture before"], ["+  −", "nearer, further away (the wheel too)"], ["0  9", "all of it, one pixel as one"], ["Space", "and drag: move it (the middle button too)"]]],
   ["Files", [[`${MOD} O`, "to where files are opened"], [`${MOD} V`, "open a picture from the clipboard"], [`${MOD} C`, "copy the picture"]]],
@@ -162,7 +162,7 @@ function backOrForth(event) {
 /** @type {Record<string, () => void>} */
 const plainKeys = {
   b: () => actions.tool("brush"), e: () => actions.tool("erase"), c: () => actions.tool("include"), n: () => actions.tool("exclude"), r: () => actions.tool("box"),
-  s: () => actions.tool("scribble"), l: () => actions.tool("lasso"), w: () => actions.tool("wand"),
+  s: () => actions.tool("scribble"), l: () => actions.tool("lasso"), w: () => actions.tool("wand"), f: () => actions.tool("refine"),
   x: () => actions.clear(), "[": () => actions.size(-2), "]": () => actions.size(2), "\\": () => actions.peek(true), "?": () => sheet.showModal(),
   "+": () => actions.zoom(1), "=": () => actions.zoom(1), "-": () => actions.zoom(-1), 0: () => actions.fit(), 9: () => actions.whole(),
   g: () => actions.sessions(), 1: () => actions.tab(0), 2: () => actions.tab(1), 3: () => actions.tab(2), 4: () => actions.tab(3),

@@ -365,6 +365,8 @@ export interface Stroke {
   everywhere: boolean;
   /** What is selected and lies in it stays selected, nothing else. */
   keep: boolean;
+  /** Where it goes over an edge the picture itself says what belongs to the subject: see `matting.matted`. */
+  refine: boolean;
 }
 
 /** A session in a list. */

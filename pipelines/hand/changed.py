@@ -33,9 +33,11 @@ def subject_share(request: EditRequest, edge: Edge) -> Share:
     """How much of each pixel is the subject that the request's mask selects."""
     if edge is Edge.HARD:
         return request.mask.astype(np.float32)
-    if edge is Edge.SOFT:
-        return soft_edge(request.mask, request.feather)
-    return matted(request.picture, request.mask)
+    soft = edge is Edge.SOFT
+    share = soft_edge(request.mask, request.feather) if soft else matted(request.picture, request.mask)
+    if request.refined is None:
+        return share
+    return np.where(request.refined, matted(request.picture, request.mask, request.refined), share)
 
 
 def changing_share(request: EditRequest, edge: Edge) -> Share:

@@ -43,13 +43,18 @@ REACHES = (0.06, 0.008)
 Floats = NDArray[np.float32]
 
 
-def matted(picture: Picture, mask: Mask) -> Floats:
-    """How much of each pixel is the subject: ``(H, W) float32`` in [0, 1], 1 and 0 away from the mask's edge."""
+def matted(picture: Picture, mask: Mask, unknown: Mask | None = None) -> Floats:
+    """How much of each pixel is the subject: ``(H, W) float32`` in [0, 1], 1 and 0 away from the mask's edge.
+
+    With `unknown` ``(H, W) bool`` nothing is sought but there, and `mask` holds everywhere else; what it says there is
+    where the search begins.
+    """
     alpha = mask.astype(np.float32)
-    if mask.all() or not mask.any():
+    if mask.all() or not mask.any() or (unknown is not None and not unknown.any()):
         return alpha
-    side = max(part.stop - part.start for part in bounds(mask))
-    window = bounds(mask, 2 * max(2, math.ceil(OUTWARDS * side)))
+    side = max(part.stop - part.start for part in bounds(mask if unknown is None else unknown))
+    window = bounds(mask if unknown is None else unknown, 2 * max(2, math.ceil(OUTWARDS * side)))
+    there = None if unknown is None else unknown[window].astype(np.float32)
     seen, inside = np.ascontiguousarray(picture[window]), np.ascontiguousarray(mask[window])
     sizes = _levels(inside.shape)
     lines = np.zeros(0, np.float32)
@@ -57,7 +62,10 @@ def matted(picture: Picture, mask: Mask) -> Floats:
         colours = _resized(seen, size).astype(np.float32) * np.float32(1 / 255)
         sure = _resized(inside.astype(np.float32), size) > 0.5
         scale = max(size) / max(inside.shape)
-        free, depth = _band(sure, max(1.5, OUTWARDS * side * scale), max(1.5, INWARDS * side * scale))
+        if there is None:
+            free, depth = _band(sure, max(1.5, OUTWARDS * side * scale), max(1.5, INWARDS * side * scale))
+        else:
+            free, depth = _resized(there, size) > 0, np.zeros(sure.shape, np.float32)
         guess = sure.astype(np.float32)
         if level:  # Levin et al., section 4.2: what is transferred are the lines, not the alpha
             at = cv2.resize(lines, size, interpolation=cv2.INTER_LINEAR)
@@ -84,6 +92,8 @@ def matted(picture: Picture, mask: Mask) -> Floats:
         level_of = np.einsum("nc,nc->n", at[:, :3], seen[y, x].astype(np.float32) * np.float32(1 / 255)) + at[:, 3]
         part = alpha[window]
         part[y, x] = _settled(level_of)
+    if unknown is not None:  # a small pixel may reach beyond it
+        alpha[~unknown] = mask[~unknown]
     return alpha
 
 

@@ -57,6 +57,8 @@ class Stroke:
     """Of a wand: also what does not hang together with its point."""
     keep: bool = False
     """What is selected and lies in it stays selected, nothing else."""
+    refine: bool = False
+    """Where it goes over an edge the picture itself says what belongs to the subject: see `matting.matted`."""
 
 
 @dataclass(frozen=True)
@@ -165,6 +167,7 @@ class _Reader:
             None if wand is None else self.number(wand, "a wand's tolerance", 0, LARGEST_TOLERANCE),
             bool(raw.get("everywhere")),
             bool(raw.get("keep")),
+            bool(raw.get("refine")),
         )
 
     def scribble(self, value: Any) -> Stroke:
@@ -221,8 +224,13 @@ class _Reader:
 
 def _stroke_to_json(stroke: Stroke) -> dict[str, Any]:
     """Without what came later than strokes did and says nothing."""
-    later = ("fill", "wand", "everywhere", "keep")
+    later = ("fill", "wand", "everywhere", "keep", "refine")
     return {name: v for name, v in asdict(stroke).items() if name not in later or (v is not None and v is not False)}
+
+
+def refining(prompts: MaskPrompts) -> tuple[Stroke, ...]:
+    """The strokes that go over an edge."""
+    return tuple(stroke for stroke in prompts.strokes if stroke.refine)
 
 
 def _ends_and_middle(count: int) -> list[int]:

@@ -10,6 +10,7 @@ Everything costs a constant number of passes over the picture, whatever the radi
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import cv2
@@ -28,7 +29,7 @@ TILE = 256
 def compose(base: Mask | None, prompts: MaskPrompts, extent: Extent, picture: Picture | None = None) -> Mask:
     """`base` (nothing, when ``None``), then the strokes in their order, then inversion, then growing or shrinking.
 
-    `picture` is what a wand among the strokes looks at.
+    `picture` is what strokes look at that find something: a wand, and one that refines an edge.
 
     Returns a new ``(H, W) bool``; `base` is left alone. Raises `BadRequest` if `base` is not of size `extent`.
     """
@@ -42,7 +43,7 @@ def compose(base: Mask | None, prompts: MaskPrompts, extent: Extent, picture: Pi
     else:
         mask = base.copy()
     for stroke in prompts.strokes:
-        if stroke.wand is None and not stroke.keep:
+        if stroke.wand is None and not stroke.keep and not stroke.refine:
             paint(mask, stroke)
             continue
         area = np.zeros_like(mask)
@@ -51,6 +52,12 @@ def compose(base: Mask | None, prompts: MaskPrompts, extent: Extent, picture: Pi
         elif stroke.points:
             assert picture is not None, "a wand goes by a picture"
             area = alike(picture, stroke.points[0], stroke.wand, stroke.everywhere, prompts.box)
+        if stroke.refine:
+            assert picture is not None, "an edge is sought in a picture"
+            from pipelines.masks.matting import matted  # which looks at masks by what is here
+
+            mask = np.where(area, matted(picture, mask, area) > 0.5, mask)
+            continue
         mask = mask & area if stroke.keep else mask & ~area if stroke.erase else mask | area
     if prompts.invert:
         mask = ~mask
@@ -86,6 +93,14 @@ def paint(mask: Mask, stroke: Stroke) -> None:
     inside = (slice(max(top, 0), min(bottom, extent.height)), slice(max(left, 0), min(right, extent.width)))
     window = (slice(inside[0].start - top, inside[0].stop - top), slice(inside[1].start - left, inside[1].stop - left))
     mask[inside][brushed[window]] = not stroke.erase
+
+
+def painted(strokes: Sequence[Stroke], extent: Extent) -> Mask:
+    """All that any of `strokes` goes over."""
+    area = np.zeros((extent.height, extent.width), np.bool_)
+    for stroke in strokes:
+        paint(area, replace(stroke, erase=False))
+    return area
 
 
 def grown(mask: Mask, pixels: int) -> Mask:

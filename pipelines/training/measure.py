@@ -12,8 +12,9 @@ fixed weight      ``--weight fixed``
 linear decay      the default
 ================  =======================================================
 
-Every figure goes by one CLIP, which is named: figures of different ones must not be compared. The columns are those of
-Zeng et al. 2024:
+An edge branch is shown the edges of the reference, as in use; those of the target (``--edges-of-target``, as in
+training) tell the shape of the answer. Every figure goes by one CLIP, which is named: figures of different ones must
+not be compared. The columns are those of Zeng et al. 2024:
 
 ===========  ================================================================================================
 R@1, 10, 50  share of edits by which the true target is found within so many of the candidates (Table 2)

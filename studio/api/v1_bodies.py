@@ -159,12 +159,15 @@ class StrokeBody(Body):
         None, description="All of the colour of the first point, no further from it than this in CIELAB; 2 is just seen"
     )
     everywhere: StrictBool = Field(False, description="Of a wand: also what does not hang together with its point")
+    refine: StrictBool = Field(
+        False, description="Over an edge, as of hair: there the picture says what belongs to the subject"
+    )
     keep: StrictBool = Field(False, description="Of what is selected only that in it stays: the intersection")
 
     def stroke(self) -> Stroke:
         points = tuple(Point(float(x), float(y)) for x, y in self.points)
         wand = None if self.wand is None else float(self.wand)
-        return Stroke(points, float(self.radius), self.erase, self.fill, wand, self.everywhere, self.keep)
+        return Stroke(points, float(self.radius), self.erase, self.fill, wand, self.everywhere, self.keep, self.refine)
 
 
 class MaskBody(Body):

@@ -31,8 +31,8 @@ from pipelines.frames import Frame
 from pipelines.hand.reframe import reframed
 from pipelines.masks import cut
 from pipelines.masks.carry import carried_mask, carried_prompts, marks
-from pipelines.masks.prompts import MaskPrompts, central_click
-from pipelines.masks.refine import compose
+from pipelines.masks.prompts import MaskPrompts, central_click, refining
+from pipelines.masks.refine import compose, painted
 from pipelines.masks.segmenter import MaskAnswer
 from pipelines.models.folders import SEGMENTER, find_model, phrase_finder
 from pipelines.params import Params
@@ -118,10 +118,18 @@ class Computing:
             picture=pixels,
             mask=everything if asked.mask is None else self.mask(asked.mask, Extent.of(pixels)),
             candidates=candidates,
+            refined=self._refined(asked, Extent.of(pixels)),
             feather=asked.feather,
             fit_seed=asked.fit_seed,
             loras=asked.loras,
         )
+
+    def _refined(self, asked: TurnRequest, extent: Extent) -> Mask | None:
+        """Where its marks go over the subject's edge."""
+        marked = {} if asked.mask is None else asked.prompts
+        if not any(stroke.get("refine") for stroke in marked.get("strokes", ())):
+            return None
+        return painted(refining(MaskPrompts.from_json(marked, extent)), extent)
 
     def check(self, picture: str, asked: TurnRequest, candidates: int) -> None:
         """Raises what `check_request` and `check_frame` raise, and `OverLimit` where the picture that comes of it is

@@ -17,6 +17,7 @@ from studio.settings import ASSETS
 from tests.browser.desk import SMALL, Desk, sat_down
 from tests.browser.screenshots import DUCK
 from tests.browser.test_timeline import TURTLE, chooses, finished, two_turns
+from tests.browser.test_turns_by_hand import choose
 
 pytestmark = pytest.mark.browser
 
@@ -27,6 +28,10 @@ PASTE = """([bytes, type, name, target]) => { const data = new DataTransfer();
   data.items.add(bytes ? new File([new Uint8Array(bytes)], name, { type }) : new File([name], 'x.txt', { type }));
   const at = document.querySelector(target || 'body');
   at.dispatchEvent(new ClipboardEvent('paste', { clipboardData: data, bubbles: true, cancelable: true })) }"""
+
+PASTE_WORDS = """() => { const data = new DataTransfer();
+  data.items.add('a forest', 'text/plain');
+  document.body.dispatchEvent(new ClipboardEvent('paste', { clipboardData: data, bubbles: true })) }"""
 
 
 @pytest.fixture(scope="module")
@@ -389,6 +394,19 @@ def test_pictures_are_pasted_and_copied(browser: Browser, served: tuple[Studio, 
         page.wait_for_function("palimpsest.state.view.draft.background_reference !== null")
         page.evaluate(PASTE, [None, "text/html", "<p>no picture</p>", None])
         expect(page.locator(".p-toast.p-bad")).to_contain_text("PNG")
+        page.locator(".p-toast .p-x").click()
+
+        here = page.evaluate("palimpsest.state.sid")
+        page.evaluate(PASTE_WORDS)
+        expect(page.locator(".p-toast")).to_contain_text("no picture in the clipboard")
+        page.locator(".p-toast .p-x").click()
+        page.get_by_role("button", name="Remove the reference background").click()
+        page.wait_for_function("palimpsest.state.view.draft.background_reference === null")
+        choose(desk, "Backdrop")
+        page.wait_for_function("palimpsest.state.view.draft.method === 'backdrop'")
+        page.evaluate(PASTE, [data, "image/png", "image.png", None])
+        page.wait_for_function("palimpsest.state.view.draft.background_reference !== null")
+        assert page.evaluate("palimpsest.state.sid") == here, "it is the backdrop that was asked for, no new session"
         page.locator(".p-toast .p-x").click()
 
         page.locator(".p-frame").focus()

@@ -10,10 +10,12 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from pipelines.contract import Extent, Mask, Point, Scope
-from pipelines.masks.prompts import MaskPrompts, Stroke
-from pipelines.pictures import decode_mask, encode_png
+from pipelines.masks.prompts import MaskPrompts, Stroke, refining
+from pipelines.masks.refine import painted
+from pipelines.pictures import decode_mask, encode_mask, encode_png
 from studio.app import Studio
 from tests.browser.desk import DESKTOP, Desk, sat_down
+from tests.pipelines.masks.hair import as_selected, drawn
 from tests.studio.conftest import until
 
 pytestmark = pytest.mark.browser
@@ -153,6 +155,23 @@ def test_a_colour_is_selected_by_the_wand_and_kept_by_name(
         desk.click(60, 250)
         page.keyboard.up("Shift")
         assert np.array_equal(selected(desk, studio), sand & half)
+
+
+def test_a_brush_over_an_edge_finds_what_belongs_there(browser: Browser, served: tuple[Studio, str]) -> None:
+    picture, alpha, _ = drawn(512, 3)
+    session = served[0].sessions.create(encode_png(picture), "hair")
+    session.upload_mask(encode_mask(as_selected(alpha)))
+    with sat_down(browser, f"{served[1]}/?session={session.sid}", DESKTOP) as desk:
+        before = decode_mask(served[0].pictures.get(desk.shown_mask or ""), Extent(512, 512))
+        desk.page.keyboard.press("f")
+        expect(desk.page.get_by_role("button", name="Refine", exact=True)).to_have_attribute("aria-pressed", "true")
+        desk.page.get_by_label("Brush size in pixels").fill("60")
+        desk.drag((440.0, 256.0), (410.0, 350.0), (350.0, 415.0))
+        area = painted(refining(session.view().draft.prompts), Extent(512, 512))
+        found = decode_mask(served[0].pictures.get(desk.shown_mask or ""), Extent(512, 512))
+        assert np.array_equal(found[~area], before[~area])
+        hair = alpha > 0.5
+        assert (found != hair)[area].mean() < 0.2 * (before != hair)[area].mean()
 
 
 def test_what_the_model_would_be_shown_is_drawn(browser: Browser, served: tuple[Studio, str], failures: Path) -> None:

@@ -39,7 +39,7 @@ test("pointing takes the place of a mask that was sent, and painting is laid ove
 
 test("the wand that was used last goes by another tolerance, and nothing else does", () => {
   const used = marks.stroked(marks.empty(), marks.wand(3, 4, "keep", 12, false)), other = marks.rewanded(used, 20, true);
-  assert.deepEqual(other.strokes, [{ points: [[3, 4]], radius: 1, erase: false, fill: false, wand: 20, everywhere: true, keep: true }]);
+  assert.deepEqual(other.strokes, [{ points: [[3, 4]], radius: 1, erase: false, fill: false, wand: 20, everywhere: true, keep: true, refine: false }]);
   const painted = marks.stroked(used, marks.line([[1, 1]], 3));
   assert.equal(marks.rewanded(painted, 20, true), painted);
 });
@@ -53,7 +53,7 @@ test("growing and the seam stay within what the studio takes", () => {
 
 test("strokes from the server and from the page are the same marks", () => {
   const drawn = marks.stroked(marks.empty(), marks.line([[1, 2], [3, 4]], 5, "erase", true));
-  const stored = { ...drawn, strokes: [{ points: [{ x: 1, y: 2 }, { x: 3, y: 4 }], radius: 5, erase: true, fill: true, wand: null, everywhere: false, keep: false }] };
+  const stored = { ...drawn, strokes: [{ points: [{ x: 1, y: 2 }, { x: 3, y: 4 }], radius: 5, erase: true, fill: true, wand: null, everywhere: false, keep: false, refine: false }] };
   assert.ok(marks.same(marks.plain(stored), drawn));
 });
 

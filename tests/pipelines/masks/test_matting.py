@@ -6,8 +6,12 @@ import cv2
 import numpy as np
 import pytest
 
+from pipelines.contract import EditRequest, Extent, Point, Scope
+from pipelines.hand.changed import subject_share
 from pipelines.masks.matting import foreground, matted
-from pipelines.masks.refine import soft_edge
+from pipelines.masks.prompts import MaskPrompts, Stroke, refining
+from pipelines.masks.refine import compose, painted, soft_edge
+from pipelines.params import Edge
 from tests.pipelines.masks.hair import as_selected, drawn
 
 
@@ -65,3 +69,45 @@ def test_the_subjects_own_colour_is_free_of_what_is_behind_it() -> None:
     assert after < 0.4 * before, (after, before)
     assert np.array_equal(own[alpha >= 1], picture[alpha >= 1])
     assert np.array_equal(own[alpha <= 0], picture[alpha <= 0])
+
+
+def ring(side: int) -> MaskPrompts:
+    """A brush over the hair on the right."""
+    turns = np.linspace(-1.5, 0.3, 40)
+    points = tuple(Point(side / 2 + 0.36 * side * np.cos(t), side / 2 + 0.36 * side * np.sin(t)) for t in turns)
+    return MaskPrompts(strokes=(Stroke(points, 0.11 * side, refine=True),))
+
+
+@pytest.mark.parametrize(("side", "seed"), [(400, 1), (1200, 2)])
+def test_a_brush_over_an_edge_finds_the_hair_there_and_nothing_moves_elsewhere(side: int, seed: int) -> None:
+    picture, alpha, _ = drawn(side, seed)
+    mask, prompts = as_selected(alpha), ring(side)
+    area = painted(refining(prompts), Extent.of(picture))
+    found = compose(mask, prompts, Extent.of(picture), picture)
+    assert np.array_equal(found[~area], mask[~area])
+    wrong, before = (float((part != (alpha > 0.5))[area].mean()) for part in (found, mask))
+    assert wrong < 0.15 * before, (wrong, before)
+    share = matted(picture, mask, area)
+    assert np.array_equal(share[~area], mask[~area].astype(np.float32))
+    feathered = min(float(np.abs(soft_edge(mask, feather) - alpha)[area].mean()) for feather in (0, 2, 4, side / 50))
+    assert float(np.abs(share - alpha)[area].mean()) < 0.25 * feathered
+
+
+def test_a_turn_takes_the_alpha_where_the_brush_was_and_fades_elsewhere() -> None:
+    picture, alpha, _ = drawn(400, 1)
+    area = painted(refining(ring(400)), Extent.of(picture))
+    mask = compose(as_selected(alpha), ring(400), Extent.of(picture), picture)
+    asked = EditRequest(
+        picture=picture, mask=mask, subject="", background="navy", scope=Scope.BACKGROUND, seed=7, refined=area
+    )
+    share = subject_share(asked, Edge.SOFT)
+    assert np.array_equal(share[~area], soft_edge(mask, asked.feather)[~area])
+    assert np.abs(share - alpha)[area].mean() < 0.5 * np.abs(soft_edge(mask, asked.feather) - alpha)[area].mean()
+    assert np.array_equal(subject_share(asked, Edge.HARD), mask)
+
+
+def test_over_nothing_a_brush_finds_nothing() -> None:
+    picture = drawn(64, 0)[0]
+    for value in (False, True):
+        mask = np.full((64, 64), value)
+        assert np.array_equal(compose(mask, ring(64), Extent(64, 64), picture), mask)

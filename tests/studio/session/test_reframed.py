@@ -274,6 +274,17 @@ def test_a_mask_is_saved_by_name_and_used_in_another_frame(studio: Studio, sessi
         session.save_mask(" ")
 
 
+def test_where_a_brush_went_over_the_edge_is_told_to_the_method(session: Session) -> None:
+    over = Stroke((Point(30.0, 10.0), Point(36.0, 16.0)), 3.0, refine=True)
+    session.set_prompts(replace(PAINTED, strokes=(*PAINTED.strokes, over)))
+    asked = session._request(session.view().draft, session._selections.now)
+    request = session._computing.edit_request(session.view().turns[0].picture, asked, 1)
+    assert request.refined is not None and request.refined[10, 30] and not request.refined[16, 14]
+    session.set_prompts(PAINTED)
+    plain = session._request(replace(session.view().draft, method="recolour"), session._selections.now)
+    assert session._computing.edit_request(session.view().turns[0].picture, plain, 1).refined is None
+
+
 def test_a_wand_is_carried_and_what_it_selects_is_seen_anew(session: Session) -> None:
     wand = Stroke((Point(20.0, 10.0),), 1.0, wand=30.0)
     session.set_prompts(MaskPrompts(strokes=(wand,)))
