@@ -56,14 +56,14 @@ EXAMPLES: dict[str, Example] = {
     "cat-in-the-snow": Example(
         "Cat in the snow",
         Scene("snow", Subject("cat", size="big", x=0.5, ground=0.87), background_seed=8),
-        "a penguin",
+        "a purple cat",
         "",
         Scope.SUBJECT,
     ),
     "turtle-in-the-desert": Example(
         "Turtle in the desert",
         Scene("desert", Subject("turtle", size="big", x=0.44, ground=0.87), background_seed=21),
-        "a car",
+        "a blue turtle",
         "",
         Scope.SUBJECT,
     ),
@@ -75,7 +75,7 @@ EXAMPLES: dict[str, Example] = {
         Scope.BACKGROUND,
     ),
 }
-"""Backgrounds, and the two kinds of subject that the embedded model draws best: see its card."""
+"""What the embedded model does best: backgrounds and colours. See its card."""
 
 
 def main() -> None:
