@@ -4,6 +4,7 @@ import "./connection.js";
 import "./idle.js";
 import "./places.js";
 import { on, receive, set, state, whenDrawn } from "./store.js";
+import "./suggest.js";
 import "./tabs.js";
 import { toast } from "./toasts.js";
 

@@ -21,7 +21,7 @@ const SHORTCUTS = [
   ["Looking", [["1  2", "picture, before / after"], ["3  4", "difference, layers"], ["Hold \\", "the picture before"], ["+  −", "nearer, further away (the wheel too)"], ["0  9", "all of it, one pixel as one"], ["Space", "and drag: move it (the middle button too)"]]],
   ["Files", [[`${MOD} O`, "to where files are opened"], [`${MOD} V`, "open a picture from the clipboard"], [`${MOD} C`, "copy the picture"]]],
   ["Sessions", [["G", "all sessions"], ["Arrows", "walk along them"], ["Enter", "open"], ["F2", "rename"], ["Delete", "to the trash"]]],
-  ["The turn", [[`${MOD} Enter`, "run, or keep the candidate"], [`${MOD} .`, "cancel the run"], [`${MOD} Z`, "undo a mark or a turn"], [mac ? `${MOD} Shift Z` : `${MOD} Y`, "redo"]]],
+  ["The turn", [["↑  ↓", "in front of a text: earlier texts"], [`${MOD} Enter`, "run, or keep the candidate"], [`${MOD} .`, "cancel the run"], [`${MOD} Z`, "undo a mark or a turn"], [mac ? `${MOD} Shift Z` : `${MOD} Y`, "redo"]]],
   ["On the timeline", [["Arrows", "walk along the turns"], ["Enter", "stand on the turn"], ["M", "what can be done with it"], ["F2", "rename its branch"]]],
 ];
 

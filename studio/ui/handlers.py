@@ -21,6 +21,7 @@ from pipelines.catalog import CATALOG, Group, offered
 from pipelines.catalog import method as find_method
 from pipelines.contract import Extent, Quality, Scope
 from pipelines.errors import PipelineError
+from pipelines.hints.unknown import usual_forms
 from pipelines.masks.prompts import MaskPrompts
 from pipelines.models.folders import TEXT_TO_IMAGE, ModelCard, find_models, phrase_finder
 from pipelines.params import knobs
@@ -131,6 +132,11 @@ class Handlers:
             "phrases": phrase_finder(settings.all_model_folders) is not None,
             "manages_models": settings.manages_models and not elsewhere,
             "loras": self.studio.registry.loras(),
+            "vocabularies": {
+                card.id: dict(usual_forms(card.domain.vocabulary))
+                for card in find_models(settings.all_model_folders).values()
+                if card.domain.vocabulary is not None
+            },
             "forgets": "" if settings.hosting is None else text.forgets(settings.hosting),
         }
 
