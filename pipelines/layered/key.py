@@ -17,7 +17,7 @@ from pipelines.contract import EditRequest, LoraUse
 from pipelines.layered.plan import plan_of
 from pipelines.params import LayeredParams, Reach, knobs
 
-SAMPLING = frozenset({"seed", "candidates", "feather", "fitted", "fit_seed", "negative", "source"})
+SAMPLING = frozenset({"seed", "candidates", "feather", "refined", "fitted", "fit_seed", "negative", "source"})
 """Fields of a request that have no say before sampling, but where the model itself draws a reference. Draws before it
 are made from `EditRequest.fitting_seed`."""
 

@@ -26,7 +26,7 @@ from pipelines.toybox.scene import Scene, Subject, sample_scene
 from pipelines.toybox.words import NATURAL
 
 MODELS = Path(__file__).resolve().parents[3] / "assets" / "models"
-PICTURES, STEPS, BATCH, RATE, RANK = 32, 60, 4, 2e-2, 8
+PICTURES, STEPS, BATCH, RATE, RANK = 32, 60, 4, 1e-2, 8
 
 
 def trained(folder: Path) -> None:
