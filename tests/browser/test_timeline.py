@@ -86,6 +86,7 @@ def test_an_earlier_turn_is_changed_and_the_rest_replayed(browser: Browser, serv
         desk.page.keyboard.press("m")
         desk.page.keyboard.press("Enter")
         expect(run).to_contain_text("Run 2 turns")
+        expect(desk.page.locator("#subject textarea")).to_have_value("a red turtle")  # comes after the heading
         desk.says(subject="a blue turtle")
         run.click()
         expect(desk.turns).to_have_count(5, timeout=RUNS)
