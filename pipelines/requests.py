@@ -14,10 +14,8 @@ from pipelines.contract import EditRequest, Extent, Kind, LoraUse, Mask, Picture
 from pipelines.errors import BadRequest
 from pipelines.frames import Frame
 from pipelines.params import Params
-from pipelines.pictures import LARGEST_SIDE, MOST_PIXELS
+from pipelines.pictures import LARGEST_SIDE, MOST_PIXELS, SMALLEST_SIDE
 
-SMALLEST_SIDE = 16
-"""Pixels."""
 LONGEST_ASPECT = 4.0
 MOST_CANDIDATES = 8
 LARGEST_SEED = 2**32 - 1

@@ -34,7 +34,8 @@ from pipelines import pictures as codec
 from pipelines.contract import Extent, Mask, Picture, Quality, Scope
 from pipelines.models.folders import LORA, find_model
 from pipelines.params import SDEditParams, knobs
-from pipelines.requests import LARGEST_SEED, LONGEST_TEXT, MOST_CANDIDATES, SMALLEST_SIDE
+from pipelines.pictures import SMALLEST_SIDE
+from pipelines.requests import LARGEST_SEED, LONGEST_TEXT, MOST_CANDIDATES
 from studio.api.v1 import NO_FILE, Calmly
 from studio.api.v1_bodies import NAME, typed
 from studio.errors import NotReady, TurnFailed, UnknownSession, UnknownTurn, UserError

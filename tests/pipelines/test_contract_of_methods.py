@@ -20,8 +20,8 @@ from pipelines.models.bundle import ModelBundle
 from pipelines.models.prompt_embeds import PromptEmbeds
 from pipelines.params import LayeredParams, ModelParams, Params, Tuned, knobs
 from pipelines.pasting import small_changes_undone
+from pipelines.pictures import SMALLEST_SIDE
 from pipelines.progress import Cancelled, Progress, silent
-from pipelines.requests import SMALLEST_SIDE
 
 METHODS = sorted(CATALOG)
 BY_MODEL = [name for name in METHODS if CATALOG[name].needs_model]
