@@ -33,6 +33,7 @@ from pipelines.layered.plan import Asks, idle_settings
 from pipelines.models.configs import came, read_json
 from pipelines.models.folders import ModelCard
 from pipelines.params import (
+    ComposeParams,
     CycleDiffusionParams,
     DDPMInversionParams,
     DiffEditParams,
@@ -280,6 +281,24 @@ CATALOG: dict[str, Method] = {
             instructs=True,
             joint=" and ",
             own_idle=idle_of_refine,
+        ),
+        Method(
+            name="compose",
+            title="Compose",
+            params=ComposeParams,
+            entry="pipelines.compose.method:run",
+            needs_mask=False,
+            stages=("drawing",),
+            paper="Continuous Denoising Diffusion with Instruction-Image Matching for multi-turn composition (CDD-ICM)",
+            group=Group.INSTRUCT,
+            when="a scene is to be put together from nothing, one thing a turn",
+            labels=("What to add, and where", "Background becomes"),
+            examples=("add a red cube behind the blue sphere", ""),
+            instructs=True,
+            serves=(Backbone.COMPOSER,),
+            reads=(Scope.SUBJECT,),
+            changes=Scope.BOTH,
+            texts=(),
         ),
         Method(
             name="prompt-to-prompt",

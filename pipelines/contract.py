@@ -96,6 +96,7 @@ class Backbone(StrEnum):
     PLAIN = "plain"  # nothing: the latent's own channels
     INPAINTING = "inpainting"  # where to paint (1 channel), and the picture without that place
     INSTRUCT = "instruct"  # the picture that an instruction is about
+    COMPOSER = "composer"  # the picture that an instruction adds to; a composer's folder says so itself
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from pipelines import catalog
 from pipelines.cache import Cache
-from pipelines.contract import EditRequest, EditResult, Extent, Mask, Picture
+from pipelines.compose.folder import Loaded, load_composer
+from pipelines.contract import Backbone, EditRequest, EditResult, Extent, Mask, Picture
 from pipelines.errors import BadParameter, ModelError, NumericalError
 from pipelines.evaluation.clip import ClipEmbed, clip_that_knows
 from pipelines.evaluation.consistency import Comparison, Edited, Parts, compare, difference_map
@@ -72,7 +74,7 @@ class Engine:
             torch.set_num_threads(threads)
         self._folders = model_folders
         self._device = device_named(device)
-        self._bundles: Cache[str, ModelBundle] = Cache(BUNDLES)
+        self._bundles: Cache[str, ModelBundle | Loaded] = Cache(BUNDLES)
         self._last_title = ""
         self._editing = threading.Lock()
         self._segmenters: Cache[str, Segmenter] = Cache(SEGMENTERS)
@@ -110,6 +112,8 @@ class Engine:
                 return run_in_window(method_itself, told, request, params, progress)
 
         with self._editing, in_words(FOR_AN_EDIT, lambda: self._release(model)):
+            if entry.serves == (Backbone.COMPOSER,):
+                return self._proven(model, lambda composer: method_itself(composer, request, params, progress))
             try:
                 return self._proven(model, lambda bundle: run(bundle, request, progress))
             except NumericalError as error:
@@ -124,19 +128,19 @@ class Engine:
                 raise NumericalError(f"{error}; float32 was tried as well") from None
             return replace(result, in_float32=True)
 
-    def _proven(self, model: str, run: Callable[[ModelBundle], EditResult]) -> EditResult:
+    def _proven(self, model: str, run: Callable[[Any], EditResult]) -> EditResult:
         """What `run` makes, with the checksums of the weights before and after and the passes counted; see `edit`."""
-        bundle = self._bundle(model)
-        before, after, passes = bundle.checksum(), "", 0
+        loaded = self._loaded(model)
+        before, after, passes = loaded.checksum(), "", 0
 
         def count(samples: int) -> None:
             nonlocal passes
             passes += samples
 
         try:
-            result = run(replace(bundle, count=count))
+            result = run(replace(loaded, count=count))
         finally:
-            after = bundle.checksum()
+            after = loaded.checksum()
             if after != before:
                 self._bundles.drop(model)
         return replace(result, weights_before=before, weights_after=after, network_passes=passes)
@@ -228,12 +232,12 @@ class Engine:
     def weights(self, model: str) -> str:
         """The checksum of `model`'s weights, as `EditResult.weights_before` will have it. Loads the model."""
         with self._editing:
-            return self._bundle(model).checksum()
+            return self._loaded(model).checksum()
 
     def warm_up(self, model: str) -> None:
         """Load `model`, so that the first edit does not wait for it."""
         with self._editing:
-            self._bundle(model)
+            self._loaded(model)
 
     def prepare(self, model: str, segmenter: str) -> None:
         """Load both, computing nothing: where a device is lent for a call only, weights must be there before."""
@@ -285,9 +289,17 @@ class Engine:
         return self._clips.get(card.id, lambda: ClipEmbed(card, self._device)), said.limits
 
     def _bundle(self, model: str) -> ModelBundle:
-        bundle = self._bundles.get(model, lambda: load_bundle(find_model(model, self._folders), self._device))
-        self._last_title = bundle.card.title
+        bundle = self._loaded(model)
+        assert isinstance(bundle, ModelBundle), model
         return bundle
+
+    def _loaded(self, model: str) -> ModelBundle | Loaded:
+        """`model` as its methods take it."""
+        card = find_model(model, self._folders)
+        self._last_title = card.title
+        if card.backbone is Backbone.COMPOSER:
+            return self._bundles.get(model, lambda: load_composer(card.path, self._device))
+        return self._bundles.get(model, lambda: load_bundle(card, self._device))
 
 
 def in_float32(progress: Progress) -> Progress:

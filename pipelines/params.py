@@ -263,6 +263,15 @@ class RefineParams(ModelParams):
 
 
 @dataclass(frozen=True)
+class ComposeParams(Params):
+    """CDD-ICM, Zhang et al. 2022: the next picture of a scene, drawn from the one before it and an instruction."""
+
+    steps: int = knob(50, "Sampling steps; the paper's 250", 1, 1000, "steps")
+    guidance: float = knob(3.0, "How closely the instruction is followed (phi of Eq. 15)", 1.0, 50.0)
+    match: float = knob(2.0, "How strongly the picture is drawn to what was asked (psi of Eq. 14)", 0.0, 50.0)
+
+
+@dataclass(frozen=True)
 class PromptToPromptParams(ModelParams):
     """Prompt-to-Prompt, Hertz et al. 2022: the edit looks where the picture's own text looks."""
 

@@ -1,4 +1,5 @@
-"""Finds the world's solids in a picture: which of the 24 are there, and where. It measures, and guides nothing.
+"""Finds the world's solids in a picture: which of the 24 are there, and where. It guides no drawing: one measures what
+was drawn, and another one, of another seed, tells what an instruction may speak of.
 
 GeNeVA reads pictures with a network trained on their world; this one is for ours. A folder holds ``config.json`` and
 ``model.safetensors`` (fp16).

@@ -35,7 +35,8 @@ def read_script(text: str) -> list[Instruction]:
         if not line.strip():
             continue
         try:
-            told.append(read_instruction(line, [instruction.thing for instruction in told]))
+            there = [instruction.thing for instruction in told]
+            told.append(read_instruction(line, there, there[-1] if there else None))
         except BadRequest as error:
             raise BadRequest(f"line {number}: {error}") from None
     if not told:
@@ -43,14 +44,15 @@ def read_script(text: str) -> list[Instruction]:
     return told
 
 
-def read_instruction(line: str, there: Sequence[Thing]) -> Instruction:
-    """The instruction in `line`, where `there` is what stands on the floor, in the order it was added.
+def read_instruction(line: str, there: Sequence[Thing] | None, last: Thing | None = None) -> Instruction:
+    """The instruction in `line`, where `there` is what stands on the floor; ``None`` where nobody knows.
 
-    Before a solid has been named as what others are seen from, *it* is the one that was added last. Raises
-    `BadRequest` for words that mean nothing here, for a solid that is there already, and for a relation to one that is
-    not there.
+    Before a solid has been named as what others are seen from, *it* is `last`. Raises `BadRequest` for words that mean
+    nothing here, for a solid that is there already, and for a relation to one that is not there.
     """
-    instruction = _parsed(line, there)
+    instruction = _parsed(line, last)
+    if there is None:
+        return instruction
     if instruction.thing in there:
         raise BadRequest(f"there is a {instruction.thing} already; a scene holds one of each, so add another solid")
     for relation in instruction.relations:
@@ -65,7 +67,7 @@ def read_instruction(line: str, there: Sequence[Thing]) -> Instruction:
     return instruction
 
 
-def _parsed(line: str, there: Sequence[Thing]) -> Instruction:
+def _parsed(line: str, last: Thing | None) -> Instruction:
     named: list[Thing] = []
     colour: str | None = None
     pending: list[Depth | Side] = []
@@ -82,9 +84,9 @@ def _parsed(line: str, there: Sequence[Thing]) -> Instruction:
         elif word in _PLACES:
             pending.append(_PLACES[word])
         elif word == "it" and pending:
-            if not found and not there:
-                raise BadRequest('"it" needs a solid that is there; the first one goes to the centre')
-            target = next(reversed(found)) if found else there[-1]
+            target = next(reversed(found)) if found else last
+            if target is None:
+                raise BadRequest(f'"it" needs a solid to stand for; name the one that is meant, as in "{EXAMPLE}"')
         elif word not in _FILLING and word not in _CENTRE:
             raise BadRequest(f'{word!r} names nothing of this world; it has {_world()}, as in "{EXAMPLE}"')
         if target is None or (len(named) == 1 and target is named[0] and not pending):

@@ -8,12 +8,15 @@ import torch
 from diffusers import DDIMScheduler, DDPMScheduler
 from torch import Tensor
 
+from pipelines.compose.data import to_pictures
 from pipelines.compose.losses import classifier_free, guided_mean, guided_noise, log_match
 from pipelines.compose.model import Composer, Condition
 from pipelines.models.bundle import finite
 from pipelines.models.loader import fast_dtype
 from pipelines.progress import Progress, silent
 from pipelines.seeds import normal_like
+
+STAGE = "drawing"
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,8 @@ def draw(
     """The target picture, ``(B, 3, side, side) float32`` in [-1, 1], of `reference` and `words` (see `Composer`).
 
     `others`, ``(B, K, words)``, are instructions that the match is to tell the asked one apart from. Raises
-    `NumericalError` where the picture is not finite; `progress` may raise.
+    `NumericalError` where the picture is not finite; `progress` is shown what the first picture is heading for, and may
+    raise.
     """
     with torch.no_grad(), _fast(reference.device):
         told = composer.condition(reference, words)
@@ -55,12 +59,13 @@ def draw(
         gradient = match_gradient(composer, x, told.c.float(), rivals) if sampling.psi else torch.zeros(())
         if sampling.deterministic:
             eps = guided_noise(eps, scheduler.alphas_cumprod[t].to(eps), gradient, sampling.psi)
-            x = scheduler.step(eps, t, x, use_clipped_model_output=True).prev_sample
+            taken = scheduler.step(eps, t, x, use_clipped_model_output=True)
+            x = taken.prev_sample
         else:
             # The mean that the scheduler works out is moved after the noise was added to it, which is the same.
-            x = scheduler.step(torch.cat([eps, v], 1), t, x, generator=source).prev_sample
-            x = guided_mean(x, _variance(scheduler, v, int(t)), gradient, sampling.psi)
-        progress("drawing", step, len(scheduler.timesteps))
+            taken = scheduler.step(torch.cat([eps, v], 1), t, x, generator=source)
+            x = guided_mean(taken.prev_sample, _variance(scheduler, v, int(t)), gradient, sampling.psi)
+        progress(STAGE, step, len(scheduler.timesteps), to_pictures(taken.pred_original_sample[:1])[0])
     finite(x, "the sampler")
     return x.clamp(-1, 1)
 

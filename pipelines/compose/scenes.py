@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -67,17 +67,17 @@ def compose_script(
     picture = render([], loaded.composer.sizes.side)[None]
     pictures = []
     for turn, instruction in enumerate(told):
-        told_of = _of_turn(progress, turn, len(told))
+        told_of = part_of(progress, turn, len(told))
         picture = next_pictures(loaded, picture, [instruction], sampling, generator(seed, f"turn {turn}"), told_of)
         pictures.append(picture[0])
     return Composed(tuple(map(str, told)), tuple(pictures))
 
 
-def _of_turn(progress: Progress, turn: int, turns: int) -> Progress:
-    """The progress of one turn as a part of all of them."""
+def part_of(progress: Progress, number: int, count: int) -> Progress:
+    """The progress of one drawing, counted from 0, as a part of all `count` of them."""
 
     def tell(stage: str, step: int, total: int, preview: Picture | None = None) -> None:
-        progress(stage, turn * total + step, turns * total, preview)
+        progress(stage, number * total + step, count * total, preview)
 
     return tell
 
@@ -85,15 +85,20 @@ def _of_turn(progress: Progress, turn: int, turns: int) -> Progress:
 def next_pictures(
     loaded: Loaded,
     references: NDArray[np.uint8],
-    instructions: Sequence[Instruction],
+    instructions: Sequence[Instruction | str],
     sampling: Sampling,
     source: torch.Generator,
     progress: Progress = silent,
 ) -> NDArray[np.uint8]:
-    """One turn of each of B scenes: ``(B, side, side, 3) uint8`` RGB before and after."""
+    """One turn of each of B scenes: ``(B, side, side, 3) uint8`` RGB before and after.
+
+    The match tells an instruction apart from others of our own world; a text of another one is drawn without it.
+    """
     device = next(loaded.composer.parameters()).device
     words = to_words(loaded.tokenizer, [str(one) for one in instructions], device)
-    others = _rivals(loaded, instructions, device) if sampling.psi else None
+    read = [one for one in instructions if isinstance(one, Instruction)]
+    sampling = sampling if len(read) == len(instructions) else replace(sampling, psi=0.0)
+    others = _rivals(loaded, read, device) if sampling.psi else None
     x = draw(loaded.composer, to_tensor(references, device), words, sampling, source, others, progress)
     return to_pictures(x)
 

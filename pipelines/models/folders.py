@@ -51,6 +51,9 @@ TRANSFORMERS_SAM = ("sam", "sam2", "sam2_video")
 """Model types of segmenters in the form of transformers."""
 READERS = ("sam3", "sam3_video", "grounding-dino", "clipseg")
 """Model types that find what a phrase names; one that comes earlier is asked rather than a later one."""
+COMPOSER = "composer"
+"""What ``config.json`` calls a model that draws the next picture of a scene: it is a text-to-image model of its own
+kind, in a folder of its own form (`pipelines.compose.folder`)."""
 KINDS = (TEXT_TO_IMAGE, SEGMENTER, PHRASE_FINDER, CLIP, "judge")
 _BY_CONFIG = {
     ("_class_name", "Sam"): SEGMENTER,
@@ -58,6 +61,7 @@ _BY_CONFIG = {
     **{("model_type", name): PHRASE_FINDER for name in READERS},
     ("model_type", "clip"): CLIP,
     ("kind", "judge"): "judge",
+    ("kind", COMPOSER): TEXT_TO_IMAGE,
 }
 PARTS = {
     "unet": ("UNet2DConditionModel",),
@@ -127,8 +131,17 @@ def _resolution(folder: Path, kind: str) -> int:
     if kind != TEXT_TO_IMAGE:
         size = read_config(folder / "config.json").get("image_size", 0)
         return size if isinstance(size, int) else 0
+    if is_composer(folder):
+        sizes = read_config(folder / "config.json").get("sizes")
+        side = sizes.get("side") if isinstance(sizes, dict) else 0
+        return side if isinstance(side, int) else 0
     cells = _config(folder, "unet").get("sample_size") or 64
     return cells * cell_of(_config(folder, "vae")) if isinstance(cells, int) else 0
+
+
+def is_composer(folder: Path) -> bool:
+    """Whether a folder with a kind is that of a composer, which has no parts."""
+    return not (folder / "model_index.json").is_file()
 
 
 def _config(folder: Path, part: str) -> dict[str, Any]:
@@ -164,6 +177,8 @@ def card_of(folder: Path) -> ModelCard | None:
     )
     if kind != TEXT_TO_IMAGE:
         return card
+    if is_composer(folder):
+        return replace(card, backbone=Backbone.COMPOSER)
     unet = _config(folder, "unet")
     width = unet.get("cross_attention_dim")
     return replace(
@@ -290,10 +305,7 @@ def _named(found: Mapping[str, ModelCard], kind: str) -> str:
 def fault_of(card: ModelCard) -> str | None:
     """Why a model cannot be used, or ``None``; its weights are not opened."""
     try:
-        if card.kind == TEXT_TO_IMAGE:
-            check_parts(card)
-        else:
-            check_other(card)
+        check_parts(card)
     except ModelError as error:
         return str(error)
     except OSError as error:
@@ -302,7 +314,7 @@ def fault_of(card: ModelCard) -> str | None:
 
 
 def check_other(card: ModelCard) -> None:
-    """Weights that are whole and configurations that can be, of a model that draws no pictures; else `ModelError`."""
+    """Weights that are whole and configurations that can be, of a model that has no parts; else `ModelError`."""
     weights = [card.path] if card.path.is_file() else sorted(card.path.glob("*.safetensors"))
     if not weights:
         pickles = sorted(path.name for path in card.path.iterdir() if path.suffix in PICKLES)
@@ -326,6 +338,9 @@ def _check_prepared(folder: Path) -> None:
 
 def check_parts(card: ModelCard) -> None:
     """Every part present, of a class we run, with its weights as safetensors; else `ModelError` naming all faults."""
+    if card.kind != TEXT_TO_IMAGE or card.backbone is Backbone.COMPOSER:
+        check_other(card)
+        return
     if card.path.is_file():
         _check_original(card)
         return

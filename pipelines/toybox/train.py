@@ -1,8 +1,8 @@
 """Trains one of the embedded models: ``python -m pipelines.toybox.train MODEL --minutes N --device auto``.
 
-The order matters once: the autoencoder comes before text-to-image (which lives on its latents) and before the judge
-(which learns to look past its round trips). A training that was stopped goes on from its last checkpoint in
-``--scratch``; delete that folder to begin anew.
+The order matters twice: the autoencoder comes before text-to-image (which lives on its latents) and before the judge
+(which learns to look past its round trips), and text-to-image before the instruction model, which begins as it. A
+training that was stopped goes on from its last checkpoint in ``--scratch``; delete that folder to begin anew.
 """
 
 from __future__ import annotations
@@ -15,7 +15,14 @@ from pathlib import Path
 
 import torch
 
-from pipelines.toybox import train_autoencoder, train_clip, train_judge, train_segmenter, train_text_to_image
+from pipelines.toybox import (
+    train_autoencoder,
+    train_clip,
+    train_instruct,
+    train_judge,
+    train_segmenter,
+    train_text_to_image,
+)
 from pipelines.training.common import Report
 
 MODELS = Path(__file__).resolve().parents[2] / "assets" / "models"
@@ -23,6 +30,7 @@ MODELS = Path(__file__).resolve().parents[2] / "assets" / "models"
 TRAINERS: dict[str, tuple[str, Callable[..., Report]]] = {
     "autoencoder": ("toybox/vae", train_autoencoder.main),
     "text-to-image": ("toybox", train_text_to_image.main),
+    "instruct": ("toybox-instruct", train_instruct.main),
     "segmenter": ("toybox-segmenter", train_segmenter.main),
     "judge": ("toybox-judge", train_judge.main),
     "clip": ("toybox-clip", train_clip.main),

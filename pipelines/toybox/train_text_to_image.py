@@ -18,12 +18,13 @@ from typing import Any
 import numpy as np
 import torch
 from diffusers import AutoencoderTiny, DDIMScheduler, DDPMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from pipelines.toybox.data import TRAINING_SEED, Scenes, draw_scenes
+from pipelines.toybox.data import TRAINING_SEED, draw_scenes
 from pipelines.toybox.scene import training_caption
 from pipelines.toybox.tokenizer import build_tokenizer
 from pipelines.toybox.train_autoencoder import CELL, to_network
@@ -119,22 +120,33 @@ def token_ids(tokenizer: CLIPTokenizer, captions: list[str]) -> Tensor:
 
 
 @torch.no_grad()
-def encode_all(vae: AutoencoderTiny, scenes: Scenes, device: torch.device, batch: int = 16) -> Tensor:
-    """Latents of every picture, ``(N, 8, 32, 32) float32`` of unit variance."""
+def encode_all(vae: AutoencoderTiny, pictures: NDArray[np.uint8], device: torch.device, batch: int = 16) -> Tensor:
+    """Latents of every picture of ``(N, 256, 256, 3)``, ``(N, 8, 32, 32) float32`` of unit variance."""
     parts = []
-    for start in range(0, len(scenes.captions), batch):
+    for start in range(0, len(pictures), batch):
         with fast_arithmetic(device):
-            latents = vae.encode(to_network(scenes.pictures[start : start + batch], device)).latents
+            latents = vae.encode(to_network(pictures[start : start + batch], device)).latents
         parts.append(latents.float())
     scale: float = vae.config.scaling_factor
     return torch.cat(parts) * scale
 
 
-def subject_shares(scenes: Scenes) -> Tensor:
-    """The share of each latent cell that the subject covers: ``(N, 1, 32, 32) float32`` in [0, 1]."""
-    count, side = len(scenes.masks), scenes.masks.shape[1]
-    cells = scenes.masks.reshape(count, 1, side // CELL, CELL, side // CELL, CELL)
+def subject_shares(masks: NDArray[np.bool_]) -> Tensor:
+    """The share of each latent cell that a mask covers, of ``(N, 256, 256)``: ``(N, 1, 32, 32) float32`` in [0, 1]."""
+    count, side = masks.shape[:2]
+    cells = masks.reshape(count, 1, side // CELL, CELL, side // CELL, CELL)
     return torch.from_numpy(cells.mean((3, 5), dtype=np.float32))
+
+
+def noise_schedule() -> DDPMScheduler:
+    """What is trained on."""
+    return DDPMScheduler(**NOISE)
+
+
+def draw_timesteps(draws: np.random.Generator, count: int) -> Tensor:
+    """``(count,) int64`` in [0, 999], every second one from `SHAPE_TIMESTEPS`."""
+    middle = draws.normal(*SHAPE_TIMESTEPS, count).clip(0, 999).astype(np.int64)
+    return torch.from_numpy(np.where(np.arange(count) % 2, middle, draws.integers(0, 1000, count)))
 
 
 @dataclass(frozen=True)
@@ -163,8 +175,8 @@ def draw_lessons(
             rng = random.Random(start)
             captions = [training_caption(s, rng) for s in scenes.scenes for _ in range(CAPTIONS_PER_SCENE)]
             ids = token_ids(tokenizer, captions).view(CHUNK, CAPTIONS_PER_SCENE, -1)
-            latents = encode_all(vae, scenes, device)
-            drawn = {"latents": latents.half(), "ids": ids.short(), "shares": subject_shares(scenes).half()}
+            latents = encode_all(vae, scenes.pictures, device)
+            drawn = {"latents": latents.half(), "ids": ids.short(), "shares": subject_shares(scenes.masks).half()}
             torch.save(drawn, path.with_suffix(".part"))
             path.with_suffix(".part").replace(path)
         parts.append(torch.load(path, weights_only=True))
@@ -242,7 +254,7 @@ def main(
         unet.load_state_dict(UNet2DConditionModel.from_pretrained(folder / "unet").state_dict())
         text_encoder.load_state_dict(CLIPTextModel.from_pretrained(folder / "text_encoder").state_dict())
     unet, text_encoder = unet.to(where), text_encoder.to(where)
-    noise_schedule = DDPMScheduler(**NOISE)
+    schedule = noise_schedule()
     quick_unet: Any = torch.compile(unet)  # a quarter more samples a second on a CPU, for two minutes at the beginning
 
     def loss_of_batch(step: int, done: float) -> Tensor:
@@ -251,13 +263,11 @@ def main(
         empty = torch.from_numpy(draws.random(batch) < EMPTY_CAPTIONS).to(where)
         prompt = torch.where(empty[:, None], nothing, lessons.ids[chosen, said].long().to(where))
         x0, share = lessons.latents[chosen].float().to(where), lessons.shares[chosen].float().to(where)
-        noise = torch.randn_like(x0)
-        middle = draws.normal(*SHAPE_TIMESTEPS, batch).clip(0, 999).astype(np.int64)
-        t = torch.from_numpy(np.where(np.arange(batch) % 2, middle, draws.integers(0, 1000, batch))).to(where)
-        xt = noise_schedule.add_noise(x0, noise, t)
+        noise, t = torch.randn_like(x0), draw_timesteps(draws, batch).to(where)
+        xt = schedule.add_noise(x0, noise, t)
         with fast_arithmetic(where):
             predicted = quick_unet(xt, t, text_encoder(prompt).last_hidden_state).sample
-        velocity = noise_schedule.get_velocity(x0, noise, t)
+        velocity = schedule.get_velocity(x0, noise, t)
         weight = 1 + (SUBJECT_WEIGHT - 1) * share
         loss: Tensor = (weight * (predicted.float() - velocity).pow(2)).mean()
         return loss
@@ -271,12 +281,15 @@ def main(
             sample_sheet(assemble(vae, unet, text_encoder, tokenizer)).save(folder / "sample.png")
             drawn_at = step
 
-    schedule = Schedule(minutes=minutes, rate=1e-3, warmup_steps=150)
     # On a CPU the fused attention's backward pass is 20 times its forward pass; plain matrix products are not.
     kernels = [SDPBackend.MATH] if where.type == "cpu" else [SDPBackend.FLASH_ATTENTION, SDPBackend.MATH]
     with sdpa_kernel(kernels):
         steps, seconds, loss = train(
-            [unet, text_encoder], loss_of_batch, schedule, scratch / "text_to_image.pt", on_checkpoint
+            [unet, text_encoder],
+            loss_of_batch,
+            Schedule(minutes=minutes, rate=1e-3, warmup_steps=150),
+            scratch / "text_to_image.pt",
+            on_checkpoint,
         )
     parameters = sum(p.numel() for m in (unet, text_encoder) for p in m.parameters())
     pipe = assemble(vae, unet, text_encoder, tokenizer)

@@ -61,6 +61,9 @@ class Example:
     clicks: tuple[tuple[float, float], ...]
     """(x, y) on the subject, in pixels."""
     picture: Path
+    model: str = ""
+    """The one that its turn is for; empty for whichever the studio begins with. So is the method."""
+    method: str = ""
 
 
 class Sessions:
@@ -109,14 +112,24 @@ class Sessions:
         example = next((e for e in self.examples() if e.id == example_id), None)
         if example is None:
             raise UnknownExample(f"there is no example {example_id!r:.80}; reload the page to see those there are")
-        draft = replace(self._draft(), subject=example.subject, background=example.background, scope=example.scope)
+        usual = self._draft()
+        draft = replace(
+            usual,
+            subject=example.subject,
+            background=example.background,
+            scope=example.scope,
+            model=example.model or usual.model,
+            method=example.method or usual.method,
+        )
         return self._create(example.picture.read_bytes(), example.title, draft)
 
     def examples(self) -> tuple[Example, ...]:
-        """By title."""
-        found = []
+        """By title; one that is for a model that is not here is left out."""
+        found, models = [], find_models(self._services.model_folders)
         for path in self._examples.glob("*.json"):
             data = json.loads(path.read_text(encoding="utf-8"))
+            if data.get("model", "") not in {"", *models}:
+                continue
             found.append(
                 Example(
                     id=path.stem,
@@ -126,6 +139,8 @@ class Sessions:
                     scope=Scope(data["scope"]),
                     clicks=tuple((float(x), float(y)) for x, y in data["clicks"]),
                     picture=path.with_suffix(".png"),
+                    model=data.get("model", ""),
+                    method=data.get("method", ""),
                 )
             )
         return tuple(sorted(found, key=lambda example: example.title))

@@ -3,8 +3,8 @@
 A studio is served as ``serve --hosted`` serves it, with the embedded model, on the loopback address and a data folder
 that is gone afterwards. Each visitor opens, marks, runs, keeps, goes back, swaps, exports, sends nonsense and goes
 away, at random. Printed are memory, open handles and threads of the server and of the process that computes, how they
-grew after the first third, and how often each answer came. A request has failed that broke off, or was answered with
-what is no stated limit; the exit code is 1 then. It stops by itself.
+grew in the last two thirds (a cache that fills slows down, a leak goes on), and how often each answer came. A request
+has failed that broke off, or was answered with what is no stated limit; the exit code is 1 then. It stops by itself.
 """
 
 from __future__ import annotations
@@ -193,12 +193,17 @@ class Watched:
         third = len(self.at) // 3
         if len(self.at) - third < 3:
             return f"{self.name}: too short to say"
-        slope = np.polyfit(np.array(self.at[third:]) / 3600, self.memory[third:], 1)[0]
+        slopes = [
+            np.polyfit(np.array(self.at[part]) / 3600, self.memory[part], 1)[0]
+            for part in (slice(third, 2 * third), slice(2 * third, None))
+        ]
         parts = [
             f"{kind} {found[third]:.0f} after a third, {found[-1]:.0f} at the end, {max(found):.0f} at most"
             for kind, found in (("handles", self.handles), ("threads", self.threads))
         ]
-        held = f"memory {self.memory[third]:.0f} MB after a third, {self.memory[-1]:.0f} at the end, {slope:+.0f} MB/h"
+        marks = [self.memory[0], self.memory[third], self.memory[2 * third], self.memory[-1]]
+        held = f"memory {', '.join(f'{mark:.0f}' for mark in marks)} MB at the start, the thirds and the end"
+        held += f", in the last two thirds {slopes[0]:+.0f} and {slopes[1]:+.0f} MB/h"
         return f"{self.name}: {held}; {'; '.join(parts)}"
 
 

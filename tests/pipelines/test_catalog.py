@@ -52,7 +52,10 @@ def test_every_preset_says_what_it_was_measured_on_and_holds(name: str, card: Mo
         settings(name, quality, card=card)
 
 
-@pytest.mark.parametrize("name", [name for name, entry in CATALOG.items() if entry.needs_model])
+BY_MODEL = [name for name, entry in CATALOG.items() if issubclass(entry.params, ModelParams)]
+
+
+@pytest.mark.parametrize("name", BY_MODEL)
 def test_a_turn_from_before_windows_is_of_the_whole_picture_and_a_new_one_has_what_is_usual(name: str) -> None:
     before = recorded(name, {})
     assert isinstance(before, ModelParams)

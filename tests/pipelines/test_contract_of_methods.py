@@ -24,7 +24,8 @@ from pipelines.pictures import SMALLEST_SIDE
 from pipelines.progress import Cancelled, Progress, silent
 
 METHODS = sorted(CATALOG)
-BY_MODEL = [name for name in METHODS if CATALOG[name].needs_model]
+BY_MODEL = [name for name in METHODS if issubclass(CATALOG[name].params, ModelParams)]
+"""On diffusion models; what a composer's method promises is in ``compose/test_method_of_composing.py``."""
 BY_HAND = [name for name in METHODS if not CATALOG[name].needs_model]
 AT_WORK = {
     "recolour": {"hue": 120.0},

@@ -27,7 +27,7 @@ from pipelines.progress import Cancelled, Progress, silent
 from pipelines.window import PREVIEW_SIDE, WORTH_IT, Place, fading, placing, run_in_window, window_of
 
 Build = Callable[..., EditRequest]
-BY_MODEL = sorted(name for name, entry in CATALOG.items() if entry.needs_model)
+BY_MODEL = sorted(name for name, entry in CATALOG.items() if issubclass(entry.params, ModelParams))
 AUTO, AROUND = SDEditParams(window=Window.AUTO), SDEditParams(window=Window.AROUND)
 
 

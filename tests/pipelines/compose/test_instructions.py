@@ -30,7 +30,7 @@ def test_what_the_world_says_is_read_back() -> None:
     ],
 )
 def test_other_words_for_the_same(line: str, relations: list[Relation]) -> None:
-    found = read_instruction(line, THERE)
+    found = read_instruction(line, THERE, THERE[-1])
     assert found.thing == CUBE
     assert set(found.relations) == set(relations)
 
@@ -50,6 +50,7 @@ def test_the_first_one_goes_to_the_centre() -> None:
         ("add a red cube behind", '"behind" needs a solid'),
         ("add a red cube", "'red cube' needs a place"),
         ("add a red cube and a yellow cube", "an instruction adds one solid; got a second one, yellow cube"),
+        ("add a red cube behind it", '"it" needs a solid to stand for; name the one that is meant'),
         ("behind the blue sphere", "nothing of this world is added"),
         ("add", "nothing of this world is added"),
         ("add a red cube behind the red cube", "nothing of this world is added"),
@@ -58,6 +59,12 @@ def test_the_first_one_goes_to_the_centre() -> None:
 def test_what_means_nothing_is_refused(line: str, said: str) -> None:
     with pytest.raises(BadRequest, match="^" + said.replace("(", "[(]")):
         read_instruction(line, THERE)
+
+
+def test_where_nobody_knows_what_is_there_the_words_alone_are_checked() -> None:
+    assert read_instruction("add a red cube behind the yellow cube", None).relations[0].to == Thing("yellow", "cube")
+    with pytest.raises(BadRequest, match="names nothing of this world"):
+        read_instruction("add a banana", None)
 
 
 def test_a_script_says_which_line_is_wrong() -> None:

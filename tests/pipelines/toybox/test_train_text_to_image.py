@@ -27,7 +27,7 @@ CPU = torch.device("cpu")
 
 def test_the_share_of_a_cell_is_that_of_its_pixels() -> None:
     scenes = draw_scenes(3, TRAINING_SEED, empty=0, workers=1)
-    shares = subject_shares(scenes)
+    shares = subject_shares(scenes.masks)
     assert shares.shape == (3, 1, 32, 32)
     assert torch.allclose(shares.sum((1, 2, 3)) * CELL**2, torch.from_numpy(scenes.masks.sum((1, 2))).float())
     row, column = np.argwhere(scenes.masks[0])[0] // CELL
