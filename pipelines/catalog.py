@@ -37,6 +37,8 @@ from pipelines.params import (
     CycleDiffusionParams,
     DDPMInversionParams,
     DiffEditParams,
+    FocusParams,
+    GroundedParams,
     ImagicParams,
     InfEditParams,
     InpaintParams,
@@ -175,6 +177,16 @@ def idle_of_refine(asked: Asks, _: RefineParams) -> dict[str, str]:
     return {} if both else {"two_rounds": "there is one text, so one round"}
 
 
+def idle_of_focus(_: Asks, params: FocusParams) -> dict[str, str]:
+    """What finds the places has no say where nobody seeks them."""
+    idle: dict[str, str] = {}
+    if not params.find_mask:
+        idle |= dict.fromkeys(("mask_steps", "threshold"), "nothing is sought: each instruction acts in its own part")
+    if not params.focused_share:
+        idle |= dict.fromkeys(("find_mask", "mask_steps", "threshold", "boost"), "no step keeps an instruction inside")
+    return idle
+
+
 def idle_of_infedit(_: Asks, params: InfEditParams) -> dict[str, str]:
     """The threshold is of what holds the edit."""
     return {} if params.blend else {"threshold": "the edit is not held to the picture"}
@@ -265,6 +277,39 @@ CATALOG: dict[str, Method] = {
             instructs=True,
             joint=" and ",
             serves=(Backbone.INSTRUCT,),
+        ),
+        Method(
+            name="grounded",
+            title="Grounded instruction",
+            params=GroundedParams,
+            entry="pipelines.methods.grounded_instruct:run",
+            needs_mask=False,
+            stages=("invert", "denoise"),
+            paper="Shagidanov et al., Grounded-Instruct-Pix2Pix: Improving Instruction Based Image Editing, 2024",
+            group=Group.INSTRUCT,
+            when="you say what to do with something selected, and its surroundings are to flow into it without a seam",
+            labels=("What to do with the subject", "What to do with the background"),
+            examples=("make the dog blue", "let it snow"),
+            instructs=True,
+            joint=" and ",
+            serves=(Backbone.INSTRUCT,),
+        ),
+        Method(
+            name="focus",
+            title="Focused instruction",
+            params=FocusParams,
+            entry="pipelines.methods.focus:run",
+            needs_mask=False,
+            stages=("mask", "denoise"),
+            paper="Guo and Lin, Focus on Your Instruction: Fine-grained and Multi-instruction Image Editing, 2024",
+            group=Group.INSTRUCT,
+            when="two things are to be done at once, or nobody wants to select what an instruction is about",
+            labels=("What to do with the subject", "What to do with the background"),
+            examples=("make the dog blue", "let it snow"),
+            instructs=True,
+            joint=" and ",
+            serves=(Backbone.INSTRUCT,),
+            own_idle=idle_of_focus,
         ),
         Method(
             name="refine",

@@ -235,6 +235,24 @@ class InstructParams(ModelParams):
     paste_back: bool = _pasted_back()
 
 
+@dataclass(frozen=True)
+class GroundedParams(InstructParams):
+    """Grounded-InstructPix2Pix, Shagidanov et al. 2024: what lies outside comes back over the last steps."""
+
+    blend_share: float = knob(0.1, "Share of the steps, at the end, in which the rest is put back", 0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class FocusParams(InstructParams):
+    """Focus on Your Instruction, Guo and Lin 2024: each instruction acts where its words are looked at."""
+
+    find_mask: bool = knob(True, "Find where each instruction is looked at; off: all that may change")
+    mask_steps: int = knob(10, "Steps of the short run that finds it", 1, 100, "steps")
+    threshold: float = knob(0.4, "From which share of the strongest look a place belongs to the instruction", 0.0, 1.0)
+    boost: float = knob(0.0, "How far an instruction's words are looked at more inside", 0.0, 1.0)
+    focused_share: float = knob(0.75, "Share of the steps, from the first, that keep each instruction inside", 0.0, 1.0)
+
+
 def _steps(default: int = 50) -> Any:
     return knob(default, "Sampling steps of the whole schedule", 1, 1000, "steps")
 

@@ -22,7 +22,12 @@ from pipelines.seeds import derived_seed
 
 def target_text(request: EditRequest) -> str:
     """The target text T: what the subject and what the background become, joined."""
-    return " ".join(part for part in (request.subject.strip(), request.background.strip()) if part)
+    return " ".join(instructions(request))
+
+
+def instructions(request: EditRequest) -> tuple[str, ...]:
+    """What is to be done to the subject, and what to the background, as far as anything is."""
+    return tuple(part for part in (request.subject.strip(), request.background.strip()) if part)
 
 
 def source_and_target(request: EditRequest) -> tuple[str, str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pipelines.contract import EditRequest, EditResult
 from pipelines.diffusion.candidates import Sampling, sample_candidates
 from pipelines.diffusion.denoise import always
-from pipelines.diffusion.encode import Canvas, avoided_text
+from pipelines.diffusion.encode import Canvas, avoided_text, instructions
 from pipelines.diffusion.guidance import ConcatConditioning
 from pipelines.diffusion.stages import Stages
 from pipelines.models.bundle import ModelBundle
@@ -16,15 +16,10 @@ from pipelines.params import InstructParams
 from pipelines.progress import Progress, silent
 
 
-def instruction(request: EditRequest) -> str:
-    """c_T: what is to be done to the subject, and what to the background."""
-    return " and ".join(part for part in (request.subject.strip(), request.background.strip()) if part)
-
-
 def run(bundle: ModelBundle, request: EditRequest, params: InstructParams, progress: Progress = silent) -> EditResult:
     """The catalogue entry. The mask says only what is pasted back, if anything is."""
     canvas, stages = Canvas.of(bundle, request), Stages(progress)
-    texts = bundle.embed_texts([avoided_text(request), instruction(request)])
+    texts = bundle.embed_texts([avoided_text(request), " and ".join(instructions(request))])
     how = Sampling(
         stage="denoise",
         timesteps=bundle.schedule.timesteps(params.steps),

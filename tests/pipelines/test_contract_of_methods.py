@@ -45,9 +45,9 @@ EVERYWHERE = [
     *((model, *way) for model in ("tiny", "tiny-kl", "tiny-xl") for way in WAYS if MODEL[way[0]] == "tiny"),
     *(("tiny-v", *way) for way in WAYS if MODEL[way[0]] == "tiny" and way[1] in (None, Tuned.UNET)),
     ("tiny-inpainting", "inpaint", None),
-    ("tiny-instruct", "instruct", None),
+    *(("tiny-instruct", name, None) for name in ("instruct", "grounded", "focus")),
     ("tiny-xl-inpainting", "inpaint", None),
-    ("tiny-xl-instruct", "instruct", None),
+    *(("tiny-xl-instruct", name, None) for name in ("instruct", "grounded", "focus")),
 ]
 """Each method on every family that it serves."""
 
@@ -55,7 +55,7 @@ EVERYWHERE = [
 def small_settings(name: str, tuned: Tuned | None = None) -> Params:
     """A few steps of everything."""
     few = {"steps": 4, "embed_steps": 3, "tune_steps": 3, "tune_rate": 1e-3, "null_steps": 2, "inversion_steps": 1}
-    few |= {"first_step": 1, "maps": 2, "decoder_steps": 2} | AT_WORK.get(name, {})
+    few |= {"first_step": 1, "maps": 2, "mask_steps": 2, "blend_share": 0.5, "decoder_steps": 2} | AT_WORK.get(name, {})
     params = settings(name, Quality.EXACT, {key: few[key] for key in few if key in knobs(CATALOG[name].params)})
     return replace(params, tuned=tuned) if isinstance(params, LayeredParams) and tuned is not None else params
 
@@ -344,10 +344,10 @@ def test_the_texts_that_the_model_reads_are_joined_as_the_catalogue_says(
 
     monkeypatch.setattr(ModelBundle, "embed_texts", noted)
     CATALOG[name].resolve()(load(MODEL[name]), request_for(), small_settings(name))
-    joint = CATALOG[name].joint
-    assert set(filter(None, read)) == (
-        {"a blue dog", "in a forest"} if joint is None else {f"a blue dog{joint}in a forest"}
-    )
+    joint, each = CATALOG[name].joint, {"a blue dog", "in a forest"}
+    wanted = each if joint is None else {f"a blue dog{joint}in a forest"}
+    wanted |= each if name == "focus" else set()  # each in its place first, and then both everywhere
+    assert set(filter(None, read)) == wanted
 
 
 # What needs no model

@@ -28,7 +28,7 @@ from pipelines.catalog import CATALOG, check_serves, serving, settings
 from pipelines.contract import Backbone, EditRequest, Quality, Scope
 from pipelines.diffusion.candidates import Sampling
 from pipelines.diffusion.denoise import always, denoise, guided
-from pipelines.diffusion.encode import Canvas
+from pipelines.diffusion.encode import Canvas, instructions
 from pipelines.diffusion.samplers import DDIM
 from pipelines.engine import Engine
 from pipelines.errors import BadRequest, ModelError
@@ -201,8 +201,8 @@ def test_instructions_are_followed_as_in_their_pipeline(
 
 def test_an_instruction_joins_what_is_said(request_for: Callable[..., EditRequest]) -> None:
     said = request_for(subject=" make it blue ", background="let it snow")
-    assert instruct_pix2pix.instruction(said) == "make it blue and let it snow"
-    assert instruct_pix2pix.instruction(replace(said, background=" ")) == "make it blue"
+    assert instructions(said) == ("make it blue", "let it snow")
+    assert instructions(replace(said, background=" ")) == ("make it blue",)
 
 
 # ---------------------------------------------------------------------------------------- which model serves which
@@ -220,7 +220,7 @@ def test_what_a_model_is_for_is_read_from_its_configuration(model_folders: tuple
         "tiny-xl-inpainting": "inpainting",
         "tiny-xl-instruct": "instruct",
     }
-    assert [m.name for m in serving(Backbone.INSTRUCT)] == ["instruct"]
+    assert [m.name for m in serving(Backbone.INSTRUCT)] == ["instruct", "grounded", "focus"]
     assert [m.name for m in serving(None)] == list(CATALOG)
 
 
