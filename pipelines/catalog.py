@@ -334,7 +334,7 @@ CATALOG: dict[str, Method] = {
             entry="pipelines.compose.method:run",
             needs_mask=False,
             stages=("drawing",),
-            paper="Continuous Denoising Diffusion with Instruction-Image Matching for multi-turn composition (CDD-ICM)",
+            paper="Wang, A Diffusion-based Method for Multi-turn Compositional Image Generation, 2023 (CDD-ICM)",
             group=Group.INSTRUCT,
             when="a scene is to be put together from nothing, one thing a turn",
             labels=("What to add, and where", "Background becomes"),
@@ -611,6 +611,17 @@ def method(name: str) -> Method:
 def serving(backbone: Backbone | None) -> list[Method]:
     """The methods that run on a model of that kind; all of them where the kind is not known."""
     return [m for m in CATALOG.values() if backbone is None or backbone in m.serves]
+
+
+def alike(entry: Method, backbone: Backbone | None) -> list[Method]:
+    """`entry` and then the others that can be tried on the same words with a model of that kind: they read the same
+    texts, and take them as orders or as descriptions as it does."""
+    others = (
+        m
+        for m in serving(backbone)
+        if (m.reads, m.instructs, m.changes) == (entry.reads, entry.instructs, entry.changes)
+    )
+    return [entry, *(m for m in others if m.name != entry.name and m.needs_model)] if entry.needs_model else [entry]
 
 
 def offered(backbone: Backbone | None) -> list[Method]:

@@ -282,7 +282,7 @@ class RefineParams(ModelParams):
 
 @dataclass(frozen=True)
 class ComposeParams(Params):
-    """CDD-ICM, Zhang et al. 2022: the next picture of a scene, drawn from the one before it and an instruction."""
+    """CDD-ICM, Wang 2023: the next picture of a scene, drawn from the one before it and an instruction."""
 
     steps: int = knob(50, "Sampling steps; the paper's 250", 1, 1000, "steps")
     guidance: float = knob(3.0, "How closely the instruction is followed (phi of Eq. 15)", 1.0, 50.0)

@@ -296,6 +296,8 @@ export interface SessionView {
   masks: SavedMaskView[];
   /** The part of the picture that the model would be shown, in pixels; ``None`` for all of it. */
   sees: Box | null;
+  /** Methods that can be tried on the draft's words, its own first. */
+  alike: string[];
 }
 
 /** The turns of one instruction, in order. */
@@ -330,6 +332,7 @@ export interface StagedView {
   flat: string;
   mask_after: string | null;
   label: string;
+  method: string;
 }
 
 /** A model to begin with that is not here yet. */

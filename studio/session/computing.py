@@ -219,6 +219,15 @@ class Computing:
             return tuple(staged for staged in known if staged is not None)
         return self._run(line, asked, count, weights, progress)
 
+    def tried(self, line: Sequence[Turn], requests: Sequence[TurnRequest], progress: Progress) -> tuple[Staged, ...]:
+        """One candidate of each request on the last turn of `line`; told by their methods' titles."""
+        found: list[Staged] = []
+        for asked in requests:
+            entry = find_method(asked.method)
+            found += self.candidates(line, asked, 1, within(progress, entry.title, len(entry.stages)))
+            progress(entry.title, HUNDRED, HUNDRED)
+        return tuple(found)
+
     def remembered(self, parent: str, request: TurnRequest) -> Staged | None:
         """What came of this request on this parent when it was computed; ``None`` when it was not, or is forgotten.
 

@@ -126,6 +126,7 @@ def staged_view(staged: Staged, begun_in: Frame) -> StagedView:
         flat=outcome.flat,
         mask_after=outcome.mask_after or asked.mask,
         label=_label(asked),
+        method=asked.method,
     )
 
 

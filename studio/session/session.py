@@ -17,7 +17,7 @@ from types import EllipsisType
 from typing import Any, TypeVar
 
 from pipelines import pictures as codec
-from pipelines.catalog import Method, scope_of, settings
+from pipelines.catalog import CATALOG, Method, alike, scope_of, settings
 from pipelines.catalog import method as find_method
 from pipelines.contract import Box, Extent, Kind, Mask, Scope, about
 from pipelines.errors import PipelineError
@@ -28,7 +28,7 @@ from pipelines.masks.prompts import MaskPrompts
 from pipelines.models.lora_files import lora_use
 from pipelines.params import ModelParams
 from pipelines.progress import Progress
-from pipelines.requests import LARGEST_SEED, check_picture
+from pipelines.requests import LARGEST_SEED, MOST_CANDIDATES, check_picture
 from pipelines.window import window_of
 from studio.errors import Busy, DamagedSession, NothingStaged, NotMadeFor, NotReady, UnknownPicture, UserError
 from studio.history import replay as replays
@@ -145,6 +145,7 @@ class Session:
                 idle=self._idle_settings(),
                 masks=tuple(SavedMaskView(one.name, one.area) for one in self._masks),
                 sees=self._model_sees(),
+                alike=self._alike(),
             )
 
     def wait(self, since_rev: int, timeout: float) -> SessionView:
@@ -300,6 +301,55 @@ class Session:
         if editing is not None:
             return self._replay(tree, replays.edited(tree, editing, asked))
         return self._run(tree, here.id, asked, draft.candidates)
+
+    def try_methods(self, names: Sequence[str], insists: bool = False) -> JobView:
+        """Queue the turn in preparation once by each method of `names`, each with its own settings: a candidate of each
+        to choose from.
+
+        Raises as `start` does, and `NotReady` for names that are none or too many, for methods that do not take the
+        same words, and while an earlier turn is being changed.
+        """
+        self._refuse_second_job()
+        self._remake_mask()
+        with self._lock:
+            draft, selection, here, tree, editing = (
+                self._draft,
+                self._selections.now,
+                self._here,
+                self._record.tree,
+                self._editing,
+            )
+        if editing is not None:
+            raise NotReady("one method runs again what an earlier turn was; press Run, or leave the change first")
+        if not 1 <= len(set(names)) == len(names) <= MOST_CANDIDATES:
+            raise NotReady(f"choose between 1 and {MOST_CANDIDATES} methods to try, each once; got {len(names)}")
+        entry, card = find_method(draft.method), self._services.card(draft.model)
+        fitting = {method.name for method in alike(entry, None if card is None else card.backbone)}
+        requests = []
+        for name in names:
+            if find_method(name).name not in fitting:
+                raise NotReady(
+                    f"{find_method(name).title} does not take the same words as {entry.title} on this model; choose "
+                    f"from {', '.join(sorted(fitting))}"
+                )
+            asked = self._request(
+                clean_draft(replace(draft, method=name, changes=draft.changes if name == draft.method else {})),
+                selection,
+            )
+            self._computing.check(here.picture, asked, 1)
+            requests.append(asked)
+        self._refuse_misfit(draft, here.picture, insists)
+        check_limits(self._services.hosting, draft.quality, len(requests))
+        line = tuple(tree[id] for id in tree.line(here.id))
+
+        def work(progress: Progress) -> tuple[Staged, ...]:
+            return self._computing.tried(line, requests, progress)
+
+        def deliver(finished: tuple[Staged, ...]) -> None:
+            with self._lock:
+                self._commit(staged=finished)
+
+        return self._submit("try", tuple(find_method(name).title for name in names), work, deliver)
 
     def run_all(self, asked: Sequence[Asked], insists: bool = False) -> JobView:
         """Run several turns one after another, each with the panel's settings and the mask as it stands.
@@ -778,6 +828,14 @@ class Session:
             except (PipelineError, UserError):  # what is wrong is said when it is run
                 self._sees = (draft, mask, None)
         return self._sees[2]
+
+    def _alike(self) -> tuple[str, ...]:
+        """Names of what `try_methods` takes."""
+        if self._draft.method not in CATALOG:
+            return ()
+        card = self._services.card(self._draft.model)
+        entry, kind = find_method(self._draft.method), None if card is None else card.backbone
+        return tuple(method.name for method in alike(entry, kind))
 
     def _window(self, draft: Draft, mask: Mask) -> Box | None:
         card, entry = self._services.card(draft.model), find_method(draft.method)

@@ -165,6 +165,7 @@ class StagedView:
     flat: str
     mask_after: str | None
     label: str
+    method: str
 
 
 @dataclass(frozen=True)
@@ -277,3 +278,5 @@ class SessionView:
     """Those that were saved, in the order of their names."""
     sees: Box | None = None
     """The part of the picture that the model would be shown, in pixels; ``None`` for all of it."""
+    alike: tuple[str, ...] = ()
+    """Methods that can be tried on the draft's words, its own first."""

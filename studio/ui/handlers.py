@@ -333,13 +333,16 @@ class Handlers:
             seat, lambda session: session.set_reference(part, self.uploads.take(ticket) if ticket else None)
         )
 
-    def run(self, seat: Seat | None, *values: Any, insists: bool = False) -> Payload:
-        """Starts the turn with what stands in the panel now. Where the model was made for other pictures the page asks
-        first, and `insists` is the answer."""
+    def run(self, seat: Seat | None, *values: Any, insists: bool = False, methods: tuple[str, ...] = ()) -> Payload:
+        """Starts the turn with what stands in the panel now, or tries it by each of `methods`. Where the model was made
+        for other pictures the page asks first, and `insists` is the answer."""
 
         def act(session: Session) -> None:
             session.set_draft(self.draft(session.view().draft, values))
-            session.start(insists)
+            if methods:
+                session.try_methods(methods, insists)
+            else:
+                session.start(insists)
 
         return self.asking(seat, act, "run")
 

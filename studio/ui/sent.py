@@ -192,9 +192,11 @@ class Part(Sent):
 
 
 class Run(Sent):
-    """The turn in preparation; `insists` where it is wanted in spite of what was said of it."""
+    """The turn in preparation; `insists` where it is wanted in spite of what was said of it. With `methods` it is tried
+    by each of them."""
 
     insists: bool = False
+    methods: tuple[str, ...] = ()
 
 
 class Film(Sent):

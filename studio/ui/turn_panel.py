@@ -179,7 +179,7 @@ def bind(panel: TurnPanel, handlers: Handlers, shared: Shared) -> None:
         return model_handlers.put_loras(handlers, seat, sent.model_dump())
 
     def run(seat: Seat | None, sent: Run, *values: Any) -> Payload:
-        return handlers.run(seat, *values, insists=sent.insists)
+        return handlers.run(seat, *values, insists=sent.insists, methods=sent.methods)
 
     on = shared.on
     everything: dict[str, Any] = {"values": panel.values, "holding": shared.panel}

@@ -95,6 +95,7 @@ def test_what_is_whole_is_shown_and_nothing_of_it_can_be_changed(
         lambda s: s.set_reference("background", upload),
         lambda s: s.start(),
         lambda s: s.more_seeds(),
+        lambda s: s.try_methods(["layered"]),
         lambda s: s.branch("mine"),
         lambda s: s.trash(view.turns[1].id),
         lambda s: s.cherry_pick(view.turns[2].id, view.turns[0].id),

@@ -176,6 +176,37 @@ def test_more_seeds_reuse_what_was_fitted_and_join_the_staged_ones(session: Sess
     assert session.view().staged == () and len(session.view().turns) == 1
 
 
+def test_a_turn_is_tried_by_several_methods_and_the_one_that_is_kept_says_which(session: Session, engine: Any) -> None:
+    prepare(session, changes={"steps": 9})
+    assert session.view().alike[0] == "layered" and {"inpaint", "ledits-pp"} <= set(session.view().alike)
+    session.try_methods(["layered", "inpaint", "sdedit"])
+    assert ended(session) is JobState.DONE
+    view = session.view()
+    assert view.job is not None and [stage.name for stage in view.job.stages][::2] == ["Layered", "SDEdit"]
+    assert [(s.method, s.seed) for s in view.staged] == [("layered", 7), ("inpaint", 7), ("sdedit", 7)]
+    assert len(engine.requests) == 3
+    kept = session.accept(1)
+    assert kept.method == "inpaint" and session.view().draft.method == "layered"
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        ([], "choose between 1 and 8 methods to try, each once; got 0"),
+        (["layered", "layered"], "each once; got 2"),
+        (["layered", "instruct"], "does not take the same words as Layered on this model; choose from"),
+        (["recolour"], "Recolour does not take the same words as Layered"),
+    ],
+)
+def test_what_cannot_be_tried_side_by_side_is_refused(session: Session, names: list[str], said: str) -> None:
+    prepare(session)
+    with pytest.raises(NotReady, match=said):
+        session.try_methods(names)
+    with pytest.raises(UnknownMethod):
+        session.try_methods(["layered", "magic"])
+    assert session.view().job is None and session.view().staged == ()
+
+
 def test_a_turn_that_only_samples_otherwise_is_not_fitted_again(
     studio: Studio, session: Session, engine: Any, upload: bytes
 ) -> None:
