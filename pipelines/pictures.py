@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 
+from pipelines.colour_spaces import DEFINITIONS, ColourSpace, converted, opened, space_of
 from pipelines.contract import Extent, Mask, Picture
 from pipelines.errors import BadPicture
 from pipelines.picture_chunks import lean
@@ -61,8 +62,6 @@ MAGIC = (
 
 BRIGHT = 128
 """The level, of 0 to 255, from which a mask's pixel is the subject's."""
-LIKE_SRGB = 2
-"""Levels that a profile may move a colour by and still be sRGB."""
 PROFILE_IGNORED = "The colour profile does not fit this picture and was ignored."
 PROFILED = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
 """A profile's colour space to the mode it can be applied to."""
@@ -291,23 +290,15 @@ def _srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, str |
     if not profile:
         return image.convert("RGB"), None
     try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        source = opened(profile)
         if source.profile.xcolor_space.strip() == "RGB" and image.mode == "L":  # grey written by an RGB program
             image = image.convert("RGB")
         if image.mode != PROFILED.get(source.profile.xcolor_space.strip()):
             return image.convert("RGB"), PROFILE_IGNORED
-        if image.mode == "RGB" and _is_srgb(source):
+        space = space_of(source) if image.mode == "RGB" else None
+        if space is ColourSpace.SRGB:
             return image, None
-        converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+        own = "the file's own profile" if space is None else DEFINITIONS[space].name
+        return converted(image, source, ColourSpace.SRGB), f"Colours were converted from {own} to sRGB."
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
         return image.convert("RGB"), PROFILE_IGNORED
-    assert converted is not None  # None only when done in place
-    return converted, "Colours were converted from the file's own profile to sRGB."
-
-
-def _is_srgb(profile: ImageCms.ImageCmsProfile) -> bool:
-    """Whether colours stay what they are under that profile, whatever it is called."""
-    steps = np.linspace(0, 255, 9).astype(np.uint8)
-    colours = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(27, 27, 3)
-    moved = ImageCms.profileToProfile(Image.fromarray(colours), profile, ImageCms.createProfile("sRGB"))
-    return bool(np.abs(np.asarray(moved).astype(int) - colours).max() <= LIKE_SRGB)

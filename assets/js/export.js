@@ -43,6 +43,8 @@ export function open(button, host) {
     { text: "PNG", hint: "only the pixels", run: turn("plain.png") },
     { text: "JPEG", hint: "only the pixels", run: turn("plain.jpg") },
     { text: "WebP", hint: "only the pixels", run: turn("plain.webp") },
+    { text: "PNG in Display P3", hint: "for wide screens", run: turn("display-p3.png") },
+    { text: "JPEG in Adobe RGB", hint: "for print", run: turn("adobe-rgb.jpg") },
     { text: "OpenRaster layers", hint: "for Krita or GIMP", run: turn("layers.ora") },
     { text: "Photoshop layers", hint: "PSD", run: turn("layers.psd") },
     { text: "Animated WebP", hint: "from before to after", reason: still, run: turn("strip.webp") },

@@ -16,6 +16,7 @@ from fastapi.responses import StreamingResponse
 from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute
 
+from pipelines.colour_spaces import ColourSpace
 from pipelines.pictures import decode
 from studio.api.answers import NOT_KEPT, found, headers
 from studio.app import Studio
@@ -44,10 +45,12 @@ class Export:
     make: Callable[[Studio, Record, str], bytes]
 
 
-def _picture(file_format: PictureFormat, with_recipe: bool) -> Callable[[Studio, Record, str], bytes]:
+def _picture(
+    file_format: PictureFormat, with_recipe: bool, colours: ColourSpace = ColourSpace.SRGB
+) -> Callable[[Studio, Record, str], bytes]:
     def make(studio: Studio, record: Record, turn: str) -> bytes:
         picture = decode(studio.pictures.get(record.tree[turn].picture)).picture
-        return export_picture(picture, file_format, recipe(record, turn) if with_recipe else None)
+        return export_picture(picture, file_format, recipe(record, turn) if with_recipe else None, colours)
 
     return make
 
@@ -64,6 +67,12 @@ EXPORTS = {
     "recipe.png": Export("image/png", " - {turn}.png", _picture(PictureFormat.PNG, True)),
     "plain.png": Export("image/png", " - {turn}.png", _picture(PictureFormat.PNG, False)),
     "plain.jpg": Export("image/jpeg", " - {turn}.jpg", _picture(PictureFormat.JPEG, False)),
+    "display-p3.png": Export(
+        "image/png", " - {turn} Display P3.png", _picture(PictureFormat.PNG, False, ColourSpace.DISPLAY_P3)
+    ),
+    "adobe-rgb.jpg": Export(
+        "image/jpeg", " - {turn} Adobe RGB.jpg", _picture(PictureFormat.JPEG, False, ColourSpace.ADOBE_RGB)
+    ),
     "plain.webp": Export("image/webp", " - {turn}.webp", _picture(PictureFormat.WEBP, False)),
     "layers.ora": Export(
         "image/openraster",

@@ -25,6 +25,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute
 
 from pipelines.catalog import CATALOG
+from pipelines.colour_spaces import ColourSpace
 from pipelines.errors import BadParameter, DeviceFault, NotEnoughMemory, PipelineError
 from studio import errors
 from studio.api.answers import KEEP, NOT_KEPT, headers, refused
@@ -413,10 +414,13 @@ def routes(verbs: OpenStudio, uploads: Uploads) -> list[BaseRoute]:
         turn: TurnName,
         kind: ExportKind,
         recipe: Annotated[bool, Query(description="Whether a PNG, JPEG or WebP carries its recipe")] = True,
+        colours: Annotated[
+            ColourSpace, Query(description="The colour space of a PNG, JPEG or WebP")
+        ] = ColourSpace.SRGB,
     ) -> Response:
         """A turn as a file, or the whole session."""
         session = session_of(sid)
-        data = session.export(kind, turn, recipe=recipe)
+        data = session.export(kind, turn, recipe=recipe, colours=colours)
         name = f"{session.view().name}{ENDINGS[kind][0]}"
         return Response(data, media_type=MEDIA_TYPES[kind], headers=headers(name, NOT_KEPT))
 

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import typer
 
+from pipelines.colour_spaces import ColourSpace
 from studio.cli import options
 from studio.cli.opened import line_of, numbered, opened, write_session
 from studio.cli.report import answer, say, table, write
@@ -116,6 +117,9 @@ def export(
     ] = None,
     branch: options.Branch = None,
     metadata: Annotated[bool, typer.Option(help="Put the recipe into a PNG, JPEG or WebP.")] = True,
+    colours: Annotated[
+        ColourSpace, typer.Option(help="The colour space of a PNG, JPEG or WebP, whose profile it carries.")
+    ] = ColourSpace.SRGB,
     data: options.Data = options.DEFAULTS.data,
     server: Server = "",
     as_json: options.Json = False,
@@ -129,21 +133,28 @@ def export(
         raise typer.BadParameter(f"a file of the kind {to} ends in {' or '.join(ENDINGS[to])}; got {out.name!r}")
     options.spare(out, Path(source))
     if server and not Path(source).is_file():
-        chosen = _exported_there(Running(server), source, to, out, turn, branch, metadata)
+        chosen = _exported_there(Running(server), source, to, out, turn, branch, metadata, colours)
     else:
-        chosen = _exported_here(source, data, to, out, turn, branch, metadata)
+        chosen = _exported_here(source, data, to, out, turn, branch, metadata, colours)
     told = {"out": str(out), "format": to, "turn": chosen, "bytes": out.stat().st_size}
     answer(as_json, told, lambda: [f"{out}: {told['bytes']} bytes"])
 
 
 def _exported_there(
-    studio: Running, sid: str, to: ExportKind, out: Path, turn: int | None, branch: str | None, metadata: bool
+    studio: Running,
+    sid: str,
+    to: ExportKind,
+    out: Path,
+    turn: int | None,
+    branch: str | None,
+    metadata: bool,
+    colours: ColourSpace,
 ) -> str:
     """Writes the file; the id of the turn."""
     view = studio.session(sid)
     chosen = _chosen(str(view["current"]), line_there(view, branch), turn, branch)
     recipe = str(metadata).lower()
-    write(out, studio.file(f"/sessions/{_safe(sid)}/turns/{chosen}/{to}", recipe=recipe))
+    write(out, studio.file(f"/sessions/{_safe(sid)}/turns/{chosen}/{to}", recipe=recipe, colours=colours))
     return chosen
 
 
@@ -155,7 +166,14 @@ def _chosen(current: str, line: tuple[str, ...], turn: int | None, branch: str |
 
 
 def _exported_here(
-    source: str, data: Path, to: ExportKind, out: Path, turn: int | None, branch: str | None, metadata: bool
+    source: str,
+    data: Path,
+    to: ExportKind,
+    out: Path,
+    turn: int | None,
+    branch: str | None,
+    metadata: bool,
+    colours: ColourSpace,
 ) -> str:
     """The same, of a file or a data folder."""
     with session_of(source, data) as (record, pictures):
@@ -163,7 +181,7 @@ def _exported_here(
         if to is ExportKind.PALIMPSEST:
             write_session(out, record, pictures)
         else:
-            write(out, exported(record, chosen, pictures, to, metadata))
+            write(out, exported(record, chosen, pictures, to, metadata, colours))
     return chosen
 
 

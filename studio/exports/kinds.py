@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from enum import StrEnum
 
+from pipelines.colour_spaces import ColourSpace
 from pipelines.pictures import decode
 from studio.store.blobs import Blobs
 from studio.store.record import Record
@@ -53,11 +54,18 @@ MEDIA_TYPES = {
 }
 
 
-def exported(record: Record, turn: str, pictures: Blobs, kind: ExportKind, recipe: bool = True) -> bytes:
+def exported(
+    record: Record,
+    turn: str,
+    pictures: Blobs,
+    kind: ExportKind,
+    recipe: bool = True,
+    colours: ColourSpace = ColourSpace.SRGB,
+) -> bytes:
     """The file of one turn, of the way to it, or of the whole session.
 
-    A PNG, JPEG or WebP carries its recipe where `recipe` says so. Raises `UnknownTurn`, `StorageError`, and
-    `RecipeTooLong` for a JPEG or WebP without room for it.
+    A PNG, JPEG or WebP has its colours in the space `colours` (others are in sRGB), and carries its recipe where
+    `recipe` says so. Raises `UnknownTurn`, `StorageError`, and `RecipeTooLong` for a JPEG or WebP without room for it.
     """
     # These libraries take a while, and few exports need them.
     from studio.exports.layers import openraster, psd, turn_layers
@@ -80,4 +88,4 @@ def exported(record: Record, turn: str, pictures: Blobs, kind: ExportKind, recip
             return animated_strip(line, ANIMATION_SECONDS, StripFormat(kind.removesuffix("-animation")))
         case _:
             own = recipe_of(record, turn) if recipe else None
-            return export_picture(decode(pictures.get(tree[turn].picture)).picture, PictureFormat(kind), own)
+            return export_picture(decode(pictures.get(tree[turn].picture)).picture, PictureFormat(kind), own, colours)

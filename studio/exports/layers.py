@@ -1,7 +1,7 @@
 """A turn as a layered file, OpenRaster or PSD: background plate, cut-out subject, and the mask as a hidden layer.
 
 Laid over each other, the visible layers give the turn's picture back to the pixel, and the files hold that picture
-itself too, for programs that read nothing else.
+itself too, for programs that read nothing else. Both say that their colours are sRGB.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from xml.etree import ElementTree  # only ever written with
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from psd_tools.constants import ChannelID, ColorMode, Compression, Tag
+from psd_tools.constants import ChannelID, ColorMode, Compression, Resource, Tag
 from psd_tools.psd import PSD
 from psd_tools.psd.header import FileHeader
 from psd_tools.psd.image_data import ImageData
-from psd_tools.psd.image_resources import ImageResources
+from psd_tools.psd.image_resources import ImageResource, ImageResources
 from psd_tools.psd.layer_and_mask import (
     ChannelData,
     ChannelDataList,
@@ -33,6 +33,7 @@ from psd_tools.psd.layer_and_mask import (
 )
 
 from pipelines import pictures as codec
+from pipelines.colour_spaces import ColourSpace, profile
 from pipelines.contract import Extent, Mask, Picture, Scope
 from pipelines.masks.fill import filled_from_around
 from pipelines.masks.matting import matted
@@ -177,10 +178,12 @@ def psd(layers: Sequence[Layer], picture: Picture) -> bytes:
     merged = ImageData(compression=Compression.RLE)
     merged.set_data([picture[..., channel].tobytes() for channel in range(3)], header)
     records, planes = zip(*(_psd_layer(layer) for layer in layers), strict=True)
+    resources = ImageResources.new()
+    resources[Resource.ICC_PROFILE] = ImageResource(key=Resource.ICC_PROFILE, data=profile(ColourSpace.SRGB))
     info = LayerInfo(len(layers), LayerRecords(list(records)), ChannelImageData(list(planes)))
     document = PSD(
         header=header,
-        image_resources=ImageResources.new(),
+        image_resources=resources,
         layer_and_mask_information=LayerAndMaskInformation(info),
         image_data=merged,
     )
@@ -228,5 +231,5 @@ def _with_alpha(colour: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> NDArray[
 def _png(pixels: NDArray[np.uint8]) -> bytes:
     buffer = io.BytesIO()
     # Fast compression: these files are large, made while somebody waits, and opened once.
-    Image.fromarray(pixels).save(buffer, "PNG", compress_level=3)
+    Image.fromarray(pixels).save(buffer, "PNG", compress_level=3, icc_profile=profile(ColourSpace.SRGB))
     return buffer.getvalue()

@@ -1,5 +1,7 @@
 """A turn's picture as a PNG, JPEG or WebP file, with its recipe inside or with nothing but pixels.
 
+What its colours are is always said, by the profile of the colour space that was chosen.
+
 The recipe is JSON: every request from the original to the turn. A PNG carries it as text (an ``iTXt`` chunk with the
 keyword ``palimpsest``), a JPEG or WebP as the comment of its EXIF data (tag ``UserComment``, in ASCII). It never names
 the session, whose id is all that is needed to open it.
@@ -16,6 +18,7 @@ from typing import Any
 import numpy as np
 from PIL import ExifTags, Image, PngImagePlugin
 
+from pipelines.colour_spaces import ColourSpace, in_space, profile
 from pipelines.contract import Picture
 from pipelines.pictures import FORMATS, LARGEST_FILE
 from studio.errors import UserError
@@ -36,7 +39,7 @@ class PictureFormat(StrEnum):
     """What a picture can be exported as."""
 
     PNG = "png"
-    """The very pixels."""
+    """The very pixels, in sRGB."""
     JPEG = "jpeg"
     WEBP = "webp"
 
@@ -64,14 +67,20 @@ def recipe(record: Record, turn_id: str) -> dict[str, Any]:
     }
 
 
-def export_picture(picture: Picture, file_format: PictureFormat, metadata: Mapping[str, Any] | None) -> bytes:
-    """The file of `picture` ``(H, W, 3) uint8`` with `metadata`, or with no metadata of any kind for ``None``.
+def export_picture(
+    picture: Picture,
+    file_format: PictureFormat,
+    metadata: Mapping[str, Any] | None,
+    colours: ColourSpace = ColourSpace.SRGB,
+) -> bytes:
+    """The file of `picture` ``(H, W, 3) uint8`` in sRGB, its colours as `colours` has them, with `metadata`, or with no
+    metadata of any kind for ``None``.
 
     Raises `RecipeTooLong` for a JPEG whose recipe does not fit: long brush strokes do that.
     """
     assert picture.dtype == np.uint8 and picture.ndim == 3 and picture.shape[2] == 3, (picture.dtype, picture.shape)
     text = None if metadata is None else canonical_json(metadata)
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = {"icc_profile": profile(colours)}
     if file_format is PictureFormat.PNG:
         if text is not None:
             options["pnginfo"] = chunks = PngImagePlugin.PngInfo()
@@ -88,7 +97,7 @@ def export_picture(picture: Picture, file_format: PictureFormat, metadata: Mappi
                     f"{len(options['exif']) >> 10} KB. Export it as PNG or WebP, or as JPEG without metadata"
                 )
     buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, file_format.upper(), **options)
+    Image.fromarray(in_space(picture, colours)).save(buffer, file_format.upper(), **options)
     return buffer.getvalue()
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pipelines.catalog import is_by_hand
+from pipelines.colour_spaces import ColourSpace
 from pipelines.contract import Box, Extent, Picture, Quality, Scope
 from pipelines.errors import BadPicture
 from pipelines.evaluation.beside import Beside, beside, difference_picture, side_by_side
@@ -336,12 +337,18 @@ class OpenSession:
         return picture if own == there else carried_picture(picture, own.to(there), there.extent)
 
     def export(
-        self, kind: ExportKind | str = ExportKind.PNG, turn: str | int = CURRENT, *, recipe: bool = True
+        self,
+        kind: ExportKind | str = ExportKind.PNG,
+        turn: str | int = CURRENT,
+        *,
+        recipe: bool = True,
+        colours: ColourSpace | str = ColourSpace.SRGB,
     ) -> bytes:
-        """The file of a turn, or of the whole session; a PNG, JPEG or WebP carries its recipe. Raises `UnknownTurn` and
-        `NotReady` for a kind that there is none of."""
+        """The file of a turn, or of the whole session; a PNG, JPEG or WebP carries its recipe, and its colours in the
+        space `colours`. Raises `UnknownTurn` and `NotReady` for a kind or space that there is none of."""
         wanted = member(ExportKind, "the kind of file", kind) or ExportKind.PNG
-        return exported(self.record(), self.turn_id(turn), self._studio.pictures, wanted, recipe)
+        space = member(ColourSpace, "colours", colours) or ColourSpace.SRGB
+        return exported(self.record(), self.turn_id(turn), self._studio.pictures, wanted, recipe, space)
 
     def record(self) -> Record:
         """What is saved of it."""
@@ -374,7 +381,7 @@ class OpenSession:
                     self._session.tabs.closed(self._tab)  # a program is no page that is open
 
 
-E = TypeVar("E", Scope, Quality, ExportKind)
+E = TypeVar("E", Scope, Quality, ExportKind, ColourSpace)
 
 
 def member(kind: type[E], name: str, value: E | str | None) -> E | None:

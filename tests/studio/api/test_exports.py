@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from PIL import Image
 from starlette.testclient import TestClient
 
+from pipelines.colour_spaces import ColourSpace, profile
 from pipelines.contract import Quality, Scope
 from pipelines.masks.prompts import Click, MaskPrompts
 from pipelines.pictures import decode
@@ -66,6 +67,9 @@ def test_pictures_come_down_with_and_without_their_recipe(client: TestClient, se
         "JPEG",
         "WEBP",
     ]
+    wide = export(client, session, "display-p3.png")
+    assert Image.open(io.BytesIO(wide)).info["icc_profile"] == profile(ColourSpace.DISPLAY_P3)
+    assert np.abs(decode(wide).picture.astype(int) - shown).max() <= 3, "the same colours in other numbers"
 
 
 def test_layers_hold_the_turns_picture(client: TestClient, session: Session, studio: Studio) -> None:

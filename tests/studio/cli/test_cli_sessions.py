@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipelines.colour_spaces import ColourSpace, profile
 from pipelines.pictures import decode
 from studio.app import build_studio
 from studio.exports.pictures import read_recipe
@@ -120,6 +121,8 @@ def test_a_turn_leaves_as_a_picture_with_or_without_its_recipe(
     assert run("export", session_file, "--to", kind, "--turn", 2, "--out", out, "--no-metadata").code == 0
     assert read_recipe(out.read_bytes()) is None
     assert b"on the beach" not in out.read_bytes()
+    assert run("export", session_file, "--to", kind, "--out", out, "--colours", "adobe-rgb").code == 0
+    assert read(out).info["icc_profile"] == profile(ColourSpace.ADOBE_RGB)
 
 
 def test_a_turn_is_chosen_by_number_and_branch(run: Run, session_file: Path, tmp_path: Path) -> None:

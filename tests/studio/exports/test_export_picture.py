@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
+from pipelines.colour_spaces import ColourSpace, profile
 from pipelines.contract import Picture
+from pipelines.pictures import decode
 from studio.errors import UnknownTurn
 from studio.exports.pictures import KEYWORD, PictureFormat, RecipeTooLong, export_picture, read_recipe, recipe
 from studio.history.turn import TurnRequest, turn_id
@@ -77,18 +79,39 @@ def test_a_png_holds_the_very_pixels_and_the_others_nearly(record: Record, photo
     assert max(errors.values()) < 8
 
 
-def test_without_metadata_a_file_holds_pixels_and_nothing_else(photo: Picture) -> None:
+def test_without_metadata_a_file_holds_pixels_what_their_colours_are_and_nothing_else(photo: Picture) -> None:
     names = {f: chunk_names(export_picture(photo, f, None)) for f in PictureFormat}
-    assert names[PictureFormat.PNG] == [b"IHDR", b"IDAT", b"IEND"]
-    assert names[PictureFormat.WEBP] == [b"VP8 "]
-    # JFIF, tables, frame, scan: no EXIF or XMP (E1), no profile (E2), no comment (FE).
-    assert set(names[PictureFormat.JPEG]) == {b"\xff\xe0", b"\xff\xdb", b"\xff\xc0", b"\xff\xc4", b"\xff\xda"}
+    assert names[PictureFormat.PNG] == [b"IHDR", b"iCCP", b"IDAT", b"IEND"]
+    assert names[PictureFormat.WEBP] == [b"VP8X", b"ICCP", b"VP8 "]
+    # JFIF, profile, tables, frame, scan: no EXIF or XMP (E1), no comment (FE).
+    assert set(names[PictureFormat.JPEG]) == {
+        b"\xff\xe0",
+        b"\xff\xe2",
+        b"\xff\xdb",
+        b"\xff\xc0",
+        b"\xff\xc4",
+        b"\xff\xda",
+    }
     for file_format in PictureFormat:
         data = export_picture(photo, file_format, None)
         image = opened(data)
         assert not image.getexif()
-        assert not {"exif", "xmp", "icc_profile", "comment", KEYWORD} & set(image.info)
+        assert not {"exif", "xmp", "comment", KEYWORD} & set(image.info)
+        assert image.info["icc_profile"] == profile(ColourSpace.SRGB), "the same in every file"
         assert read_recipe(data) is None
+
+
+@pytest.mark.parametrize("file_format", PictureFormat)
+@pytest.mark.parametrize("colours", ColourSpace)
+def test_the_chosen_colours_are_in_the_file_and_come_back(
+    file_format: PictureFormat, colours: ColourSpace, photo: Picture
+) -> None:
+    data = export_picture(photo, file_format, None, colours)
+    assert opened(data).info["icc_profile"] == profile(colours)
+    back, stored = decode(data).picture.astype(int), np.asarray(opened(data)).astype(int)
+    assert np.abs(back - photo).mean() < (1 if file_format is PictureFormat.PNG else 8)
+    if file_format is PictureFormat.PNG and colours is not ColourSpace.SRGB:
+        assert np.abs(stored - photo).mean() > 2, "the file holds other numbers"
 
 
 def test_a_recipe_too_long_for_a_jpeg_is_refused_there_alone(photo: Picture) -> None:
