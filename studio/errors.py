@@ -9,6 +9,7 @@
     ├── WrongTurns                 what was asked cannot be done with these turns of the timeline
     ├── BadName                    a name that is blank, taken, too long or not printable
     ├── UnknownPicture             the digest names no picture of this session
+    ├── UnknownMask                no mask was saved under that name in this session
     ├── UnknownExample             there is no example picture of that name
     ├── UnknownJob                 no job of that id, or its session has begun another one since
     ├── TurnFailed                 a program waited for a job, and it came to nothing
@@ -70,6 +71,10 @@ class BadName(UserError):
 
 class UnknownPicture(UserError):
     """The session has no picture of that digest."""
+
+
+class UnknownMask(UserError):
+    """The session has no mask that was saved under that name."""
 
 
 class UnknownExample(UserError):

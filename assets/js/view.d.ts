@@ -253,6 +253,9 @@ export interface SavedMaskView {
   name: string;
   /** Share of the picture that it was saved on, 0 to 1. */
   area: number;
+  /** Its picture, of the size of that of `turn`. */
+  mask: string;
+  turn: string;
 }
 
 /** Everything the page draws. */

@@ -39,13 +39,15 @@ from studio.api.v1_bodies import (
     MaskBody,
     OpenBody,
     RenameBody,
+    SaveMaskBody,
     SwapBody,
     TurnBody,
+    UseMaskBody,
 )
 from studio.errors import UserError
 from studio.exports.kinds import ENDINGS, MEDIA_TYPES, ExportKind
 from studio.jobs.job import UNFINISHED
-from studio.session.view import JobView, MaskView, SessionView, TurnView
+from studio.session.view import JobView, MaskView, SavedMaskView, SessionView, TurnView
 from studio.settings import Gallery
 from studio.store.record import Summary
 from studio.verbs.rows import MethodRow, ModelRow
@@ -67,6 +69,7 @@ STATUS: dict[type[Exception], int] = {
     errors.UnknownTurn: 404,
     errors.UnknownBranch: 404,
     errors.UnknownPicture: 404,
+    errors.UnknownMask: 404,
     errors.UnknownExample: 404,
     errors.UnknownJob: 404,
     errors.OnlyHere: 403,
@@ -349,6 +352,23 @@ def routes(verbs: OpenStudio, uploads: Uploads) -> list[BaseRoute]:
             scribbles=[one.stroke() for one in body.scribbles],
         )
 
+    def masks(sid: Sid) -> tuple[SavedMaskView, ...]:
+        """The masks that were saved by name. A mask's picture is at ``pictures/{mask}``."""
+        return session_of(sid).masks
+
+    def save_mask(sid: Sid, body: SaveMaskBody) -> SavedMaskView:
+        """Keep the mask as it stands under a name, for every turn of the session."""
+        return session_of(sid).save_mask(body.name)
+
+    def use_mask(sid: Sid, body: UseMaskBody) -> MaskView:
+        """Select a saved mask, alone or joined with what is selected."""
+        return session_of(sid).use_mask(body.name, body.how)
+
+    def forget_mask(sid: Sid, name: Annotated[str, Path(min_length=1, max_length=NAME)]) -> Response:
+        """Take a saved mask away."""
+        session_of(sid).forget_mask(name)
+        return Response(status_code=204)
+
     def turn(sid: Sid, body: TurnBody, response: Response) -> JobView:
         """Begin a turn. Its job is followed at ``jobs/{id}``; finished pictures are the session's ``staged`` then."""
         session = session_of(sid)
@@ -501,6 +521,10 @@ def routes(verbs: OpenStudio, uploads: Uploads) -> list[BaseRoute]:
         route("POST", f"{one}/restore", restore, (404, 409, 422)),
         route("POST", f"{one}/copy", copy, (404, 409, 422, 507), 201),
         route("POST", f"{one}/mask", mask, (*body, 503)),
+        route("GET", f"{one}/masks", masks, (404, 409, 422)),
+        route("POST", f"{one}/masks", save_mask, body, 201),
+        route("POST", f"{one}/masks/use", use_mask, body),
+        route("DELETE", f"{one}/masks/{{name:path}}", forget_mask, (404, 409, 422, 507), 204, response_model=None),
         route("POST", f"{one}/turns", turn, (*body, 503), 202),
         route("POST", f"{one}/keep", keep, body, 201),
         route("POST", f"{one}/discard", discard, (404, 409, 422, 507)),

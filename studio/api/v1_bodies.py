@@ -38,6 +38,7 @@ from pipelines.masks.prompts import (
 )
 from pipelines.params import Knob, knobs
 from studio.history.tree import LONGEST_NAME
+from studio.session.selection import Combine
 from studio.verbs.session import TurnAsk
 
 NAME = 200
@@ -196,6 +197,22 @@ class MaskBody(Body):
         StrictInt, Field(ge=-LARGEST_GROW, le=LARGEST_GROW, description="Pixels; below 0 shrinks"), AS_WHOLE
     ] = 0
     feather: Number = Field(2.0, ge=0, le=64, description="Pixels over which the seam fades")
+
+
+MaskName = Annotated[str, StringConstraints(strict=True, max_length=LONGEST_NAME), Field(description="The mask's name")]
+
+
+class SaveMaskBody(Body):
+    """What the mask as it stands is called from now on."""
+
+    name: MaskName
+
+
+class UseMaskBody(Body):
+    """Which saved mask, and what it does with what is selected."""
+
+    name: MaskName
+    how: Combine = Field(Combine.REPLACE, description="In place of it, added, taken away, or what is in both stays")
 
 
 class KeepBody(Body):

@@ -24,6 +24,7 @@ COMMANDS = {
     "swap": "studio.cli.swap:swap",
     "replay": "studio.cli.replay:replay",
     "export": "studio.cli.sessions:export",
+    "masks": "studio.cli.masks:masks",
     "models": "studio.cli.models:models",
     "methods": "studio.cli.methods:methods",
     "bench": "studio.cli.bench:bench",

@@ -112,7 +112,11 @@ def replay(
             now[turn.id] = made
         told: dict[str, Any] = {"name": record.name, "check": check, "tolerance": tolerance, **counted(rows)}
         if not check:
-            again = replace(record, tree=rebuilt(record.tree, now))
+            masks = [
+                one | {"turn": now[one["turn"]].id if one["turn"] in now else one["turn"]}
+                for one in record.panel["masks"]
+            ]
+            again = replace(record, tree=rebuilt(record.tree, now), panel={**record.panel, "masks": masks})
             if out is not None:
                 write_session(out, again, studio.pictures)
                 told["out"] = str(out)

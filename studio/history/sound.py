@@ -29,7 +29,7 @@ def sound(
     if len(ordered) != len(turns):
         raise UnsoundTimeline("a turn follows one that is not there, or turns follow each other in a circle")
     for name in (name for pointers in (branches, *(cut.branches for cut in trashed)) for name in pointers):
-        if not is_branch_name(name):
+        if not is_name(name):
             raise UnsoundTimeline(f"it has a branch of the name {name!r:.80}, which is none")
     _check_pointers(ordered, branches, trashed)
     tip = branches.get(branch)
@@ -56,8 +56,8 @@ def following(turns: Sequence[Turn]) -> dict[str, Turn]:
     return ordered
 
 
-def is_branch_name(name: str) -> bool:
-    """Whether a branch can be called so."""
+def is_name(name: str) -> bool:
+    """Whether a branch, or a saved mask, can be called so."""
     return bool(name.strip()) and len(name) <= LONGEST_NAME and name.isprintable()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
@@ -12,7 +12,8 @@ from pipelines.contract import Extent, Mask
 from pipelines.errors import PipelineError
 from pipelines.masks.prompts import MaskPrompts
 from pipelines.pictures import LARGEST_SIDE
-from studio.session.view import MaskChoice, MaskView
+from studio.session.view import MaskChoice, MaskView, SavedMaskView
+from studio.store.archive.schema import StoredMask
 
 MOST_STEPS = 100
 """Older steps are forgotten."""
@@ -146,16 +147,15 @@ class Combine(StrEnum):
 
 
 @dataclass(frozen=True)
-class SavedMask:
-    """A mask under a name, for later turns."""
+class SavedMask(StoredMask):
+    """A mask under a name, and how much it covers."""
 
-    name: str
-    mask: str
-    """Digest."""
-    turn: str
-    """The turn that was shown: the mask lies in its frame."""
     area: float
     """Share of the picture, 0 to 1."""
+
+    def view(self) -> SavedMaskView:
+        """As shown in a list."""
+        return SavedMaskView(self.name, self.area, self.mask, self.turn)
 
     def joined(self, mask: Mask, now: Mask | None, how: Combine) -> Mask:
         """`mask`, which is this one's, with the mask `now` of the same size."""
@@ -164,14 +164,15 @@ class SavedMask:
         return now | mask if how is Combine.ADD else now & (mask if how is Combine.KEEP else ~mask)
 
 
-def stored_masks(data: Any) -> tuple[SavedMask, ...]:
-    """A list of what `asdict` gave of saved masks, whatever became of it since: what cannot be read is not in it."""
+def stored_masks(data: Any, turns: Collection[str]) -> tuple[SavedMask, ...]:
+    """A list of what `asdict` gave of saved masks, whatever became of it since: what cannot be read is not in it, nor
+    what was saved on another turn than these."""
     found = []
     for one in data if isinstance(data, list) else []:
         with suppress(LookupError, ValueError, TypeError, AttributeError):
             read = SavedMask(str(one["name"]), str(one["mask"]), str(one["turn"]), float(one["area"]))
             found.append(read)
-    return tuple(found)
+    return tuple(one for one in found if one.turn in turns)
 
 
 def stored_selections(data: Any) -> tuple[Selections, str]:

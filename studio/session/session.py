@@ -30,10 +30,20 @@ from pipelines.params import ModelParams
 from pipelines.progress import Progress
 from pipelines.requests import LARGEST_SEED, MOST_CANDIDATES, check_picture
 from pipelines.window import window_of
-from studio.errors import Busy, DamagedSession, NothingStaged, NotMadeFor, NotReady, UnknownPicture, UserError
+from studio.errors import (
+    Busy,
+    DamagedSession,
+    NothingStaged,
+    NotMadeFor,
+    NotReady,
+    UnknownMask,
+    UnknownPicture,
+    UserError,
+)
 from studio.history import replay as replays
 from studio.history.frames import frames, reframes
 from studio.history.replay import Replay, Step
+from studio.history.sound import is_name
 from studio.history.tree import LONGEST_NAME, Tree
 from studio.history.turn import Turn, TurnRequest
 from studio.jobs.job import Job, JobState
@@ -57,6 +67,7 @@ from studio.session.selection import Combine, SavedMask, Selection, Selections, 
 from studio.session.services import Services
 from studio.session.tabs import Tabs
 from studio.session.view import Draft, JobView, MaskView, OrdersView, SavedMaskView, SessionView, SplitView, TurnView
+from studio.store.archive.schema import MOST_MASKS
 from studio.store.record import Record, Staged
 from studio.visitors import asking
 
@@ -65,8 +76,6 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 REPLACED_MASKS = 16
-MOST_MASKS = 50
-"""That were saved by name."""
 MOST_PUT_AWAY = 8
 """Candidates that were not kept and can be brought back; older ones are forgotten."""
 
@@ -96,7 +105,7 @@ class Session:
         editing = record.panel.get("editing")
         self._editing: str | None = editing if editing in record.tree.visible else None
         self._put_away = stored_put_away(record.panel.get("put_away"))
-        self._masks = stored_masks(record.panel.get("masks"))
+        self._masks = stored_masks(record.panel.get("masks"), record.tree.turns)
         self._discarded: tuple[int, tuple[Staged, ...]] = (-1, ())  # the revision that discarding made, and what went
         self._swap: Swap | None = None
         self._split: SplitView | None = None
@@ -143,7 +152,7 @@ class Session:
                 damage=record.damage,
                 put_away=tuple(staged_view(s, framed[s.parent]) for s in self._put_away if s.parent in framed),
                 idle=self._idle_settings(),
-                masks=tuple(SavedMaskView(one.name, one.area) for one in self._masks),
+                masks=tuple(one.view() for one in self._masks),
                 sees=self._model_sees(),
                 alike=self._alike(),
             )
@@ -214,11 +223,11 @@ class Session:
                 self._commit(selections=self._selections.put(selection, here.id))
             return self._mask_view()
 
-    def save_mask(self, name: str) -> None:
+    def save_mask(self, name: str) -> SavedMaskView:
         """Keep the mask as it stands under `name`, for later turns; one of that name is replaced. Raises `NotReady`
         where nothing is selected, or that is no name."""
         name = " ".join(name.split())
-        if not name or len(name) > LONGEST_NAME or not name.isprintable():
+        if not is_name(name):
             raise NotReady(f"a mask's name has 1 to {LONGEST_NAME} printable characters; got {name!r:.80}")
         with self._lock:
             now = self._selections.now
@@ -229,10 +238,11 @@ class Session:
                 raise NotReady(f"a session keeps {MOST_MASKS} masks at most; forget one first")
             saved = SavedMask(name, now.mask, self._here.id, now.area)
             self._commit(masks=tuple(sorted((*others, saved), key=lambda one: one.name.casefold())))
+        return saved.view()
 
     def use_mask(self, name: str, how: Combine = Combine.REPLACE) -> MaskView:
         """Select what was saved under `name`, or join it with what is selected; one step that can be undone. Saved in
-        another frame it lies where that was. Raises `NotReady` where there is none of that name."""
+        another frame it lies where that was. Raises `UnknownMask` where there is none of that name."""
         with self._lock:
             saved, here, now = self._saved(name), self._here, self._selections.now
             known = self._frames(self._record.tree)
@@ -250,7 +260,7 @@ class Session:
             return self._mask_view()
 
     def forget_mask(self, name: str) -> None:
-        """Take a saved mask away. Raises `NotReady` where there is none of that name."""
+        """Take a saved mask away. Raises `UnknownMask` where there is none of that name."""
         with self._lock:
             gone = self._saved(name)
             self._commit(masks=tuple(one for one in self._masks if one is not gone))
@@ -628,7 +638,7 @@ class Session:
         found = next((one for one in self._masks if one.name == name), None)
         if found is None:
             there = ", ".join(one.name for one in self._masks) or "none"
-            raise NotReady(f"no mask was saved as {name!r:.80}; there are: {there}")
+            raise UnknownMask(f"no mask was saved as {name!r:.80}; there are: {there}")
         return found
 
     @property

@@ -71,6 +71,9 @@ class SavedMaskView:
     name: str
     area: float
     """Share of the picture that it was saved on, 0 to 1."""
+    mask: str
+    """Its picture, of the size of that of `turn`."""
+    turn: str
 
 
 @dataclass(frozen=True)

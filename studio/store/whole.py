@@ -12,7 +12,7 @@ from itertools import count
 from typing import Any, TypeVar
 
 from studio.errors import DamagedSession
-from studio.history.sound import following, is_branch_name, line, sound
+from studio.history.sound import following, is_name, line, sound
 from studio.history.tree import Trashed, Tree
 from studio.history.turn import Turn, TurnRequest, turn_id
 from studio.store import rows
@@ -145,7 +145,7 @@ def _tree(found: SessionRows, turns: dict[str, Turn]) -> Tree:
     """The timeline of `turns`. Where the branches do not lead to all of them, others are added, and what was in the
     trash is among them."""
     row = found.session
-    branches = {b.name: b.tip for b in found.branches if is_sealed(b) and b.tip in turns and is_branch_name(b.name)}
+    branches = {b.name: b.tip for b in found.branches if is_sealed(b) and b.tip in turns and is_name(b.name)}
     try:
         return sound(tuple(turns.values()), branches, row.branch, row.current, _trashed(row))
     except MISREAD:

@@ -25,8 +25,9 @@ from studio.app import Studio
 from studio.errors import NotReady, UnknownTurn
 from studio.exports.kinds import ExportKind, exported
 from studio.history.frames import frames
+from studio.session.selection import Combine
 from studio.session.session import Session
-from studio.session.view import JobView, MaskView, SessionView, StagedView, TurnView
+from studio.session.view import JobView, MaskView, SavedMaskView, SessionView, StagedView, TurnView
 from studio.store.record import Record
 from studio.verbs.jobs import JobHandle
 from studio.verbs.rows import Value
@@ -145,6 +146,26 @@ class OpenSession:
             )
             checked = MaskPrompts.from_json(wanted.to_json(), Extent(view.width, view.height))
             return self._session.set_prompts(checked)
+
+    @property
+    def masks(self) -> tuple[SavedMaskView, ...]:
+        """The masks that were saved, in the order of their names."""
+        return self.view().masks
+
+    def save_mask(self, name: str) -> SavedMaskView:
+        """Keep the mask as it stands under `name`, for every turn of the session; one of that name is replaced. Raises
+        `NotReady` where nothing is selected, or that is no name."""
+        return self._change(lambda session: session.save_mask(name))
+
+    def use_mask(self, name: str, how: Combine | str = Combine.REPLACE) -> MaskView:
+        """Select what was saved under `name`, or join it with what is selected: ``"add"`` it, ``"erase"`` it from that,
+        or ``"keep"`` what is in both. Raises `UnknownMask`, and `NotReady` for another word."""
+        joined = member(Combine, "how", how) or Combine.REPLACE
+        return self._change(lambda session: session.use_mask(name, joined))
+
+    def forget_mask(self, name: str) -> None:
+        """Take a saved mask away. Raises `UnknownMask`."""
+        self._change(lambda session: session.forget_mask(name))
 
     def turn(
         self,
@@ -381,7 +402,7 @@ class OpenSession:
                     self._session.tabs.closed(self._tab)  # a program is no page that is open
 
 
-E = TypeVar("E", Scope, Quality, ExportKind, ColourSpace)
+E = TypeVar("E", Scope, Quality, ExportKind, ColourSpace, Combine)
 
 
 def member(kind: type[E], name: str, value: E | str | None) -> E | None:

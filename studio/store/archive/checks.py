@@ -16,11 +16,11 @@ from pipelines.frames import Frame
 from pipelines.masks.prompts import MaskPrompts
 from pipelines.requests import check_loras
 from studio.history.frames import frames
-from studio.history.sound import UnsoundTimeline, sound
+from studio.history.sound import UnsoundTimeline, is_name, sound
 from studio.history.tree import Trashed, Tree
 from studio.history.turn import Turn, TurnRequest, turn_id
 from studio.store.archive.parse import parsed, typed
-from studio.store.archive.schema import MOST_TURNS, BadArchive, Branch, SessionFile, StoredDraft
+from studio.store.archive.schema import MOST_MASKS, MOST_TURNS, BadArchive, Branch, SessionFile, StoredDraft
 from studio.store.blobs import DIGEST
 
 LONGEST_STORED = 100_000
@@ -40,6 +40,7 @@ def checked(data: bytes) -> tuple[SessionFile, Tree, dict[str, Frame]]:
     extent = _checked_extent(session)
     tree = _checked_tree(session)
     _check_words(session)
+    _check_masks(session, tree)
     framed = _checked_frames(tree, extent)
     for turn in session.turns:
         _check_turn(turn, framed[turn.parent or turn.id].extent)
@@ -94,6 +95,17 @@ def _check_words(session: SessionFile) -> None:
         )
     _check_settings(draft.changes, "the draft")
     _check_draft(draft)
+
+
+def _check_masks(session: SessionFile, tree: Tree) -> None:
+    names = [saved.name for saved in session.masks]
+    if len(names) > MOST_MASKS or len(set(names)) != len(names):
+        raise BadArchive(
+            f"a session file has at most {MOST_MASKS} saved masks, of different names; this one has {len(names)}"
+        )
+    for saved in session.masks:
+        if not is_name(saved.name) or saved.turn not in tree.turns:
+            raise BadArchive(f"the session file has a saved mask {saved.name!r:.80} of no name or turn that can be")
 
 
 def _check_draft(draft: StoredDraft) -> None:

@@ -32,10 +32,10 @@ def parsed(data: bytes) -> SessionFile:
     if not isinstance(found, dict) or found.get("format") != FORMAT:
         raise BadArchive(f'session.json must be an object whose format is "{FORMAT}"')
     version = found.get("version")
-    if version != VERSION or isinstance(version, bool):
+    if not isinstance(version, int) or isinstance(version, bool) or not 1 <= version <= VERSION:
         newer = isinstance(version, int) and version > VERSION
         raise BadArchive(
-            f"the session file has version {version!r:.40} of the format; this studio reads version {VERSION}"
+            f"the session file has version {version!r:.40} of the format; this studio reads versions 1 to {VERSION}"
             + (". Open it with the newer studio that wrote it" if newer else "")
         )
     return _typed_fields(SessionFile, found, "session.json")

@@ -72,6 +72,8 @@ def _check_pixels_in_all(entries: Entries, needed: Mapping[str, set[Role]]) -> N
 def sizes_of(session: SessionFile, frames: Mapping[str, Frame]) -> dict[str, set[Extent]]:
     """Of which size each turn's picture and masks must be, by digest; `frames` are those of the turns."""
     wanted: dict[str, set[Extent]] = {}
+    for saved in session.masks:
+        wanted.setdefault(saved.mask, set()).add(frames[saved.turn].extent)
     for turn in session.turns:
         named = [(turn.picture, frames[turn.id]), (turn.outcome.mask_after, frames[turn.id])]
         if turn.request is not None and turn.parent is not None:

@@ -13,10 +13,13 @@ from studio.history.turn import StoredRequest, Turn
 from studio.store.blobs import DIGEST
 
 FORMAT = "palimpsest"
-VERSION = 1
+VERSION = 2
+"""Of a file with saved masks; one without is written as version 1, so that older studios read it."""
 LARGEST_JSON = 10 * 2**20
 """Bytes."""
 MOST_TURNS = 10_000
+MOST_MASKS = 50
+"""That were saved by name."""
 
 
 class BadArchive(UserError):
@@ -51,6 +54,17 @@ class Cut:
 
 
 @dataclass(frozen=True)
+class StoredMask:
+    """A mask under a name, for later turns."""
+
+    name: str
+    mask: str
+    """Digest."""
+    turn: str
+    """The turn that was shown: the mask lies in its frame."""
+
+
+@dataclass(frozen=True)
 class SessionFile:
     """The whole of ``session.json``: these fields, of these types, and no others."""
 
@@ -69,6 +83,7 @@ class SessionFile:
     trashed: tuple[Cut, ...]
     draft: StoredDraft
     notes: tuple[str, ...]
+    masks: tuple[StoredMask, ...] = ()
 
 
 class Role(StrEnum):
@@ -86,7 +101,7 @@ class Role(StrEnum):
 
 def pictures_of(session: SessionFile) -> dict[str, set[Role]]:
     """Every picture the file needs by its digest, and what it is there for."""
-    named = _references(session.draft)
+    named = [*_references(session.draft), *((saved.mask, Role.MASK) for saved in session.masks)]
     for turn in session.turns:
         named += [(turn.picture, Role.PICTURE), (turn.outcome.background_reference, Role.REFERENCE)]
         named.append((turn.outcome.mask_after, Role.MASK))

@@ -32,6 +32,7 @@ from studio.store.archive.schema import (
     Cut,
     SessionFile,
     StoredDraft,
+    StoredMask,
     pictures_of,
 )
 from studio.store.blobs import Blobs
@@ -41,9 +42,9 @@ from studio.store.record import Record
 def write_archive(record: Record, pictures: Blobs, target: BinaryIO) -> None:
     """Write the session to `target`; the same session gives the same bytes.
 
-    Fitted layers, candidates nobody decided on, the draft's mask steps, jobs and the session's id stay behind. Raises
-    `DamagedFile` for a picture that is missing, and `BadArchive` for a session above the limits of a file; `target`
-    then holds part of one.
+    Fitted layers, candidates nobody decided on, the mask of the turn in preparation and its steps, jobs and the
+    session's id stay behind. Raises `DamagedFile` for a picture that is missing, and `BadArchive` for a session above
+    the limits of a file; `target` then holds part of one.
     """
     session = _session_file(record)
     text = canonical_json(_to_json(session)).encode()
@@ -72,9 +73,11 @@ def write_archive(record: Record, pictures: Blobs, target: BinaryIO) -> None:
 def _session_file(record: Record) -> SessionFile:
     tree, draft = record.tree, record.panel["draft"]
     stored = StoredDraft(**{f.name: draft[f.name] for f in fields(StoredDraft) if f.name in draft})
+    saved = (StoredMask(one["name"], one["mask"], one["turn"]) for one in record.panel.get("masks", ()))
+    masks = tuple(one for one in saved if one.turn in tree.turns)
     return SessionFile(
         format=FORMAT,
-        version=VERSION,
+        version=VERSION if masks else 1,
         studio=_studio_version(),
         name=record.name,
         created_at=record.created_at,
@@ -87,6 +90,7 @@ def _session_file(record: Record) -> SessionFile:
         trashed=tuple(Cut(trashed.cut, _branches(trashed.branches)) for trashed in tree.trashed),
         draft=replace(stored, changes=usable(stored.method, Quality(stored.quality), stored.changes)),
         notes=record.notes,
+        masks=masks,
     )
 
 
@@ -100,7 +104,8 @@ def _to_json(session: SessionFile) -> dict[str, Any]:
         }
         for turn in session.turns
     ]
-    return {**asdict(replace(session, turns=())), "turns": turns, "draft": written(session.draft)}
+    said = {**asdict(replace(session, turns=())), "turns": turns, "draft": written(session.draft)}
+    return said if session.masks else {name: value for name, value in said.items() if name != "masks"}
 
 
 def _branches(branches: Mapping[str, str]) -> tuple[Branch, ...]:
@@ -117,8 +122,8 @@ def _studio_version() -> str:
 def read_archive(source: BinaryIO | Path, pictures: Blobs) -> Record:
     """The session in `source` under a new id, its pictures stored in `pictures`; the record itself is not saved.
 
-    `Record.panel` holds the draft alone. Raises `BadArchive`, with what is wrong, for every file that is not wholly
-    right, and nothing was stored then; `StorageError` when the pictures cannot be.
+    `Record.panel` holds the draft and the saved masks alone. Raises `BadArchive`, with what is wrong, for every file
+    that is not wholly right, and nothing was stored then; `StorageError` when the pictures cannot be.
     """
     if isinstance(source, Path):
         with reading():
@@ -133,6 +138,8 @@ def read_archive(source: BinaryIO | Path, pictures: Blobs) -> Record:
     for digest in needed:
         if pictures.put(entries.read(f"pictures/{digest}.png", codec.LARGEST_FILE)) != digest:
             raise BadArchive("the session file changed while it was read; import it again")
+    areas = (codec.decode_mask(pictures.get(saved.mask), frames[saved.turn].extent).mean() for saved in session.masks)
+    masks = [{**asdict(saved), "area": float(area)} for saved, area in zip(session.masks, areas, strict=True)]
     return Record(
         sid=secrets.token_hex(16),
         name=session.name,
@@ -140,7 +147,7 @@ def read_archive(source: BinaryIO | Path, pictures: Blobs) -> Record:
         width=session.width,
         height=session.height,
         tree=tree,
-        panel={"draft": asdict(session.draft)},
+        panel={"draft": asdict(session.draft), "masks": masks},
         notes=session.notes,
         saved_at=time.time(),
     )

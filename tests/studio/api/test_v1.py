@@ -89,6 +89,22 @@ def test_the_tour(api: httpx.Client, duck: bytes) -> None:
     assert api.post(f"/sessions/{copy}/restore").json()["sid"] == copy
 
 
+def test_masks_are_saved_used_and_forgotten(api: httpx.Client, sid: str) -> None:
+    one = f"/sessions/{sid}"
+    mask = api.post(f"{one}/mask", json={"clicks": [{"x": 137, "y": 160}]}).json()
+    kept = api.post(f"{one}/masks", json={"name": "left / right"})
+    assert kept.status_code == 201 and kept.json()["mask"] == mask["mask"]
+    assert api.get(f"{one}/masks").json() == [kept.json()] == api.get(one).json()["masks"]
+    assert api.get(f"{one}/pictures/{mask['mask']}").content.startswith(b"\x89PNG")
+    api.post(f"{one}/mask", json={})
+    assert api.post(f"{one}/masks", json={"name": "a"}).status_code == 422, "nothing is selected"
+    assert api.post(f"{one}/masks/use", json={"name": "left / right"}).json()["mask"] == mask["mask"]
+    assert api.post(f"{one}/masks/use", json={"name": "left / right", "how": "erase"}).json()["area"] == 0
+    assert api.delete(f"{one}/masks/left%20%2F%20right").status_code == 204
+    gone = api.post(f"{one}/masks/use", json={"name": "left / right"})
+    assert gone.status_code == 404 and "there are: none" in gone.json()["error"]
+
+
 def test_a_job_of_a_session_in_the_trash_is_not_followed(api: httpx.Client, sid: str) -> None:
     """Found by fuzzing: the answer had begun by the time that the session was looked for."""
     job = run(api, sid, background="in a forest")

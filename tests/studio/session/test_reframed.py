@@ -15,7 +15,7 @@ from pipelines.errors import BadRequest
 from pipelines.masks.prompts import Click, MaskPrompts, Stroke
 from pipelines.pictures import decode_mask, encode_png
 from studio.app import Studio
-from studio.errors import NotReady, OverLimit, WrongTurns
+from studio.errors import NotReady, OverLimit, UnknownMask, WrongTurns
 from studio.exports.kinds import ExportKind, exported
 from studio.history.tree import Tree
 from studio.history.turn import Turn
@@ -265,7 +265,7 @@ def test_a_mask_is_saved_by_name_and_used_in_another_frame(studio: Studio, sessi
     assert again.view().masks == session.view().masks, "they are stored"
     session.forget_mask("the dog")
     assert session.view().masks == ()
-    with pytest.raises(NotReady, match="no mask was saved as 'the dog'; there are: none"):
+    with pytest.raises(UnknownMask, match="no mask was saved as 'the dog'; there are: none"):
         session.use_mask("the dog")
     session.set_prompts(MaskPrompts())
     with pytest.raises(NotReady, match="nothing is selected, so there is no mask to save"):

@@ -179,12 +179,35 @@ def test_a_session_reads_back_as_it_was_under_a_new_id(record: Record, file: byt
     assert (read.name, read.notes, read.created_at) == (record.name, record.notes, record.created_at)
     assert (read.width, read.height) == (WIDTH, HEIGHT)
     draft = {name: value for name, value in record.panel["draft"].items() if name != "insisted"}
-    assert read.panel == {"draft": draft}, "who opens a session is asked anew about a picture the model is not made for"
+    assert read.panel == {"draft": draft, "masks": []}, (
+        "who opens a session is asked anew about a picture the model is not made for"
+    )
     assert len(read.sid) == 32 and read.sid != record.sid and read.rev == 0
     assert {name.removeprefix("pictures/") for name in entries_of(file)} - {"session.json"} == stored(
         tmp_path / "other"
     )
     assert record.sid.encode() not in file
+
+
+def saved_masks(record: Record, pictures: Blobs) -> Record:
+    """`record` with two masks by name, and a third of a turn that it lost."""
+    turns = list(record.tree.turns)
+    told = [("a dog", mask(3), turns[0]), ("left / right", mask(40), turns[4]), ("gone", mask(3), "0" * 64)]
+    area = 20 * 20 / (WIDTH * HEIGHT)
+    kept = [{"name": name, "mask": pictures.put(data), "turn": turn, "area": area} for name, data, turn in told]
+    return replace(record, panel={**record.panel, "masks": kept})
+
+
+def test_saved_masks_travel_and_raise_the_version(record: Record, file: bytes, pictures: Blobs, tmp_path: Path) -> None:
+    plain = json.loads(entries_of(file)["session.json"])
+    assert plain["version"] == 1 and "masks" not in plain, "older studios read what holds no masks"
+    with_masks, into = saved_masks(record, pictures), blobs(tmp_path / "other")
+    out = written(with_masks, pictures)
+    assert json.loads(entries_of(out)["session.json"])["version"] == 2
+    read = read_archive(io.BytesIO(out), into)
+    assert read.panel["masks"] == with_masks.panel["masks"][:2], "but for the one whose turn is not there"
+    assert into.get(read.panel["masks"][0]["mask"]) == mask(3)
+    assert written(read, into) == out
 
 
 def test_the_same_session_gives_the_same_bytes_wherever_it_was(record: Record, file: bytes, tmp_path: Path) -> None:
@@ -303,10 +326,16 @@ def _put(raw: dict[str, Any], changes: dict[str, Any]) -> None:
         inside[name] = value
 
 
+def named(session: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """A saved mask as it may be, and then `changes`."""
+    asked = session["turns"][1]
+    return {"name": "a", "mask": asked["request"]["mask"], "turn": asked["id"], **changes}
+
+
 WRONG: list[tuple[str, Callable[[dict[str, Any]], Any], str]] = [
-    ("newer", lambda s: s.update(version=2), "newer studio"),
-    ("older", lambda s: s.update(version=0), "reads version 1"),
-    ("version of a kind", lambda s: s.update(version=True), "reads version 1"),
+    ("newer", lambda s: s.update(version=3), "newer studio"),
+    ("older", lambda s: s.update(version=0), "reads versions 1 to 2"),
+    ("version of a kind", lambda s: s.update(version=True), "reads versions 1 to 2"),
     ("another format", lambda s: s.update(format="krita"), "format is"),
     ("a list", lambda s: [s], "format is"),
     ("a field less", lambda s: s.pop("name"), "needs the fields"),
@@ -350,6 +379,12 @@ WRONG: list[tuple[str, Callable[[dict[str, Any]], Any], str]] = [
         "grey",
     ),
     ("a reference that leads out", lambda s: s["draft"].update(subject_reference="../../x"), "SHA-256"),
+    ("a saved mask of a kind", lambda s: s.update(masks=[{"name": "a"}]), "session.json.masks[0] needs"),
+    ("a saved mask of no name", lambda s: s.update(masks=[named(s, name=" ")]), "no name or turn"),
+    ("a saved mask of no turn", lambda s: s.update(masks=[named(s, turn="0" * 64)]), "no name or turn"),
+    ("a saved mask twice", lambda s: s.update(masks=[named(s), named(s)]), "of different names"),
+    ("a saved mask in colour", lambda s: s.update(masks=[named(s, mask=s["turns"][0]["picture"])]), "grey"),
+    ("a saved mask of another size", lambda s: s.update(masks=[named(s, mask=CUT)]), "must be 64 x 48"),
     # the timeline
     ("two originals", turn(1, parent=None, request=None), "one original; this one has 2"),
     ("an unknown parent", turn(1, parent="0" * 64), "not there"),

@@ -19,7 +19,7 @@ from pipelines.contract import Scope
 from pipelines.errors import BadParameter, BadPicture, BadRequest, UnknownMethod
 from pipelines.pictures import decode
 from studio.app import Studio
-from studio.errors import Busy, NotReady, TurnFailed, UnknownJob, UnknownSession, UnknownTurn, WrongTurns
+from studio.errors import Busy, NotReady, TurnFailed, UnknownJob, UnknownMask, UnknownSession, UnknownTurn, WrongTurns
 from studio.exports.kinds import ExportKind
 from studio.jobs.job import JobState
 from studio.store.archive.session_file import read_archive
@@ -102,6 +102,27 @@ def test_a_session_file_opens_as_a_session(verbs: OpenStudio, session: OpenSessi
     two_turns(session)
     again = verbs.open(session.export("palimpsest"))
     assert again.sid != session.sid and len(again.view().turns) == 3
+
+
+def test_masks_are_kept_by_name_and_go_with_the_session(verbs: OpenStudio, session: OpenSession) -> None:
+    white = np.zeros((32, 48, 3), np.uint8)
+    white[:, :24] = 255
+    session.mask(picture=white)
+    kept = session.save_mask(" left  half ")
+    assert (kept.name, kept.area, kept.turn) == ("left half", 0.5, session.view().current)
+    session.mask(picture=255 - white)
+    assert session.use_mask("left half", "add").area == 1
+    assert session.use_mask("left half", "erase").area == pytest.approx(0.5)
+    assert session.use_mask("left half").mask == kept.mask
+    again = verbs.open(session.export("palimpsest"))
+    assert again.masks == session.masks == (kept,)
+    assert again.use_mask("left half").area == 0.5
+    again.forget_mask("left half")
+    assert again.masks == () and session.masks == (kept,)
+    with pytest.raises(UnknownMask, match="there are: left half"):
+        session.use_mask("the right half")
+    with pytest.raises(NotReady, match="how must be one of replace, add, erase, keep; got 'xor'"):
+        session.use_mask("left half", "xor")
 
 
 def test_a_mask_comes_as_a_picture_and_goes(session: OpenSession) -> None:
