@@ -20,6 +20,9 @@
  * @property {() => void} closeLine closes the line that goes around what is selected
  * @property {(act: () => void) => void} whenMarked does it once the marks that were set are answered
  * @property {() => boolean} marking whether they are not yet
+ * @property {() => void} undo takes back a mark or a turn, where that can be
+ * @property {() => void} redo does it again
+ * @property {() => void} begin goes to the start page
  * @property {() => void} openFile goes to where files are opened
  * @property {() => void} copy puts the picture into the clipboard
  * @property {() => void} keep keeps the candidate

@@ -2,6 +2,7 @@
 import { actions } from "./actions.js";
 import * as crop from "./crop.js";
 import { coarse, h } from "./dom.js";
+import { keyOf } from "./keys.js";
 import { Panel } from "./panel.js";
 import { set, theView } from "./store.js";
 import { isLive } from "./turns.js";
@@ -21,9 +22,8 @@ const title = h("b"), figures = h("span", { class: "p-hint" }), bars = h("div", 
 const progress = h("div", { class: "p-progress" }, h("div", { class: "p-progress-head" }, title, figures), bars);
 const spoken = h("div", { class: "p-sr", role: "status", "aria-live": "polite" });
 const missing = h("div", { class: "p-missing" });
-const mac = /Mac|iPhone|iPad/.test(navigator.platform);
-const runText = h("span");
-const run = h("button", { type: "button", class: "p-run", onclick: () => start() }, runText, h("kbd", { text: mac ? "⌘ Enter" : "Ctrl Enter" }));
+const runText = h("span"), runKey = h("kbd");
+const run = h("button", { type: "button", class: "p-run", onclick: () => start() }, runText, runKey);
 const cancel = h("button", { type: "button", class: "p-btn p-cancel", text: "Cancel", onclick: () => stop() });
 const confirm = h("div", { class: "p-confirm", role: "alertdialog", "aria-label": "Before it runs", hidden: true });
 root.append(h("div", { class: "p-go-box" }, confirm, missing, h("div", { class: "p-buttons" }, run, progress, cancel)), spoken);
@@ -81,6 +81,7 @@ panel.draws(({ view, about, away, message }) => {
   if (message.confirm && view) ask(message.confirm);
   if (doubt && (!view || standing(view) !== doubt || isLive(view))) doubt = null;
   confirm.hidden = !doubt;
+  runKey.textContent = keyOf("run");
   const job = view && isLive(view) ? view.job : null, live = job !== null;
   const other = job !== null && job.does === "swap"; // which of its two turns runs stands under the bars
   if (!live) stopping = false;

@@ -5,6 +5,7 @@ import { bar, drawCropping } from "./cropping.js";
 import { drawDifference, legend } from "./difference.js";
 import { h } from "./dom.js";
 import { afterTag, base, beforeTag, difference, edge, frame, over, size, slider } from "./frame.js";
+import { keyOf } from "./keys.js";
 import { drawLayers, fitLayers, layers } from "./layers.js";
 import { against, frameOf, isBusy, look, markable, panel, shown } from "./looking.js";
 import { adoptMarks, advice, chips, drawChips, drawMarks } from "./marking.js";
@@ -25,13 +26,13 @@ export { panel };
 /** @typedef {import("./view.js").SessionView} SessionView */
 /** @typedef {typeof look.tab} Tab */
 
-/** @type {[Tab, string][]} */
-const TABS = [["picture", "Picture"], ["compare", "Before / after"], ["difference", "Difference"], ["layers", "Layers"]];
+/** @type {[Tab, string, import("./keys.js").Id][]} */
+const TABS = [["picture", "Picture", "see"], ["compare", "Before / after", "compare"], ["difference", "Difference", "difference"], ["layers", "Layers", "layers"]];
 
 const space = h("div", { class: "p-room" }, frame, layers, chips, advice, legend);
 const room = h("div", { class: "p-view" }, space, bar, staging);
-const tabButtons = new Map(TABS.map(([id, text], k) =>
-  [id, h("button", { type: "button", class: "p-tab", role: "tab", text, title: `${text} (${k + 1})`, onclick: () => pickTab(id) })]));
+const tabButtons = new Map(TABS.map(([id, text]) =>
+  [id, h("button", { type: "button", class: "p-tab", role: "tab", text, onclick: () => pickTab(id) })]));
 const outside = h("span", { class: "p-outside" });
 const tabs = h("div", { class: "p-tabs" }, h("div", { role: "tablist", "aria-label": "Views of the picture", class: "p-tablist" }, ...tabButtons.values()), outside, zoom.zoomer);
 const stage = h("div", { class: "p-stage" }, tools, room, tabs);
@@ -116,8 +117,9 @@ function preview(url) {
 /** @param {SessionView} view */
 function drawTabs(view) {
   const s = shown(view), kept = s.facts && keptPart(s.facts.scope);
-  for (const [id, node] of tabButtons) {
-    const on = id === look.tab;
+  for (const [id, text, key] of TABS) {
+    const node = /** @type {HTMLButtonElement} */ (tabButtons.get(id)), on = id === look.tab;
+    node.title = `${text} (${keyOf(key)})`;
     node.setAttribute("aria-selected", String(on));
     node.tabIndex = on ? 0 : -1;
     node.disabled = isBusy() ? id !== "picture" : id === "layers" ? !(s.cut || view.mask.mask) : id !== "picture" && !s.before;

@@ -5,6 +5,7 @@ import { find, focusIn, h, icon, targetOf } from "./dom.js";
 import * as driftPlot from "./drift.js";
 import { drawFacts, facts } from "./facts.js";
 import * as film from "./film.js";
+import { keyOf, keysOf, pressed } from "./keys.js";
 import * as ordersTable from "./orders.js";
 import { against } from "./looking.js";
 import { Panel } from "./panel.js";
@@ -71,7 +72,7 @@ function spot(t, mark) {
     "aria-label": [caption, t.scope && words[t.scope], mark.state === "stale" ? "stale" : mark.state === "changing" ? "being changed" : null].filter(Boolean).join(", "),
   }, h("span", { class: "p-thumb" }, image, pips, mark.state ? h("span", { class: "p-state", "aria-hidden": "true", text: mark.state }) : null), t.lane === 0 ? h("span", { class: "p-cap", text: caption }) : null);
   // The keyboard opens the same menu from the turn itself, so this one is for the pointer alone.
-  const more = h("button", { type: "button", class: "p-turn-menu", tabindex: "-1", "aria-hidden": "true", "data-menu": t.id, title: "What can be done with this turn (M)" }, icon("more"));
+  const more = h("button", { type: "button", class: "p-turn-menu", tabindex: "-1", "aria-hidden": "true", "data-menu": t.id, title: `What can be done with this turn (${keyOf("menu")})` }, icon("more"));
   const q = film.spot(theView(), t.id);
   return h("div", { class: "p-spot", role: "presentation", "data-state": mark.state, style: `left:${q.x}px;top:${q.y}px;width:${q.width}px` }, node, more);
 }
@@ -108,7 +109,7 @@ function drawNear() {
     const state = !editing ? null : editing.turn === t.id ? "changing" : isStale.has(t.id) ? "stale" : null;
     /** @type {Mark} */
     const mark = { here: t.id === view.current, stop: t.id === stop, state };
-    const key = `${view.sid} ${q.x} ${q.y} ${t.lane} ${mark.here} ${state}`, old = drawn.get(t.id);
+    const key = `${view.sid} ${q.x} ${q.y} ${t.lane} ${mark.here} ${state} ${keyOf("menu")}`, old = drawn.get(t.id);
     if (old && old.key === key) turnIn(old.node).tabIndex = mark.stop ? 0 : -1;
     else {
       const node = spot(t, mark);
@@ -287,7 +288,7 @@ nodes.addEventListener("keydown", (event) => {
   if (!view || !focused || !id) return;
   const { byId, children, lane } = film.index(view), now = byId.get(id);
   if (!now || event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.key === "ContextMenu" || (event.key === "F10" && event.shiftKey) || event.key.toLowerCase() === "m") {
+  if (event.key === "ContextMenu" || (event.key === "F10" && event.shiftKey) || keysOf("menu").includes(pressed(event))) {
     event.preventDefault();
     openMenu(now.id, focused.getBoundingClientRect());
     return;

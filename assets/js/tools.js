@@ -3,6 +3,7 @@ import { actions } from "./actions.js";
 import { h } from "./dom.js";
 import { frame } from "./frame.js";
 import { stepIn } from "./geometry.js";
+import { keyOf } from "./keys.js";
 import { hand, isPainting, markable, panel } from "./looking.js";
 import { apply, clearMarks, onMarked, standing } from "./marking.js";
 import * as marks from "./marks.js";
@@ -14,22 +15,22 @@ import { percent } from "./words.js";
 
 /** @typedef {import("./looking.js").Tool} Tool */
 
-/** @type {[Tool, string, string, string][]} */
+/** @type {[Tool, string, string][]} */
 const TOOLS = [
-  ["include", "Include", "C", "Click what belongs to the subject; drag for a box"],
-  ["exclude", "Exclude", "N", "Click what does not belong to it (also: right click)"],
-  ["box", "Box", "R", "Drag a box around the subject"],
-  ["scribble", "Scribble", "S", "Draw a line through what belongs to the subject; with Alt or the right button, through what does not"],
-  ["lasso", "Lasso", "L", "Draw around what to add, or click its corners and press Enter; with Alt, what to take away"],
-  ["wand", "Wand", "W", "Click a colour to add what has it; with Alt or the right button it is taken away, with Shift only what is in both stays"],
-  ["brush", "Brush", "B", "Paint onto the mask"],
-  ["erase", "Erase", "E", "Rub out of the mask"],
-  ["refine", "Refine", "F", "Brush over an edge, as of hair or fur: the picture says what belongs to the subject there"],
+  ["include", "Include", "Click what belongs to the subject; drag for a box"],
+  ["exclude", "Exclude", "Click what does not belong to it (also: right click)"],
+  ["box", "Box", "Drag a box around the subject"],
+  ["scribble", "Scribble", "Draw a line through what belongs to the subject; with Alt or the right button, through what does not"],
+  ["lasso", "Lasso", "Draw around what to add, or click its corners and press Enter; with Alt, what to take away"],
+  ["wand", "Wand", "Click a colour to add what has it; with Alt or the right button it is taken away, with Shift only what is in both stays"],
+  ["brush", "Brush", "Paint onto the mask"],
+  ["erase", "Erase", "Rub out of the mask"],
+  ["refine", "Refine", "Brush over an edge, as of hair or fur: the picture says what belongs to the subject there"],
 ];
 
 /** @param {string} text @param {() => void} onclick @param {Record<string, string>} [more] */
 const button = (text, onclick, more = {}) => h("button", { type: "button", class: "p-tool", text, onclick, ...more });
-const toolButtons = new Map(TOOLS.map(([id, text, hot, title]) => [id, button(text, () => pick(id), { title: `${title} (${hot})`, "aria-pressed": "false" })]));
+const toolButtons = new Map(TOOLS.map(([id, text, title]) => [id, { node: button(text, () => pick(id), { "aria-pressed": "false" }), title }]));
 const size = h("input", { type: "range", min: 1, max: 64, step: 1, "aria-label": "Brush size in pixels", oninput: () => { hand.radius = Number(size.value); drawNow(); } });
 const sizeText = h("output", { class: "p-hint" });
 const sizeBox = h("label", { class: "p-size", title: "Brush size" }, size, sizeText);
@@ -49,14 +50,14 @@ const phrase = h("input", { type: "search", maxlength: 100, placeholder: "Find b
   title: "Say what the subject is called, then press Enter", onchange: () => apply(marks.phrased(standing(), phrase.value.trim())) });
 const phraseBox = h("label", { class: "p-phrase", hidden: true }, phrase);
 const snap = button("Snap", () => apply(marks.snapped(standing())), { title: "Draw the edge of what a click or box finds along the edges in the picture", "aria-pressed": "false" });
-const clear = button("Clear", () => clearMarks(), { title: "Remove every mark (X)" });
+const clear = button("Clear", () => clearMarks());
 const maskFile = h("input", { type: "file", accept: "image/png,image/jpeg,image/webp", hidden: true, onchange: () => sendMask() });
 const kept = button("Masks", () => openMasks(kept, () => maskFile.click()), { title: "The last mask, one from a file, and those that were saved by name", "aria-haspopup": "dialog" });
 const area = h("span", { class: "p-hint p-area" });
 const separator = () => h("i", { class: "p-sep" });
 
 export const tools = h("div", { class: "p-tools", role: "toolbar", "aria-label": "Mask tools" },
-  ...toolButtons.values(), sizeBox, combineBox, toleranceBox, everywhere, phraseBox, separator(), snap, grow, shrink,
+  ...[...toolButtons.values()].map(({ node }) => node), sizeBox, combineBox, toleranceBox, everywhere, phraseBox, separator(), snap, grow, shrink,
   h("label", { class: "p-feather" }, h("span", { text: "Feather" }), feather), invert, clear, separator(), kept, maskFile,
   h("span", { class: "p-space" }), area);
 const settle = roving(tools, "button");
@@ -100,7 +101,9 @@ export function beginTools(view) {
 /** @param {import("./view.js").SessionView} view */
 export function drawTools(view) {
   const usable = Boolean(markable()), prompts = standing(), has = !marks.isEmpty(prompts), { mask } = view;
-  for (const [id, node] of toolButtons) {
+  clear.title = `Remove every mark (${keyOf("clear")})`;
+  for (const [id, { node, title }] of toolButtons) {
+    node.title = `${title} (${keyOf(id)})`;
     node.setAttribute("aria-pressed", String(id === hand.tool));
     node.disabled = !usable;
   }

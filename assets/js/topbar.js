@@ -1,30 +1,17 @@
-// The bar on top, the keyboard's shortcuts, and the sheet that lists them.
+// The bar on top.
 import { actions } from "./actions.js";
-import { h, icon, targetOf, typing } from "./dom.js";
+import { h, icon } from "./dom.js";
 import * as exports from "./export.js";
+import { keyOf } from "./keys.js";
 import { Panel } from "./panel.js";
+import { sheet } from "./shortcuts.js";
 import { set, state, theView } from "./store.js";
 import { theme, turnTheme } from "./theme.js";
-import { toast } from "./toasts.js";
 import { isLive } from "./turns.js";
 import { ago } from "./words.js";
 
 export const panel = new Panel();
 const { root } = panel;
-const mac = /Mac|iPhone|iPad/.test(navigator.platform);
-const MOD = mac ? "⌘" : "Ctrl";
-/** @type {[string, [string, string][]][]} */
-const SHORTCUTS = [
-  ["On the picture", [["Click", "include in the subject"], ["Right click", "exclude (also Alt click)"], ["Drag", "box around the subject"],
-    ["C  N  R", "tools: include, exclude, box"], ["S  L  W", "tools: scribble, lasso, wand"], ["B  E  F", "tools: brush, erase, refine an edge"], ["[  ]", "smaller, larger brush"], ["X", "clear the marks"], ["Escape", "leave what is being drawn"],
-    ["Arrows", "move a crosshair"], ["Enter", "include there"], ["Shift Enter", "exclude there"]]],
-  ["Looking", [["1  2", "picture, before / after"], ["3  4", "difference, layers"], ["Hold \\", "the picture before"], ["+  −", "nearer, further away (the wheel too)"], ["0  9", "all of it, one pixel as one"], ["Space", "and drag: move it (the middle button too)"]]],
-  ["Files", [[`${MOD} O`, "to where files are opened"], [`${MOD} V`, "open a picture from the clipboard"], [`${MOD} C`, "copy the picture"]]],
-  ["Sessions", [["G", "all sessions"], ["Arrows", "walk along them"], ["Enter", "open"], ["F2", "rename"], ["Delete", "to the trash"]]],
-  ["The turn", [["↑  ↓", "in front of a text: earlier texts"], [`${MOD} Enter`, "run, or keep the candidate"], [`${MOD} .`, "cancel the run"], [`${MOD} Z`, "undo a mark or a turn"], [mac ? `${MOD} Shift Z` : `${MOD} Y`, "redo"]]],
-  ["On the timeline", [["Arrows", "walk along the turns"], ["Enter", "stand on the turn"], ["M", "what can be done with it"], ["F2", "rename its branch"]]],
-];
-
 const name = h("button", { type: "button", class: "p-session", title: "Rename this session", onclick: () => startNaming() });
 const naming = h("input", { type: "text", class: "p-naming", "aria-label": "Name of this session", maxlength: 120, hidden: true,
   onblur: () => endNaming(true), onkeydown: (event) => {
@@ -36,23 +23,20 @@ const naming = h("input", { type: "text", class: "p-naming", "aria-label": "Name
   } });
 const saved = h("span", { class: "p-saved" });
 const model = h("button", { type: "button", class: "p-hint p-model", onclick: () => actions.models() });
-/** @param {Element} sign @param {string} label @param {() => void} fire @param {string} [hint] */
-const tool = (sign, label, fire, hint) => h("button", { type: "button", class: "p-btn p-ico", "aria-label": label, title: hint ? `${label} (${hint})` : label, onclick: fire }, sign);
-const undo = tool(icon("undo"), "Undo", () => actions.whenMarked(() => panel.trigger("undo", {})), `${MOD} Z`);
-undo.append(h("kbd", { text: `${MOD} Z` }));
-const redo = tool(icon("redo"), "Redo", () => actions.whenMarked(() => panel.trigger("redo", {})), mac ? `${MOD} Shift Z` : `${MOD} Y`);
+/** @param {Element} sign @param {string} label @param {() => void} fire */
+const tool = (sign, label, fire) => h("button", { type: "button", class: "p-btn p-ico", "aria-label": label, title: label, onclick: fire }, sign);
+const undoKey = h("kbd");
+const undo = tool(icon("undo"), "Undo", () => actions.whenMarked(() => panel.trigger("undo", {})));
+undo.append(undoKey);
+const redo = tool(icon("redo"), "Redo", () => actions.whenMarked(() => panel.trigger("redo", {})));
 const take = h("button", { type: "button", class: "p-btn p-export", title: "Save the picture, its layers or the whole session", "aria-haspopup": "menu", onclick: () => exports.open(take, root) }, h("span", { text: "Export" }), icon("down"));
 const open = h("button", { type: "button", class: "p-btn", text: "New", title: "Open another picture or a session file", onclick: () => begin() });
-const rooms = h("button", { type: "button", class: "p-btn", id: "p-rooms", text: "Sessions", title: "All sessions (G)", "aria-expanded": "false", onclick: () => actions.sessions() });
+const rooms = h("button", { type: "button", class: "p-btn", id: "p-rooms", text: "Sessions", "aria-expanded": "false", onclick: () => actions.sessions() });
 const lights = tool(icon("light"), "Light theme", () => {
   turnTheme();
   tellTheme();
 });
 const help = tool(h("span", { "aria-hidden": "true", text: "?" }), "Shortcuts", () => sheet.showModal());
-const sheet = h("dialog", { class: "p-sheet", "aria-labelledby": "p-sheet-title", onclick: (e) => { if (e.target === sheet) sheet.close(); } },
-  h("div", { class: "p-sheet-head" }, h("h2", { id: "p-sheet-title", text: "Shortcuts" }), h("button", { type: "button", class: "p-x", "aria-label": "Close", text: "×", onclick: () => sheet.close() })),
-  h("div", { class: "p-sheet-body", tabindex: "-1", autofocus: true }, ...SHORTCUTS.map(([title, rows]) => h("section", {}, h("h3", { text: title }),
-    h("dl", {}, ...rows.flatMap(([keys, what]) => [h("dt", {}, ...keys.split("  ").map((key) => h("kbd", { text: key }))), h("dd", { text: what })]))))));
 const keep = h("button", { type: "button", class: "p-link", text: "Export what you want to keep", onclick: () => exports.open(take, root) });
 const forgets = h("p", { class: "p-forgets", hidden: true }, h("span"), keep);
 root.append(h("header", { class: "p-top" },
@@ -66,6 +50,12 @@ function tellTheme() {
   lights.setAttribute("aria-label", lights.title);
 }
 tellTheme();
+
+/** By a key: pressed buttons send the same. @param {HTMLButtonElement} step */
+function press(step) {
+  if (!step.hidden && (!step.disabled || (step === undo && actions.marking()))) actions.whenMarked(() => panel.trigger(step === undo ? "undo" : "redo", {}));
+}
+Object.assign(actions, { begin, undo: () => press(undo), redo: () => press(redo) });
 
 /** To the start page, from wherever one is. */
 function begin() {
@@ -135,6 +125,11 @@ panel.draws((state) => {
   model.title = model.disabled ? "" : "Models of this machine";
   undo.disabled = !view || !view.can_undo || isLive(view) || state.away;
   redo.disabled = !view || !view.can_redo || isLive(view) || state.away;
+  undoKey.textContent = keyOf("undo");
+  undo.title = `Undo (${keyOf("undo")})`;
+  redo.title = `Redo (${keyOf("redo")})`;
+  rooms.title = `All sessions (${keyOf("sessions")})`;
+  help.title = `Shortcuts (${keyOf("help")})`;
   name.hidden = !view || !naming.hidden;
   take.hidden = open.hidden = undo.hidden = redo.hidden = !view;
   forgets.hidden = !state.about.forgets;
@@ -143,63 +138,3 @@ panel.draws((state) => {
   tellOthers(state);
   tellSaved();
 });
-
-// -------------------------------------------------------------------------------------------------------- shortcuts
-
-/** The letter of a key; on a keyboard for other letters, the one that its place has on a Latin one. @param {KeyboardEvent} event */
-function letter(event) {
-  const key = event.key.toLowerCase(), placed = /^Key([A-Z])$/.exec(event.code);
-  return key.length === 1 && key > "~" && placed ? placed[1].toLowerCase() : key;
-}
-
-/** Undo or redo, if that is what was pressed. @param {KeyboardEvent} event */
-function backOrForth(event) {
-  const key = letter(event);
-  if (!(mac ? event.metaKey : event.ctrlKey)) return null;
-  return key === "z" ? (event.shiftKey ? redo : undo) : key === "y" && !mac ? redo : null;
-}
-
-/** @type {Record<string, () => void>} */
-const plainKeys = {
-  b: () => actions.tool("brush"), e: () => actions.tool("erase"), c: () => actions.tool("include"), n: () => actions.tool("exclude"), r: () => actions.tool("box"),
-  s: () => actions.tool("scribble"), l: () => actions.tool("lasso"), w: () => actions.tool("wand"), f: () => actions.tool("refine"),
-  x: () => actions.clear(), "[": () => actions.size(-2), "]": () => actions.size(2), "\\": () => actions.peek(true), "?": () => sheet.showModal(),
-  "+": () => actions.zoom(1), "=": () => actions.zoom(1), "-": () => actions.zoom(-1), 0: () => actions.fit(), 9: () => actions.whole(),
-  g: () => actions.sessions(), 1: () => actions.tab(0), 2: () => actions.tab(1), 3: () => actions.tab(2), 4: () => actions.tab(3),
-};
-document.addEventListener("keydown", (event) => {
-  if (event.isComposing || event.defaultPrevented || sheet.open || actions.isAmongSessions?.()) return;
-  const mod = mac ? event.metaKey : event.ctrlKey, key = letter(event), step = backOrForth(event);
-  if (actions.drawing?.()) { // what is under the hand comes first: it can be left undone, and nothing else is done meanwhile
-    event.preventDefault();
-    if (key === "escape" || step === undo) actions.undraw();
-    else if (key === "enter") actions.closeLine();
-  } else if (mod && key === "enter") {
-    event.preventDefault();
-    if (state.view && state.view.staged.length && !typing(targetOf(event))) actions.keep();
-    else actions.run();
-  } else if (mod && key === ".") {
-    event.preventDefault();
-    actions.cancel();
-  } else if (mod && key === "s") {
-    event.preventDefault();
-    toast("Everything is saved while you work. Export makes files of it.", "note");
-  } else if (mod && key === "o" && !event.shiftKey) {
-    event.preventDefault();
-    begin();
-    actions.openFile();
-  } else if (typing(targetOf(event))) {
-    return; // letters and undo belong to the text
-  } else if (step) {
-    event.preventDefault();
-    if (!step.hidden && (!step.disabled || (step === undo && actions.marking()))) actions.whenMarked(() => panel.trigger(step === undo ? "undo" : "redo", {}));
-  } else if (mod && key === "c" && state.view && window.getSelection()?.isCollapsed) {
-    event.preventDefault();
-    actions.copy();
-  } else if (!mod && !event.altKey && plainKeys[key]) {
-    event.preventDefault(); // the letter must not fall into a field that this opens
-    if (state.view || ["?", "g"].includes(key)) plainKeys[key]();
-  }
-});
-document.addEventListener("keyup", (event) => { if (event.key === "\\") actions.peek(false); });
-window.addEventListener("blur", () => actions.peek && actions.peek(false));

@@ -4,6 +4,7 @@ import { actions } from "./actions.js";
 import { h, targetOf } from "./dom.js";
 import { frame, grid, room, sight, size } from "./frame.js";
 import { fitted, kept, nearer } from "./geometry.js";
+import { keyOf } from "./keys.js";
 import { frameOf, look } from "./looking.js";
 import { state } from "./store.js";
 
@@ -38,8 +39,8 @@ function fromMiddle({ clientX, clientY }) {
   return { x: clientX - r.left - r.width / 2, y: clientY - r.top - r.height / 2 };
 }
 
-const out = h("button", { type: "button", class: "p-tool", text: "−", title: "Further away (-)", "aria-label": "Zoom out", onclick: () => step(1 / STEP) });
-const into = h("button", { type: "button", class: "p-tool", text: "+", title: "Nearer (+)", "aria-label": "Zoom in", onclick: () => step(STEP) });
+const out = h("button", { type: "button", class: "p-tool", text: "−", "aria-label": "Zoom out", onclick: () => step(1 / STEP) });
+const into = h("button", { type: "button", class: "p-tool", text: "+", "aria-label": "Zoom in", onclick: () => step(STEP) });
 const level = h("button", { type: "button", class: "p-tool p-level", onclick: () => (sight.zoom === 1 ? toWhole() : toFit()) });
 export const zoomer = h("div", { class: "p-zoom", role: "group", "aria-label": "Zoom" }, out, level, into);
 
@@ -100,7 +101,9 @@ function place(view) {
   grid.hidden = sight.zoom === 1 || scale < RULED;
   grid.style.backgroundSize = `${100 / extent.width}% ${100 / extent.height}%`;
   level.textContent = `${Math.round(scale * 100)} %`;
-  level.title = sight.zoom === 1 ? "All of the picture is seen. Show one pixel as one (9)" : "Show all of the picture (0)";
+  level.title = sight.zoom === 1 ? `All of the picture is seen. Show one pixel as one (${keyOf("whole")})` : `Show all of the picture (${keyOf("fit")})`;
+  out.title = `Further away (${keyOf("further")})`;
+  into.title = `Nearer (${keyOf("nearer")})`;
   level.setAttribute("aria-label", `${Math.round(scale * 100)} percent. ${sight.zoom === 1 ? "Show one pixel as one" : "Show all"}`);
   out.disabled = sight.zoom <= limits(view)[0];
   into.disabled = sight.zoom >= limits(view)[1];
