@@ -1,6 +1,7 @@
 // The finished candidates of a turn: looked at, kept, tried with other seeds, or put away.
 import { actions } from "./actions.js";
 import { find, focusIn, h } from "./dom.js";
+import { many, say } from "./language.js";
 import { isBusy, panel, pickedOf } from "./looking.js";
 import { roving } from "./roving.js";
 import { set } from "./store.js";
@@ -8,7 +9,7 @@ import { currentTurn } from "./turns.js";
 import { urls } from "./urls.js";
 import { flatText } from "./words.js";
 
-export const staging = h("div", { class: "p-staging", role: "group", "aria-label": "Finished candidates" });
+export const staging = h("div", { class: "p-staging", role: "group", "aria-label": say("Finished candidates") });
 
 /** @param {string} id @param {string} text @param {() => void} onclick @param {string} [kind] */
 const button = (id, text, onclick, kind = "") => h("button", { type: "button", class: `p-btn ${kind}`, "data-id": id, text, onclick });
@@ -21,13 +22,13 @@ export function drawCandidates(view) {
   const at = pickedOf(view), focused = focusIn(staging)?.dataset.id;
   const thumbs = view.staged.map((c, k) => h("button", {
     type: "button", class: "p-cand", role: "radio", "aria-checked": String(k === at), tabindex: k === at ? "0" : "-1", "data-id": `c${k}`,
-    title: `seed ${c.seed}`, "aria-label": `Candidate ${k + 1}, seed ${c.seed}${c.flat ? `, came out ${flatText(c.flat)}` : ""}`, onclick: () => set({ picked: k }),
-  }, h("img", { src: urls.picture(c.picture, 160), alt: "" }), h("small", c.flat ? { class: "p-warn", text: flatText(c.flat) } : { text: `seed ${c.seed}` })));
+    title: say("seed {seed}", { seed: c.seed }), "aria-label": say("Candidate {number}, seed {seed}", { number: k + 1, seed: c.seed }) + (c.flat ? `, ${flatText(c.flat)}` : ""), onclick: () => set({ picked: k }),
+  }, h("img", { src: urls.picture(c.picture, 160), alt: "" }), h("small", c.flat ? { class: "p-warn", text: flatText(c.flat) } : { text: say("seed {seed}", { seed: c.seed }) })));
   staging.replaceChildren(
-    h("div", { class: "p-cands", role: "radiogroup", "aria-label": "Candidates" }, ...thumbs),
-    button("keep", `Keep as turn ${currentTurn(view).number + 1}`, () => panel.trigger("keep", { index: at }), "p-go"),
-    button("more", "More seeds", () => panel.trigger("more_seeds")),
-    button("discard", view.staged.length > 1 ? `Discard all ${view.staged.length}` : "Discard", () => panel.trigger("discard")));
+    h("div", { class: "p-cands", role: "radiogroup", "aria-label": say("Candidates") }, ...thumbs),
+    button("keep", say("Keep as turn {number}", { number: currentTurn(view).number + 1 }), () => panel.trigger("keep", { index: at }), "p-go"),
+    button("more", say("More seeds"), () => panel.trigger("more_seeds")),
+    button("discard", many(view.staged.length, "Discard", "Discard all {count}"), () => panel.trigger("discard")));
   if (focused) find(`[data-id="${focused[0] === "c" ? `c${at}` : focused}"]`, staging)?.focus();
 }
 

@@ -2,13 +2,14 @@
 // connection comes back; see `unsent` for what the studio had not heard by then.
 import { actions } from "./actions.js";
 import { h } from "./dom.js";
+import { say } from "./language.js";
 import { on, receive, set, state } from "./store.js";
 import { tell } from "./toasts.js";
 import { isLive } from "./turns.js";
 import { base } from "./urls.js";
 
 const QUIET = 4000, PATIENCE = 4000; // milliseconds without a word of a run, and for an answer
-const told = h("div", { class: "p-toast p-bad p-away", role: "alert" }, h("span", { text: "The studio does not answer. It is asked again every second; what you type stays here." }));
+const told = h("div", { class: "p-toast p-bad p-away", role: "alert" }, h("span", { text: say("The studio does not answer. It is asked again every second; what you type stays here.") }));
 const fetched = window.fetch;
 
 let heardAt = performance.now(), asking = false;
@@ -68,7 +69,7 @@ window.fetch = async (...asks) => {
   }
   if (!answer.ok && /\/gradio_api\/(run\/predict|queue\/join)$/.test(new URL(answer.url).pathname)) {
     const words = (answer.headers.get("Content-Type") || "").startsWith("text/plain") && answer.status < 500 ? await answer.clone().text()
-      : `Something went wrong inside the studio (${answer.status}); your turns are safe. Try again; the server's log has the details.`;
+      : say("Something went wrong inside the studio ({status}); your turns are safe. Try again; the server's log has the details.", { status: answer.status });
     receive({ notice: { text: words, tone: "bad" }, failed: true });
   }
   return answer;

@@ -2,9 +2,11 @@
 // the row of proportions below it. What it comes to is told as shares that are cut off at each side.
 import { h } from "./dom.js";
 import { frame } from "./frame.js";
+import { say } from "./language.js";
 import { isBusy, markable, panel } from "./looking.js";
 import { roving } from "./roving.js";
 import { state } from "./store.js";
+import { sized } from "./words.js";
 
 /** @typedef {import("./view.js").SessionView} SessionView */
 /** @typedef {import("./view.js").Box} Box */
@@ -14,10 +16,10 @@ import { state } from "./store.js";
 const LEAST = 16; // pixels a side of any picture
 const SIDES = /** @type {const} */ (["left", "top", "right", "bottom"]);
 /** @type {[string, Side[]][]} what is taken hold of, and the sides that move then */
-const HOLDS = [["Upper left corner", ["left", "top"]], ["Top", ["top"]], ["Upper right corner", ["top", "right"]], ["Right side", ["right"]],
-  ["Lower right corner", ["right", "bottom"]], ["Bottom", ["bottom"]], ["Lower left corner", ["left", "bottom"]], ["Left side", ["left"]]];
+const HOLDS = [[say("Upper left corner"), ["left", "top"]], [say("Top"), ["top"]], [say("Upper right corner"), ["top", "right"]], [say("Right side"), ["right"]],
+  [say("Lower right corner"), ["right", "bottom"]], [say("Bottom"), ["bottom"]], [say("Lower left corner"), ["left", "bottom"]], [say("Left side"), ["left"]]];
 /** @type {[string, string, (of: Extent) => number | null][]} */
-const RATIOS = [["free", "Free", () => null], ["own", "As it is", ({ width, height }) => width / height], ["1:1", "1:1", () => 1], ["4:5", "4:5", () => 4 / 5], ["5:4", "5:4", () => 5 / 4],
+const RATIOS = [["free", say("Free"), () => null], ["own", say("As it is"), ({ width, height }) => width / height], ["1:1", "1:1", () => 1], ["4:5", "4:5", () => 4 / 5], ["5:4", "5:4", () => 5 / 4],
   ["3:2", "3:2", () => 3 / 2], ["2:3", "2:3", () => 2 / 3], ["16:9", "16:9", () => 16 / 9], ["9:16", "9:16", () => 9 / 16]];
 
 /** The frame as it is drawn, in whole pixels of the picture. @type {Box} */
@@ -27,14 +29,14 @@ let ratio = "free", told = "";
 let held = null;
 
 const size = h("output", { class: "p-hint" });
-const holds = HOLDS.map(([name, sides]) => h("button", { type: "button", class: "p-hold", "aria-label": name, "data-sides": sides.join(" "), title: `${name}: drag it, or use the arrow keys`,
+const holds = HOLDS.map(([name, sides]) => h("button", { type: "button", class: "p-hold", "aria-label": name, "data-sides": sides.join(" "), title: say("{name}: drag it, or use the arrow keys", { name }),
   onkeydown: (/** @type {KeyboardEvent} */ event) => byKey(event, sides) }));
-const inner = h("div", { class: "p-crop-box", tabindex: "0", role: "group", "aria-label": "What is left of the picture. Arrow keys move it.", onkeydown: (/** @type {KeyboardEvent} */ event) => byKey(event, []) }, h("i"), ...holds);
+const inner = h("div", { class: "p-crop-box", tabindex: "0", role: "group", "aria-label": say("What is left of the picture. Arrow keys move it."), onkeydown: (/** @type {KeyboardEvent} */ event) => byKey(event, []) }, h("i"), ...holds);
 const shade = h("i", { class: "p-shade" });
 const layer = h("div", { class: "p-cropping", hidden: true }, h("div", { class: "p-shades" }, shade), inner);
-const buttons = RATIOS.map(([id, text]) => h("button", { type: "button", class: "p-chip", role: "radio", text, "data-ratio": id, title: id === "free" ? "Any proportions" : `Keeps the proportions ${text}`, onclick: () => pick(id) }));
-const proportions = h("div", { role: "radiogroup", "aria-label": "Proportions", class: "p-ratios" }, ...buttons);
-export const bar = h("div", { class: "p-crop-bar", hidden: true }, proportions, size, h("button", { type: "button", class: "p-btn", text: "Whole", title: "Nothing is cut off", onclick: () => { ratio = "free"; put(whole()); send(); } }));
+const buttons = RATIOS.map(([id, text]) => h("button", { type: "button", class: "p-chip", role: "radio", text, "data-ratio": id, title: id === "free" ? say("Any proportions") : say("Keeps the proportions {text}", { text }), onclick: () => pick(id) }));
+const proportions = h("div", { role: "radiogroup", "aria-label": say("Proportions"), class: "p-ratios" }, ...buttons);
+export const bar = h("div", { class: "p-crop-bar", hidden: true }, proportions, size, h("button", { type: "button", class: "p-btn", text: say("Whole"), title: say("Nothing is cut off"), onclick: () => { ratio = "free"; put(whole()); send(); } }));
 frame.append(layer);
 roving(proportions, ".p-chip", (node) => node.click());
 
@@ -70,7 +72,7 @@ export function drawCropping() {
 function paint(view) {
   const { width, height } = view;
   for (const node of [inner, shade]) Object.assign(node.style, { left: `${(100 * box.left) / width}%`, top: `${(100 * box.top) / height}%`, width: `${(100 * (box.right - box.left)) / width}%`, height: `${(100 * (box.bottom - box.top)) / height}%` });
-  size.textContent = `${box.right - box.left} × ${box.bottom - box.top} pixels`;
+  size.textContent = sized({ width: box.right - box.left, height: box.bottom - box.top });
   for (const node of buttons) {
     const on = node.dataset.ratio === ratio;
     node.setAttribute("aria-checked", String(on));

@@ -2,6 +2,7 @@
 import * as compare from "./compare.js";
 import { h } from "./dom.js";
 import { difference } from "./frame.js";
+import { number, say } from "./language.js";
 import { alike } from "./placed.js";
 import { keptPart } from "./turns.js";
 import { urls } from "./urls.js";
@@ -9,6 +10,7 @@ import { percent } from "./words.js";
 
 export const legend = h("div", { class: "p-legend" });
 const PARTS = /** @type {const} */ (["subject", "background"]);
+const SAID = { subject: { kept: say("subject kept"), changed: (/** @type {string} */ share) => say("subject {share} changed", { share }) }, background: { kept: say("background kept"), changed: (/** @type {string} */ share) => say("background {share} changed", { share }) } };
 let drawn = "";
 
 /** @param {ReturnType<typeof import("./looking.js").shown>} looked @param {string} url of the picture before, in the frame of the other */
@@ -23,8 +25,8 @@ export async function drawDifference({ before, after, beforeFrame, afterFrame, m
   if (wanted !== drawn) return;
   /** @param {string} name @param {string} words */
   const key = (name, words) => h("span", { class: `p-key p-${name}` }, h("i"), words);
-  const parts = !mask ? [key("background", `${percent(count.background.changed / count.background.all)} differs`)] : PARTS.filter((part) => count[part].all).map((part) => (part === kept ? key(part, `${part} kept`) : key(part, `${part} ${percent(count[part].changed / count[part].all)} changed`)));
-  const seam = kept && count[kept].changed ? [key("seam", `seam ${count[kept].changed.toLocaleString("en")} pixels`)] : [];
-  legend.replaceChildren(...parts, ...seam, h("span", { class: "p-hint", text: "brighter is more" }));
+  const parts = !mask ? [key("background", say("{share} differs", { share: percent(count.background.changed / count.background.all) }))] : PARTS.filter((part) => count[part].all).map((part) => key(part, part === kept ? SAID[part].kept : SAID[part].changed(percent(count[part].changed / count[part].all))));
+  const seam = kept && count[kept].changed ? [key("seam", say("seam {count} pixels", { count: number(count[kept].changed) }))] : [];
+  legend.replaceChildren(...parts, ...seam, h("span", { class: "p-hint", text: say("brighter is more") }));
   difference.dataset.ready = wanted;
 }

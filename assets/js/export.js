@@ -1,5 +1,6 @@
 // What can be taken out of the studio: the turn one stands on as a picture, in layers or animated, and the session.
 import { h } from "./dom.js";
+import { say } from "./language.js";
 import * as popover from "./popover.js";
 import { state, theView } from "./store.js";
 import { toast } from "./toasts.js";
@@ -10,12 +11,12 @@ import { urls } from "./urls.js";
 async function save(button, url) {
   const text = button.children[0].textContent;
   button.disabled = true;
-  button.children[0].textContent = "Preparing";
+  button.children[0].textContent = say("Preparing");
   try {
     const answer = await fetch(url);
     if (!answer.ok) {
       const told = await answer.json().catch(() => ({}));
-      toast(answer.status === 409 && told.detail ? told.detail : "The file could not be made. Reload the page and try again; your turns are safe.");
+      toast(answer.status === 409 && told.detail ? told.detail : say("The file could not be made. Reload the page and try again; your turns are safe."));
       return;
     }
     const named = /filename\*=UTF-8''(.+)$/.exec(answer.headers.get("content-disposition") || "");
@@ -23,7 +24,7 @@ async function save(button, url) {
     h("a", { href: address, download: named ? decodeURIComponent(named[1]) : "palimpsest" }).click();
     setTimeout(() => URL.revokeObjectURL(address), 60000);
   } catch {
-    toast("The file did not arrive. Check that the studio is still running, then export it again.");
+    toast(say("The file did not arrive. Check that the studio is still running, then export it again."));
   } finally {
     button.disabled = false;
     button.children[0].textContent = text;
@@ -35,20 +36,20 @@ export function open(button, host) {
   const view = theView(), { picked } = state, now = currentTurn(view), staged = view.staged[picked];
   /** @param {string} kind */
   const turn = (kind) => () => save(button, urls.exported(now.id, kind));
-  const still = now.number ? "" : "make a turn first";
-  const candidate = staged ? [{ text: "PNG of this candidate", hint: `seed ${staged.seed}, not kept yet`, run: () => save(button, urls.download(staged.picture, `${view.name} - seed ${staged.seed}.png`)) }] : [];
-  popover.menu(host, button.getBoundingClientRect(), now.number ? `Export turn ${now.number}` : "Export the original", [
+  const still = now.number ? "" : say("make a turn first");
+  const candidate = staged ? [{ text: say("PNG of this candidate"), hint: say("seed {seed}, not kept yet", { seed: staged.seed }), run: () => save(button, urls.download(staged.picture, `${view.name} - seed ${staged.seed}.png`)) }] : [];
+  popover.menu(host, button.getBoundingClientRect(), now.number ? say("Export turn {number}", { number: now.number }) : say("Export the original"), [
     ...candidate,
-    { text: "PNG with its recipe", hint: "texts and masks inside", run: turn("recipe.png") },
-    { text: "PNG", hint: "only the pixels", run: turn("plain.png") },
-    { text: "JPEG", hint: "only the pixels", run: turn("plain.jpg") },
-    { text: "WebP", hint: "only the pixels", run: turn("plain.webp") },
-    { text: "PNG in Display P3", hint: "for wide screens", run: turn("display-p3.png") },
-    { text: "JPEG in Adobe RGB", hint: "for print", run: turn("adobe-rgb.jpg") },
-    { text: "OpenRaster layers", hint: "for Krita or GIMP", run: turn("layers.ora") },
-    { text: "Photoshop layers", hint: "PSD", run: turn("layers.psd") },
-    { text: "Animated WebP", hint: "from before to after", reason: still, run: turn("strip.webp") },
-    { text: "Animated GIF", hint: "in 256 colours", reason: still, run: turn("strip.gif") },
-    { text: "Session file", hint: "every turn, to open again", run: () => save(button, urls.archive()) },
+    { text: say("PNG with its recipe"), hint: say("texts and masks inside"), run: turn("recipe.png") },
+    { text: say("PNG"), hint: say("only the pixels"), run: turn("plain.png") },
+    { text: say("JPEG"), hint: say("only the pixels"), run: turn("plain.jpg") },
+    { text: say("WebP"), hint: say("only the pixels"), run: turn("plain.webp") },
+    { text: say("PNG in Display P3"), hint: say("for wide screens"), run: turn("display-p3.png") },
+    { text: say("JPEG in Adobe RGB"), hint: say("for print"), run: turn("adobe-rgb.jpg") },
+    { text: say("OpenRaster layers"), hint: say("for Krita or GIMP"), run: turn("layers.ora") },
+    { text: say("Photoshop layers"), hint: say("PSD"), run: turn("layers.psd") },
+    { text: say("Animated WebP"), hint: say("from before to after"), reason: still, run: turn("strip.webp") },
+    { text: say("Animated GIF"), hint: say("in 256 colours"), reason: still, run: turn("strip.gif") },
+    { text: say("Session file"), hint: say("every turn, to open again"), run: () => save(button, urls.archive()) },
   ]);
 }

@@ -1,5 +1,6 @@
 // The frame of the stage: the picture, and what lies over it.
 import { h } from "./dom.js";
+import { say } from "./language.js";
 import { split } from "./split.js";
 
 /** How the picture is looked at. @type {import("./geometry.js").Sight} */
@@ -13,7 +14,7 @@ export const dots = h("div", { class: "p-dots" });
 export const grid = h("i", { class: "p-grid", hidden: true });
 export const ring = h("i", { class: "p-ring" });
 export const crosshair = h("i", { class: "p-cross" });
-export const { over, edge, slider, left: beforeTag, right: afterTag } = split("Where before ends and after begins");
+export const { over, edge, slider, left: beforeTag, right: afterTag } = split(say("Where before ends and after begins"));
 export const frame = h("div", { class: "p-frame", tabindex: "0", role: "application" },
   base, over, difference, grid, overlay, live, dots, ring, crosshair, edge, slider, beforeTag, afterTag);
 

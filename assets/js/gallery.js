@@ -1,6 +1,7 @@
 // The gallery: every session as a tile, the trash beside it, and the sessions saved last on the start page.
 import { actions } from "./actions.js";
 import { find, focusIn, h, targetOf } from "./dom.js";
+import { many, say } from "./language.js";
 import { Panel } from "./panel.js";
 import * as places from "./places.js";
 import { set, state } from "./store.js";
@@ -43,27 +44,27 @@ function remember(sid) {
 
 // --------------------------------------------------------------------------------------------------------- building
 
-const search = h("input", { type: "search", class: "p-search", placeholder: "Search names and texts", "aria-label": "Search in the names and texts of sessions", oninput: () => {
+const search = h("input", { type: "search", class: "p-search", placeholder: say("Search names and texts"), "aria-label": say("Search in the names and texts of sessions"), oninput: () => {
   clearTimeout(waiting);
   waiting = setTimeout(() => { shown = PAGE; seek(); }, 150);
 } });
 /** @param {string} text @param {boolean} to */
 const tab = (text, to) => h("button", { type: "button", class: "p-tab", text, onclick: () => { bin = to; shown = PAGE; answer = null; seek(); } });
-const kept = tab("Sessions", false), trash = tab("Trash", true);
-const close = h("button", { type: "button", class: "p-x", "aria-label": "Close the sessions", title: "Close (Esc)", text: "×", onclick: () => leave() });
+const kept = tab(say("Sessions"), false), trash = tab(say("Trash"), true);
+const close = h("button", { type: "button", class: "p-x", "aria-label": say("Close the sessions"), title: say("Close (Esc)"), text: "×", onclick: () => leave() });
 const told = h("p", { class: "p-hint p-told", role: "status" });
 const empty = h("div", { class: "p-none" });
 const tiles = h("div", { class: "p-tiles", role: "list" });
-const more = h("button", { type: "button", class: "p-btn p-more", text: "Show more", onclick: () => { shown += PAGE; seek(); } });
+const more = h("button", { type: "button", class: "p-btn p-more", text: say("Show more"), onclick: () => { shown += PAGE; seek(); } });
 const page = h("section", { class: "p-gallery", "aria-labelledby": "p-gallery-title", hidden: true },
-  h("div", { class: "p-gallery-head" }, h("h2", { id: "p-gallery-title", text: "Sessions" }), h("div", { class: "p-bins", role: "group", "aria-label": "What is listed" }, kept, trash), search, told, h("span", { class: "p-space" }), close),
+  h("div", { class: "p-gallery-head" }, h("h2", { id: "p-gallery-title", text: say("Sessions") }), h("div", { class: "p-bins", role: "group", "aria-label": say("What is listed") }, kept, trash), search, told, h("span", { class: "p-space" }), close),
   h("div", { class: "p-gallery-body" }, tiles, empty, more));
 root.append(page);
 
 /** @param {number} count */
-const turns = (count) => (count ? `${count} turn${count === 1 ? "" : "s"}` : "no turns yet");
+const turns = (count) => (count ? many(count, "{count} turn", "{count} turns") : say("no turns yet"));
 /** @param {Summary} s */
-const facts = (s) => `${s.damaged ? "damaged · " : ""}${turns(s.turns)} · ${ago(s.saved_at)}`;
+const facts = (s) => `${s.damaged ? `${say("damaged")} · ` : ""}${turns(s.turns)} · ${ago(s.saved_at)}`;
 /** @param {Summary} s */
 const cover = (s) => h("span", { class: "p-cover" }, h("img", { src: urls.cover(s.sid, s.picture), alt: "", loading: "lazy", draggable: "false" }));
 /** @param {string} id @param {string} text @param {() => void} fire @param {string} label */
@@ -73,13 +74,13 @@ const small = (id, text, fire, label) => h("button", { type: "button", class: "p
 function tile(s) {
   const here = Boolean(state.view) && s.sid === state.sid, renaming = editing === s.sid;
   const picture = cover(s);
-  if (here) picture.append(h("span", { class: "p-tag p-left", text: "open now" }));
+  if (here) picture.append(h("span", { class: "p-tag p-left", text: say("open now") }));
   const about = h("span", { class: s.damaged ? "p-hint p-warn" : "p-hint", text: facts(s) }), words = renaming ? [] : [h("b", { text: s.name, title: s.name }), about];
   const door = bin ? h("div", { class: "p-door" }, picture, ...words)
-    : h("button", { type: "button", class: "p-door", "data-does": "enter", "aria-label": `Open ${s.name}, ${facts(s)}`, "aria-current": here ? "true" : null, onclick: () => enter(s.sid) }, picture, ...words);
-  const acts = bin ? [small("back", "Bring back", () => panel.trigger("bring_back_session", { sid: s.sid, enter: false }), `Bring ${s.name} back`)]
-    : [small("rename", "Rename", () => rename(s), `Rename ${s.name}`), small("copy", "Duplicate", () => panel.trigger("duplicate_session", { sid: s.sid }), `Duplicate ${s.name}`),
-      small("trash", "Trash", () => discard(s.sid), `Move ${s.name} to the trash`)];
+    : h("button", { type: "button", class: "p-door", "data-does": "enter", "aria-label": say("Open {name}, {facts}", { name: s.name, facts: facts(s) }), "aria-current": here ? "true" : null, onclick: () => enter(s.sid) }, picture, ...words);
+  const acts = bin ? [small("back", say("Bring back"), () => panel.trigger("bring_back_session", { sid: s.sid, enter: false }), say("Bring {name} back", { name: s.name }))]
+    : [small("rename", say("Rename"), () => rename(s), say("Rename {name}", { name: s.name })), small("copy", say("Duplicate"), () => panel.trigger("duplicate_session", { sid: s.sid }), say("Duplicate {name}", { name: s.name })),
+      small("trash", say("Trash"), () => discard(s.sid), say("Move {name} to the trash", { name: s.name }))];
   return h("article", { class: "p-tile", role: "listitem", "data-sid": s.sid }, door, ...(renaming ? [nameField(s), about] : []), h("div", { class: "p-acts" }, ...acts));
 }
 
@@ -99,7 +100,7 @@ function nameField(s) {
     }
     draw();
   };
-  const field = h("input", { type: "text", class: "p-naming", "data-does": "name", value: s.name, maxlength: 120, "aria-label": `New name of ${s.name}`,
+  const field = h("input", { type: "text", class: "p-naming", "data-does": "name", value: s.name, maxlength: 120, "aria-label": say("New name of {name}", { name: s.name }),
     onblur: () => finish(true), onkeydown: (event) => {
       if (event.key === "Enter") finish(true);
       else if (event.key === "Escape") finish(false);
@@ -184,12 +185,12 @@ function draw() {
   tiles.replaceChildren(...list.map(tile));
   more.hidden = !answer || !answer.more;
   const days = bin && list.length ? state.about.trash_days : 0;
-  told.textContent = !answer ? "" : answer.search ? `${list.length}${answer.more ? " or more" : ""} found` : days ? `kept for ${days} day${days === 1 ? "" : "s"}, then gone for good` : "";
+  told.textContent = !answer ? "" : answer.search ? say(answer.more ? "{count} or more found" : "{count} found", { count: list.length }) : days ? many(days, "kept for {count} day, then gone for good", "kept for {count} days, then gone for good") : "";
   empty.hidden = !answer || list.length > 0;
   if (answer && !list.length) {
-    const words = answer.search ? ["Nothing found", `No ${bin ? "session in the trash" : "session"} has all of these words in its name or its turns.`]
-      : bin ? ["The trash is empty", state.about.trash_days ? `Sessions that you move here can be brought back for ${state.about.trash_days} day${state.about.trash_days === 1 ? "" : "s"}.` : "Sessions that you move here can be brought back at any time."]
-        : ["No sessions yet", state.about.lists_all ? "Open a picture, and it is kept here." : "Pictures that you open in this browser are kept here. Nobody else sees them."];
+    const words = answer.search ? [say("Nothing found"), bin ? say("No session in the trash has all of these words in its name or its turns.") : say("No session has all of these words in its name or its turns.")]
+      : bin ? [say("The trash is empty"), state.about.trash_days ? many(state.about.trash_days, "Sessions that you move here can be brought back for {count} day.", "Sessions that you move here can be brought back for {count} days.") : say("Sessions that you move here can be brought back at any time.")]
+        : [say("No sessions yet"), state.about.lists_all ? say("Open a picture, and it is kept here.") : say("Pictures that you open in this browser are kept here. Nobody else sees them.")];
     empty.replaceChildren(h("b", { text: words[0] }), h("span", { text: words[1] }));
   }
   settle();
@@ -214,8 +215,8 @@ function drawRecent(sessions) {
   const recent = document.getElementById("p-recent");
   if (!recent) return;
   recent.hidden = !sessions.length;
-  recent.replaceChildren(h("div", { class: "p-recent-head" }, h("h3", { text: "or go on with a session" }), h("span", { class: "p-space" }), h("button", { type: "button", class: "p-link", text: "All sessions", onclick: visit })),
-    h("div", { class: "p-recents" }, ...sessions.map((/** @type {Summary} */ s) => h("button", { type: "button", class: "p-door", title: s.name, "aria-label": `Open ${s.name}, ${facts(s)}`, onclick: () => (state.view && s.sid === state.sid ? set({ starting: false }) : panel.trigger("enter_session", { sid: s.sid })) },
+  recent.replaceChildren(h("div", { class: "p-recent-head" }, h("h3", { text: say("or go on with a session") }), h("span", { class: "p-space" }), h("button", { type: "button", class: "p-link", text: say("All sessions"), onclick: visit })),
+    h("div", { class: "p-recents" }, ...sessions.map((/** @type {Summary} */ s) => h("button", { type: "button", class: "p-door", title: s.name, "aria-label": say("Open {name}, {facts}", { name: s.name, facts: facts(s) }), onclick: () => (state.view && s.sid === state.sid ? set({ starting: false }) : panel.trigger("enter_session", { sid: s.sid })) },
       cover(s), h("b", { text: s.name }), h("span", { class: "p-hint", text: facts(s) })))));
 }
 

@@ -3,6 +3,7 @@ import { actions } from "./actions.js";
 import * as crop from "./crop.js";
 import { coarse, h } from "./dom.js";
 import { keyOf } from "./keys.js";
+import { many, say } from "./language.js";
 import { Panel } from "./panel.js";
 import { set, theView } from "./store.js";
 import { isLive } from "./turns.js";
@@ -13,19 +14,19 @@ export const panel = new Panel();
 const { root } = panel;
 /** @type {Record<string, string>} */
 const DOING = {
-  reference: "Drawing reference", embeddings: "Fitting the texts", "fine-tune": "Fine-tuning the layers",
-  guidance: "Guiding the picture", denoise: "Denoising", reading: "Reading the sentence",
+  reference: say("Drawing reference"), embeddings: say("Fitting the texts"), "fine-tune": say("Fine-tuning the layers"),
+  guidance: say("Guiding the picture"), denoise: say("Denoising"), reading: say("Reading the sentence"),
 };
 /** @type {Record<string, string>} */
-const SHORT = { embeddings: "texts" };
+const SHORT = { embeddings: say("texts"), reference: say("reference"), guidance: say("guidance"), denoise: say("denoise"), "fine-tune": say("fine-tune") };
 const title = h("b"), figures = h("span", { class: "p-hint" }), bars = h("div", { class: "p-bars" });
 const progress = h("div", { class: "p-progress" }, h("div", { class: "p-progress-head" }, title, figures), bars);
 const spoken = h("div", { class: "p-sr", role: "status", "aria-live": "polite" });
 const missing = h("div", { class: "p-missing" });
 const runText = h("span"), runKey = h("kbd");
 const run = h("button", { type: "button", class: "p-run", onclick: () => start() }, runText, runKey);
-const cancel = h("button", { type: "button", class: "p-btn p-cancel", text: "Cancel", onclick: () => stop() });
-const confirm = h("div", { class: "p-confirm", role: "alertdialog", "aria-label": "Before it runs", hidden: true });
+const cancel = h("button", { type: "button", class: "p-btn p-cancel", text: say("Cancel"), onclick: () => stop() });
+const confirm = h("div", { class: "p-confirm", role: "alertdialog", "aria-label": say("Before it runs"), hidden: true });
 root.append(h("div", { class: "p-go-box" }, confirm, missing, h("div", { class: "p-buttons" }, run, progress, cancel)), spoken);
 
 let stopping = false;
@@ -55,13 +56,13 @@ const standing = (view) => JSON.stringify([view.sid, view.current, view.draft.mo
 /** @param {{ text: string, does: "run" | "run_turns" }} confirm */
 function ask({ text, does }) {
   doubt = standing(theView());
-  const anyway = h("button", { type: "button", class: "p-btn p-go", text: "Run anyway", onclick: () => {
+  const anyway = h("button", { type: "button", class: "p-btn p-go", text: say("Run anyway"), onclick: () => {
     doubt = null;
     if (does === "run") panel.trigger("run", { insists: true });
     else actions[does](true);
     set({});
   } });
-  confirm.replaceChildren(h("p", { text }), h("div", {}, anyway, h("button", { type: "button", class: "p-btn", text: "Not now", onclick: () => { doubt = null; set({}); run.focus(); } })));
+  confirm.replaceChildren(h("p", { text }), h("div", {}, anyway, h("button", { type: "button", class: "p-btn", text: say("Not now"), onclick: () => { doubt = null; set({}); run.focus(); } })));
   confirm.hidden = false;
   anyway.focus();
 }
@@ -69,8 +70,8 @@ function ask({ text, does }) {
 /** @param {number | null | undefined} seconds */
 function left(seconds) {
   if (seconds === null || seconds === undefined) return "";
-  if (seconds < 1) return "almost done";
-  return seconds < 90 ? `${Math.round(seconds)} s left` : `${Math.round(seconds / 60)} min left`;
+  if (seconds < 1) return say("almost done");
+  return seconds < 90 ? say("{count} s left", { count: Math.round(seconds) }) : say("{count} min left", { count: Math.round(seconds / 60) });
 }
 
 /** @param {string} stage */
@@ -90,28 +91,28 @@ panel.draws(({ view, about, away, message }) => {
   run.hidden = live || Boolean(doubt);
   cancel.hidden = !live;
   cancel.disabled = stopping || away;
-  cancel.textContent = stopping ? "Stopping" : "Cancel";
+  cancel.textContent = stopping ? say("Stopping") : say("Cancel");
   progress.hidden = !live;
   const method = view && about.methods[view.draft.method];
   const long = view && !live && crop.needed(view);
-  missing.replaceChildren(...(damaged ? ["Damaged: to look at and to export. Its duplicate, among the sessions, can be edited."] : long ? ["Too long to be edited. ", h("button", { type: "button", class: "p-link", text: "Choose a part", onclick: () => actions.crop() })]
-    : view && !live && !view.staged.length && !view.mask.mask && (!method || method.needs_mask) ? [`${coarse ? "Tap" : "Click"} the subject on the picture first`] : []));
+  missing.replaceChildren(...(damaged ? [say("Damaged: to look at and to export. Its duplicate, among the sessions, can be edited.")] : long ? [say("Too long to be edited."), " ", h("button", { type: "button", class: "p-link", text: say("Choose a part"), onclick: () => actions.crop() })]
+    : view && !live && !view.staged.length && !view.mask.mask && (!method || method.needs_mask) ? [coarse ? say("Tap the subject on the picture first") : say("Click the subject on the picture first")] : []));
   missing.hidden = !missing.childNodes.length;
   if (job) {
     const queued = job.state === "queued";
     const single = job.does === "edit" || !job.does; // else its stages are whole turns, told in hundredths
     const told = job.does !== "split"; // how long an answer gets, nobody knows before
-    title.textContent = away ? "No connection" : queued ? "Waiting" : !job.stage ? "Starting" : other ? "Other order" : doing(job.stage);
+    title.textContent = away ? say("No connection") : queued ? say("Waiting") : !job.stage ? say("Starting") : other ? say("Other order") : doing(job.stage);
     const steps = !job.total || !told ? "" : single ? `${job.step} / ${job.total}` : `${job.step} %`;
-    figures.textContent = away ? "" : queued ? (job.ahead ? `${job.ahead} before it` : "for the model") : [steps, told ? left(job.seconds_left) : ""].filter(Boolean).join(" · ");
+    figures.textContent = away ? "" : queued ? (job.ahead ? say("{ahead} before it", { ahead: job.ahead }) : say("for the model")) : [steps, told ? left(job.seconds_left) : ""].filter(Boolean).join(" · ");
     const stages = job.stages.length ? job.stages : ((method && method.stages) || []).map((name) => ({ name, fraction: 0 }));
     bars.replaceChildren(...stages.map((s) => h("div", { class: s.name === job.stage ? "p-bar p-on" : "p-bar" },
       h("span", { role: "progressbar", "aria-label": doing(s.name), "aria-valuenow": Math.round(s.fraction * 100), "aria-valuemin": 0, "aria-valuemax": 100 }, h("i", { style: `width:${s.fraction * 100}%` })), h("small", { text: SHORT[s.name] || s.name }))));
     bars.classList.toggle("p-many", stages.length > 4);
   }
-  const words = live ? title.textContent + (other && job?.stage ? `, ${job.stage}` : "") : view && view.staged.length ? `${view.staged.length} candidate${view.staged.length > 1 ? "s" : ""} finished` : "";
+  const words = live ? title.textContent + (other && job?.stage ? `, ${job.stage}` : "") : view && view.staged.length ? many(view.staged.length, "{count} candidate finished", "{count} candidates finished") : "";
   if (words !== said) spoken.textContent = said = words;
   const turns = view && view.editing ? 1 + view.editing.stale.length : 1;
-  runText.textContent = turns > 1 ? `Run ${turns} turns` : view && view.staged.length ? "Run again" : "Run turn";
+  runText.textContent = turns > 1 ? say("Run {turns} turns", { turns }) : view && view.staged.length ? say("Run again") : say("Run turn");
   root.dataset.state = job ? job.state : view && view.staged.length ? "staged" : "idle";
 });

@@ -2,6 +2,7 @@
 import { actions } from "./actions.js";
 import { h, targetOf } from "./dom.js";
 import { PARTS, areThere, choose, chosenOf, textOf, textsThere } from "./fields.js";
+import { many, say } from "./language.js";
 import { Panel } from "./panel.js";
 import { state, theView } from "./store.js";
 import { toast } from "./toasts.js";
@@ -12,7 +13,7 @@ import { unsent } from "./unsent.js";
 /** @typedef {import("./view.js").Draft} Draft */
 
 export const panel = new Panel();
-const title = h("h2", { text: "Turn" }), from = h("span", { class: "p-hint" });
+const title = h("h2", { text: say("Turn") }), from = h("span", { class: "p-hint" });
 const cost = h("span", { class: "p-hint" });
 const leave = h("button", { type: "button", class: "p-btn", onclick: () => actions.leave() });
 const changing = h("div", { class: "p-changing", role: "status" }, cost, leave);
@@ -25,7 +26,7 @@ function tellKept() {
   if (!scope || !view || !areThere()) return;
   about.methods[view.draft.method].examples.forEach((example, k) => {
     const part = PARTS[k];
-    textOf(part).placeholder = scope.value === "both" || scope.value === part ? example : "stays as it is";
+    textOf(part).placeholder = scope.value === "both" || scope.value === part ? example : say("stays as it is");
   });
 }
 
@@ -107,7 +108,7 @@ function putBack({ left, focus }, tries = 40) {
     else choose(name, value);
   }
   if (focus) into(focus, (box) => box.focus());
-  toast("What you had typed before the page was loaded anew is here again.", "note");
+  toast(say("What you had typed before the page was loaded anew is here again."), "note");
 }
 
 unsent.push({ name: "panel",
@@ -135,20 +136,20 @@ panel.draws(({ view }) => {
   side.inert = !view;
   const candidates = /** @type {HTMLElement} */ (document.getElementById("candidates"));
   candidates.inert = Boolean(view && view.editing);
-  candidates.title = candidates.inert ? "A turn that is changed is run once, as are those after it" : "";
+  candidates.title = candidates.inert ? say("A turn that is changed is run once, as are those after it") : "";
   if (!view) {
-    title.textContent = "Turn 1";
-    from.textContent = "open a picture first";
+    title.textContent = say("Turn 1");
+    from.textContent = say("open a picture first");
     return;
   }
   const now = currentTurn(view), branches = view.turns.some((t) => t.parent === now.id);
   const changed = view.editing && turnOf(view, view.editing.turn);
-  title.textContent = changed ? `Changing turn ${changed.number}` : `Turn ${now.number + 1}`;
-  from.textContent = changed ? changed.label : `${branches ? "branches off" : "continues from"} ${now.number ? `turn ${now.number}` : "the original"}`;
+  title.textContent = changed ? say("Changing turn {number}", { number: changed.number }) : say("Turn {number}", { number: now.number + 1 });
+  from.textContent = changed ? changed.label : say(now.number ? (branches ? "branches off turn {number}" : "continues from turn {number}") : branches ? "branches off the original" : "continues from the original", { number: now.number });
   from.title = changed ? changed.label : "";
   if (!changed || !view.editing) return;
-  leave.textContent = `Leave turn ${changed.number} as it was`;
+  leave.textContent = say("Leave turn {number} as it was", { number: changed.number });
   leave.disabled = isLive(view);
-  const { stale, seconds } = view.editing, took = seconds >= 1 ? `about ${Math.round(seconds)} s` : "about a second";
-  cost.textContent = stale.length ? `${stale.length} later turn${stale.length > 1 ? "s run" : " runs"} again, ${took}; the old ones stay on their branch` : `It runs again, ${took}; the old one stays on its branch`;
+  const { stale, seconds } = view.editing, took = seconds >= 1 ? say("about {count} s", { count: Math.round(seconds) }) : say("about a second");
+  cost.textContent = stale.length ? many(stale.length, "{count} later turn runs again, {took}; the old ones stay on their branch", "{count} later turns run again, {took}; the old ones stay on their branch", { took }) : say("It runs again, {took}; the old one stays on its branch", { took });
 });

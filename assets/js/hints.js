@@ -4,6 +4,7 @@ import { actions } from "./actions.js";
 import * as crop from "./crop.js";
 import { h, targetOf } from "./dom.js";
 import { PARTS, areThere, chosenOf, textOf, textsThere } from "./fields.js";
+import { many, say } from "./language.js";
 import { Panel } from "./panel.js";
 import * as popover from "./popover.js";
 import { state, theView } from "./store.js";
@@ -82,7 +83,7 @@ const lines = { subject: h("div"), background: h("div"), negative: h("div") };
 function place(part, box) {
   if (copies[part].isConnected && copies[part].parentNode === box.parentNode) return;
   copies[part] = h("div", { class: "p-marks", "aria-hidden": "true" });
-  lines[part] = h("div", { class: "p-hints", id: `p-hints-${part}`, role: "status", "aria-label": part === "negative" ? "Remarks on what is kept out" : `Remarks on the ${part}` });
+  lines[part] = h("div", { class: "p-hints", id: `p-hints-${part}`, role: "status", "aria-label": part === "negative" ? say("Remarks on what is kept out") : part === "subject" ? say("Remarks on the subject") : say("Remarks on the background") });
   box.parentElement?.classList.add("p-marked");
   box.before(copies[part]);
   document.getElementById(part)?.append(lines[part]);
@@ -124,7 +125,7 @@ function drawMarks(part, box) {
 function draw(part, box) {
   drawMarks(part, box);
   const hints = found.filter((hint) => hint.part === part), more = hints.length - MOST;
-  lines[part].replaceChildren(...hints.slice(0, MOST).map(line), ...(more > 0 ? [h("p", { class: "p-hint", text: `${more} more ${more > 1 ? "are" : "is"} marked` })] : []));
+  lines[part].replaceChildren(...hints.slice(0, MOST).map(line), ...(more > 0 ? [h("p", { class: "p-hint", text: many(more, "{count} more is marked", "{count} more are marked") })] : []));
   lines[part].hidden = !hints.length;
 }
 
@@ -132,7 +133,7 @@ function draw(part, box) {
 function line(hint) {
   const chips = hint.fixes.map((/** @type {Fix} */ fix) => h("button", { type: "button", class: "p-chip", text: fix.label, title: after(fix), onclick: () => put(fix) }));
   if (hint.known.length) {
-    const all = h("button", { type: "button", class: "p-link", text: "What it knows", "aria-haspopup": "dialog", onclick: () => known(hint, all) });
+    const all = h("button", { type: "button", class: "p-link", text: say("What it knows"), "aria-haspopup": "dialog", onclick: () => known(hint, all) });
     chips.push(all);
   }
   return h("div", { class: "p-hint-line", "data-kind": hint.kind }, h("p", { text: hint.says }), chips.length ? h("div", { class: "p-fixes" }, ...chips) : null);
@@ -143,7 +144,7 @@ const after = (fix) => (/** @type {const} */ (["subject", "background", "instruc
 
 /** All the words that the model was taught, to choose from. @param {Hint} hint @param {HTMLButtonElement} button */
 function known(hint, button) {
-  const pop = popover.panel(root, button.getBoundingClientRect(), "What it knows", (/** @type {HTMLElement} */ body) => {
+  const pop = popover.panel(root, button.getBoundingClientRect(), say("What it knows"), (/** @type {HTMLElement} */ body) => {
     body.append(h("div", { class: "p-known-words" }, ...hint.known.map(([heading, fixes]) => h("section", { "aria-label": heading }, h("h3", { text: heading }),
       h("div", { class: "p-fixes" }, ...fixes.map((/** @type {Fix} */ fix) => h("button", { type: "button", class: "p-chip", text: fix.label, title: after(fix), onclick: () => { pop.node.hidePopover(); put(fix); } })))))));
   });

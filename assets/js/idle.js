@@ -1,5 +1,6 @@
 // Settings that change nothing with what is asked and with the others as they are say so where they stand.
 import { targetOf, h } from "./dom.js";
+import { say } from "./language.js";
 import { on, state } from "./store.js";
 
 /** Writes the reason under every setting of the method that has none to be turned for, and takes it from the others. */
@@ -9,7 +10,7 @@ function mark() {
   const { method } = view.draft;
   for (const knob of document.querySelectorAll(`[id^="knob-${CSS.escape(method)}-"]`)) {
     const why = view.idle[knob.id.slice(`knob-${method}-`.length)], line = knob.querySelector(".p-no-effect");
-    const words = why ? `No effect now: ${why}` : "";
+    const words = why ? say("No effect now: {why}", { why }) : "";
     if (line && !why) line.remove();
     else if (line && line.textContent !== words) line.textContent = words;
     else if (!line && why) knob.append(h("p", { class: "p-no-effect", role: "note", text: words }));

@@ -2,6 +2,7 @@
 import { actions } from "./actions.js";
 import { find, h } from "./dom.js";
 import { textOf } from "./fields.js";
+import { many, say } from "./language.js";
 import { Panel } from "./panel.js";
 import { state, theView } from "./store.js";
 import { currentTurn, isLive } from "./turns.js";
@@ -12,20 +13,20 @@ import { unsent } from "./unsent.js";
 
 export const panel = new Panel();
 const { root } = panel;
-const SCOPES = [["both", "Both"], ["subject", "Subject"], ["background", "Background"]];
+const SCOPES = [["both", say("Both")], ["subject", say("Subject")], ["background", say("Background")]];
 
-const words = h("textarea", { class: "p-words", rows: 1, maxlength: 20000, placeholder: "or say it in one sentence", "aria-label": "Or say it in one sentence: it is split into turns, which you see before anything runs",
+const words = h("textarea", { class: "p-words", rows: 1, maxlength: 20000, placeholder: say("or say it in one sentence"), "aria-label": say("Or say it in one sentence: it is split into turns, which you see before anything runs"),
   oninput: () => drawButtons(), onkeydown: (event) => {
     if (event.key !== "Enter" || event.shiftKey || event.ctrlKey || event.metaKey || event.isComposing) return;
     event.preventDefault();
     split();
   } });
-const cut = h("button", { type: "button", class: "p-btn p-cut", text: "Split", title: "Split the sentence into turns; nothing runs yet", onclick: () => split() });
+const cut = h("button", { type: "button", class: "p-btn p-cut", text: say("Split"), title: say("Split the sentence into turns; nothing runs yet"), onclick: () => split() });
 const list = h("ol", { class: "p-asked" });
 const unread = h("div", { class: "p-unread" });
 const use = h("button", { type: "button", class: "p-btn", onclick: () => go() });
-const away = h("button", { type: "button", class: "p-btn", text: "Put away", onclick: () => { clear(false); words.focus(); } });
-const result = h("section", { class: "p-split", "aria-label": "Turns in the sentence", hidden: true }, list, unread, h("div", { class: "p-split-foot" }, use, away));
+const away = h("button", { type: "button", class: "p-btn", text: say("Put away"), onclick: () => { clear(false); words.focus(); } });
+const result = h("section", { class: "p-split", "aria-label": say("Turns in the sentence"), hidden: true }, list, unread, h("div", { class: "p-split-foot" }, use, away));
 const spoken = h("div", { class: "p-sr", role: "status", "aria-live": "polite" });
 root.append(h("div", { class: "p-say" }, h("div", { class: "p-say-line" }, words, cut), result), spoken);
 
@@ -85,30 +86,30 @@ function show(read) {
   found = read;
   turns = found.turns.map((turn) => ({ ...turn }));
   const left = found.unread, none = !turns.length, ruled = found.reader === "rules";
-  unread.replaceChildren(...(left.length || none ? [h("p", { class: "p-warn", text: none && !left.length ? "There is no change in this sentence. Say what the subject or the background should become." : `Not understood${none ? "" : ", and left out"}: ${left.map((piece) => `“${piece}”`).join(", ")}. Say it in other words, and name the subject.` })] : []),
-    h("p", { class: "p-hint p-reader", text: ruled ? "Split by the built-in rules" : `Split by the language model ${found.reader}` }), ...(found.note ? [h("p", { class: "p-hint", text: found.note })] : []));
+  unread.replaceChildren(...(left.length || none ? [h("p", { class: "p-warn", text: none && !left.length ? say("There is no change in this sentence. Say what the subject or the background should become.") : say(none ? "Not understood: {pieces}. Say it in other words, and name the subject." : "Not understood, and left out: {pieces}. Say it in other words, and name the subject.", { pieces: left.map((piece) => `“${piece}”`).join(", ") }) })] : []),
+    h("p", { class: "p-hint p-reader", text: ruled ? say("Split by the built-in rules") : say("Split by the language model {reader}", { reader: found.reader }) }), ...(found.note ? [h("p", { class: "p-hint", text: found.note })] : []));
   result.hidden = false;
   drawList();
-  spoken.textContent = none ? "Nothing was understood" : `${turns.length} turn${turns.length === 1 ? "" : "s"} found. Correct them, then ${turns.length === 1 ? "use it" : "run them"}.`;
+  spoken.textContent = none ? say("Nothing was understood") : many(turns.length, "{count} turn found. Correct it, then use it.", "{count} turns found. Correct them, then run them.");
   result.scrollIntoView({ block: "nearest" });
 }
 
 /** @param {Asked} turn @param {"subject" | "background"} name @param {number} k */
 function part(turn, name, k) {
   return h("label", { class: `p-part p-${name}` }, h("i", { "aria-hidden": "true" }),
-    h("input", { type: "text", value: turn[name], maxlength: state.about.longest_text, "aria-label": `${name === "subject" ? "Subject" : "Background"} of turn ${k + 1}`, placeholder: `${name} becomes`, oninput: (event) => { turn[name] = event.target.value; drawButtons(); } }));
+    h("input", { type: "text", value: turn[name], maxlength: state.about.longest_text, "aria-label": say(name === "subject" ? "Subject of turn {number}" : "Background of turn {number}", { number: k + 1 }), placeholder: say(name === "subject" ? "subject becomes" : "background becomes"), oninput: (event) => { turn[name] = event.target.value; drawButtons(); } }));
 }
 
 /** @param {Asked} turn @param {number} k */
 function row(turn, k) {
-  const scope = h("select", { "aria-label": `What turn ${k + 1} changes`, onchange: () => { turn.scope = /** @type {Asked["scope"]} */ (scope.value); drawList(k); } },
+  const scope = h("select", { "aria-label": say("What turn {number} changes", { number: k + 1 }), onchange: () => { turn.scope = /** @type {Asked["scope"]} */ (scope.value); drawList(k); } },
     ...SCOPES.map(([id, text]) => h("option", { value: id, text, selected: id === turn.scope })));
-  const drop = h("button", { type: "button", class: "p-x", "aria-label": `Leave turn ${k + 1} out`, title: "Leave this turn out", text: "×", onclick: () => {
+  const drop = h("button", { type: "button", class: "p-x", "aria-label": say("Leave turn {number} out", { number: k + 1 }), title: say("Leave this turn out"), text: "×", onclick: () => {
     turns.splice(k, 1);
     drawList();
     (list.querySelector("select") || words).focus();
   } });
-  return h("li", {}, h("div", { class: "p-asked-head" }, h("b", { text: `Turn ${currentTurn(theView()).number + 1 + k}` }), h("span", { class: "p-space" }), scope, drop),
+  return h("li", {}, h("div", { class: "p-asked-head" }, h("b", { text: say("Turn {number}", { number: currentTurn(theView()).number + 1 + k }) }), h("span", { class: "p-space" }), scope, drop),
     turn.scope === "background" ? null : part(turn, "subject", k), turn.scope === "subject" ? null : part(turn, "background", k));
 }
 
@@ -127,8 +128,8 @@ function drawButtons() {
   cut.disabled = !words.value.trim() || live;
   use.hidden = !turns.length;
   use.disabled = live || !turns.every(said);
-  use.textContent = turns.length > 1 ? `Run all ${turns.length} turns` : "Use in the panel";
-  use.title = turns.length > 1 ? "One after another, once each, with the mask and the settings as they stand" : "Puts the texts into the panel; nothing runs yet";
+  use.textContent = turns.length > 1 ? say("Run all {count} turns", { count: turns.length }) : say("Use in the panel");
+  use.title = turns.length > 1 ? say("One after another, once each, with the mask and the settings as they stand") : say("Puts the texts into the panel; nothing runs yet");
 }
 
 unsent.push({ name: "sentence",

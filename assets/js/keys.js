@@ -1,5 +1,6 @@
 // The studio's shortcuts as one table: what each does, which key does it unless another was chosen, and what this browser
 // keeps of that. Keys are written as `b`, `mod+z` or `mod+shift+z`; `mod` is Ctrl, or ⌘ on a Mac. No two do the same.
+import { say } from "./language.js";
 import "./storage.js";
 
 export const mac = /Mac|iPhone|iPad/.test(navigator.platform);
@@ -16,19 +17,19 @@ const KEPT = "palimpsest.keys";
 const action = (group, says, ...usual) => ({ group, says, usual });
 
 export const ACTIONS = {
-  include: action("picture", "Include", "c"), exclude: action("picture", "Exclude", "n"), box: action("picture", "Box", "r"),
-  scribble: action("picture", "Scribble", "s"), lasso: action("picture", "Lasso", "l"), wand: action("picture", "Wand", "w"),
-  brush: action("picture", "Brush", "b"), erase: action("picture", "Erase", "e"), refine: action("picture", "Refine an edge", "f"),
-  smaller: action("picture", "Smaller brush", "["), larger: action("picture", "Larger brush", "]"), clear: action("picture", "Clear the marks", "x"),
-  see: action("looking", "Picture", "1"), compare: action("looking", "Before / after", "2"), difference: action("looking", "Difference", "3"), layers: action("looking", "Layers", "4"),
-  peek: action("looking", "Picture before, while held", "\\"), nearer: action("looking", "Nearer", "+", "="), further: action("looking", "Further away", "-"),
-  fit: action("looking", "All of it", "0"), whole: action("looking", "One pixel as one", "9"),
-  open: action("files", "To where files are opened", "mod+o"), copy: action("files", "Copy the picture", "mod+c"),
-  sessions: action("sessions", "All sessions", "g"),
-  run: action("turn", "Run, or keep the candidate", "mod+enter"), cancel: action("turn", "Cancel the run", "mod+."),
-  undo: action("turn", "Undo a mark or a turn", "mod+z"), redo: action("turn", "Redo", ...(mac ? ["mod+shift+z"] : ["mod+y", "mod+shift+z"])),
-  help: action("turn", "These shortcuts", "?"),
-  menu: action("timeline", "What can be done with the turn", "m"),
+  include: action("picture", say("Include"), "c"), exclude: action("picture", say("Exclude"), "n"), box: action("picture", say("Box"), "r"),
+  scribble: action("picture", say("Scribble"), "s"), lasso: action("picture", say("Lasso"), "l"), wand: action("picture", say("Wand"), "w"),
+  brush: action("picture", say("Brush"), "b"), erase: action("picture", say("Erase"), "e"), refine: action("picture", say("Refine an edge"), "f"),
+  smaller: action("picture", say("Smaller brush"), "["), larger: action("picture", say("Larger brush"), "]"), clear: action("picture", say("Clear the marks"), "x"),
+  see: action("looking", say("Picture"), "1"), compare: action("looking", say("Before / after"), "2"), difference: action("looking", say("Difference"), "3"), layers: action("looking", say("Layers"), "4"),
+  peek: action("looking", say("Picture before, while held"), "\\"), nearer: action("looking", say("Nearer"), "+", "="), further: action("looking", say("Further away"), "-"),
+  fit: action("looking", say("All of it"), "0"), whole: action("looking", say("One pixel as one"), "9"),
+  open: action("files", say("To where files are opened"), "mod+o"), copy: action("files", say("Copy the picture"), "mod+c"),
+  sessions: action("sessions", say("All sessions"), "g"),
+  run: action("turn", say("Run, or keep the candidate"), "mod+enter"), cancel: action("turn", say("Cancel the run"), "mod+."),
+  undo: action("turn", say("Undo a mark or a turn"), "mod+z"), redo: action("turn", say("Redo"), ...(mac ? ["mod+shift+z"] : ["mod+y", "mod+shift+z"])),
+  help: action("turn", say("These shortcuts"), "?"),
+  menu: action("timeline", say("What can be done with the turn"), "m"),
 };
 /** @typedef {keyof typeof ACTIONS} Id */
 export const IDS = /** @type {Id[]} */ (Object.keys(ACTIONS));
@@ -51,16 +52,16 @@ export function pressed(event) {
 /** A key in words. @param {string} key */
 export function shown(key) {
   /** @type {Record<string, string>} */
-  const names = { mod: mac ? "⌘" : "Ctrl", shift: "Shift", other: mac ? "Ctrl" : "Alt" };
+  const names = { mod: mac ? "⌘" : say("Ctrl"), shift: say("Shift"), other: mac ? say("Ctrl") : "Alt", enter: say("Enter") };
   return key.split(/\+(?=.)/).map((part) => names[part] ?? part.charAt(0).toUpperCase() + part.slice(1)).join(" ");
 }
 
 /** Why a shortcut may not have that key, in a sentence; empty where it may. @param {string} key */
 export function refusal(key) {
   const name = key.replace(/^mod\+(shift\+)?/, "");
-  if (key.startsWith("other+")) return `${shown(key)} belongs to the system. Press a letter, a digit or a sign, alone or with ${shown("mod")}.`;
-  if (key.startsWith("mod+") && BROWSERS.has(key.slice(4)) && !IDS.some((id) => ACTIONS[id].usual.includes(key))) return `${shown(key)} belongs to the browser. Press another key.`;
-  if (name.length > 1 && key !== "mod+enter") return `${shown(key)} has its fixed meaning in the page. Press a letter, a digit or a sign, alone or with ${shown("mod")}.`;
+  if (key.startsWith("other+")) return say("{key} belongs to the system. Press a letter, a digit or a sign, alone or with {mod}.", { key: shown(key), mod: shown("mod") });
+  if (key.startsWith("mod+") && BROWSERS.has(key.slice(4)) && !IDS.some((id) => ACTIONS[id].usual.includes(key))) return say("{key} belongs to the browser. Press another key.", { key: shown(key) });
+  if (name.length > 1 && key !== "mod+enter") return say("{key} has its fixed meaning in the page. Press a letter, a digit or a sign, alone or with {mod}.", { key: shown(key), mod: shown("mod") });
   return "";
 }
 

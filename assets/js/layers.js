@@ -2,6 +2,7 @@
 import * as compare from "./compare.js";
 import { h } from "./dom.js";
 import { columnsFor } from "./geometry.js";
+import { say } from "./language.js";
 import { frameOf, shown } from "./looking.js";
 import { urls } from "./urls.js";
 
@@ -22,9 +23,9 @@ export function drawLayers(view) {
   compare.cut(subject, urls.picture(s.after), urls.picture(mask), true).catch(() => {});
   compare.cut(rest, urls.picture(s.after), urls.picture(mask), false).catch(() => {});
   const reference = s.now && s.now.reference;
-  layers.replaceChildren(figure("subject", subject, "Subject"), figure("background", rest, "Background"),
-    figure("mask", h("img", { src: urls.picture(mask), alt: "mask" }), "Mask"),
-    ...(reference ? [figure("reference", h("img", { src: urls.picture(reference), alt: "background reference" }), "Background it followed")] : []));
+  layers.replaceChildren(figure("subject", subject, say("Subject")), figure("background", rest, say("Background")),
+    figure("mask", h("img", { src: urls.picture(mask), alt: say("mask") }), say("Mask")),
+    ...(reference ? [figure("reference", h("img", { src: urls.picture(reference), alt: say("background reference") }), say("Background it followed"))] : []));
   fitLayers(view);
 }
 

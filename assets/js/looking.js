@@ -1,4 +1,5 @@
 // What is looked at on the stage, and what is in the hand. The panel's own; the rest of the page asks through its actions.
+import { say } from "./language.js";
 import { Panel } from "./panel.js";
 import { state } from "./store.js";
 import * as swap from "./swap.js";
@@ -69,11 +70,14 @@ export function against(view) {
   return chosen || null;
 }
 
+/** @param {import("./view.js").TurnView | null | undefined} turn */
+const named = (turn) => (turn && turn.number ? say("turn {number}", { number: turn.number }) : say("original"));
+
 /** The picture that is looked at, what came before it, and the mask of the edit between the two. @param {SessionView} view */
 export function shown(view) {
   const now = currentTurn(view), candidate = candidateOf(view);
-  if (candidate) return { after: candidate.picture, before: now.picture, beforeFrame: now.frame, afterFrame: candidate.frame, mask: view.mask.mask, cut: candidate.mask_after, now: null, beforeName: "before", afterName: `candidate ${state.picked + 1}`, facts: candidate };
+  if (candidate) return { after: candidate.picture, before: now.picture, beforeFrame: now.frame, afterFrame: candidate.frame, mask: view.mask.mask, cut: candidate.mask_after, now: null, beforeName: say("before"), afterName: say("candidate {number}", { number: state.picked + 1 }), facts: candidate };
   const chosen = against(view), parent = now.parent ? turnOf(view, now.parent) : null, before = chosen || parent;
   return { after: now.picture, before: before ? before.picture : null, beforeFrame: before ? before.frame : now.frame, afterFrame: now.frame, mask: chosen ? null : now.mask, cut: now.mask_after, now,
-    beforeName: before && before.number ? `turn ${before.number}` : "original", afterName: now.number ? `turn ${now.number}` : "original", facts: parent && !chosen ? now : null };
+    beforeName: named(before), afterName: named(now), facts: parent && !chosen ? now : null };
 }

@@ -4,6 +4,7 @@ import { actions } from "./actions.js";
 import { coarse, h } from "./dom.js";
 import { dots, live, overlay, room, sight, size } from "./frame.js";
 import { seen } from "./geometry.js";
+import { number, say } from "./language.js";
 import { hand, look, markable, panel } from "./looking.js";
 import * as marks from "./marks.js";
 import * as masks from "./overlay.js";
@@ -14,9 +15,11 @@ import { urls } from "./urls.js";
 
 /** @typedef {import("./view.js").SessionView} SessionView */
 
-export const chips = h("div", { class: "p-chips", role: "radiogroup", "aria-label": "What the click means" });
+export const chips = h("div", { class: "p-chips", role: "radiogroup", "aria-label": say("What the click means") });
 export const advice = h("div", { class: "p-advice" });
 
+/** @type {Record<string, string>} */
+const SIZES = { small: say("small"), medium: say("medium"), large: say("large") };
 let prompts = marks.empty(), count = 0;
 /** @type {number | null} the marks whose answer is waited for */
 let waiting = null;
@@ -80,8 +83,8 @@ export async function drawMarks(view) {
   live.toggleAttribute("hidden", !visible);
   live.setAttribute("viewBox", `0 0 ${view.width} ${view.height}`);
   dots.replaceChildren(...prompts.clicks.map((c, k) => h("button", {
-    type: "button", class: c.include ? "p-dot" : "p-dot p-neg", title: "Remove this click", "data-click": k,
-    "aria-label": `${c.include ? "Included" : "Excluded"} at ${Math.round(c.x)}, ${Math.round(c.y)}. Remove.`,
+    type: "button", class: c.include ? "p-dot" : "p-dot p-neg", title: say("Remove this click"), "data-click": k,
+    "aria-label": say(c.include ? "Included at {x}, {y}. Remove." : "Excluded at {x}, {y}. Remove.", { x: Math.round(c.x), y: Math.round(c.y) }),
     style: `left:${(c.x / view.width) * 100}%;top:${(c.y / view.height) * 100}%`,
     onclick: (event) => { if (!event.detail) apply(marks.unclicked(prompts, k)); }, // by the keyboard; a pointer is the frame's
   })));
@@ -132,7 +135,7 @@ export function drawLive(view) {
   if (view.sees) parts.push(h("rect", { class: "p-sees", x: view.sees.left, y: view.sees.top, width: view.sees.right - view.sees.left,
     height: view.sees.bottom - view.sees.top, fill: "none", stroke: "#50c9c0", "stroke-width": 1.5 * unit }),
   h("text", { x: view.sees.left + 6 * unit, y: view.sees.top + 16 * unit, "font-size": 12 * unit, fill: "#fff", stroke: "#0d0e10", "stroke-width": 2.5 * unit,
-    "paint-order": "stroke", text: "what the model sees" }));
+    "paint-order": "stroke", text: say("what the model sees") }));
   if (prompts.box) parts.push(box(prompts.box));
   if (waiting !== null && last && last.wand === null) parts.push(stroke(last));
   for (const s of prompts.strokes) if (s.wand !== null) parts.push(...place(s));
@@ -152,13 +155,13 @@ export function drawChips(view) {
   const can = Boolean(markable()), crops = view.draft.method === "crop", visible = can && view.mask.choices.length > 1 && (prompts.clicks.length > 0 || prompts.phrase !== "");
   chips.hidden = !visible || crops;
   advice.hidden = !can || crops || Boolean(view.mask.mask) || waiting !== null;
-  advice.textContent = coarse ? "Tap the subject, or drag a box around it" : "Click the subject. Right click excludes, drag for a box.";
+  advice.textContent = coarse ? say("Tap the subject, or drag a box around it") : say("Click the subject. Right click excludes, drag for a box.");
   if (!visible) return;
   const chosen = prompts.choice ?? view.mask.chosen, had = chips.contains(document.activeElement);
   chips.replaceChildren(...view.mask.choices.map((c, k) => h("button", {
     type: "button", class: "p-chip", role: "radio", "aria-checked": String(k === chosen), tabindex: k === chosen ? "0" : "-1",
-    title: "How sure the segmenter is of this outline", onclick: () => apply(marks.chosen(prompts, k)),
-  }, h("span", { text: c.label }), h("small", { text: c.score.toFixed(2) }))));
+    title: say("How sure the segmenter is of this outline"), onclick: () => apply(marks.chosen(prompts, k)),
+  }, h("span", { text: SIZES[c.label] ?? c.label }), h("small", { text: number(c.score, 2) }))));
   if (had) /** @type {HTMLElement} */ (chips.children[chosen]).focus();
 }
 

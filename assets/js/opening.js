@@ -1,6 +1,7 @@
 // Opening a picture or a session: the start page with its examples, files that are chosen or dropped, and the clipboard.
 import { actions } from "./actions.js";
 import { h, typing } from "./dom.js";
+import { say } from "./language.js";
 import { panel, shown } from "./looking.js";
 import { set, state } from "./store.js";
 import { toast } from "./toasts.js";
@@ -13,14 +14,14 @@ const file = h("input", { type: "file", accept: "image/png,image/jpeg,image/webp
   open(chosen);
 } });
 const drop = h("button", { type: "button", class: "p-drop", onclick: () => file.click() },
-  h("b", { text: "Drop a picture here" }), h("span", { text: "or choose a file · PNG, JPEG, WebP or a session file" }));
+  h("b", { text: say("Drop a picture here") }), h("span", { text: say("or choose a file · PNG, JPEG, WebP or a session file") }));
 const cards = h("div", { class: "p-cards" });
-const back = h("button", { type: "button", class: "p-btn p-back", text: "Back to the picture", onclick: () => set({ starting: false }) });
+const back = h("button", { type: "button", class: "p-btn p-back", text: say("Back to the picture"), onclick: () => set({ starting: false }) });
 export const start = h("div", { class: "p-start" },
   h("div", { class: "p-start-in" },
-    h("div", { class: "p-start-head" }, h("h2", { text: "Start with a picture" }), h("span", { class: "p-space" }), back),
-    drop, file, h("h3", { text: "or with an example that works on the embedded model" }), cards,
-    h("section", { id: "p-recent", class: "p-recent", "aria-label": "Sessions saved last", hidden: true })));
+    h("div", { class: "p-start-head" }, h("h2", { text: say("Start with a picture") }), h("span", { class: "p-space" }), back),
+    drop, file, h("h3", { text: say("or with an example that works on the embedded model") }), cards,
+    h("section", { id: "p-recent", class: "p-recent", "aria-label": say("Sessions saved last"), hidden: true })));
 
 /** @param {boolean} now */
 function opening(now) {
@@ -59,9 +60,9 @@ async function copy() {
   const url = urls.picture(shown(state.view).after);
   try {
     await navigator.clipboard.write([new ClipboardItem({ "image/png": fetch(url).then((answer) => answer.blob()) })]);
-    toast("The picture is in the clipboard.", "good");
+    toast(say("The picture is in the clipboard."), "good");
   } catch {
-    toast("The browser did not let the picture into the clipboard. Take it from Export instead.");
+    toast(say("The browser did not let the picture into the clipboard. Take it from Export instead."));
   }
 }
 
@@ -74,14 +75,14 @@ document.addEventListener("paste", (event) => {
   const files = event.clipboardData?.files, text = event.clipboardData?.types.includes("text/plain");
   if (event.defaultPrevented || !files || (text && typing(event.target)) || document.querySelector("dialog:modal")) return;
   if (!files.length) {
-    if (!typing(event.target)) toast("There is no picture in the clipboard. Copy one, then paste it here.", "note");
+    if (!typing(event.target)) toast(say("There is no picture in the clipboard. Copy one, then paste it here."), "note");
     return;
   }
   event.preventDefault();
-  const picture = files[0].name === "image.png" ? new File([files[0]], "Pasted picture", { type: files[0].type }) : files[0];
+  const picture = files[0].name === "image.png" ? new File([files[0]], say("Pasted picture"), { type: files[0].type }) : files[0];
   if (!asksBackdrop()) return void open(picture);
   actions.follow("background", picture);
-  toast("The pasted picture stands behind the subject, once the turn has run.", "note");
+  toast(say("The pasted picture stands behind the subject, once the turn has run."), "note");
 });
 
 // A file may be let go anywhere on the page, where the browser would leave the page for it.
@@ -91,7 +92,7 @@ for (const kind of /** @type {const} */ (["dragover", "drop"])) document.addEven
   drop.classList.toggle("p-over-it", kind === "dragover");
   const { files } = event.dataTransfer;
   if (kind !== "drop" || !files.length) return;
-  if (files.length > 1) toast(`One at a time: of ${files.length} files “${files[0].name}” is opened.`, "note");
+  if (files.length > 1) toast(say("One at a time: of {count} files “{name}” is opened.", { count: files.length, name: files[0].name }), "note");
   open(files[0]);
 });
 document.addEventListener("dragleave", () => drop.classList.remove("p-over-it"));

@@ -1,5 +1,6 @@
 // What opens over the page and closes by a click elsewhere or Escape: a menu, or a small panel.
 import { focusIn, h } from "./dom.js";
+import { say } from "./language.js";
 
 /** An element that opens at `at`, a rectangle of the window: below it, or above where there is more room. @param {HTMLElement} node @param {HTMLElement} host @param {DOMRect} at */
 function open(node, host, at) {
@@ -45,7 +46,7 @@ export function menu(host, at, label, items) {
 /** A panel with a heading; `fill` puts what is in it there, and again on each `redraw`. @param {HTMLElement} host @param {DOMRect} at @param {string} label @param {(body: HTMLElement) => void} fill */
 export function panel(host, at, label, fill) {
   const body = h("div", { class: "p-pop-body" });
-  const close = h("button", { type: "button", class: "p-x", "aria-label": "Close", text: "×", onclick: () => node.hidePopover() });
+  const close = h("button", { type: "button", class: "p-x", "aria-label": say("Close"), text: "×", onclick: () => node.hidePopover() });
   const node = h("div", { popover: "auto", class: "p-pop", role: "dialog", "aria-label": label, tabindex: "-1" }, h("div", { class: "p-pop-head" }, h("h2", { text: label }), close), body);
   node.addEventListener("keydown", (event) => {
     if (event.key === "Tab") setTimeout(() => { if (node.isConnected && !node.contains(document.activeElement)) node.hidePopover(); }); // it left

@@ -2,6 +2,7 @@
 import { actions } from "./actions.js";
 import * as compare from "./compare.js";
 import { h } from "./dom.js";
+import { say } from "./language.js";
 import { Panel } from "./panel.js";
 import { upload } from "./upload.js";
 import { urls } from "./urls.js";
@@ -10,24 +11,24 @@ import { urls } from "./urls.js";
 
 export const panel = new Panel();
 /** @typedef {"subject" | "background"} Which */
-/** @typedef {{ title: string, without: string, with: (draft: Draft) => string }} Words */
+/** @typedef {{ title: string, remove: string, without: string, with: (draft: Draft) => string }} Words */
 
 /** @type {Record<Which, Words>} */
 const PARTS = {
-  subject: { title: "Reference subject", without: "The new subject comes from the text. Choose or drop a picture for it to follow; what is in its middle is cut out.",
-    with: (/** @type {Draft} */ draft) => (draft.subject_reference_mask ? "What is in the middle of your picture sets the new subject" : "Your picture sets the new subject") },
-  background: { title: "Reference background", without: "The new background comes from the text. Choose or drop a picture for it to follow.", with: () => "Your picture sets the new background" },
+  subject: { title: say("Reference subject"), remove: say("Remove the reference subject"), without: say("The new subject comes from the text. Choose or drop a picture for it to follow; what is in its middle is cut out."),
+    with: (/** @type {Draft} */ draft) => (draft.subject_reference_mask ? say("What is in the middle of your picture sets the new subject") : say("Your picture sets the new subject")) },
+  background: { title: say("Reference background"), remove: say("Remove the reference background"), without: say("The new background comes from the text. Choose or drop a picture for it to follow."), with: () => say("Your picture sets the new background") },
 };
 
 /** @type {Partial<Record<Which, (picture: File) => void>>} */
 const sending = {};
 
 /** One of the two; gives what draws it. @param {Which} which */
-function part(which, /** @type {Words} */ { title, without, with: words }) {
+function part(which, /** @type {Words} */ { title, remove, without, with: words }) {
   const file = h("input", { type: "file", accept: "image/png,image/jpeg,image/webp", hidden: true, onchange: () => { send(file.files?.[0]); file.value = ""; } });
   const thumb = h("span", { class: "p-ref-thumb" });
   const choose = h("button", { type: "button", class: "p-ref", onclick: () => file.click() }, thumb, h("span", { class: "p-ref-text", text: title }));
-  const clear = h("button", { type: "button", class: "p-x", "aria-label": `Remove the ${title.toLowerCase()}`, title: "Remove", text: "×", onclick: () => panel.trigger("put_reference", { which, ticket: null }) });
+  const clear = h("button", { type: "button", class: "p-x", "aria-label": remove, title: say("Remove"), text: "×", onclick: () => panel.trigger("put_reference", { which, ticket: null }) });
   const box = h("div", { class: "p-ref-box", "data-part": which }, choose, clear, file);
   panel.root.append(box);
 

@@ -2,6 +2,7 @@
 import { actions } from "./actions.js";
 import { h, targetOf, typing } from "./dom.js";
 import { ACTIONS, IDS, give, holder, isUsual, keyOf, keysOf, pressed, refusal, reset, resetAll, shown } from "./keys.js";
+import { say } from "./language.js";
 import { set, state } from "./store.js";
 import { toast } from "./toasts.js";
 
@@ -11,13 +12,13 @@ import { toast } from "./toasts.js";
 const MOD = shown("mod");
 /** @type {[Group, string, [string, string][]][]} the groups of the sheet, with what has its fixed keys in each */
 const GROUPS = [
-  ["picture", "On the picture", [["Click", "Include in the subject"], ["Right click", "Exclude (also Alt click)"], ["Drag", "Box around the subject"],
-    ["Escape", "Leave what is being drawn"], ["Arrows", "Move a crosshair"], ["Enter", "Include there"], ["Shift Enter", "Exclude there"]]],
-  ["looking", "Looking", [["Space", "Held, and drag: move it (the middle button too)"], ["Wheel", "Nearer, further away"]]],
-  ["files", "Files", [[`${MOD} V`, "Open a picture from the clipboard"]]],
-  ["sessions", "Sessions", [["Arrows", "Walk along them"], ["Enter", "Open"], ["F2", "Rename"], ["Delete", "To the trash"]]],
-  ["turn", "The turn", [["↑  ↓", "In front of a text: earlier texts"]]],
-  ["timeline", "On the timeline", [["Arrows", "Walk along the turns"], ["Enter", "Stand on the turn"], ["F2", "Rename its branch"]]],
+  ["picture", say("On the picture"), [[say("Click"), say("Include in the subject")], [say("Right click"), say("Exclude (also Alt click)")], [say("Drag"), say("Box around the subject")],
+    [say("Escape"), say("Leave what is being drawn")], [say("Arrows"), say("Move a crosshair")], [say("Enter"), say("Include there")], [say("Shift Enter"), say("Exclude there")]]],
+  ["looking", say("Looking"), [[say("Space"), say("Held, and drag: move it (the middle button too)")], [say("Wheel"), say("Nearer, further away")]]],
+  ["files", say("Files"), [[`${MOD} V`, say("Open a picture from the clipboard")]]],
+  ["sessions", say("Sessions"), [[say("Arrows"), say("Walk along them")], [say("Enter"), say("Open")], ["F2", say("Rename")], [say("Delete"), say("To the trash")]]],
+  ["turn", say("The turn"), [["↑  ↓", say("In front of a text: earlier texts")]]],
+  ["timeline", say("On the timeline"), [[say("Arrows"), say("Walk along the turns")], [say("Enter"), say("Stand on the turn")], ["F2", say("Rename its branch")]]],
 ];
 
 // ------------------------------------------------------------------------------------------------------- the sheet
@@ -27,17 +28,17 @@ let waiting = null;
 /** @type {Map<Id, { button: HTMLButtonElement, back: HTMLButtonElement, what: HTMLElement }>} */
 const rows = new Map();
 const told = h("div", { class: "p-key-told", role: "status" });
-const usual = h("button", { type: "button", class: "p-link", text: "All as usual", onclick: () => { resetAll(); changed(); close.focus(); } });
-const close = h("button", { type: "button", class: "p-x", "aria-label": "Close", text: "×", onclick: () => sheet.close() });
+const usual = h("button", { type: "button", class: "p-link", text: say("All as usual"), onclick: () => { resetAll(); changed(); close.focus(); } });
+const close = h("button", { type: "button", class: "p-x", "aria-label": say("Close"), text: "×", onclick: () => sheet.close() });
 export const sheet = h("dialog", { class: "p-sheet p-keys", "aria-labelledby": "p-sheet-title", onclose: () => wait(null), onclick: (event) => { if (event.target === sheet) sheet.close(); } },
-  h("div", { class: "p-sheet-head" }, h("h2", { id: "p-sheet-title", text: "Shortcuts" }), h("span", { class: "p-hint", text: "Click a key to choose another" }), h("span", { class: "p-space" }), usual, close),
+  h("div", { class: "p-sheet-head" }, h("h2", { id: "p-sheet-title", text: say("Shortcuts") }), h("span", { class: "p-hint", text: say("Click a key to choose another") }), h("span", { class: "p-space" }), usual, close),
   h("div", { class: "p-sheet-body", tabindex: "-1", autofocus: true }, ...GROUPS.map(([group, title, fixed]) => h("section", {}, h("h3", { text: title }),
     h("dl", {}, ...IDS.filter((id) => ACTIONS[id].group === group).flatMap(row), ...fixed.flatMap(([keys, what]) => [h("dt", {}, ...keys.split("  ").map((key) => h("kbd", { text: key }))), h("dd", { text: what })]))))));
 
 /** @param {Id} id */
 function row(id) {
   const button = h("button", { type: "button", class: "p-key", "data-key": id, onclick: () => wait(waiting === id ? null : id), onblur: () => { if (waiting === id) wait(null); } });
-  const back = h("button", { type: "button", class: "p-link", text: "Reset", "aria-label": `Reset the key of “${ACTIONS[id].says}”`, onclick: () => { reset(id); changed(); button.focus(); } });
+  const back = h("button", { type: "button", class: "p-link", text: say("Reset"), "aria-label": say("Reset the key of “{action}”", { action: ACTIONS[id].says }), onclick: () => { reset(id); changed(); button.focus(); } });
   const what = h("dd", {}, ACTIONS[id].says, " ", back);
   rows.set(id, { button, back, what });
   return [h("dt", {}, button), what];
@@ -45,8 +46,8 @@ function row(id) {
 
 function drawKeys() {
   for (const [id, { button, back }] of rows) {
-    button.replaceChildren(...(waiting === id ? ["Press a key"] : keysOf(id).map((key) => h("kbd", { text: shown(key) }))));
-    button.setAttribute("aria-label", waiting === id ? `Press the new key of “${ACTIONS[id].says}”, or Escape` : `${ACTIONS[id].says}: ${keysOf(id).map(shown).join(" or ")}. Choose another key`);
+    button.replaceChildren(...(waiting === id ? [say("Press a key")] : keysOf(id).map((key) => h("kbd", { text: shown(key) }))));
+    button.setAttribute("aria-label", waiting === id ? say("Press the new key of “{action}”, or Escape", { action: ACTIONS[id].says }) : say("{action}: {keys}. Choose another key", { action: ACTIONS[id].says, keys: keysOf(id).map(shown).join(", ") }));
     back.hidden = isUsual(id);
   }
   usual.hidden = IDS.every(isUsual);
@@ -80,11 +81,11 @@ function choose(id, key) {
     return changed();
   }
   wait(null);
-  const swap = h("button", { type: "button", class: "p-btn", text: "Swap", onclick: () => { give(id, key); changed(); button?.focus(); } });
-  const leave = h("button", { type: "button", class: "p-btn", text: "Leave it", onclick: () => { tell(null); button?.focus(); } });
+  const swap = h("button", { type: "button", class: "p-btn", text: say("Swap"), onclick: () => { give(id, key); changed(); button?.focus(); } });
+  const leave = h("button", { type: "button", class: "p-btn", text: say("Leave it"), onclick: () => { tell(null); button?.focus(); } });
   const left = keysOf(other).length > 1;
-  tell(id, left ? `${shown(key)} is also a key of “${ACTIONS[other].says}”, which keeps ${keysOf(other).filter((one) => one !== key).map(shown).join(" and ")}.` : `${shown(key)} is the key of “${ACTIONS[other].says}”, which would get ${keyOf(id)}.`, swap, leave);
-  if (left) swap.textContent = "Take it";
+  tell(id, left ? say("{key} is also a key of “{action}”, which keeps {keys}.", { key: shown(key), action: ACTIONS[other].says, keys: keysOf(other).filter((one) => one !== key).map(shown).join(", ") }) : say("{key} is the key of “{action}”, which would get {other}.", { key: shown(key), action: ACTIONS[other].says, other: keyOf(id) }), swap, leave);
+  if (left) swap.textContent = say("Take it");
   swap.focus();
 }
 
@@ -129,7 +130,7 @@ document.addEventListener("keydown", (event) => {
     else if (key === "enter") actions.closeLine();
   } else if (key === "mod+s") {
     event.preventDefault();
-    toast("Everything is saved while you work. Export makes files of it.", "note");
+    toast(say("Everything is saved while you work. Export makes files of it."), "note");
   } else if (id && id !== "menu" && (!typing(targetOf(event)) || (key.startsWith("mod+") && IN_TEXTS.includes(id)))) {
     if (id === "copy" && (!state.view || !window.getSelection()?.isCollapsed)) return; // the text that is selected
     event.preventDefault(); // the letter must not fall into a field that this opens

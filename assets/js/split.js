@@ -1,5 +1,6 @@
 // Two pictures over each other and an edge between them that can be dragged, or moved by the arrow keys.
 import { h, icon } from "./dom.js";
+import { say } from "./language.js";
 
 /** @param {string} what is being said of the edge */
 export function split(what) {
@@ -13,7 +14,7 @@ export function split(what) {
     over.style.clipPath = `inset(0 ${100 - percent}% 0 0)`;
     edge.style.left = `${percent}%`;
     slider.value = String(percent);
-    slider.setAttribute("aria-valuetext", `${percent} % ${left.textContent || "on the left"}`);
+    slider.setAttribute("aria-valuetext", `${percent} % ${left.textContent || say("on the left")}`);
   }
   put(50);
   return { over, edge, slider, left, right };

@@ -6,6 +6,7 @@ import { drawDifference, legend } from "./difference.js";
 import { h } from "./dom.js";
 import { afterTag, base, beforeTag, difference, edge, frame, over, size, slider } from "./frame.js";
 import { keyOf } from "./keys.js";
+import { say } from "./language.js";
 import { drawLayers, fitLayers, layers } from "./layers.js";
 import { against, frameOf, isBusy, look, markable, panel, shown } from "./looking.js";
 import { adoptMarks, advice, chips, drawChips, drawMarks } from "./marking.js";
@@ -27,14 +28,14 @@ export { panel };
 /** @typedef {typeof look.tab} Tab */
 
 /** @type {[Tab, string, import("./keys.js").Id][]} */
-const TABS = [["picture", "Picture", "see"], ["compare", "Before / after", "compare"], ["difference", "Difference", "difference"], ["layers", "Layers", "layers"]];
+const TABS = [["picture", say("Picture"), "see"], ["compare", say("Before / after"), "compare"], ["difference", say("Difference"), "difference"], ["layers", say("Layers"), "layers"]];
 
 const space = h("div", { class: "p-room" }, frame, layers, chips, advice, legend);
 const room = h("div", { class: "p-view" }, space, bar, staging);
 const tabButtons = new Map(TABS.map(([id, text]) =>
   [id, h("button", { type: "button", class: "p-tab", role: "tab", text, onclick: () => pickTab(id) })]));
 const outside = h("span", { class: "p-outside" });
-const tabs = h("div", { class: "p-tabs" }, h("div", { role: "tablist", "aria-label": "Views of the picture", class: "p-tablist" }, ...tabButtons.values()), outside, zoom.zoomer);
+const tabs = h("div", { class: "p-tabs" }, h("div", { role: "tablist", "aria-label": say("Views of the picture"), class: "p-tablist" }, ...tabButtons.values()), outside, zoom.zoomer);
 const stage = h("div", { class: "p-stage" }, tools, room, tabs);
 stage.inert = true;
 start.hidden = stage.hidden = true; // until the server has said whether there is a session
@@ -90,11 +91,11 @@ function drawPicture(view) {
   frame.dataset.tab = look.tab;
   frame.dataset.live = isBusy() ? "yes" : "no";
   frame.setAttribute("aria-label", markable()
-    ? "Current picture. Arrow keys move the crosshair, Enter includes, Shift Enter excludes."
-    : isBusy() ? "Preview of the running turn" : "Current picture");
+    ? say("Current picture. Arrow keys move the crosshair, Enter includes, Shift Enter excludes.")
+    : isBusy() ? say("Preview of the running turn") : say("Current picture"));
   if (previewing) preview(urls.preview(previewing));
   else source(base, look.peeking && before ? before : urls.picture(s.after));
-  base.alt = previewing ? "preview" : s.afterName;
+  base.alt = previewing ? say("preview") : s.afterName;
   over.hidden = look.tab !== "compare" || !before;
   if (!over.hidden) {
     source(base, urls.picture(s.after));
@@ -126,10 +127,10 @@ function drawTabs(view) {
   }
   const flat = isBusy() || !s.facts ? "" : s.facts.flat;
   outside.classList.toggle("p-warn", Boolean(flat));
-  outside.textContent = isBusy() ? "live preview" : s.now && against(view) ? `${s.afterName} beside ${s.beforeName}` : !s.facts ? sized(view)
-    : !alike(s.beforeFrame, s.afterFrame) ? `${sized(s.afterFrame)}, from ${sized(s.beforeFrame)}`
-    : flat ? `what was to change came out ${flatText(flat)}`
-    : kept ? `${kept} kept: ${changedText(s.facts.outside_changed, s.facts.outside_largest)}` : "subject and background changed";
+  outside.textContent = isBusy() ? say("live preview") : s.now && against(view) ? say("{after} beside {before}", { after: s.afterName, before: s.beforeName }) : !s.facts ? sized(view)
+    : !alike(s.beforeFrame, s.afterFrame) ? say("{size}, from {before}", { size: sized(s.afterFrame), before: sized(s.beforeFrame) })
+    : flat ? say("what was to change came out {colour}", { colour: flatText(flat) })
+    : kept ? say(kept === "subject" ? "subject kept: {changed}" : "background kept: {changed}", { changed: changedText(s.facts.outside_changed, s.facts.outside_largest) }) : say("subject and background changed");
 }
 
 /** Gives the picture all the room there is. @param {SessionView} view */

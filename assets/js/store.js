@@ -32,7 +32,7 @@ import { actions } from "./actions.js";
  * @property {import("./view.js").OrdersView} [orders]
  * @property {boolean} [settling] the mask is about to be made anew for another picture
  * @property {boolean} [settled] it was
- * @property {{ text: string, tone: Tone }} [notice]
+ * @property {{ text: string, tone: Tone, lang?: string }} [notice] `lang` where it is in another language than the page
  * @property {Offer} [action] of the notice
  * @property {{ text: string, does: "run" | "run_turns" }} [confirm]
  * @property {Gallery} [gallery]

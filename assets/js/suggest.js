@@ -2,6 +2,7 @@
 // asked for before in this session. Earlier texts are one key away: Up in front of the text, Down in an empty one.
 import { h, targetOf } from "./dom.js";
 import { textsThere } from "./fields.js";
+import { say } from "./language.js";
 import { state } from "./store.js";
 
 /** @typedef {import("./fields.js").Text} Text */
@@ -34,7 +35,7 @@ function taught(view, text) {
   return [...new Set([...headings.filter(([name]) => name === text), ...headings.filter(([name]) => name !== text && name !== other)].flatMap(([, words]) => words))];
 }
 
-const list = h("ul", { class: "p-suggest", id: "p-suggest", role: "listbox", "aria-label": "Suggestions", hidden: true });
+const list = h("ul", { class: "p-suggest", id: "p-suggest", role: "listbox", "aria-label": say("Suggestions"), hidden: true });
 /** @type {{ box: HTMLTextAreaElement, offers: string[], active: number } | null} */
 let open = null;
 let putting = false;

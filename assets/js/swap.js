@@ -1,5 +1,6 @@
 // Two turns in both orders, side by side over the stage: what differs, by how much, and whether it matters.
 import { find, h, icon } from "./dom.js";
+import { number, say } from "./language.js";
 import { roving } from "./roving.js";
 import { split } from "./split.js";
 import { isLive, turnOf } from "./turns.js";
@@ -13,19 +14,25 @@ import { percent } from "./words.js";
 
 /** @typedef {import("./view.js").TurnView} TurnView */
 
-/** @type {Record<string, "same" | "little" | "matters">} */
-const KINDS = { "order does not matter": "same", "order matters a little": "little", "order matters": "matters" };
+/** @type {Record<string, { kind: "same" | "little" | "matters", words: string }>} */
+const VERDICTS = {
+  "order does not matter": { kind: "same", words: say("order does not matter") }, "order matters a little": { kind: "little", words: say("order matters a little") },
+  "order matters": { kind: "matters", words: say("order matters") },
+};
 /** @typedef {"slider" | "side" | "difference"} Tab */
 /** @type {[Tab, string][]} */
-const TABS = [["slider", "Slider"], ["side", "Side by side"], ["difference", "Difference"]];
+const TABS = [["slider", say("Slider")], ["side", say("Side by side")], ["difference", say("Difference")]];
 const PARTS = /** @type {const} */ (["subject", "background", "overlap"]);
+const NAMES = { subject: say("subject"), background: say("background"), overlap: say("changed by both") };
 /** @type {Tab} */
 let tab = "slider";
 
 /** What a measurement says in short: its kind (also the name of its sign; a model without limits gets no verdict), a figure, and words. @param {Consistency} consistency */
 export function verdict(consistency) {
   const alike = consistency.whole.similarity;
-  return { kind: KINDS[consistency.order] ?? "unjudged", figure: alike === null ? percent(consistency.disagreement) : alike.toFixed(2), words: consistency.order };
+  /** @type {{ kind: "same" | "little" | "matters" | "unjudged", words: string }} */
+  const { kind, words } = VERDICTS[consistency.order] ?? { kind: "unjudged", words: consistency.order };
+  return { kind, figure: alike === null ? percent(consistency.disagreement) : number(alike, 2), words };
 }
 
 /** @param {Consistency} consistency */
@@ -37,22 +44,22 @@ function badge(consistency) {
 /** The comparison of `view.swap` as an element. @param {SessionView} view @param {Send} send */
 function build(view, send) {
   const { first, second, ab, ba, difference, consistency } = /** @type {import("./view.js").SwapView} */ (view.swap), [a, b] = [first, second].map((id) => /** @type {TurnView} */ (turnOf(view, id)));
-  const now = `${a.number} then ${b.number}`, other = `${b.number} then ${a.number}`;
-  const told = { now: `${a.label}, then ${b.label}`, other: `${b.label}, then ${a.label}` };
+  const now = say("{a} then {b}", { a: a.number, b: b.number }), other = say("{a} then {b}", { a: b.number, b: a.number });
+  const told = { now: say("{a}, then {b}", { a: a.label, b: b.label }), other: say("{a}, then {b}", { a: b.label, b: a.label }) };
   /** @param {string} digest @param {string} alt */
   const picture = (digest, alt) => h("img", { src: urls.picture(digest), alt, draggable: "false" });
 
-  const cut = split(`Where ${now} ends and ${other} begins`);
+  const cut = split(say("Where {now} ends and {other} begins", { now, other }));
   cut.over.src = urls.picture(ab);
-  cut.left.textContent = `${now} · as it is`;
+  cut.left.textContent = say("{now} · as it is", { now });
   cut.right.textContent = other;
   const slider = h("div", { class: "p-frame" }, picture(ba, other), cut.over, cut.edge, cut.slider, cut.left, cut.right);
   /** @param {string} digest @param {string} name @param {string} words */
   const figure = (digest, name, words) => h("figure", {}, h("div", {}, picture(digest, name)), h("figcaption", {}, h("b", { text: name }), h("span", { class: "p-hint", text: words, title: words })));
-  const side = h("div", { class: "p-side" }, figure(ab, now, told.now), figure(ba, other, told.other), figure(difference, "Difference", "brighter is more"));
-  const keys = PARTS.filter((part) => consistency[part].changed !== null).map((part) => h("span", { class: `p-key p-${part}` }, h("i"), `${part === "overlap" ? "changed by both" : part} ${percent(consistency[part].changed ?? 0)}`));
-  const map = h("div", { class: "p-frame" }, picture(difference, "Map of the difference"));
-  const legend = h("div", { class: "p-legend" }, ...keys, h("span", { class: "p-hint", text: "brighter is more" }));
+  const side = h("div", { class: "p-side" }, figure(ab, now, told.now), figure(ba, other, told.other), figure(difference, say("Difference"), say("brighter is more")));
+  const keys = PARTS.filter((part) => consistency[part].changed !== null).map((part) => h("span", { class: `p-key p-${part}` }, h("i"), `${NAMES[part]} ${percent(consistency[part].changed ?? 0)}`));
+  const map = h("div", { class: "p-frame" }, picture(difference, say("Map of the difference")));
+  const legend = h("div", { class: "p-legend" }, ...keys, h("span", { class: "p-hint", text: say("brighter is more") }));
   const views = { slider: [slider], side: [side], difference: [map, legend] };
   const room = h("div", { class: "p-room p-swap-room", style: `--ratio:${b.frame.width / b.frame.height}` });
 
@@ -67,26 +74,26 @@ function build(view, send) {
     }
   }
   pick(tab);
-  const tablist = h("div", { class: "p-tablist", role: "tablist", "aria-label": "Views of both orders" }, ...tabs);
+  const tablist = h("div", { class: "p-tablist", role: "tablist", "aria-label": say("Views of both orders") }, ...tabs);
   roving(tablist, ".p-tab", (node) => node.click());
 
   /** @param {string | Node[]} value @param {string} words @param {string} title */
-  const number = (value, words, title, kind = "") => h("div", { class: `p-number ${kind}`, title }, h("b", {}, ...(typeof value === "string" ? [value] : value)), h("span", { text: words }));
+  const entry = (value, words, title, kind = "") => h("div", { class: `p-number ${kind}`, title }, h("b", {}, ...(typeof value === "string" ? [value] : value)), h("span", { text: words }));
   const { whole, disagreement } = consistency;
-  const where = PARTS.filter((part) => part !== "overlap" && consistency[part].changed !== null).map((part) => h("span", { class: `p-${part}` }, `${part} ${percent(consistency[part].changed ?? 0)}`));
+  const where = PARTS.filter((part) => part !== "overlap" && consistency[part].changed !== null).map((part) => h("span", { class: `p-${part}` }, `${NAMES[part]} ${percent(consistency[part].changed ?? 0)}`));
   const figures = h("div", { class: "p-numbers" },
-    whole.similarity === null ? null : number(whole.similarity.toFixed(2), "alike", "CLIP similarity of both pictures: 1 is the same. The paper this comes from reaches 0.88 with its own method"),
-    whole.ssim === null ? null : number(whole.ssim.toFixed(2), "structure", "SSIM: how well shapes and edges agree; 1 is the same"),
-    number(percent(disagreement), "came out differently", "Of everything that either order changed, the share that is not the same in both"),
-    where.length ? number(where, "where", "How much of each part of the picture differs", "p-where") : null);
+    whole.similarity === null ? null : entry(number(whole.similarity, 2), say("alike"), say("CLIP similarity of both pictures: 1 is the same. The paper this comes from reaches 0.88 with its own method")),
+    whole.ssim === null ? null : entry(number(whole.ssim, 2), say("structure"), say("SSIM: how well shapes and edges agree; 1 is the same")),
+    entry(percent(disagreement), say("came out differently"), say("Of everything that either order changed, the share that is not the same in both")),
+    where.length ? entry(where, say("where"), say("How much of each part of the picture differs"), "p-where") : null);
   const close = () => send.dismiss();
-  return h("section", { class: "p-swap", "aria-label": "Both orders compared", tabindex: "-1", onkeydown: (event) => { if (event.key === "Escape") { event.preventDefault(); close(); } } },
-    h("div", { class: "p-swap-head" }, h("h2", { text: `Does the order of turns ${a.number} and ${b.number} matter?` }), badge(consistency), h("span", { class: "p-space" }),
-      h("button", { type: "button", class: "p-x", "aria-label": "Close the comparison", text: "×", onclick: close })),
+  return h("section", { class: "p-swap", "aria-label": say("Both orders compared"), tabindex: "-1", onkeydown: (event) => { if (event.key === "Escape") { event.preventDefault(); close(); } } },
+    h("div", { class: "p-swap-head" }, h("h2", { text: say("Does the order of turns {a} and {b} matter?", { a: a.number, b: b.number }) }), badge(consistency), h("span", { class: "p-space" }),
+      h("button", { type: "button", class: "p-x", "aria-label": say("Close the comparison"), text: "×", onclick: close })),
     room,
     h("div", { class: "p-swap-foot" }, figures, h("span", { class: "p-space" }),
-      h("button", { type: "button", class: "p-btn", text: "Close", onclick: close }),
-      h("button", { type: "button", class: "p-btn p-go", text: `Use ${other}`, title: `Lays ${other} down as a new branch; ${now} stays`, onclick: () => send.adopt() })),
+      h("button", { type: "button", class: "p-btn", text: say("Close"), onclick: close }),
+      h("button", { type: "button", class: "p-btn p-go", text: say("Use {other}", { other }), title: say("Lays {other} down as a new branch; {now} stays", { other, now }), onclick: () => send.adopt() })),
     h("div", { class: "p-tabs" }, tablist, h("span", { class: "p-outside", text: told.other })));
 }
 

@@ -6,6 +6,7 @@ import * as driftPlot from "./drift.js";
 import { drawFacts, facts } from "./facts.js";
 import * as film from "./film.js";
 import { keyOf, keysOf, pressed } from "./keys.js";
+import { say } from "./language.js";
 import * as ordersTable from "./orders.js";
 import { against } from "./looking.js";
 import { Panel } from "./panel.js";
@@ -40,16 +41,16 @@ const NEAR = 400; // pixels around the visible part that are drawn as well
 
 const lines = h("path", { class: "p-line" }), stale = h("path", { class: "p-line p-dashed" });
 const svg = h("svg", { "aria-hidden": "true" }, lines, stale);
-const nodes = h("div", { class: "p-nodes", role: "tree", "aria-label": "Timeline of turns", "aria-orientation": "horizontal" });
-const between = h("div", { role: "group", "aria-label": "Does the order of neighbours matter?" });
-const names = h("div", { role: "group", "aria-label": "Names of the branches" });
+const nodes = h("div", { class: "p-nodes", role: "tree", "aria-label": say("Timeline of turns"), "aria-orientation": "horizontal" });
+const between = h("div", { role: "group", "aria-label": say("Does the order of neighbours matter?") });
+const names = h("div", { role: "group", "aria-label": say("Names of the branches") });
 const strip = h("div", { class: "p-strip" }, svg, nodes, between, names);
-const empty = h("div", { class: "p-film-empty p-hint", text: "Every turn you keep is laid down here. Click one to go back to it; run from there to branch." });
-const orders = h("button", { type: "button", class: "p-tool", "aria-haspopup": "dialog", onclick: () => ordersTable.show(root, orders.getBoundingClientRect(), send) }, icon("orders"), h("span", { text: "Orders" }));
-const trashed = h("span", { text: "Trash" });
+const empty = h("div", { class: "p-film-empty p-hint", text: say("Every turn you keep is laid down here. Click one to go back to it; run from there to branch.") });
+const orders = h("button", { type: "button", class: "p-tool", "aria-haspopup": "dialog", onclick: () => ordersTable.show(root, orders.getBoundingClientRect(), send) }, icon("orders"), h("span", { text: say("Orders") }));
+const trashed = h("span", { text: say("Trash") });
 const trash = h("button", { type: "button", class: "p-tool", "aria-haspopup": "dialog", onclick: () => trashPanel.show(root, trash.getBoundingClientRect(), send) }, icon("trash"), trashed);
-const rail = h("div", { class: "p-rail", role: "toolbar", "aria-label": "Timeline", "aria-orientation": "vertical" }, orders, trash);
-const drift = h("section", { class: "p-drift", "aria-label": "Drift from the original" });
+const rail = h("div", { class: "p-rail", role: "toolbar", "aria-label": say("Timeline"), "aria-orientation": "vertical" }, orders, trash);
+const drift = h("section", { class: "p-drift", "aria-label": say("Drift from the original") });
 const settleRail = roving(rail, "button");
 rail.hidden = strip.hidden = drift.hidden = facts.hidden = empty.hidden = true;
 root.append(h("div", { class: "p-film" }, rail, h("div", { class: "p-strip-box" }, strip, empty), drift, facts));
@@ -59,20 +60,20 @@ root.append(h("div", { class: "p-film" }, rail, h("div", { class: "p-strip-box" 
 /** @type {Record<string, string[]>} */
 const colours = { subject: ["p-subject"], background: ["p-background"], both: ["p-subject", "p-background"] };
 /** @type {Record<string, string>} */
-const words = { subject: "subject changed", background: "background changed", both: "subject and background changed" };
+const words = { subject: say("subject changed"), background: say("background changed"), both: say("subject and background changed") };
 
 /** @param {TurnView} t @param {Mark} mark */
 function spot(t, mark) {
-  const caption = t.number === 0 ? "original" : `${t.number} · ${t.label}`;
+  const caption = t.number === 0 ? say("original") : `${t.number} · ${t.label}`;
   const pips = h("span", { class: "p-pips", "aria-hidden": "true" }, ...((t.scope && colours[t.scope]) || []).map((c) => h("i", { class: c })));
   const image = h("img", { src: urls.picture(t.picture, 208), alt: "", loading: "lazy", draggable: "false" });
   const node = h("button", {
     type: "button", role: "treeitem", class: `p-node${mark.here ? " p-here" : ""}${t.lane ? " p-small" : ""}`, "data-turn": t.id, title: caption, draggable: t.number ? "true" : null,
     tabindex: mark.stop ? "0" : "-1", "aria-selected": String(mark.here), "aria-current": mark.here ? "true" : null, "aria-level": t.number + 1, "aria-haspopup": "menu",
-    "aria-label": [caption, t.scope && words[t.scope], mark.state === "stale" ? "stale" : mark.state === "changing" ? "being changed" : null].filter(Boolean).join(", "),
-  }, h("span", { class: "p-thumb" }, image, pips, mark.state ? h("span", { class: "p-state", "aria-hidden": "true", text: mark.state }) : null), t.lane === 0 ? h("span", { class: "p-cap", text: caption }) : null);
+    "aria-label": [caption, t.scope && words[t.scope], mark.state === "stale" ? say("stale") : mark.state === "changing" ? say("being changed") : null].filter(Boolean).join(", "),
+  }, h("span", { class: "p-thumb" }, image, pips, mark.state ? h("span", { class: "p-state", "aria-hidden": "true", text: mark.state === "stale" ? say("stale") : say("changing") }) : null), t.lane === 0 ? h("span", { class: "p-cap", text: caption }) : null);
   // The keyboard opens the same menu from the turn itself, so this one is for the pointer alone.
-  const more = h("button", { type: "button", class: "p-turn-menu", tabindex: "-1", "aria-hidden": "true", "data-menu": t.id, title: `What can be done with this turn (${keyOf("menu")})` }, icon("more"));
+  const more = h("button", { type: "button", class: "p-turn-menu", tabindex: "-1", "aria-hidden": "true", "data-menu": t.id, title: say("What can be done with this turn ({key})", { key: keyOf("menu") }) }, icon("more"));
   const q = film.spot(theView(), t.id);
   return h("div", { class: "p-spot", role: "presentation", "data-state": mark.state, style: `left:${q.x}px;top:${q.y}px;width:${q.width}px` }, node, more);
 }
@@ -147,8 +148,8 @@ function drawBetween(view, lane) {
     const said = found ? swap.verdict(found) : null;
     return [h("button", {
       type: "button", class: `p-order${said ? ` p-${said.kind}` : ""}`, "data-pair": pair, disabled: isLive(view), style: `left:${q.x + q.width}px;top:${q.y}px;height:${q.height}px`,
-      tabindex: [a.id, b.id].includes(view.current) ? "0" : "-1", title: said ? `Turns ${a.number} and ${b.number}: ${said.words}. Show both orders` : "Does the order matter?",
-      "aria-label": `Does the order of turns ${a.number} and ${b.number} matter?${said ? ` ${said.words}, ${said.figure}` : ""}`, onclick: () => send.swap({ first: a.id, second: b.id }),
+      tabindex: [a.id, b.id].includes(view.current) ? "0" : "-1", title: said ? say("Turns {a} and {b}: {verdict}. Show both orders", { a: a.number, b: b.number, verdict: said.words }) : say("Does the order matter?"),
+      "aria-label": say("Does the order of turns {a} and {b} matter?", { a: a.number, b: b.number }) + (said ? ` ${said.words}, ${said.figure}` : ""), onclick: () => send.swap({ first: a.id, second: b.id }),
     }, h("span", {}, icon(said ? said.kind : "swap"), said ? h("small", { text: said.figure }) : null))];
   }));
   if (had) find(`[data-pair="${had}"]`, between)?.focus({ preventScroll: true });
@@ -166,7 +167,7 @@ function drawNames(view, byId) {
     const mine = view.branches.filter(([, other]) => other === id).findIndex(([other]) => other === name);
     const at = ends ? `left:${q.x + q.width + 8}px;top:${q.y + q.height / 2 - 10 + 22 * mine}px` : `left:${q.x + 4}px;top:${q.y + q.height - 22}px;max-width:${q.width - 8}px`;
     const node = h("button", { type: "button", class: `p-branch${name === view.branch ? " p-on" : ""}${ends ? "" : " p-flag"}`, "data-branch": name, tabindex: name === view.branch ? "0" : "-1", style: at,
-      title: `${name} · double click or F2 to rename`, "aria-label": `Branch ${name}${name === view.branch ? ", the one you stand on" : ""}. F2 renames it`, text: name });
+      title: say("{name} · double click or F2 to rename", { name }), "aria-label": say(name === view.branch ? "Branch {name}, the one you stand on. F2 renames it" : "Branch {name}. F2 renames it", { name }), text: name });
     return name === renaming ? field(name, at) : node;
   }));
   const input = names.querySelector("input");
@@ -175,7 +176,7 @@ function drawNames(view, byId) {
 
 /** @param {string} name @param {string} at */
 function field(name, at) {
-  const input = h("input", { class: "p-branch-name", value: name, maxlength: 60, "aria-label": `New name of the branch ${name}`, style: at, onblur: () => done(true),
+  const input = h("input", { class: "p-branch-name", value: name, maxlength: 60, "aria-label": say("New name of the branch {name}", { name }), style: at, onblur: () => done(true),
     onkeydown: (event) => { event.stopPropagation(); if (event.key === "Enter") done(true); if (event.key === "Escape") done(false); } });
   let over = false;
   /** @param {boolean} keep */
@@ -262,7 +263,7 @@ const turnIn = (node) => /** @type {HTMLElement} */ (node.firstChild);
 /** @param {string | undefined} id @param {DOMRect} at */
 function openMenu(id, at) {
   const view = theView(), t = film.index(view).byId.get(id ?? null);
-  if (t) popover.menu(root, at, t.number ? `${t.number} · ${t.label}` : "The original", turnMenu.items(view, t, send, Boolean(against(view))));
+  if (t) popover.menu(root, at, t.number ? `${t.number} · ${t.label}` : say("The original"), turnMenu.items(view, t, send, Boolean(against(view))));
 }
 
 nodes.addEventListener("click", (event) => {
@@ -372,7 +373,7 @@ function announce(view) {
   if (asked.branch !== null && view.rev > asked.branch) asked.branch = null;
   if (!before || before.sid !== view.sid || before.branch === view.branch) return;
   if (went || film.path(view, view.current).some((t) => t.id === before.current)) return; // it goes on from there
-  toast(`This is on a new branch, “${view.branch}”. “${before.branch}” is as it was.`, "note", { text: `Back to “${before.branch}”`, does: "jump", sent: { turn: before.current } });
+  toast(say("This is on a new branch, “{branch}”. “{before}” is as it was.", { branch: view.branch, before: before.branch }), "note", { text: say("Back to “{branch}”", { branch: before.branch }), does: "jump", sent: { turn: before.current } });
 }
 
 Object.assign(actions, { leave: () => send.leave(), stageAgain: (/** @type {any} */ sent) => send.bring_back(sent), jump: (/** @type {any} */ sent) => send.jump(sent) });
@@ -388,9 +389,9 @@ panel.draws((state) => {
   drawFacts(view, about);
   driftPlot.draw(drift, view, send);
   orders.disabled = currentTurn(view).number < 2;
-  orders.title = orders.disabled ? "Stand on a line of at least two turns to see whether their order matters" : "Does the order of the last turns matter?";
+  orders.title = orders.disabled ? say("Stand on a line of at least two turns to see whether their order matters") : say("Does the order of the last turns matter?");
   const thrown = view.trash.length + view.put_away.length;
-  trashed.textContent = thrown ? `Trash ${thrown}` : "Trash";
+  trashed.textContent = thrown ? say("Trash {count}", { count: thrown }) : say("Trash");
   settleRail();
   ordersTable.draw(state);
   trashPanel.draw(state);

@@ -4,6 +4,7 @@ import { h } from "./dom.js";
 import { frame } from "./frame.js";
 import { stepIn } from "./geometry.js";
 import { keyOf } from "./keys.js";
+import { say } from "./language.js";
 import { hand, isPainting, markable, panel } from "./looking.js";
 import { apply, clearMarks, onMarked, standing } from "./marking.js";
 import * as marks from "./marks.js";
@@ -17,48 +18,48 @@ import { percent } from "./words.js";
 
 /** @type {[Tool, string, string][]} */
 const TOOLS = [
-  ["include", "Include", "Click what belongs to the subject; drag for a box"],
-  ["exclude", "Exclude", "Click what does not belong to it (also: right click)"],
-  ["box", "Box", "Drag a box around the subject"],
-  ["scribble", "Scribble", "Draw a line through what belongs to the subject; with Alt or the right button, through what does not"],
-  ["lasso", "Lasso", "Draw around what to add, or click its corners and press Enter; with Alt, what to take away"],
-  ["wand", "Wand", "Click a colour to add what has it; with Alt or the right button it is taken away, with Shift only what is in both stays"],
-  ["brush", "Brush", "Paint onto the mask"],
-  ["erase", "Erase", "Rub out of the mask"],
-  ["refine", "Refine", "Brush over an edge, as of hair or fur: the picture says what belongs to the subject there"],
+  ["include", say("Include"), say("Click what belongs to the subject; drag for a box")],
+  ["exclude", say("Exclude"), say("Click what does not belong to it (also: right click)")],
+  ["box", say("Box"), say("Drag a box around the subject")],
+  ["scribble", say("Scribble"), say("Draw a line through what belongs to the subject; with Alt or the right button, through what does not")],
+  ["lasso", say("Lasso"), say("Draw around what to add, or click its corners and press Enter; with Alt, what to take away")],
+  ["wand", say("Wand"), say("Click a colour to add what has it; with Alt or the right button it is taken away, with Shift only what is in both stays")],
+  ["brush", say("Brush"), say("Paint onto the mask")],
+  ["erase", say("Erase"), say("Rub out of the mask")],
+  ["refine", say("Refine"), say("Brush over an edge, as of hair or fur: the picture says what belongs to the subject there")],
 ];
 
 /** @param {string} text @param {() => void} onclick @param {Record<string, string>} [more] */
 const button = (text, onclick, more = {}) => h("button", { type: "button", class: "p-tool", text, onclick, ...more });
 const toolButtons = new Map(TOOLS.map(([id, text, title]) => [id, { node: button(text, () => pick(id), { "aria-pressed": "false" }), title }]));
-const size = h("input", { type: "range", min: 1, max: 64, step: 1, "aria-label": "Brush size in pixels", oninput: () => { hand.radius = Number(size.value); drawNow(); } });
+const size = h("input", { type: "range", min: 1, max: 64, step: 1, "aria-label": say("Brush size in pixels"), oninput: () => { hand.radius = Number(size.value); drawNow(); } });
 const sizeText = h("output", { class: "p-hint" });
-const sizeBox = h("label", { class: "p-size", title: "Brush size" }, size, sizeText);
-const combine = h("select", { "aria-label": "What lasso and wand do with what they find", title: "What lasso and wand do with what they find (Alt takes away, Shift keeps what is in both)", onchange: () => { hand.combine = /** @type {import("./looking.js").Combine} */ (combine.value); } },
-  h("option", { value: "add", text: "Add" }), h("option", { value: "erase", text: "Take away" }), h("option", { value: "keep", text: "Intersect" }));
+const sizeBox = h("label", { class: "p-size", title: say("Brush size") }, size, sizeText);
+const combine = h("select", { "aria-label": say("What lasso and wand do with what they find"), title: say("What lasso and wand do with what they find (Alt takes away, Shift keeps what is in both)"), onchange: () => { hand.combine = /** @type {import("./looking.js").Combine} */ (combine.value); } },
+  h("option", { value: "add", text: say("Add") }), h("option", { value: "erase", text: say("Take away") }), h("option", { value: "keep", text: say("Intersect") }));
 const combineBox = h("label", { class: "p-combine" }, combine);
-const tolerance = h("input", { type: "range", min: 1, max: 60, step: 1, "aria-label": "How unlike a colour may be", oninput: () => { hand.tolerance = Number(tolerance.value); drawNow(); }, onchange: () => rewand() });
+const tolerance = h("input", { type: "range", min: 1, max: 60, step: 1, "aria-label": say("How unlike a colour may be"), oninput: () => { hand.tolerance = Number(tolerance.value); drawNow(); }, onchange: () => rewand() });
 const toleranceText = h("output", { class: "p-hint" });
-const toleranceBox = h("label", { class: "p-size", title: "How unlike a colour may be: 2 is just seen" }, tolerance, toleranceText);
-const everywhere = button("Everywhere", () => { hand.everywhere = !hand.everywhere; drawNow(); rewand(); }, { title: "In the whole picture, or only what hangs together with the place", "aria-pressed": "false" });
-const feather = h("input", { type: "number", min: 0, max: 64, step: 1, "aria-label": "Feather: width of the soft seam in pixels",
+const toleranceBox = h("label", { class: "p-size", title: say("How unlike a colour may be: 2 is just seen") }, tolerance, toleranceText);
+const everywhere = button(say("Everywhere"), () => { hand.everywhere = !hand.everywhere; drawNow(); rewand(); }, { title: say("In the whole picture, or only what hangs together with the place"), "aria-pressed": "false" });
+const feather = h("input", { type: "number", min: 0, max: 64, step: 1, "aria-label": say("Feather: width of the soft seam in pixels"),
   onchange: () => apply(marks.feathered(standing(), Number(feather.value) || 0)) });
-const grow = button("Grow", () => growBy(1), { title: "Widen the mask" });
-const shrink = button("Shrink", () => growBy(-1), { title: "Narrow the mask" });
-const invert = button("Invert", () => apply(marks.inverted(standing())), { title: "Swap inside and outside", "aria-pressed": "false" });
-const phrase = h("input", { type: "search", maxlength: 100, placeholder: "Find by phrase: the dog", "aria-label": "Select by phrase",
-  title: "Say what the subject is called, then press Enter", onchange: () => apply(marks.phrased(standing(), phrase.value.trim())) });
+const grow = button(say("Grow"), () => growBy(1), { title: say("Widen the mask") });
+const shrink = button(say("Shrink"), () => growBy(-1), { title: say("Narrow the mask") });
+const invert = button(say("Invert"), () => apply(marks.inverted(standing())), { title: say("Swap inside and outside"), "aria-pressed": "false" });
+const phrase = h("input", { type: "search", maxlength: 100, placeholder: say("Find by phrase: the dog"), "aria-label": say("Select by phrase"),
+  title: say("Say what the subject is called, then press Enter"), onchange: () => apply(marks.phrased(standing(), phrase.value.trim())) });
 const phraseBox = h("label", { class: "p-phrase", hidden: true }, phrase);
-const snap = button("Snap", () => apply(marks.snapped(standing())), { title: "Draw the edge of what a click or box finds along the edges in the picture", "aria-pressed": "false" });
-const clear = button("Clear", () => clearMarks());
+const snap = button(say("Snap"), () => apply(marks.snapped(standing())), { title: say("Draw the edge of what a click or box finds along the edges in the picture"), "aria-pressed": "false" });
+const clear = button(say("Clear"), () => clearMarks());
 const maskFile = h("input", { type: "file", accept: "image/png,image/jpeg,image/webp", hidden: true, onchange: () => sendMask() });
-const kept = button("Masks", () => openMasks(kept, () => maskFile.click()), { title: "The last mask, one from a file, and those that were saved by name", "aria-haspopup": "dialog" });
+const kept = button(say("Masks"), () => openMasks(kept, () => maskFile.click()), { title: say("The last mask, one from a file, and those that were saved by name"), "aria-haspopup": "dialog" });
 const area = h("span", { class: "p-hint p-area" });
 const separator = () => h("i", { class: "p-sep" });
 
-export const tools = h("div", { class: "p-tools", role: "toolbar", "aria-label": "Mask tools" },
+export const tools = h("div", { class: "p-tools", role: "toolbar", "aria-label": say("Mask tools") },
   ...[...toolButtons.values()].map(({ node }) => node), sizeBox, combineBox, toleranceBox, everywhere, phraseBox, separator(), snap, grow, shrink,
-  h("label", { class: "p-feather" }, h("span", { text: "Feather" }), feather), invert, clear, separator(), kept, maskFile,
+  h("label", { class: "p-feather" }, h("span", { text: say("Feather") }), feather), invert, clear, separator(), kept, maskFile,
   h("span", { class: "p-space" }), area);
 const settle = roving(tools, "button");
 
@@ -101,7 +102,7 @@ export function beginTools(view) {
 /** @param {import("./view.js").SessionView} view */
 export function drawTools(view) {
   const usable = Boolean(markable()), prompts = standing(), has = !marks.isEmpty(prompts), { mask } = view;
-  clear.title = `Remove every mark (${keyOf("clear")})`;
+  clear.title = say("Remove every mark ({key})", { key: keyOf("clear") });
   for (const [id, { node, title }] of toolButtons) {
     node.title = `${title} (${keyOf(id)})`;
     node.setAttribute("aria-pressed", String(id === hand.tool));
@@ -116,7 +117,7 @@ export function drawTools(view) {
   everywhere.setAttribute("aria-pressed", String(hand.everywhere));
   combine.disabled = tolerance.disabled = everywhere.disabled = !usable;
   size.value = String(hand.radius);
-  sizeText.textContent = `${hand.radius} px`;
+  sizeText.textContent = say("{radius} px", { radius: hand.radius });
   feather.value = String(prompts.feather);
   phraseBox.hidden = !state.about.phrases;
   if (document.activeElement !== phrase) phrase.value = prompts.phrase;
@@ -127,11 +128,11 @@ export function drawTools(view) {
   invert.setAttribute("aria-pressed", String(prompts.invert));
   grow.dataset.on = prompts.grow > 0 ? "yes" : "no";
   shrink.dataset.on = prompts.grow < 0 ? "yes" : "no";
-  grow.textContent = prompts.grow > 0 ? `Grow ${prompts.grow}` : "Grow";
-  shrink.textContent = prompts.grow < 0 ? `Shrink ${-prompts.grow}` : "Shrink";
-  area.textContent = !mask.mask ? "nothing selected" : mask.stale ? "carried over: check it" : `subject ${percent(mask.area)}`;
+  grow.textContent = prompts.grow > 0 ? say("Grow {steps}", { steps: prompts.grow }) : say("Grow");
+  shrink.textContent = prompts.grow < 0 ? say("Shrink {steps}", { steps: -prompts.grow }) : say("Shrink");
+  area.textContent = !mask.mask ? say("nothing selected") : mask.stale ? say("carried over: check it") : say("subject {percent}", { percent: percent(mask.area) });
   area.classList.toggle("p-warn", mask.stale);
-  area.title = mask.stale ? "The marks were made on another turn's picture. Look whether the outline still fits." : "Of the picture";
+  area.title = mask.stale ? say("The marks were made on another turn's picture. Look whether the outline still fits.") : say("Of the picture");
   kept.disabled = !usable;
   frame.dataset.tool = usable ? hand.tool : "none";
   settle();

@@ -3,17 +3,20 @@ import { actions } from "./actions.js";
 import { h, icon } from "./dom.js";
 import * as exports from "./export.js";
 import { keyOf } from "./keys.js";
+import { LANGUAGES, choose, chosen, language, say } from "./language.js";
 import { Panel } from "./panel.js";
+import * as popover from "./popover.js";
 import { sheet } from "./shortcuts.js";
 import { set, state, theView } from "./store.js";
 import { theme, turnTheme } from "./theme.js";
+import { toast } from "./toasts.js";
 import { isLive } from "./turns.js";
 import { ago } from "./words.js";
 
 export const panel = new Panel();
 const { root } = panel;
-const name = h("button", { type: "button", class: "p-session", title: "Rename this session", onclick: () => startNaming() });
-const naming = h("input", { type: "text", class: "p-naming", "aria-label": "Name of this session", maxlength: 120, hidden: true,
+const name = h("button", { type: "button", class: "p-session", title: say("Rename this session"), onclick: () => startNaming() });
+const naming = h("input", { type: "text", class: "p-naming", "aria-label": say("Name of this session"), maxlength: 120, hidden: true,
   onblur: () => endNaming(true), onkeydown: (event) => {
     if (event.key === "Enter") endNaming(true, true);
     else if (event.key === "Escape") endNaming(false, true);
@@ -26,27 +29,31 @@ const model = h("button", { type: "button", class: "p-hint p-model", onclick: ()
 /** @param {Element} sign @param {string} label @param {() => void} fire */
 const tool = (sign, label, fire) => h("button", { type: "button", class: "p-btn p-ico", "aria-label": label, title: label, onclick: fire }, sign);
 const undoKey = h("kbd");
-const undo = tool(icon("undo"), "Undo", () => actions.whenMarked(() => panel.trigger("undo", {})));
+const undo = tool(icon("undo"), say("Undo"), () => actions.whenMarked(() => panel.trigger("undo", {})));
 undo.append(undoKey);
-const redo = tool(icon("redo"), "Redo", () => actions.whenMarked(() => panel.trigger("redo", {})));
-const take = h("button", { type: "button", class: "p-btn p-export", title: "Save the picture, its layers or the whole session", "aria-haspopup": "menu", onclick: () => exports.open(take, root) }, h("span", { text: "Export" }), icon("down"));
-const open = h("button", { type: "button", class: "p-btn", text: "New", title: "Open another picture or a session file", onclick: () => begin() });
-const rooms = h("button", { type: "button", class: "p-btn", id: "p-rooms", text: "Sessions", "aria-expanded": "false", onclick: () => actions.sessions() });
-const lights = tool(icon("light"), "Light theme", () => {
+const redo = tool(icon("redo"), say("Redo"), () => actions.whenMarked(() => panel.trigger("redo", {})));
+const take = h("button", { type: "button", class: "p-btn p-export", title: say("Save the picture, its layers or the whole session"), "aria-haspopup": "menu", onclick: () => exports.open(take, root) }, h("span", { text: say("Export") }), icon("down"));
+const open = h("button", { type: "button", class: "p-btn", text: say("New"), title: say("Open another picture or a session file"), onclick: () => begin() });
+const rooms = h("button", { type: "button", class: "p-btn", id: "p-rooms", text: say("Sessions"), "aria-expanded": "false", onclick: () => actions.sessions() });
+const lights = tool(icon("light"), say("Light theme"), () => {
   turnTheme();
   tellTheme();
 });
-const help = tool(h("span", { "aria-hidden": "true", text: "?" }), "Shortcuts", () => sheet.showModal());
-const keep = h("button", { type: "button", class: "p-link", text: "Export what you want to keep", onclick: () => exports.open(take, root) });
+const tongue = h("button", { type: "button", class: "p-btn p-ico p-tongue", text: language.toUpperCase(), title: say("Language"), "aria-label": say("Language"), "aria-haspopup": "menu", onclick: () => {
+  const now = chosen(), items = [...LANGUAGES, [null, say("As the browser")]];
+  popover.menu(root, tongue.getBoundingClientRect(), say("Language"), items.map(([id, text]) => ({ text: String(text), hint: id === now ? say("chosen") : null, run: () => speak(id) })));
+} });
+const help = tool(h("span", { "aria-hidden": "true", text: "?" }), say("Shortcuts"), () => sheet.showModal());
+const keep = h("button", { type: "button", class: "p-link", text: say("Export what you want to keep"), onclick: () => exports.open(take, root) });
 const forgets = h("p", { class: "p-forgets", hidden: true }, h("span"), keep);
 root.append(h("header", { class: "p-top" },
-  h("h1", { class: "p-brand" }, h("i", { "aria-hidden": "true" }), "Palimpsest"), name, naming, saved, h("span", { class: "p-space" }), model, undo, redo, take, open, rooms, lights, help), forgets, sheet);
+  h("h1", { class: "p-brand" }, h("i", { "aria-hidden": "true" }), "Palimpsest"), name, naming, saved, h("span", { class: "p-space" }), model, undo, redo, take, open, rooms, tongue, lights, help), forgets, sheet);
 
 /** The button says and shows what it leads to. */
 function tellTheme() {
   const next = theme() === "light" ? "dark" : "light";
   lights.replaceChildren(icon(next));
-  lights.title = `${next === "light" ? "Light" : "Dark"} theme`;
+  lights.title = next === "light" ? say("Light theme") : say("Dark theme");
   lights.setAttribute("aria-label", lights.title);
 }
 tellTheme();
@@ -57,6 +64,13 @@ function press(step) {
 }
 Object.assign(actions, { begin, undo: () => press(undo), redo: () => press(redo) });
 
+/** The page speaks that language from now on, or the browser's own. @param {string | null} id */
+function speak(id) {
+  if (id === chosen()) return;
+  if (choose(id)) window.location.reload();
+  else toast(say("This browser keeps no choice for this page, which goes by the browser's own language."));
+}
+
 /** To the start page, from wherever one is. */
 function begin() {
   if (actions.isAmongSessions()) actions.sessions();
@@ -64,7 +78,7 @@ function begin() {
 }
 
 // Another tab changed the session: said quietly, and nothing happens to what stands here until it is asked for.
-const newest = h("button", { type: "button", class: "p-link", text: "Show the newest", onclick: () => {
+const newest = h("button", { type: "button", class: "p-link", text: say("Show the newest"), onclick: () => {
   newest.disabled = true;
   actions.look();
 } });
@@ -85,7 +99,7 @@ function tellOthers({ view, ahead }) {
     banner.hidden = true;
     newest.disabled = false;
   } else if (!soon) soon = setTimeout(() => { // what both tabs follow arrives here a moment later by itself
-    banner.replaceChildren(h("span", { text: "Changed in another tab" }), newest); // put there anew, so that it is read out
+    banner.replaceChildren(h("span", { text: say("Changed in another tab") }), newest); // put there anew, so that it is read out
     banner.hidden = false;
   }, 600);
 }
@@ -111,7 +125,7 @@ function endNaming(keep, back = false) {
 }
 
 function tellSaved() {
-  saved.textContent = state.view ? `saved ${ago(state.view.saved_at)}` : "";
+  saved.textContent = state.view ? say("saved {ago}", { ago: ago(state.view.saved_at) }) : "";
 }
 setInterval(tellSaved, 1000);
 
@@ -122,14 +136,14 @@ panel.draws((state) => {
   model.textContent = view && engine ? engine : "";
   model.hidden = !model.textContent;
   model.disabled = !state.about.manages_models;
-  model.title = model.disabled ? "" : "Models of this machine";
+  model.title = model.disabled ? "" : say("Models of this machine");
   undo.disabled = !view || !view.can_undo || isLive(view) || state.away;
   redo.disabled = !view || !view.can_redo || isLive(view) || state.away;
   undoKey.textContent = keyOf("undo");
-  undo.title = `Undo (${keyOf("undo")})`;
-  redo.title = `Redo (${keyOf("redo")})`;
-  rooms.title = `All sessions (${keyOf("sessions")})`;
-  help.title = `Shortcuts (${keyOf("help")})`;
+  undo.title = say("Undo ({key})", { key: keyOf("undo") });
+  redo.title = say("Redo ({key})", { key: keyOf("redo") });
+  rooms.title = say("All sessions ({key})", { key: keyOf("sessions") });
+  help.title = say("Shortcuts ({key})", { key: keyOf("help") });
   name.hidden = !view || !naming.hidden;
   take.hidden = open.hidden = undo.hidden = redo.hidden = !view;
   forgets.hidden = !state.about.forgets;

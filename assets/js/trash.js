@@ -1,5 +1,6 @@
 // The trash of the timeline: turns that were taken out of sight, candidates that were not kept, and the way back.
 import { find, h } from "./dom.js";
+import { many, say } from "./language.js";
 import * as popover from "./popover.js";
 import { theView } from "./store.js";
 import { urls } from "./urls.js";
@@ -17,19 +18,19 @@ function fill(body, send) {
   const row = (picture, label, more, named, bring) => h("li", {},
     h("img", { src: urls.picture(picture, 160), alt: "", loading: "lazy" }),
     h("div", {}, h("span", { class: "p-trash-label", text: label, title: label }), more ? h("small", { class: "p-hint", text: more }) : null),
-    h("button", { type: "button", class: "p-btn", text: "Bring back", "aria-label": `Bring back ${named}`, onclick: bring }));
+    h("button", { type: "button", class: "p-btn", text: say("Bring back"), "aria-label": say("Bring back {name}", { name: named }), onclick: bring }));
   /** @param {number} count */
-  const after = (count) => (count > 1 ? `with ${count - 1} turn${count > 2 ? "s" : ""} after it` : "");
+  const after = (count) => (count > 1 ? many(count - 1, "with {count} turn after it", "with {count} turns after it") : "");
   const rows = [
-    ...theView().put_away.map((c) => row(c.picture, c.label, `candidate, seed ${c.seed}`, `the candidate ${c.label}, seed ${c.seed}`, () => send.bring_back({ pictures: [c.picture] }))),
-    ...theView().trash.map((t) => row(t.picture, t.label || "a turn", after(t.turns), t.label || "a turn", () => send.restore({ turn: t.turn }))),
+    ...theView().put_away.map((c) => row(c.picture, c.label, say("candidate, seed {seed}", { seed: c.seed }), say("the candidate {label}, seed {seed}", { label: c.label, seed: c.seed }), () => send.bring_back({ pictures: [c.picture] }))),
+    ...theView().trash.map((t) => row(t.picture, t.label || say("a turn"), after(t.turns), t.label || say("a turn"), () => send.restore({ turn: t.turn }))),
   ];
-  body.replaceChildren(rows.length ? h("ul", { class: "p-trash" }, ...rows) : h("p", { class: "p-hint", text: "The trash is empty. Nothing is ever deleted: what you move here waits to be brought back." }));
+  body.replaceChildren(rows.length ? h("ul", { class: "p-trash" }, ...rows) : h("p", { class: "p-hint", text: say("The trash is empty. Nothing is ever deleted: what you move here waits to be brought back.") }));
 }
 
 /** @param {HTMLElement} host @param {DOMRect} at @param {Send} send */
 export function show(host, at, send) {
-  const opened = popover.panel(host, at, "Trash", (/** @type {HTMLElement} */ body) => fill(body, send));
+  const opened = popover.panel(host, at, say("Trash"), (/** @type {HTMLElement} */ body) => fill(body, send));
   open = { ...opened, send };
 }
 

@@ -1,4 +1,5 @@
 // Files on their way to the studio.
+import { say } from "./language.js";
 import { state } from "./store.js";
 import { toast } from "./toasts.js";
 import { base } from "./urls.js";
@@ -12,7 +13,7 @@ export async function upload(file) {
   const limit = state.about.upload_limit;
   if (file.size > limit * 2 ** 20) {
     const large = Math.ceil(file.size / 2 ** 20), session = file.name.endsWith(".palimpsest");
-    toast(`Files may have up to ${limit} MB; this one has ${large} MB. ${session ? `Start the studio with --upload-limit ${large}, or stop it and run: launch.py import FILE` : "Save it smaller and try again."}`);
+    toast(say(session ? "Files may have up to {limit} MB; this one has {large} MB. Start the studio with --upload-limit {large}, or stop it and run: launch.py import FILE" : "Files may have up to {limit} MB; this one has {large} MB. Save it smaller and try again.", { limit, large }));
     return null;
   }
   try {
@@ -20,7 +21,7 @@ export async function upload(file) {
     if (answer.ok) return (await answer.json()).ticket;
     toast(await answer.text());
   } catch {
-    toast("The file could not be sent. Check that the studio is still running, then choose it again.");
+    toast(say("The file could not be sent. Check that the studio is still running, then choose it again."));
   }
   return null;
 }

@@ -5,6 +5,7 @@ import { h, targetOf } from "./dom.js";
 import { frame, grid, room, sight, size } from "./frame.js";
 import { fitted, kept, nearer } from "./geometry.js";
 import { keyOf } from "./keys.js";
+import { say } from "./language.js";
 import { frameOf, look } from "./looking.js";
 import { state } from "./store.js";
 
@@ -39,10 +40,10 @@ function fromMiddle({ clientX, clientY }) {
   return { x: clientX - r.left - r.width / 2, y: clientY - r.top - r.height / 2 };
 }
 
-const out = h("button", { type: "button", class: "p-tool", text: "−", "aria-label": "Zoom out", onclick: () => step(1 / STEP) });
-const into = h("button", { type: "button", class: "p-tool", text: "+", "aria-label": "Zoom in", onclick: () => step(STEP) });
+const out = h("button", { type: "button", class: "p-tool", text: "−", "aria-label": say("Zoom out"), onclick: () => step(1 / STEP) });
+const into = h("button", { type: "button", class: "p-tool", text: "+", "aria-label": say("Zoom in"), onclick: () => step(STEP) });
 const level = h("button", { type: "button", class: "p-tool p-level", onclick: () => (sight.zoom === 1 ? toWhole() : toFit()) });
-export const zoomer = h("div", { class: "p-zoom", role: "group", "aria-label": "Zoom" }, out, level, into);
+export const zoomer = h("div", { class: "p-zoom", role: "group", "aria-label": say("Zoom") }, out, level, into);
 
 /** Begins to listen in `within`; `settled` is called when the sight has come to rest. @param {HTMLElement} within @param {() => void} settled */
 export function watch(within, settled) {
@@ -101,10 +102,10 @@ function place(view) {
   grid.hidden = sight.zoom === 1 || scale < RULED;
   grid.style.backgroundSize = `${100 / extent.width}% ${100 / extent.height}%`;
   level.textContent = `${Math.round(scale * 100)} %`;
-  level.title = sight.zoom === 1 ? `All of the picture is seen. Show one pixel as one (${keyOf("whole")})` : `Show all of the picture (${keyOf("fit")})`;
-  out.title = `Further away (${keyOf("further")})`;
-  into.title = `Nearer (${keyOf("nearer")})`;
-  level.setAttribute("aria-label", `${Math.round(scale * 100)} percent. ${sight.zoom === 1 ? "Show one pixel as one" : "Show all"}`);
+  level.title = sight.zoom === 1 ? say("All of the picture is seen. Show one pixel as one ({key})", { key: keyOf("whole") }) : say("Show all of the picture ({key})", { key: keyOf("fit") });
+  out.title = say("Further away ({key})", { key: keyOf("further") });
+  into.title = say("Nearer ({key})", { key: keyOf("nearer") });
+  level.setAttribute("aria-label", say(sight.zoom === 1 ? "{count} percent. Show one pixel as one" : "{count} percent. Show all", { count: Math.round(scale * 100) }));
   out.disabled = sight.zoom <= limits(view)[0];
   into.disabled = sight.zoom >= limits(view)[1];
   zoomer.hidden = look.tab === "layers";

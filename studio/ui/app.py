@@ -18,7 +18,9 @@ from studio.errors import AddressRefused
 from studio.settings import Settings, is_loopback
 from studio.ui import assets, gallery, models, stage, text, timeline, topbar, turn_panel, wire
 from studio.ui.handlers import Handlers
+from studio.ui.language import listening, say
 from studio.ui.panel import EVENT, QUEUED, Shared
+from studio.ui.spoken import Spoken
 from studio.ui.theme import studio_theme
 from studio.verbs.studio import OpenStudio
 
@@ -35,41 +37,64 @@ MOST_PAGES = 500
 is told to reload. Without a bound whoever calls himself a new page ten thousand times takes three gigabytes."""
 
 
+@dataclass(frozen=True)
+class Arranged:
+    """Everything on the page, from top to bottom; nothing of it is bound yet."""
+
+    seat: gr.State
+    shown: gr.State
+    stored: gr.BrowserState
+    line: gr.HTML
+    bar: topbar.TopBar
+    looks: stage.Stage
+    panel: turn_panel.TurnPanel
+    film: timeline.Timeline
+    rooms: gallery.Gallery
+    dialog: models.Models
+
+
+def arrange(studio: Studio, handlers: Handlers) -> Arranged:
+    """The components, within `gr.Blocks`, in the language that is spoken."""
+    seat, shown = gr.State(None), gr.State(None)
+    stored = gr.BrowserState(None, storage_key=STORAGE_KEY, secret=STORAGE_SALT)
+    line = wire.build()
+    with gr.Column(elem_id="studio"):
+        bar = topbar.build()
+        looks = stage.build()
+        panel = turn_panel.build(handlers.models(), handlers.qualities(), handlers.most_candidates)
+        film = timeline.build()
+        rooms = gallery.build()
+        dialog = models.build()
+        if studio.settings.sign_in is not None:
+            gr.HTML(say(text.SIGN_IN, address=studio.settings.sign_in.address), elem_id="sign-in")
+    return Arranged(seat, shown, stored, line, bar, looks, panel, film, rooms, dialog)
+
+
 def build_page(studio: Studio, uploads: Uploads) -> gr.Blocks:
     """The page, not yet served."""
     handlers = Handlers(studio, uploads)
-    page = gr.Blocks(title=text.TITLE, analytics_enabled=False, fill_width=True)
+    page = Spoken(lambda: arrange(studio, handlers), title=text.TITLE, analytics_enabled=False, fill_width=True)
     with page:
-        seat, shown = gr.State(None), gr.State(None)
-        stored = gr.BrowserState(None, storage_key=STORAGE_KEY, secret=STORAGE_SALT)
-        line = wire.build()
-        with gr.Column(elem_id="studio"):
-            bar = topbar.build()
-            looks = stage.build()
-            panel = turn_panel.build(handlers.models(), handlers.qualities(), handlers.most_candidates)
-            film = timeline.build()
-            rooms = gallery.build()
-            dialog = models.build()
-            if studio.settings.sign_in is not None:
-                gr.HTML(text.SIGN_IN.format(address=studio.settings.sign_in.address), elem_id="sign-in")
+        on_page = arrange(studio, handlers)
+        seat, line, panel = on_page.seat, on_page.line, on_page.panel
         ends: dict[str, Any] = {"inputs": [seat], "outputs": [line]}
         # Following is the one event that lasts, so it is queued, and nobody's following waits for another's.
         follow = EVENT | ends | {"fn": handlers.follow, "queue": True, "concurrency_limit": None}
         bound = EVENT | (QUEUED if studio.settings.zero_gpu else {})
-        settle = EVENT | ends | {"fn": handlers.settled, "inputs": [seat, shown]}
-        shared = Shared(handlers, seat, line, panel.fields, panel.holding, shown, follow, settle, bound)
-        topbar.bind(bar, handlers, shared, panel.values)
-        stage.bind(looks, handlers, shared)
+        settle = EVENT | ends | {"fn": handlers.settled, "inputs": [seat, on_page.shown]}
+        shared = Shared(handlers, seat, line, panel.fields, panel.holding, on_page.shown, follow, settle, bound)
+        topbar.bind(on_page.bar, handlers, shared, panel.values)
+        stage.bind(on_page.looks, handlers, shared)
         turn_panel.bind(panel, handlers, shared)
-        timeline.bind(film, handlers, shared)
-        gallery.bind(rooms, handlers, shared)
-        models.bind(dialog, handlers, shared, panel.model)
+        timeline.bind(on_page.film, handlers, shared)
+        gallery.bind(on_page.rooms, handlers, shared)
+        models.bind(on_page.dialog, handlers, shared, panel.model)
 
         # What a browser remembers may be of any version, or spoilt; a page must come up all the same.
-        remembered: dict[str, Any] = {"values": [stored], "holding": [Any], "seated": False}
+        remembered: dict[str, Any] = {"values": [on_page.stored], "holding": [Any], "seated": False}
         boots = shared.on(page.load, handlers.boot, shared.opened, with_request=True, **remembered)
         boots.then(**follow)
-        seat.change(lambda now: {"sid": now.sid} if now and now.sid else gr.skip(), [seat], [stored], **EVENT)
+        seat.change(lambda now: {"sid": now.sid} if now and now.sid else gr.skip(), [seat], [on_page.stored], **EVENT)
         page.unload(handlers.left)
     page.queue(api_open=False, max_size=128)
     look_less_often(page)
@@ -119,7 +144,7 @@ def open_page(studio: Studio, settings: Settings) -> OpenPage:
     )
     if settings.sign_in is not None:
         guard.append(sign_in.guard(settings.sign_in))
-    guard.append(gate.guard(house))
+    guard += [gate.guard(house), listening()]
     try:
         with without_proxies():
             app, url, _ = page.launch(

@@ -14,6 +14,7 @@ from pipelines.contract import Quality
 from pipelines.models.folders import ModelCard
 from pipelines.params import Knob, knobs
 from studio.ui import text
+from studio.ui.language import say
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,8 @@ def build_forms(chosen: str) -> tuple[Form, ...]:
 
 def _build(method: Method, shown: bool) -> Form:
     with gr.Column(visible=shown, elem_classes="p-knobs") as group:
-        note = f"For when {method.when}.\n\n{method.paper}."
-        note += f" {text.NOT_LAYERDIFFUSE}" if method.name == "layered" else ""
+        note = say("For when {when}.", when=say(method.when)) + f"\n\n{method.paper}."
+        note += f" {say(text.NOT_LAYERDIFFUSE)}" if method.name == "layered" else ""
         gr.Markdown(note, elem_classes="p-paper")
         components = {
             name: _component(method.name, name, kind, default, knob)
@@ -46,7 +47,7 @@ def _component(method: str, name: str, kind: type, default: Any, knob: Knob) -> 
     """A switch, a choice or a number. Ranges are told here and checked by `pipelines.params.checked`, once."""
     common: dict[str, Any] = {
         "elem_id": f"knob-{method}-{name}",
-        "label": text.label(name, method),
+        "label": say(text.label(name, method)),
         "info": _info(knob),
         "elem_classes": "p-knob",
         "container": True,
@@ -54,15 +55,16 @@ def _component(method: str, name: str, kind: type, default: Any, knob: Knob) -> 
     if kind is bool:
         return gr.Checkbox(value=default, **common)
     if issubclass(kind, StrEnum):
-        return gr.Radio([(str(choice), str(choice)) for choice in kind], value=str(default), **common)
+        return gr.Radio([(say(choice), str(choice)) for choice in kind], value=str(default), **common)
     return gr.Number(value=default, precision=0 if kind is int else None, **common)
 
 
 def _info(knob: Knob) -> str:
     if knob.low is None or knob.high is None:
-        return knob.help
-    unit = f" {knob.unit}" if knob.unit else ""
-    return f"{knob.help}: {knob.low:g} to {knob.high:g}{unit}"
+        return say(knob.help)
+    unit = f" {say(knob.unit)}" if knob.unit else ""
+    low, high = (f"{bound:g}" for bound in (knob.low, knob.high))
+    return say("{help}: {low} to {high}", help=say(knob.help), low=low, high=high) + unit
 
 
 def values_of(name: str, quality: Quality, changes: Mapping[str, Any], card: ModelCard | None = None) -> list[Any]:

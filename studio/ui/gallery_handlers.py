@@ -14,6 +14,7 @@ from studio.session.view import Draft
 from studio.store.record import Summary
 from studio.ui import text
 from studio.ui.handlers import Fields, Handlers, Seat
+from studio.ui.language import say
 from studio.ui.payload import Payload, notice
 
 MOST_SHOWN = 2000
@@ -84,7 +85,7 @@ def trashed(handlers: Handlers, seat: Seat | None, sid: object) -> tuple[Seat | 
     if failed is not None:
         return seat, failed | AGAIN, handlers.kept_fields()
     shown = seat is not None and seat.sid == sid
-    undo = {"text": text.UNDO, "does": "bringBack", "sent": {"sid": sid, "enter": shown}}
+    undo = {"text": say(text.UNDO), "does": "bringBack", "sent": {"sid": sid, "enter": shown}}
     payload = notice(text.in_trash(named[0]), "good", action=undo) | AGAIN
     if seat is None or not shown:
         return seat, payload, handlers.kept_fields()

@@ -38,6 +38,7 @@ from studio.settings import Gallery
 from studio.store.archive.session_file import read_archive
 from studio.ui import text
 from studio.ui.forms import changes_of, values_of
+from studio.ui.language import ENGLISH, say
 from studio.ui.payload import Payload, is_live, notice, tick, whole
 from studio.ui.sent import PANEL, TURN_TEXTS
 
@@ -87,11 +88,10 @@ class Handlers:
         elif others := self._session(seat).tabs.others(seat.tab):
             payload |= notice(text.also_open(others), "note")
         if self.studio.store.notice and self.studio.settings.hosting is None:  # it names sessions
-            payload |= notice(
-                self.studio.store.notice
-            )  # its work is elsewhere than it was: nothing is told before that
+            # Its work is elsewhere than it was: nothing is told before that.
+            payload |= notice(self.studio.store.notice, lang=ENGLISH)
         elif "notice" not in payload and self.studio.settings.is_open and self.studio.settings.hosting is None:
-            payload |= notice(text.OPEN_TO_ALL, "note")
+            payload |= notice(say(text.OPEN_TO_ALL), "note")
         return seat, payload | {"about": self.about(came_from_elsewhere(request.headers))}, fields
 
     def left(self, request: gr.Request) -> None:
@@ -112,11 +112,11 @@ class Handlers:
         ]
         methods = {
             name: {
-                "title": m.title,
+                "title": say(m.title),
                 "stages": m.stages,
                 "needs_model": m.needs_model,
                 "needs_mask": m.needs_mask,
-                "examples": [text.example(words) if words else text.NOT_READ for words in m.examples],
+                "examples": [text.example(words) if words else say(text.NOT_READ) for words in m.examples],
             }
             for name, m in CATALOG.items()
         }
@@ -175,7 +175,7 @@ class Handlers:
         card = self.card(model)
         groups = list(Group)
         fitting = offered(card.backbone if card else None)
-        return [(m.title, m.name) for m in sorted(fitting, key=lambda method: groups.index(method.group))]
+        return [(say(m.title), m.name) for m in sorted(fitting, key=lambda method: groups.index(method.group))]
 
     def card(self, model: str) -> ModelCard | None:
         return find_models(self.studio.settings.all_model_folders).get(model)
@@ -207,7 +207,7 @@ class Handlers:
         """Everything of a session for a page that shows nothing of it yet."""
         payload, fields = self.restored(seat, lambda session: None, anyway=True, afresh=True)
         damage = payload.get("view", {}).get("damage")
-        return payload | (notice(damage) if damage else {}), fields
+        return payload | (notice(damage, lang=ENGLISH) if damage else {}), fields
 
     async def settled(self, seat: Seat | None, shown: int | None) -> Payload:
         """The view once the mask has been made anew for the picture one stands on, which is done in the background.
@@ -247,7 +247,7 @@ class Handlers:
             await asyncio.sleep(FOLLOW_EVERY)
             view = await asyncio.to_thread(session.wait, view.rev, 1.0)
         failed = view.job.error if view.job else None
-        yield self._shown(seat, session, view) | (notice(failed) if failed else {})
+        yield self._shown(seat, session, view) | (notice(failed, lang=ENGLISH) if failed else {})
 
     def _shown(self, seat: Seat | None, session: Session, view: SessionView) -> Payload:
         return whole(view, session.tabs.shown(seat.tab if seat else "", view))
@@ -380,7 +380,7 @@ class Handlers:
         payload = self.answered(seat, act)
         if "notice" in payload or not gone:
             return payload
-        undo = {"text": text.UNDO, "does": "stageAgain", "sent": {"pictures": gone}}
+        undo = {"text": say(text.UNDO), "does": "stageAgain", "sent": {"pictures": gone}}
         return payload | notice(text.discarded(len(gone)), "note", action=undo)
 
     # ------------------------------------------------------------------------------------------------- timeline
@@ -477,11 +477,11 @@ class Handlers:
         try:
             work()
         except (UserError, PipelineError) as error:
-            return notice(text.fault(error))
+            return notice(text.fault(error), lang=ENGLISH)
         except Exception:
             code = secrets.token_hex(3)
             log.exception("bug %s in a handler of the page", code)
-            return notice(f"{text.OUR_FAULT} ({code})")
+            return notice(f"{say(text.OUR_FAULT)} ({code})")
         return None
 
     # ------------------------------------------------------------------------------------------ the panel's fields
@@ -521,7 +521,7 @@ class Handlers:
         if shown is None or shown.method != draft.method:
             for part, words in zip(("subject", "background"), CATALOG[draft.method].labels, strict=True):
                 kept = {} if shown is not None and getattr(shown, part) == values[part] else {"value": values[part]}
-                plain[PLAIN_FIELDS.index(part)] = gr.update(label=words) | kept
+                plain[PLAIN_FIELDS.index(part)] = gr.update(label=say(words)) | kept
             for name in TURN_TEXTS:
                 kept = {} if shown is not None and getattr(shown, name) == values[name] else {"value": values[name]}
                 plain[PLAIN_FIELDS.index(name)] = gr.update(visible=CATALOG[draft.method].hears(name)) | kept

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 
 from studio.ui.assets import importing
 from studio.ui.handlers import Handlers
+from studio.ui.language import speaking, wanted
 from studio.ui.payload import Payload
 from studio.ui.sent import Sent, held_as
 
@@ -82,7 +83,9 @@ class Shared:
                 more = {"request": request} if with_request else {}
                 answers.append(does(*given[: len(seat)], *said, *held, **more))
 
-            failed = self.handlers.calmly(work)
+            # An event of the queue is not answered within its request.
+            with speaking(wanted(request.headers)):
+                failed = self.handlers.calmly(work)
             return told(failed) if failed else _flat(answers[0])
 
         seat = [self.seat] if seated else []

@@ -63,6 +63,6 @@ def tick(view: SessionView) -> Payload:
     return {"sid": view.sid, "tick": {"rev": view.rev, "job": asdict(view.job) if view.job else None}}
 
 
-def notice(words: str, tone: str = "bad", **more: Any) -> Payload:
-    """A line for the person, without a new view."""
-    return {"notice": {"text": words, "tone": tone}, **more}
+def notice(words: str, tone: str = "bad", lang: str = "", **more: Any) -> Payload:
+    """A line for the person, without a new view; `lang` where its language is not the page's."""
+    return {"notice": {"text": words, "tone": tone} | ({"lang": lang} if lang else {}), **more}

@@ -1,10 +1,14 @@
-"""The words of the page that Python puts there; the words of what is drawn in JavaScript stand in ``assets/js``."""
+"""The words of the page that Python puts there; the words of what is drawn in JavaScript stand in ``assets/js``.
+
+Constants are English, and said in the page's language (`studio.ui.language`) where they are put into it.
+"""
 
 from __future__ import annotations
 
 from pipelines.errors import BadParameter, PipelineError
 from studio.errors import BadBody, UserError
 from studio.settings import Hosting
+from studio.ui.language import decimal, say
 
 TITLE = "Palimpsest"
 
@@ -79,14 +83,15 @@ OWN_LABELS = {("place", "right"): "To the right"}
 
 def forgets(hosting: Hosting) -> str:
     """What whoever works in a studio that strangers share must know of it."""
-    return (
-        f"This studio is shared. A session that nobody uses for {hosting.session_hours:g} hours is deleted, and sooner "
-        "where the disk is full."
+    return say(
+        "This studio is shared. A session that nobody uses for {hours} hours is deleted, and sooner "
+        "where the disk is full.",
+        hours=f"{hosting.session_hours:g}",
     )
 
 
 def label(name: str, method: str = "") -> str:
-    """What a setting is called on the page, and in one method otherwise."""
+    """What a setting is called, and in one method otherwise."""
     usual = LABELS.get(name, name.replace("_", " ").capitalize())
     return OWN_LABELS.get((method, name), usual)
 
@@ -107,38 +112,42 @@ NOT_READ = "this method reads no text here"
 
 def example(words: str) -> str:
     """What stands in an empty field."""
-    return f"for example: {words}"
+    return say("for example: {words}", words=words)
 
 
 def quality(name: str, seconds: float | None) -> str:
     """``Draft 3 s`` once a turn of that quality has been measured here, ``Draft`` before. As while a turn runs, what
     takes longer than a minute and a half is told in minutes: there is no room for more."""
+    called = say(QUALITIES[name])
     if seconds is None:
-        return QUALITIES[name]
+        return called
     if seconds >= 90:
-        return f"{QUALITIES[name]} {seconds / 60:.0f} min"
-    return f"{QUALITIES[name]} {seconds:.0f} s" if seconds >= 1 else f"{QUALITIES[name]} {seconds:.1f} s"
+        return f"{called} {seconds / 60:.0f} min"
+    return f"{called} {decimal(seconds, 0 if seconds >= 1 else 1)} s"
 
 
 def nothing_called(phrase: str) -> str:
     """A notice for a phrase that names nothing in the picture."""
-    return f"Nothing was found for “{phrase}”. Say it in other words, or click the subject."
+    return say("Nothing was found for “{phrase}”. Say it in other words, or click the subject.", phrase=phrase)
 
 
 def in_trash(name: str) -> str:
     """A notice for a session that was just put there."""
-    return f"“{name}” is in the trash."
+    return say("“{name}” is in the trash.", name=name)
 
 
 def discarded(candidates: int) -> str:
     """A notice for candidates that were just put away."""
-    return f"{candidates} candidates are in the trash." if candidates > 1 else "The candidate is in the trash."
+    if candidates == 1:
+        return say("The candidate is in the trash.")
+    return say("{count} candidates are in the trash.", count=candidates)
 
 
 def also_open(others: int) -> str:
     """A notice for a page that is not the only one on its session."""
-    pages = "another tab" if others == 1 else f"{others} other tabs"
-    return f"This session is open in {pages} too. Neither overwrites the other."
+    if others == 1:
+        return say("This session is open in another tab too. Neither overwrites the other.")
+    return say("This session is open in {count} other tabs too. Neither overwrites the other.", count=others)
 
 
 SIGN_IN = (

@@ -21,6 +21,7 @@ from studio.session.view import FRESH
 from studio.ui import hints, instruction, model_handlers, text
 from studio.ui.forms import Form, build_forms
 from studio.ui.handlers import Handlers, Seat
+from studio.ui.language import say
 from studio.ui.panel import Shared, drawn
 from studio.ui.payload import Payload
 from studio.ui.sent import PANEL, TURN_TEXTS, Loras, Reference, Run, Setting
@@ -86,7 +87,7 @@ def build(models: list[tuple[str, str]], qualities: Sequence[Quality], most_cand
     """`models` are (title, id) of the text-to-image models there are; the others are what may be asked for."""
     draft = FRESH
     best = draft.quality if draft.quality in qualities else qualities[-1]
-    subject_said, background_said = CATALOG[draft.method].labels
+    subject_said, background_said = map(say, CATALOG[draft.method].labels)
     subject_like, background_like = CATALOG[draft.method].examples
     with gr.Column(elem_id="side"):
         heading = drawn("heading", "heading")
@@ -109,37 +110,43 @@ def build(models: list[tuple[str, str]], qualities: Sequence[Quality], most_cand
         remarks = hints.build()
         reference = drawn("reference", "reference", "put_reference")
         said = instruction.build()
-        scope = gr.Radio(text.SCOPES, value=str(draft.scope), label=text.CHANGE, elem_id="scope", elem_classes="p-seg")
+        scope = gr.Radio(
+            [(say(words), scope) for words, scope in text.SCOPES],
+            value=str(draft.scope),
+            label=say(text.CHANGE),
+            elem_id="scope",
+            elem_classes="p-seg",
+        )
         quality = gr.Radio(
-            [(text.QUALITIES[quality], str(quality)) for quality in qualities],
+            [(say(text.QUALITIES[quality]), str(quality)) for quality in qualities],
             value=str(best),
-            label=text.QUALITY,
+            label=say(text.QUALITY),
             elem_id="quality",
             elem_classes="p-seg",
         )
         with gr.Row(elem_classes="p-pair"):
             method = gr.Dropdown(
-                [(m.title, name) for name, m in CATALOG.items()],
+                [(say(m.title), name) for name, m in CATALOG.items()],
                 value=draft.method,
-                label=text.METHOD,
+                label=say(text.METHOD),
                 elem_id="method",
             )
-            model = gr.Dropdown(models, value=draft.model, label=text.MODEL, elem_id="model")
+            model = gr.Dropdown(models, value=draft.model, label=say(text.MODEL), elem_id="model")
         with gr.Row(elem_classes="p-pair"):
             candidates = gr.Radio(
                 list(range(1, most_candidates + 1)),
                 value=draft.candidates,
-                label=text.CANDIDATES,
+                label=say(text.CANDIDATES),
                 elem_id="candidates",
                 elem_classes="p-seg",
             )
-            seed = gr.Number(value=draft.seed, precision=0, label=text.SEED, elem_id="seed")
+            seed = gr.Number(value=draft.seed, precision=0, label=say(text.SEED), elem_id="seed")
             filled = gr.Textbox("", visible="hidden", show_label=False, elem_id="filled")
-        with gr.Accordion(text.ADVANCED, open=False, elem_id="advanced"):
+        with gr.Accordion(say(text.ADVANCED), open=False, elem_id="advanced"):
             texts = {
                 name: gr.Textbox(
-                    label=text.TURN_TEXTS[name][0],
-                    placeholder=text.TURN_TEXTS[name][1],
+                    label=say(text.TURN_TEXTS[name][0]),
+                    placeholder=say(text.TURN_TEXTS[name][1]),
                     lines=1,
                     max_lines=4,
                     max_length=LONGEST_TEXT,
