@@ -16,10 +16,10 @@ export function drawFacts(view, about) {
   const now = currentTurn(view), before = turnOf(view, now.parent), method = about.methods[now.method], kept = keptPart(now.scope);
   /** @param {string} name @param {string} value */
   const row = (name, value, kind = "") => [h("dt", { text: name }), h("dd", { class: kind, text: value })];
-  const damage = view.damage ? [h("p", { class: "p-hint", text: view.damage })] : [];
+  const damage = view.damage ? [h("p", { class: "p-hint", text: view.damage, lang: "en" })] : [];
   if (now.number === 0) {
     facts.replaceChildren(h("div", { class: "p-facts-head" }, h("b", { text: say("Original") }), h("span", { class: "p-hint", text: sized(now.frame) })),
-      ...damage, ...view.notes.map((note) => h("p", { class: "p-hint", text: note })));
+      ...damage, ...view.notes.map((note) => h("p", { class: "p-hint", text: note, lang: "en" })));
     return;
   }
   facts.replaceChildren(

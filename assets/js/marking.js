@@ -19,7 +19,7 @@ export const chips = h("div", { class: "p-chips", role: "radiogroup", "aria-labe
 export const advice = h("div", { class: "p-advice" });
 
 /** @type {Record<string, string>} */
-const SIZES = { small: say("small"), medium: say("medium"), large: say("large") };
+const SIZES = { small: say("small"), medium: say("medium"), large: say("large"), part: say("part"), subject: say("subject"), "with shadow": say("with shadow") };
 let prompts = marks.empty(), count = 0;
 /** @type {number | null} the marks whose answer is waited for */
 let waiting = null;

@@ -32,7 +32,7 @@ const how = h("span", { class: "p-hint", role: "status" });
 const bar = h("progress", { max: 1, "aria-label": say("Progress") });
 const stop = h("button", { type: "button", class: "p-btn", text: say("Cancel"), onclick: () => panel.trigger("stop_model", {}) });
 const job = h("div", { class: "p-models-job", hidden: true }, how, stop, bar);
-const told = h("p", { class: "p-told", role: "status" });
+const told = h("p", { class: "p-told", role: "status", lang: "en" });
 const where = h("p", { class: "p-hint p-told" });
 const sheet = h("dialog", { class: "p-sheet p-models", "aria-labelledby": "p-models-title", onclose: () => { sure = null; clearTimeout(waiting); }, onclick: (e) => { if (e.target === sheet) sheet.close(); } },
   h("div", { class: "p-sheet-head" }, h("h2", { id: "p-models-title", text: say("Models") }), h("button", { type: "button", class: "p-x", "aria-label": say("Close"), text: "×", onclick: () => sheet.close() })),
@@ -58,7 +58,7 @@ function starter(s, live) {
     onclick: () => panel.trigger("pull_model", { repo: s.repo, file: "", half: s.half }) });
   const about = [KINDS[s.kind] || s.kind, say("about {amount}", { amount: amount(s.size) }), s.licence].join(" · ");
   return h("div", { class: "p-installed-row", role: "listitem", "data-starter": s.repo }, h("span", { class: "p-installed-name" }, h("b", { text: s.title, title: s.repo }), h("span", { class: "p-hint", text: about })),
-    h("span", { class: "p-installed-acts" }, get), h("p", { class: s.fault ? "p-fault" : "p-hint p-use", text: s.fault || s.use }));
+    h("span", { class: "p-installed-acts" }, get), h("p", { class: s.fault ? "p-fault" : "p-hint p-use", text: s.fault || s.use, lang: "en" }));
 }
 
 /** @param {import("./view.js").ModelView} m */
@@ -74,7 +74,7 @@ function row(m) {
   const from = m.source && m.source !== m.id ? (m.commit ? say("from {source} at {commit}", { source: m.source, commit: m.commit.slice(0, 7) }) : say("from {source}", { source: m.source })) : "";
   const about = [lora && m.family ? say("LoRA for {family}", { family: m.family }) : KINDS[m.kind] || m.kind, m.size ? amount(m.size) : "", from].filter(Boolean).join(" · ");
   return h("div", { class: "p-installed-row", role: "listitem", "data-model": key }, h("span", { class: "p-installed-name" }, h("b", { text: m.title }), h("span", { class: "p-hint", text: about, title: m.commit ? say("commit {commit}", { commit: m.commit }) : null })),
-    h("span", { class: "p-installed-acts" }, ...acts), m.fault ? h("p", { class: "p-fault", text: m.fault }) : null);
+    h("span", { class: "p-installed-acts" }, ...acts), m.fault ? h("p", { class: "p-fault", text: m.fault, lang: "en" }) : null);
 }
 
 function pull() { if (repo.value.trim()) panel.trigger("pull_model", { repo: repo.value.trim(), file: file.value.trim(), half: half.checked }); }

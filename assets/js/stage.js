@@ -16,7 +16,7 @@ import { beginPointing } from "./pointing.js";
 import { roving } from "./roving.js";
 import { state } from "./store.js";
 import * as swap from "./swap.js";
-import { beginTools, drawTools, tools } from "./tools.js";
+import { area, beginTools, drawTools, tools } from "./tools.js";
 import { keptPart } from "./turns.js";
 import { urls } from "./urls.js";
 import { changedText, flatText, sized } from "./words.js";
@@ -35,7 +35,7 @@ const room = h("div", { class: "p-view" }, space, bar, staging);
 const tabButtons = new Map(TABS.map(([id, text]) =>
   [id, h("button", { type: "button", class: "p-tab", role: "tab", text, onclick: () => pickTab(id) })]));
 const outside = h("span", { class: "p-outside" });
-const tabs = h("div", { class: "p-tabs" }, h("div", { role: "tablist", "aria-label": say("Views of the picture"), class: "p-tablist" }, ...tabButtons.values()), outside, zoom.zoomer);
+const tabs = h("div", { class: "p-tabs" }, h("div", { role: "tablist", "aria-label": say("Views of the picture"), class: "p-tablist" }, ...tabButtons.values()), area, outside, zoom.zoomer);
 const stage = h("div", { class: "p-stage" }, tools, room, tabs);
 stage.inert = true;
 start.hidden = stage.hidden = true; // until the server has said whether there is a session

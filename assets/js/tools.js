@@ -54,13 +54,14 @@ const snap = button(say("Snap"), () => apply(marks.snapped(standing())), { title
 const clear = button(say("Clear"), () => clearMarks());
 const maskFile = h("input", { type: "file", accept: "image/png,image/jpeg,image/webp", hidden: true, onchange: () => sendMask() });
 const kept = button(say("Masks"), () => openMasks(kept, () => maskFile.click()), { title: say("The last mask, one from a file, and those that were saved by name"), "aria-haspopup": "dialog" });
-const area = h("span", { class: "p-hint p-area" });
-const separator = () => h("i", { class: "p-sep" });
+/** How much is selected; it stands below the picture. */
+export const area = h("span", { class: "p-hint p-area" });
+/** What stays together where the bar needs another row. @param {...HTMLElement} nodes */
+const group = (...nodes) => h("div", { class: "p-group" }, ...nodes);
 
 export const tools = h("div", { class: "p-tools", role: "toolbar", "aria-label": say("Mask tools") },
-  ...[...toolButtons.values()].map(({ node }) => node), sizeBox, combineBox, toleranceBox, everywhere, phraseBox, separator(), snap, grow, shrink,
-  h("label", { class: "p-feather" }, h("span", { text: say("Feather") }), feather), invert, clear, separator(), kept, maskFile,
-  h("span", { class: "p-space" }), area);
+  group(...[...toolButtons.values()].map(({ node }) => node)), group(sizeBox, combineBox, toleranceBox, everywhere, phraseBox),
+  group(snap, grow, shrink, h("label", { class: "p-feather" }, h("span", { text: say("Feather") }), feather), invert, clear, kept, maskFile));
 const settle = roving(tools, "button");
 
 /** @param {Tool} id */

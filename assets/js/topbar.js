@@ -46,6 +46,7 @@ const tongue = h("button", { type: "button", class: "p-btn p-ico p-tongue", text
 const help = tool(h("span", { "aria-hidden": "true", text: "?" }), say("Shortcuts"), () => sheet.showModal());
 const keep = h("button", { type: "button", class: "p-link", text: say("Export what you want to keep"), onclick: () => exports.open(take, root) });
 const forgets = h("p", { class: "p-forgets", hidden: true }, h("span"), keep);
+help.classList.add("p-help");
 root.append(h("header", { class: "p-top" },
   h("h1", { class: "p-brand" }, h("i", { "aria-hidden": "true" }), "Palimpsest"), name, naming, saved, h("span", { class: "p-space" }), model, undo, redo, take, open, rooms, tongue, lights, help), forgets, sheet);
 

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import "./dom.js";
 import * as film from "../../assets/js/film.js";
 import * as turnMenu from "../../assets/js/turn_menu.js";
 import { turn, view } from "./values.js";

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import "./dom.js";
 import { keptPart } from "../../assets/js/turns.js";
 import { ago, changedText, percent } from "../../assets/js/words.js";
 
