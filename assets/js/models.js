@@ -1,7 +1,7 @@
 // The models dialog: the list of models and LoRA files, a model from the hub or from a folder, and what is being done with one.
 import { actions } from "./actions.js";
 import { focusIn, h } from "./dom.js";
-import { number, say } from "./language.js";
+import { language, number, say } from "./language.js";
 import { Panel } from "./panel.js";
 import { state } from "./store.js";
 
@@ -32,7 +32,7 @@ const how = h("span", { class: "p-hint", role: "status" });
 const bar = h("progress", { max: 1, "aria-label": say("Progress") });
 const stop = h("button", { type: "button", class: "p-btn", text: say("Cancel"), onclick: () => panel.trigger("stop_model", {}) });
 const job = h("div", { class: "p-models-job", hidden: true }, how, stop, bar);
-const told = h("p", { class: "p-told", role: "status", lang: "en" });
+const told = h("p", { class: "p-told", role: "status" });
 const where = h("p", { class: "p-hint p-told" });
 const sheet = h("dialog", { class: "p-sheet p-models", "aria-labelledby": "p-models-title", onclose: () => { sure = null; clearTimeout(waiting); }, onclick: (e) => { if (e.target === sheet) sheet.close(); } },
   h("div", { class: "p-sheet-head" }, h("h2", { id: "p-models-title", text: say("Models") }), h("button", { type: "button", class: "p-x", "aria-label": say("Close"), text: "×", onclick: () => sheet.close() })),
@@ -107,6 +107,7 @@ function draw() {
   /** @type {Record<string, string>} */
   const words = { failed: j && j.error ? say("That did not work: {error}", { error: j.error }) : "", cancelled: j && j.does === "pull" ? say("Cancelled. What was fetched is kept; pull again to go on.") : say("Cancelled.") };
   told.textContent = listed.told || (j && words[j.state]) || "";
+  told.lang = listed.told ? "en" : language;
   where.textContent = say("They are kept in {folder}; LoRA files go into the folder loras there.", { folder: listed.folder });
   clearTimeout(waiting);
   if (live && sheet.open) waiting = setTimeout(() => panel.trigger("see_models", {}), AGAIN);
