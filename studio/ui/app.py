@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from studio.api import assistants, exports, gate, hosts, pictures, scripts, sdapi, sign_in, v1
+from studio.api import assistants, exports, gate, hosts, languages, pictures, scripts, sdapi, sign_in, v1
 from studio.api.bodies import EventShape
 from studio.api.keys import Keys
 from studio.api.uploads import Uploads
@@ -18,7 +18,7 @@ from studio.errors import AddressRefused
 from studio.settings import Settings, is_loopback
 from studio.ui import assets, gallery, models, stage, text, timeline, topbar, turn_panel, wire
 from studio.ui.handlers import Handlers
-from studio.ui.language import listening, say
+from studio.ui.language import say, speaking, wanted
 from studio.ui.panel import EVENT, QUEUED, Shared
 from studio.ui.spoken import Spoken
 from studio.ui.theme import studio_theme
@@ -144,7 +144,7 @@ def open_page(studio: Studio, settings: Settings) -> OpenPage:
     )
     if settings.sign_in is not None:
         guard.append(sign_in.guard(settings.sign_in))
-    guard += [gate.guard(house), listening()]
+    guard += [gate.guard(house), languages.guard(lambda headers: speaking(wanted(headers)))]
     try:
         with without_proxies():
             app, url, _ = page.launch(

@@ -15,10 +15,6 @@ from contextvars import ContextVar
 from functools import cache
 from http.cookies import CookieError, SimpleCookie
 
-from starlette.datastructures import Headers
-from starlette.middleware import Middleware
-from starlette.types import ASGIApp, Receive, Scope, Send
-
 from studio.ui.assets import ASSETS
 
 ENGLISH = "en"
@@ -95,19 +91,3 @@ def decimal(number: float, digits: int) -> str:
     """A number as it is written in the page's language."""
     written = f"{number:.{digits}f}"
     return written.replace(".", ",") if spoken() == "de" else written
-
-
-def listening() -> Middleware:
-    """What an application is given so that every answer is in the language of its request."""
-    return Middleware(_Listening)
-
-
-class _Listening:
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return await self.app(scope, receive, send)
-        with speaking(wanted(Headers(scope=scope))):
-            return await self.app(scope, receive, send)
