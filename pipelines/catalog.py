@@ -614,14 +614,13 @@ def serving(backbone: Backbone | None) -> list[Method]:
 
 
 def alike(entry: Method, backbone: Backbone | None) -> list[Method]:
-    """`entry` and then the others that can be tried on the same words with a model of that kind: they read the same
-    texts, and take them as orders or as descriptions as it does."""
-    others = (
-        m
-        for m in serving(backbone)
-        if (m.reads, m.instructs, m.changes) == (entry.reads, entry.instructs, entry.changes)
-    )
-    return [entry, *(m for m in others if m.name != entry.name and m.needs_model)] if entry.needs_model else [entry]
+    """`entry` and then the others that can be tried on the same words with a model of that kind, those for the same
+    purpose first: they read the same texts, and take them as orders or as descriptions as it does."""
+    if not entry.needs_model:
+        return [entry]
+    takes = (entry.reads, entry.instructs, entry.changes)
+    others = [m for m in serving(backbone) if (m.reads, m.instructs, m.changes) == takes and m.name != entry.name]
+    return [entry, *sorted(others, key=lambda m: m.group is not entry.group)]
 
 
 def offered(backbone: Backbone | None) -> list[Method]:

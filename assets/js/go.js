@@ -5,6 +5,7 @@ import { coarse, h } from "./dom.js";
 import { keyOf } from "./keys.js";
 import { many, say } from "./language.js";
 import { Panel } from "./panel.js";
+import * as several from "./several.js";
 import { set, theView } from "./store.js";
 import { isLive } from "./turns.js";
 
@@ -25,16 +26,22 @@ const spoken = h("div", { class: "p-sr", role: "status", "aria-live": "polite" }
 const missing = h("div", { class: "p-missing" });
 const runText = h("span"), runKey = h("kbd");
 const run = h("button", { type: "button", class: "p-run", onclick: () => start() }, runText, runKey);
+const tries = h("button", { type: "button", class: "p-btn p-tries", "aria-haspopup": "dialog", title: say("The same turn by several methods, to choose from"), text: say("Try several"), onclick: () => several.choose(root, tries.getBoundingClientRect(), (methods) => start({ methods })) });
 const cancel = h("button", { type: "button", class: "p-btn p-cancel", text: say("Cancel"), onclick: () => stop() });
 const confirm = h("div", { class: "p-confirm", role: "alertdialog", "aria-label": say("Before it runs"), hidden: true });
-root.append(h("div", { class: "p-go-box" }, confirm, missing, h("div", { class: "p-buttons" }, run, progress, cancel)), spoken);
+root.append(h("div", { class: "p-go-box" }, confirm, missing, h("div", { class: "p-buttons" }, run, tries, progress, cancel)), spoken);
 
 let stopping = false;
 
-function start() {
+/** What is to be run: the turn as it stands, or by each of several methods. @type {{ methods?: string[] }} */
+let asked = {};
+
+/** @param {{ methods?: string[] }} [what] */
+function start(what = {}) {
   if (run.disabled || run.hidden) return;
-  run.disabled = true;
-  panel.trigger("run", {});
+  run.disabled = tries.disabled = true;
+  asked = what;
+  panel.trigger("run", asked);
   window.scrollTo({ top: 0, behavior: "smooth" }); // a page that scrolls shows the picture or the panel
 }
 
@@ -45,7 +52,7 @@ function stop() {
   panel.trigger("cancel", {});
 }
 
-Object.assign(actions, { run: start, cancel: stop });
+Object.assign(actions, { run: () => start(), cancel: stop });
 
 /** @type {string | null} */
 let doubt = null; // where a run was held back: the model was made for other pictures, and nobody has insisted yet
@@ -58,7 +65,7 @@ function ask({ text, does }) {
   doubt = standing(theView());
   const anyway = h("button", { type: "button", class: "p-btn p-go", text: say("Run anyway"), onclick: () => {
     doubt = null;
-    if (does === "run") panel.trigger("run", { insists: true });
+    if (does === "run") panel.trigger("run", { ...asked, insists: true });
     else actions[does](true);
     set({});
   } });
@@ -89,6 +96,8 @@ panel.draws(({ view, about, away, message }) => {
   const damaged = Boolean(view && view.damage);
   run.disabled = !view || away || damaged;
   run.hidden = live || Boolean(doubt);
+  tries.hidden = run.hidden || !view || Boolean(view.editing) || view.alike.length < 2;
+  tries.disabled = run.disabled;
   cancel.hidden = !live;
   cancel.disabled = stopping || away;
   cancel.textContent = stopping ? say("Stopping") : say("Cancel");

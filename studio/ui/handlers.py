@@ -116,6 +116,7 @@ class Handlers:
                 "stages": m.stages,
                 "needs_model": m.needs_model,
                 "needs_mask": m.needs_mask,
+                "when": say(m.when),
                 "examples": [text.example(words) if words else say(text.NOT_READ) for words in m.examples],
             }
             for name, m in CATALOG.items()
@@ -333,7 +334,7 @@ class Handlers:
             seat, lambda session: session.set_reference(part, self.uploads.take(ticket) if ticket else None)
         )
 
-    def run(self, seat: Seat | None, *values: Any, insists: bool = False, methods: tuple[str, ...] = ()) -> Payload:
+    def run(self, seat: Seat | None, *values: Any, insists: bool = False, methods: Sequence[str] = ()) -> Payload:
         """Starts the turn with what stands in the panel now, or tries it by each of `methods`. Where the model was made
         for other pictures the page asks first, and `insists` is the answer."""
 

@@ -196,7 +196,7 @@ class Run(Sent):
     by each of them."""
 
     insists: bool = False
-    methods: tuple[str, ...] = ()
+    methods: list[StrictStr] = []
 
 
 class Film(Sent):
