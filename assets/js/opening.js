@@ -15,13 +15,15 @@ const file = h("input", { type: "file", accept: "image/png,image/jpeg,image/webp
 } });
 const drop = h("button", { type: "button", class: "p-drop", onclick: () => file.click() },
   h("b", { text: say("Drop a picture here") }), h("span", { text: say("or choose a file · PNG, JPEG, WebP or a session file") }));
-const cards = h("div", { class: "p-cards" });
+/** @type {["session" | "picture" | "photograph", string][]} */
+const KINDS = [["session", say("or with a finished session: drag its order, change its first turn")], ["picture", say("or with an example that works on the embedded model")], ["photograph", say("or with a photograph, for the tools that need no model")]];
+const cards = h("div", { class: "p-examples" });
 const back = h("button", { type: "button", class: "p-btn p-back", text: say("Back to the picture"), onclick: () => set({ starting: false }) });
 export const start = h("div", { class: "p-start" },
   h("div", { class: "p-start-in" },
     h("div", { class: "p-start-head" }, h("h2", { text: say("Start with a picture") }), h("span", { class: "p-space" }), back),
-    drop, file, h("h3", { text: say("or with an example that works on the embedded model") }), cards,
-    h("section", { id: "p-recent", class: "p-recent", "aria-label": say("Sessions saved last"), hidden: true })));
+    drop, file,
+    h("section", { id: "p-recent", class: "p-recent", "aria-label": say("Sessions saved last"), hidden: true }), cards));
 
 /** @param {boolean} now */
 function opening(now) {
@@ -47,11 +49,19 @@ export function drawStart() {
   if (view || state.echo !== null || message.failed) opening(false);
   start.hidden = Boolean(view) && !state.starting;
   back.hidden = !view;
-  if (cards.childElementCount === about.examples.length) return;
-  cards.replaceChildren(...about.examples.map((e) => h("button", { type: "button", class: "p-card", onclick: () => openExample(e.id) },
-    h("img", { src: urls.example(e.id, 320), alt: "" }),
-    h("b", { text: e.title }),
-    h("span", {}, ...(e.subject ? [h("em", { class: "p-subject", text: e.subject })] : []), ...(e.background ? [h("em", { class: "p-background", text: e.background })] : [])))));
+  if (cards.querySelectorAll(".p-card").length === about.examples.length) return;
+  cards.replaceChildren(...KINDS.flatMap(([kind, text]) => {
+    const some = about.examples.filter((e) => e.kind === kind);
+    return some.length ? [h("h3", { text }), h("div", { class: "p-cards" }, ...some.map(card))] : [];
+  }));
+}
+
+/** @param {import("./store.js").About["examples"][number]} e */
+function card(e) {
+  const said = [["p-subject", e.subject], ["p-background", e.background], ["p-method", e.method]].filter(([, text]) => text);
+  return h("button", { type: "button", class: `p-card p-card-${e.kind}`, onclick: () => openExample(e.id) },
+    h("img", { src: urls.example(e.id, e.kind === "session" ? 1024 : 320), alt: "" }), h("b", { text: e.title }),
+    h("span", {}, ...said.map(([name, text]) => h("em", { class: name, text }))));
 }
 
 /** Puts the picture that is looked at into the clipboard. */

@@ -19,6 +19,7 @@ from pipelines.cache import Cache
 from pipelines.pictures import decode, digest, thumbnail
 from studio.api.answers import KEEP, NOT_KEPT, found, headers
 from studio.app import Studio
+from studio.session.sessions import read_example
 
 LARGEST_THUMBNAIL = 1024
 """Pixels a side."""
@@ -69,10 +70,10 @@ def routes(studio: Studio, examples: Path) -> list[BaseRoute]:
 
     def example(example_id: str, side: int | None = None) -> Response:
         """The picture of an example."""
-        file = examples / f"{example_id}.png"
+        file = examples / f"{example_id}.json"
         if not re.fullmatch(r"[a-z0-9-]+", example_id) or not file.is_file():
             raise HTTPException(404)
-        return sized(file.read_bytes(), side)
+        return sized(read_example(file).picture.read_bytes(), side)
 
     def health() -> JSONResponse:
         """Answers as soon as the page can be used."""

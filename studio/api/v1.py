@@ -47,6 +47,7 @@ from studio.api.v1_bodies import (
 from studio.errors import UserError
 from studio.exports.kinds import ENDINGS, MEDIA_TYPES, ExportKind
 from studio.jobs.job import UNFINISHED
+from studio.session.sessions import ExampleKind
 from studio.session.view import JobView, MaskView, SavedMaskView, SessionView, TurnView
 from studio.settings import Gallery
 from studio.store.record import Summary
@@ -118,10 +119,11 @@ class Uploaded:
 
 @dataclass(frozen=True)
 class ExampleRow:
-    """A picture that comes with the studio, and a turn that works on it."""
+    """A picture that comes with the studio, and a turn that works on it; or a session that was made."""
 
     id: str
     title: str
+    kind: ExampleKind
     subject: str
     background: str
     scope: str
@@ -271,7 +273,9 @@ def routes(verbs: OpenStudio, uploads: Uploads) -> list[BaseRoute]:
 
     def examples() -> tuple[ExampleRow, ...]:
         """The pictures that come with the studio."""
-        return tuple(ExampleRow(e.id, e.title, e.subject, e.background, e.scope, e.clicks) for e in verbs.examples())
+        return tuple(
+            ExampleRow(e.id, e.title, e.kind, e.subject, e.background, e.scope, e.clicks) for e in verbs.examples()
+        )
 
     # Sessions
 

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
+import numpy as np
 import typer
+from PIL import Image
 
-from pipelines.contract import Quality, Scope
+from pipelines.contract import Picture, Quality, Scope
 from pipelines.masks.prompts import Click, MaskPrompts
+from pipelines.pictures import encode_png
 from studio.cli import options
 from studio.cli.opened import opened, write_session
-from studio.cli.report import ProgressLine, answer, table
+from studio.cli.report import ProgressLine, answer, table, write
 from studio.errors import UserError
 from studio.jobs.job import JobState
 from studio.session.session import Session
 
-EXAMPLE = "duck-on-the-beach"
+EXAMPLE = "turtle-in-the-desert"
+MASK = "the turtle"
+"""What the mask of the first click is saved as."""
+PANEL = 128
+"""Pixels a side of each picture of the strip."""
 
 
 class DemoFailed(UserError):
@@ -31,21 +39,24 @@ class Planned:
 
     after: int
     """Number of the turn it follows, in the order they are made; 0 is the original."""
-    subject: str
-    background: str
     scope: Scope
+    subject: str = ""
+    background: str = ""
+    method: str = "layered"
+    changes: Mapping[str, Any] = field(default_factory=dict)
 
 
 TURNS = (
-    Planned(0, "", "in a forest", Scope.BACKGROUND),
-    Planned(1, "a big blue duck", "", Scope.SUBJECT),
-    Planned(2, "", "at night", Scope.BACKGROUND),
-    Planned(3, "a big red duck", "", Scope.SUBJECT),
-    Planned(2, "", "in the snow", Scope.BACKGROUND),
-    Planned(5, "a big purple duck", "", Scope.SUBJECT),
+    Planned(0, Scope.SUBJECT, subject="a blue turtle"),
+    Planned(1, Scope.BACKGROUND, background="on the beach"),
+    Planned(2, Scope.SUBJECT, method="recolour", changes={"hue": 120.0}),
+    Planned(3, Scope.BACKGROUND, background="at night"),
+    Planned(4, Scope.SUBJECT, method="light", changes={"exposure": -0.7, "warmth": -0.4}),
+    Planned(5, Scope.SUBJECT, method="place", changes={"right": 0.37, "up": -0.12, "scale": 0.4, "twice": True}),
+    Planned(2, Scope.BACKGROUND, background="in the snow"),
 )
-"""Backgrounds and colours, which the embedded model does well where it is told how large the duck is. The branch leaves
-after the second turn."""
+"""Six turns, and a branch of one that leaves after the second: what the embedded model does well, which are backgrounds
+and a subject's colour while its picture is fresh, and between them turns that need no model."""
 
 
 def demo_session(
@@ -59,12 +70,16 @@ def demo_session(
     segmenter: options.SegmenterName = options.DEFAULTS.segmenter,
     models: options.Models = [],  # noqa: B006  typer copies it
     device: options.Device = "auto",
+    strip: Annotated[
+        Path | None,
+        typer.Option(help="A PNG of the pictures of the main line beside each other.", callback=options.writable),
+    ] = None,
     as_json: options.Json = False,
 ) -> None:
     """Make a session of six turns with a branch.
 
     An example picture is clicked once and edited as a person would, in a data folder of its own, and the session
-    written to a file.
+    written to a file. That of the first page is made with --seed 10 and --strip.
     """
     began = time.perf_counter()
     with opened(options.settings_from(models, device, model, segmenter), None) as studio:
@@ -72,15 +87,20 @@ def demo_session(
         clicks = next(example.clicks for example in studio.sessions.examples() if example.id == EXAMPLE)
         snap = session.view().draft.prompts.snap
         session.set_prompts(MaskPrompts(clicks=tuple(Click(x, y) for x, y in clicks), snap=snap))
-        made, progress = [session.view().current], ProgressLine()
+        session.save_mask(MASK)
+        fresh, made, progress = session.view().draft, [session.view().current], ProgressLine()
         for number, turn in enumerate(TURNS, 1):
             session.jump(made[turn.after])
             made.append(run(session, turn, quality, seed))
             progress("turns", number, len(TURNS))
         session.jump(dict(session.view().branches)["main"])
+        session.set_draft(replace(fresh, subject="", background="", scope=Scope.BOTH))
         record = studio.store.load(session.sid)
         assert record is not None, "it was saved with its last turn"
         write_session(out, record, studio.pictures)
+        if strip is not None:
+            line = [record.tree[id].picture for id in record.tree.line(record.tree.current)]
+            write(strip, encode_png(beside_each_other([studio.services.pixels(picture) for picture in line])))
         turns = [turn for turn in session.view().turns if turn.parent is not None]
     told = {
         "out": str(out),
@@ -97,6 +117,7 @@ def demo_session(
 def run(session: Session, turn: Planned, quality: Quality, seed: int) -> str:
     """Run and keep one turn after the one stood on; its id. Raises what stopped it."""
     said = replace(session.view().draft, subject=turn.subject, background=turn.background, scope=turn.scope)
+    said = replace(said, method=turn.method, changes=turn.changes)
     session.set_draft(replace(said, quality=quality, seed=seed))
     session.start()
     view = session.view()
@@ -104,5 +125,10 @@ def run(session: Session, turn: Planned, quality: Quality, seed: int) -> str:
         view = session.wait(view.rev, 1.0)
     if not view.staged:
         stopped = "" if view.job is None else view.job.error
-        raise DemoFailed(f"the turn {turn.subject or turn.background!r} could not be made: {stopped}")
+        raise DemoFailed(f"the turn {turn.subject or turn.background or turn.method!r} could not be made: {stopped}")
     return session.accept(0).id
+
+
+def beside_each_other(pictures: Sequence[Picture]) -> Picture:
+    """Square pictures in a row, each `PANEL` pixels a side."""
+    return np.concatenate([np.asarray(Image.fromarray(picture).resize((PANEL, PANEL))) for picture in pictures], axis=1)

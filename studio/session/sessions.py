@@ -12,6 +12,7 @@ import threading
 import time
 from collections import OrderedDict
 from dataclasses import astuple, dataclass, replace
+from enum import StrEnum
 from pathlib import Path
 from weakref import WeakValueDictionary
 
@@ -33,6 +34,7 @@ from studio.session.selection import Selection, Selections
 from studio.session.services import Services
 from studio.session.session import Session, panel
 from studio.session.view import FRESH, Draft
+from studio.store.archive.session_file import read_archive
 from studio.store.record import Record, Summary
 from studio.visitors import asking
 
@@ -49,9 +51,20 @@ COPY = " copy"
 SessionSummary = Summary
 
 
+class ExampleKind(StrEnum):
+    """What an example is."""
+
+    PICTURE = "picture"
+    """For the embedded model."""
+    PHOTOGRAPH = "photograph"
+    """For the turns that need no model."""
+    SESSION = "session"
+    """Turns that were made: ``<id>.palimpsest``, of which `Example.picture` is a strip."""
+
+
 @dataclass(frozen=True)
 class Example:
-    """A picture that comes with the studio, and a turn that works on it."""
+    """A picture that comes with the studio, and a turn that works on it; or a whole session."""
 
     id: str
     title: str
@@ -64,13 +77,31 @@ class Example:
     model: str = ""
     """The one that its turn is for; empty for whichever the studio begins with. So is the method."""
     method: str = ""
+    kind: ExampleKind = ExampleKind.PICTURE
+
+
+def read_example(path: Path) -> Example:
+    """The example that ``<id>.json`` describes; its picture is ``<id>.png``, or named from there."""
+    data = json.loads(path.read_text(encoding="utf-8"))
+    return Example(
+        id=path.stem,
+        title=data["title"],
+        subject=data["subject"],
+        background=data["background"],
+        scope=Scope(data["scope"]),
+        clicks=tuple((float(x), float(y)) for x, y in data["clicks"]),
+        picture=path.parent / data.get("picture", f"{path.stem}.png"),
+        model=data.get("model", ""),
+        method=data.get("method", ""),
+        kind=ExampleKind(data.get("kind", ExampleKind.PICTURE)),
+    )
 
 
 class Sessions:
     """There is one `Session` object of a session, whoever asks for it."""
 
     def __init__(self, services: Services, examples: Path, model: str, owners: Owners | None = None) -> None:
-        """`examples` is the folder of ``<id>.png`` with ``<id>.json``; `model` is what a new session starts with.
+        """`examples` is the folder of what `read_example` reads; `model` is what a new session starts with.
         `owners` tells whose each is, where visitors are strangers to each other."""
         self._services = services
         self._examples = examples
@@ -108,11 +139,15 @@ class Sessions:
         return cropped
 
     def create_example(self, example_id: str) -> Session:
-        """A new session of an example, its texts filled in; the subject is left to be clicked."""
+        """A new session of an example, its texts filled in; the subject is left to be clicked. Of one that is a
+        session, a copy."""
         example = next((e for e in self.examples() if e.id == example_id), None)
         if example is None:
             raise UnknownExample(f"there is no example {example_id!r:.80}; reload the page to see those there are")
         usual = self._draft()
+        if example.kind is ExampleKind.SESSION:
+            record = read_archive(example.picture.with_suffix(".palimpsest"), self._services.store.pictures)
+            return self.adopt_record(replace(record, name=example.title, created_at=time.time()))
         draft = replace(
             usual,
             subject=example.subject,
@@ -125,25 +160,9 @@ class Sessions:
 
     def examples(self) -> tuple[Example, ...]:
         """By title; one that is for a model that is not here is left out."""
-        found, models = [], find_models(self._services.model_folders)
-        for path in self._examples.glob("*.json"):
-            data = json.loads(path.read_text(encoding="utf-8"))
-            if data.get("model", "") not in {"", *models}:
-                continue
-            found.append(
-                Example(
-                    id=path.stem,
-                    title=data["title"],
-                    subject=data["subject"],
-                    background=data["background"],
-                    scope=Scope(data["scope"]),
-                    clicks=tuple((float(x), float(y)) for x, y in data["clicks"]),
-                    picture=path.with_suffix(".png"),
-                    model=data.get("model", ""),
-                    method=data.get("method", ""),
-                )
-            )
-        return tuple(sorted(found, key=lambda example: example.title))
+        models = find_models(self._services.model_folders)
+        found = map(read_example, self._examples.glob("*.json"))
+        return tuple(sorted((e for e in found if e.model in {"", *models}), key=lambda example: example.title))
 
     def get(self, sid: str) -> Session:
         """The session `sid`; `UnknownSession` when there is none, or when it is in the trash."""

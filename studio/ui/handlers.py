@@ -107,7 +107,14 @@ class Handlers:
     def about(self, elsewhere: bool = False) -> dict[str, Any]:
         """What does not change for one page while the studio runs."""
         examples = [
-            {"id": e.id, "title": e.title, "subject": e.subject, "background": e.background}
+            {
+                "id": e.id,
+                "title": e.title,
+                "kind": e.kind,
+                "subject": e.subject,
+                "background": e.background,
+                "method": CATALOG[e.method].title if e.method in CATALOG else "",
+            }
             for e in self.studio.sessions.examples()
         ]
         methods = {

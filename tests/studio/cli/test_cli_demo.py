@@ -14,13 +14,13 @@ from tests.studio.cli.conftest import Run
 
 @pytest.mark.slow
 def test_a_demonstration_is_made_checked_and_swapped(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert [turn.after for turn in demo.TURNS] == [0, 1, 2, 3, 2, 5]
-    monkeypatch.setattr(demo, "TURNS", (*demo.TURNS[:2], replace(demo.TURNS[4], after=1)))
+    assert [turn.after for turn in demo.TURNS] == [0, 1, 2, 3, 4, 5, 2]
+    monkeypatch.setattr(demo, "TURNS", (*demo.TURNS[:2], replace(demo.TURNS[2], after=1)))
     file = tmp_path / "S.palimpsest"
     made = run("demo-session", "--out", file, "--json")
     assert made.code == 0, made.err
     assert made.json["branches"] == ["main", "branch 2"]
-    assert [turn["label"] for turn in made.json["turns"]][:2] == ["in a forest", "a big blue duck"]
+    assert [turn["label"] for turn in made.json["turns"]][:2] == ["a blue turtle", "on the beach"]
     record, _ = saved.read(file, tmp_path / "pictures")
     assert len(record.tree.turns) == 4
     assert (record.tree.branch, record.tree.current) == ("main", record.tree.branches["main"])

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 
+from pipelines.catalog import is_by_hand
 from pipelines.contract import Extent, Point, Quality, Scope
 from pipelines.errors import BadPicture, BadRequest, ModelError, UnknownMethod
 from pipelines.masks.prompts import Click, MaskPrompts, Stroke
@@ -38,6 +39,7 @@ from studio.history.replay import Replay, Step
 from studio.history.turn import Outcome, Turn, TurnRequest
 from studio.session.computing import Computing
 from studio.session.session import Session
+from studio.session.sessions import ExampleKind
 from studio.session.view import FRESH, JobState
 from studio.settings import Settings
 from studio.ui.handlers import Handlers
@@ -956,9 +958,23 @@ def test_examples_fill_in_the_texts(studio: Studio) -> None:
         examples[0].background,
         examples[0].scope,
     )
+    photographs = [example for example in examples if example.kind is ExampleKind.PHOTOGRAPH]
+    assert len(photographs) == 3 and all(is_by_hand(example.method) for example in photographs)
+    assert studio.sessions.create_example(photographs[0].id).view().draft.method == photographs[0].method
     for name in ("nothing", "../examples/" + examples[0].id, ""):
         with pytest.raises(UnknownExample):
             studio.sessions.create_example(name)
+
+
+def test_an_example_of_turns_is_opened_as_a_copy_of_its_own(studio: Studio) -> None:
+    (example,) = (e for e in studio.sessions.examples() if e.kind is ExampleKind.SESSION)
+    first, second = studio.sessions.create_example(example.id), studio.sessions.create_example(example.id)
+    view = first.view()
+    assert first.sid != second.sid and view.name == example.title
+    assert [turn.number for turn in view.turns] == [0, 1, 2, 3, 4, 5, 6, 3] and len(view.branches) == 2
+    assert [turn.method for turn in view.turns[1:]].count("layered") == 4
+    first.trash(view.turns[6].id)
+    assert len(second.view().turns) == 8, "what is done to one copy is not done to another"
 
 
 def test_h03_a_full_disk_at_any_call_loses_nothing_and_is_survived(
