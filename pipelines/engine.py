@@ -58,17 +58,20 @@ FINDERS = 1
 CLIPS = 1
 FOR_AN_EDIT = "Ask for a lower quality or fewer candidates, or use a smaller picture"
 FOR_A_MASK = "Use a smaller picture, or paint the mask with the brush, which needs none"
-EMBEDDINGS = 128 * 2**20
-"""Bytes of embedded pictures that are kept: 4 MB each for Segment Anything, 16 for SAM 2, less for the embedded one."""
-FOUND = 64 * 2**20
-"""Bytes of the masks of phrases that are kept."""
+CACHE_ROOM = 192 * 2**20
+"""Bytes of what is kept of pictures that were pointed at: two thirds for them as embedded (4 MB each for Segment
+Anything, 16 for SAM 2, less for the embedded one), the rest for the masks of phrases."""
 
 
 class Engine:
     """Runs on one device. Any thread may call it: edits wait for each other, clicks do not wait for edits."""
 
     def __init__(
-        self, model_folders: tuple[Path, ...] = (ASSETS / "models",), device: str = "auto", threads: int | None = None
+        self,
+        model_folders: tuple[Path, ...] = (ASSETS / "models",),
+        device: str = "auto",
+        threads: int | None = None,
+        cache_room: int = CACHE_ROOM,
     ) -> None:
         if threads is not None:
             torch.set_num_threads(threads)
@@ -79,9 +82,11 @@ class Engine:
         self._editing = threading.Lock()
         self._segmenters: Cache[str, Segmenter] = Cache(SEGMENTERS)
         self._by_colour = ColourSegmenter()
-        self._embeddings: Cache[tuple[str, str], Embedding] = Cache(EMBEDDINGS, lambda embedding: embedding.size)
+        self._embeddings: Cache[tuple[str, str], Embedding] = Cache(
+            2 * cache_room // 3, lambda embedding: embedding.size
+        )
         self._finders: Cache[str, PhraseFinder] = Cache(FINDERS)
-        self._found: Cache[tuple[str, str, str], tuple[Match, ...]] = Cache(FOUND, _mask_bytes)
+        self._found: Cache[tuple[str, str, str], tuple[Match, ...]] = Cache(cache_room // 3, _mask_bytes)
         self._pointing = threading.Lock()
         self._clips: Cache[str, ClipEmbed] = Cache(CLIPS)
         self._measuring = threading.Lock()

@@ -31,11 +31,6 @@ from studio.store.store import Store
 
 log = logging.getLogger(__name__)
 
-KEPT_DECODED = 256 * 2**20
-"""Bytes of pictures that are kept as pixels, all sessions together: two of the largest, or seven photographs."""
-KEPT_CUT = 64 * 2**20
-"""The same of masks, which a line of turns shares."""
-
 
 class Following(ThreadPoolExecutor):
     """A pool whose work finds the context variables of whoever asked for it."""
@@ -106,8 +101,9 @@ def build_studio(settings: Settings, engine: EditingEngine | None = None) -> Stu
         most_each=None if hosting is None else hosting.visitor_jobs,
         most_seconds=None if hosting is None else hosting.job_seconds,
     )
-    decoded: Cache[str, Picture] = Cache(KEPT_DECODED, lambda picture: picture.nbytes)
-    cut: Cache[str, Mask] = Cache(KEPT_CUT, lambda mask: mask.nbytes)
+    room = settings.cache_room * 2**20
+    decoded: Cache[str, Picture] = Cache(room, lambda picture: picture.nbytes)
+    cut: Cache[str, Mask] = Cache(room // 4, lambda mask: mask.nbytes)
     background = Following(1, thread_name_prefix="masks")
     services = Services(
         store=store,

@@ -175,6 +175,9 @@ class Settings:
     """Sites that may show the page in a frame of theirs, as a hosted Space does; by default none."""
     upload_limit: int = 64
     """Largest uploaded file, in MB."""
+    cache_room: int = 256
+    """MB of decoded pictures that are kept in memory; the caches beside them go by it: in all at most one and a half
+    times as much in the process that serves, and in the one that computes."""
     queue_limit: int = 32
     """Jobs that may wait for the device, all sessions together."""
     trash_days: int = 30

@@ -22,10 +22,10 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 from pipelines.compose.data import PublishedTurns, Source, World, build_tokenizer, to_tensor, to_words
-from pipelines.compose.folder import Kind, Loaded, save_composer
+from pipelines.compose.folder import Kind, Loaded, load_composer, save_composer
 from pipelines.compose.model import SIZES, Composer, Sizes, parameters
 from pipelines.compose.objective import Batch, Objective, Stage, Weights
-from pipelines.errors import BadParameter, NumericalError
+from pipelines.errors import BadParameter, ModelError, NumericalError
 from pipelines.seeds import derived_seed, generator, sent
 from pipelines.training.checkpoint import CHECKPOINT_SECONDS, begun, read_checkpoint, write_checkpoint
 from pipelines.training.common import Ema, Report, Say, fast_arithmetic, silent
@@ -99,6 +99,21 @@ class Trainer:
     @property
     def composer(self) -> Composer:
         return self.objective.composer
+
+    def begin_at(self, folder: Path) -> None:
+        """Take the weights of the composer in `folder` for a beginning; a training that goes on from its checkpoint has
+        better ones. Raises `ModelError` for a composer of other sizes or of another world."""
+        found = load_composer(folder, self.accelerator.device)
+        if (found.kind, found.composer.sizes, len(found.tokenizer)) != (
+            self.kind,
+            self.composer.sizes,
+            len(self.tokenizer),
+        ):
+            raise ModelError(
+                f"a training begins at a composer of its own sizes and its own world; {folder} holds another one"
+            )
+        if self.step == 0:
+            self.composer.load_state_dict(found.composer.state_dict())
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -286,8 +301,12 @@ def train_composer(
     device: str = "auto",
     threads: int | None = None,
     steps: int | None = None,
+    begin: Path | None = None,
 ) -> dict[str, Any]:
     """What ``launch.py train compose`` does; returns the report. A training that was begun goes on by its own plan.
+
+    With `begin`, the folder of a composer, it begins at that one's weights; another `seed` than that one had shows it
+    other pictures.
 
     How long is said in `minutes`, or in `steps` of drawing where a machine has other work beside this.
 
@@ -314,6 +333,8 @@ def train_composer(
         plan = Plan(planned(minutes, seconds, matching), batch, seed=seed, weights=weights)
         say("a step takes " + ", ".join(f"{seconds[stage]:.2f} s ({stage})" for stage in Stage))
     trainer = Trainer(source, kind, sizes, plan, scratch, device)
+    if begin is not None:
+        trainer.begin_at(begin)
     if not trainer.accelerator.is_main_process:
         say = silent
     stages = ", ".join(f"{count} ({stage})" for stage, count in plan.steps.items())

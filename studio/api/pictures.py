@@ -23,8 +23,6 @@ from studio.session.sessions import read_example
 
 LARGEST_THUMBNAIL = 1024
 """Pixels a side."""
-KEPT_SMALL = 32 * 2**20
-"""Bytes of thumbnails that are kept: some thousand of them."""
 COVER = 320
 """Pixels a side of a session's picture in a list."""
 
@@ -32,7 +30,8 @@ COVER = 320
 def routes(studio: Studio, examples: Path) -> list[BaseRoute]:
     """The studio's own routes."""
 
-    kept: Cache[tuple[str, int], bytes] = Cache(KEPT_SMALL, len)
+    room = studio.settings.cache_room * 2**20 // 8  # at first 32 MB: some thousand thumbnails
+    kept: Cache[tuple[str, int], bytes] = Cache(room, len)
     making = Lock()
 
     def small(data: bytes, side: int) -> bytes:

@@ -78,6 +78,9 @@ def serve(
     upload_limit: Annotated[
         int, typer.Option(help="The largest file that the page takes, in MB.", min=1, max=4_096)
     ] = DEFAULTS.upload_limit,
+    cache_room: Annotated[
+        int, typer.Option(help="MB of decoded pictures that are kept in memory.", min=1, max=1_000_000)
+    ] = DEFAULTS.cache_room,
     auth: Annotated[
         str,
         typer.Option(
@@ -156,6 +159,7 @@ def serve(
         gallery=gallery,
         trash_days=trash_days,
         upload_limit=upload_limit,
+        cache_room=cache_room,
         password=auth,
         token=token,
         warm_up=warm_up,

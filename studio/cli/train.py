@@ -45,6 +45,10 @@ def compose(
         ),
     ] = None,
     batch: Annotated[int, typer.Option(help="Turns a step.", min=2)] = 32,
+    begin: Annotated[
+        Path | None,
+        typer.Option("--from", help="The folder of a composer to begin at; take another --seed.", file_okay=False),
+    ] = None,
     seed: Seed = 0,
     without_matching: Annotated[
         bool, typer.Option("--without-matching", help="Leave image-text matching out, to see what it is good for.")
@@ -58,7 +62,7 @@ def compose(
     On several GPUs start it with accelerate: accelerate launch launch.py train compose.
     """
     report: dict[str, Any] = resolve("pipelines.compose.trainer:train_composer")(
-        out, scratch, minutes, say, size, data, batch, seed, not without_matching, device, threads, steps
+        out, scratch, minutes, say, size, data, batch, seed, not without_matching, device, threads, steps, begin
     )
     told = f"{out}: {report['steps']} steps in {report['seconds'] / 60:.1f} minutes, loss {report['loss']:.4f}"
     answer(as_json, report, lambda: [told])

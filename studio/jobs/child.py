@@ -29,8 +29,6 @@ from studio.settings import Settings
 log = logging.getLogger(__name__)
 
 ON_DEVICE = frozenset({"edit", "weights", "warm_up"})
-HELD = 128 * 2**20
-"""Bytes of pictures that were pointed at last and stay over there; usually one is clicked again and again."""
 BESIDE = 8
 """Calls that are answered beside an edit."""
 BEAT = 1.0

@@ -30,7 +30,7 @@ from pipelines.masks.segmenter import MaskAnswer
 from pipelines.params import Params
 from pipelines.progress import Progress, silent
 from studio.errors import Busy, DeviceLost
-from studio.jobs.child import BEAT, HELD, Answer, Beat, Call, Failure, Held, Hold, Step, Stop, serve
+from studio.jobs.child import BEAT, Answer, Beat, Call, Failure, Held, Hold, Step, Stop, serve
 from studio.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -221,6 +221,8 @@ class _Child:
         self._sending = threading.Lock()
         self._numbers = count(1)
         self._held: deque[tuple[int, Picture]] = deque()
+        """Pictures that were pointed at last and stay over there; usually one is clicked again and again."""
+        self._room = settings.cache_room * 2**20 // 2
         self._waiting: dict[int, _Answers] = {}
         self._ended: str | None = None
         """Why it was ended on purpose, or what became of it."""
@@ -309,7 +311,7 @@ class _Child:
             if held is picture:
                 return Held(key)
         key, instead = next(self._numbers), []
-        while self._held and picture.nbytes + sum(held.nbytes for _, held in self._held) > HELD:
+        while self._held and picture.nbytes + sum(held.nbytes for _, held in self._held) > self._room:
             instead.append(self._held.popleft()[0])
         self._connection.send(Hold(key, picture, tuple(instead)))
         self._held.append((key, picture))

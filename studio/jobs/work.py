@@ -134,7 +134,8 @@ def lazy_engine(settings: Settings) -> LazyEngine:
 
     def build() -> EditingEngine:
         folders: tuple[Path, ...] = settings.all_model_folders
-        return cast("EditingEngine", resolve(ENGINE)(model_folders=folders, device=settings.device))
+        room = 3 * settings.cache_room * 2**20 // 4
+        return cast("EditingEngine", resolve(ENGINE)(model_folders=folders, device=settings.device, cache_room=room))
 
     return LazyEngine(build)
 

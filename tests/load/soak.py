@@ -212,16 +212,22 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.load.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--visitors", type=int, default=8)
+    parser.add_argument("--room", type=int, default=16, help="MB of the server's cache: small, so that it fills early")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="palimpsest-soak-") as folder:
-        return soak(Path(folder), 60 * min(asked.minutes, 240), min(asked.visitors, 64))
+        return soak(Path(folder), 60 * min(asked.minutes, 240), min(asked.visitors, 64), asked.room)
 
 
-def soak(folder: Path, seconds: float, visitors: int) -> int:
+def soak(folder: Path, seconds: float, visitors: int, room: int) -> int:
     """Serve, let them in, watch, and tell."""
     port = free_port()
     command = [sys.executable, "launch.py", "serve", "--hosted", "--port", str(port), "--data", str(folder / "data")]
-    command += ["--no-browser", *(part for name, value in LIMITS.items() for part in ("--limit", f"{name}={value}"))]
+    command += [
+        "--no-browser",
+        "--cache-room",
+        str(room),
+        *(part for name, value in LIMITS.items() for part in ("--limit", f"{name}={value}")),
+    ]
     log = folder / "log"
     with log.open("wb") as said:
         server = subprocess.Popen(

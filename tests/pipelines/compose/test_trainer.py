@@ -57,6 +57,22 @@ def test_a_training_that_was_stopped_comes_to_the_same_weights(start, tmp_path: 
     assert (tmp_path / "part" / "model.safetensors").read_bytes() == before
 
 
+def test_a_training_begins_at_another_ones_weights(start, tiny: Sizes, tmp_path: Path) -> None:
+    first = start("first")
+    first.run(tmp_path / "out", silent)
+    second = start("second", replace(PLAN, seed=1))
+    second.begin_at(tmp_path / "out")
+    half = {name: value.half().float() for name, value in first.composer.state_dict().items()}
+    assert all(torch.equal(value, half[name]) for name, value in second.composer.state_dict().items())
+    second.run(tmp_path / "more", silent, until=2)
+    resumed = start("second", replace(PLAN, seed=1))
+    resumed.begin_at(tmp_path / "out")
+    assert resumed.step == 2 and same(resumed.composer, second.composer)
+    other = start("third", sizes=replace(tiny, joint=64))
+    with pytest.raises(ModelError, match="begins at a composer of its own sizes and its own world"):
+        other.begin_at(tmp_path / "out")
+
+
 def test_each_stage_teaches_its_own_networks(start, tmp_path: Path) -> None:
     trainer = start()
 

@@ -21,7 +21,6 @@ from pipelines.errors import DeviceFault, NotEnoughMemory, NumericalError
 from pipelines.masks.prompts import MaskPrompts
 from pipelines.params import SDEditParams
 from studio.errors import Busy, DeviceLost
-from studio.jobs import device as device_module
 from studio.jobs.child import Hold
 from studio.jobs.device import MOST_POINTING, DeviceProcess
 from studio.jobs.job import JobState
@@ -95,7 +94,7 @@ def test_a_picture_that_is_clicked_again_travels_once_and_is_never_another_one(
     send = shared._child._connection.send
     monkeypatch.setattr(shared._child._connection, "send", lambda message: (sent.append(message), send(message)))
     pictures = [np.random.default_rng(k).integers(0, 256, (24, 32, 3), dtype=np.uint8) for k in range(6)]
-    monkeypatch.setattr(device_module, "HELD", 4 * pictures[0].nbytes)
+    monkeypatch.setattr(shared._child, "_room", 4 * pictures[0].nbytes)
     for number in (*range(6), *range(6), 5, 5, 5):
         found = shared.segment(pictures[number], MaskPrompts(), "threshold").mask
         assert np.array_equal(found, pictures[number][..., 0] > 127)
