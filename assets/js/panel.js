@@ -2,6 +2,7 @@
 // in studio/ui.
 import { h } from "./dom.js";
 import { on } from "./store.js";
+import { noteSent } from "./typed.js";
 
 /**
  * What Gradio gives the script of a `gr.HTML`.
@@ -36,6 +37,7 @@ export class Panel {
   trigger(event, data = {}) {
     if (!this.#place) return;
     if (!this.#place.events.includes(event)) throw new Error(`no handler is bound to the event ${event}`);
+    noteSent(event);
     this.#place.trigger(event, data);
   }
 

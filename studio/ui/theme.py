@@ -18,6 +18,7 @@ TEXT = "var(--tx)"
 QUIET = "var(--tx2)"
 HINT = "var(--tx3)"
 ACTION = "var(--go)"
+MARK = "var(--mark)"
 ON_ACTION = "var(--on-go)"
 BAD = "var(--bad)"
 LINK = "var(--link)"
@@ -34,21 +35,21 @@ _TOKENS = {
     "block_label_text_color": QUIET,
     "block_title_text_color": QUIET,
     "block_info_text_color": HINT,
-    "border_color_accent": ACTION,
+    "border_color_accent": MARK,
     "border_color_primary": LINE,
     "color_accent_soft": RAISED,
     "input_background_fill": FIELD,
     "input_background_fill_focus": FIELD,
     "input_background_fill_hover": FIELD,
     "input_border_color": LINE,
-    "input_border_color_focus": ACTION,
+    "input_border_color_focus": MARK,
     "input_border_color_hover": LINE,
     "input_placeholder_color": HINT,
     "link_text_color": LINK,
     "checkbox_background_color": FIELD,
-    "checkbox_background_color_selected": ACTION,
+    "checkbox_background_color_selected": MARK,
     "checkbox_border_color": LINE,
-    "checkbox_border_color_selected": ACTION,
+    "checkbox_border_color_selected": MARK,
     "checkbox_label_background_fill": FIELD,
     "checkbox_label_background_fill_hover": RAISED,
     "checkbox_label_background_fill_selected": RAISED,
@@ -57,7 +58,7 @@ _TOKENS = {
     "checkbox_label_text_color_selected": TEXT,
     "panel_background_fill": PANEL,
     "panel_border_color": LINE,
-    "slider_color": ACTION,
+    "slider_color": MARK,
     "button_primary_background_fill": ACTION,
     "button_primary_background_fill_hover": ACTION,
     "button_primary_text_color": ON_ACTION,

@@ -85,9 +85,9 @@ def test_an_earlier_turn_is_changed_and_the_rest_replayed(browser: Browser, serv
         desk.page.locator(".p-node.p-here").focus()
         desk.page.keyboard.press("m")
         desk.page.keyboard.press("Enter")
+        desk.says(subject="a blue turtle")  # before the answer fills the field with what the turn says
         expect(run).to_contain_text("Run 2 turns")
-        expect(desk.page.locator("#subject textarea")).to_have_value("a red turtle")  # comes after the heading
-        desk.says(subject="a blue turtle")
+        expect(desk.page.locator("#subject textarea")).to_have_value("a blue turtle")
         run.click()
         expect(desk.turns).to_have_count(5, timeout=RUNS)
         expect(desk.page.locator(".p-node.p-here")).to_have_attribute("title", "2 · in a forest")

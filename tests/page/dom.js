@@ -4,7 +4,7 @@ import { JSDOM } from "jsdom";
 const { window } = new JSDOM('<!doctype html><div id="studio"></div>', { url: "http://studio.test/below/", pretendToBeVisual: true });
 window.matchMedia = () => ({ matches: false });
 window.fetch = () => Promise.reject(new Error("nothing was to be fetched"));
-for (const name of ["document", "localStorage", "navigator", "Node", "Element", "HTMLElement", "Event", "KeyboardEvent", "Image", "CSS"]) Object.defineProperty(globalThis, name, { value: window[name], configurable: true });
+for (const name of ["document", "localStorage", "navigator", "Node", "Element", "HTMLElement", "Event", "InputEvent", "KeyboardEvent", "Image", "CSS"]) Object.defineProperty(globalThis, name, { value: window[name], configurable: true });
 globalThis.window = window;
 
 export const { document } = window;
