@@ -58,7 +58,7 @@ function starter(s, live) {
     onclick: () => panel.trigger("pull_model", { repo: s.repo, file: "", half: s.half }) });
   const about = [KINDS[s.kind] || s.kind, say("about {amount}", { amount: amount(s.size) }), s.licence].join(" · ");
   return h("div", { class: "p-installed-row", role: "listitem", "data-starter": s.repo }, h("span", { class: "p-installed-name" }, h("b", { text: s.title, title: s.repo }), h("span", { class: "p-hint", text: about })),
-    h("span", { class: "p-installed-acts" }, get), h("p", { class: s.fault ? "p-fault" : "p-hint p-use", text: s.fault || s.use, lang: "en" }));
+    h("span", { class: "p-installed-acts" }, get), h("p", { class: s.fault ? "p-fault" : "p-hint p-use", text: s.fault || s.use, lang: s.fault ? "en" : null }));
 }
 
 /** @param {import("./view.js").ModelView} m */

@@ -14,7 +14,7 @@ from pipelines.contract import Quality
 from pipelines.models.folders import ModelCard
 from pipelines.params import Knob, knobs
 from studio.ui import text
-from studio.ui.language import say
+from studio.ui.language import figure, say
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ def build_forms(chosen: str) -> tuple[Form, ...]:
 
 def _build(method: Method, shown: bool) -> Form:
     with gr.Column(visible=shown, elem_classes="p-knobs") as group:
-        note = say("For when {when}.", when=say(method.when)) + f"\n\n{method.paper}."
+        note = say("For when {when}.", when=say(method.when)) + f"\n\n{say(method.paper)}."
         note += f" {say(text.NOT_LAYERDIFFUSE)}" if method.name == "layered" else ""
         gr.Markdown(note, elem_classes="p-paper")
         components = {
@@ -63,7 +63,7 @@ def _info(knob: Knob) -> str:
     if knob.low is None or knob.high is None:
         return say(knob.help)
     unit = f" {say(knob.unit)}" if knob.unit else ""
-    low, high = (f"{bound:g}" for bound in (knob.low, knob.high))
+    low, high = figure(knob.low), figure(knob.high)
     return say("{help}: {low} to {high}", help=say(knob.help), low=low, high=high) + unit
 
 

@@ -24,6 +24,9 @@ PAGE = "page"
 COOKIE = "palimpsest-language"
 """What the browser keeps where somebody chose another language than the browser's own."""
 
+COMMA = ("de",)
+"""Languages that write it where English has the point in a number."""
+
 _SPOKEN: ContextVar[str] = ContextVar("spoken", default=ENGLISH)
 
 
@@ -87,7 +90,7 @@ def say(sentence: str, **values: object) -> str:
     return found.format(**values) if values else found
 
 
-def decimal(number: float, digits: int) -> str:
-    """A number as it is written in the page's language."""
-    written = f"{number:.{digits}f}"
-    return written.replace(".", ",") if spoken() == "de" else written
+def figure(number: float, form: str = "g") -> str:
+    """A number in Python's `form` for it, as it is written in the page's language."""
+    written = f"{number:{form}}"
+    return written.replace(".", ",") if spoken() in COMMA else written

@@ -8,9 +8,10 @@ from typing import Any
 
 import gradio as gr
 
-from studio.session.registry import NOT_HERE
+from studio.session.registry import NOT_HERE, ModelsView
 from studio.session.session import Session
 from studio.ui.handlers import Handlers, Seat
+from studio.ui.language import ENGLISH, say
 from studio.ui.payload import Payload, notice
 
 
@@ -24,12 +25,18 @@ def shown(
     value that is no choice.
     """
     if elsewhere:
-        return notice(NOT_HERE), gr.skip()
+        return notice(NOT_HERE, lang=ENGLISH), gr.skip()
     views: list[dict[str, Any]] = []
     failed = handlers.calmly(act)
-    unseen = handlers.calmly(lambda: views.append(asdict(handlers.studio.registry.view())))
+    unseen = handlers.calmly(lambda: views.append(_listed(handlers.studio.registry.view())))
     payload: Payload = {"models": views[0]} if views else {}
     return payload | (unseen or {}) | (failed or {}), gr.update(choices=handlers.models(handlers.chosen_model(seat)))
+
+
+def _listed(view: ModelsView) -> dict[str, Any]:
+    """The list as the page draws it: what a model to begin with does is said in the page's language."""
+    starters = tuple(replace(starter, use=say(starter.use)) for starter in view.starters)
+    return asdict(replace(view, starters=starters))
 
 
 def put_loras(handlers: Handlers, seat: Seat | None, sent: Mapping[str, Any]) -> Payload:

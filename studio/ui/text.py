@@ -8,7 +8,7 @@ from __future__ import annotations
 from pipelines.errors import BadParameter, PipelineError
 from studio.errors import BadBody, UserError
 from studio.settings import Hosting
-from studio.ui.language import decimal, say
+from studio.ui.language import figure, say
 
 TITLE = "Palimpsest"
 
@@ -86,7 +86,7 @@ def forgets(hosting: Hosting) -> str:
     return say(
         "This studio is shared. A session that nobody uses for {hours} hours is deleted, and sooner "
         "where the disk is full.",
-        hours=f"{hosting.session_hours:g}",
+        hours=figure(hosting.session_hours),
     )
 
 
@@ -123,7 +123,7 @@ def quality(name: str, seconds: float | None) -> str:
         return called
     if seconds >= 90:
         return f"{called} {seconds / 60:.0f} min"
-    return f"{called} {decimal(seconds, 0 if seconds >= 1 else 1)} s"
+    return f"{called} {figure(seconds, '.0f' if seconds >= 1 else '.1f')} s"
 
 
 def nothing_called(phrase: str) -> str:

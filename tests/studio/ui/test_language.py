@@ -14,6 +14,7 @@ import gradio as gr
 import pytest
 
 from pipelines.catalog import CATALOG
+from pipelines.models.starters import STARTERS
 from pipelines.params import knobs
 from studio.ui import language, text
 from studio.ui.language import say, speaking, wanted
@@ -43,6 +44,12 @@ def panel_sentences() -> Iterator[str]:
 def method_sentences() -> Iterator[str]:
     for method in CATALOG.values():
         yield from (method.title, method.when, *filter(None, method.labels))
+        if not method.needs_model:  # others name their paper alone
+            yield method.paper
+
+
+def model_sentences() -> Iterator[str]:
+    return (starter.use for starter in STARTERS)
 
 
 def setting_sentences() -> Iterator[str]:
@@ -59,7 +66,13 @@ def help_sentences() -> Iterator[str]:
         yield from (knob.help for _, _, knob in knobs(method.params).values())
 
 
-SAID = {"panel": panel_sentences, "methods": method_sentences, "settings": setting_sentences, "help": help_sentences}
+SAID = {
+    "panel": panel_sentences,
+    "methods": method_sentences,
+    "settings": setting_sentences,
+    "help": help_sentences,
+    "models": model_sentences,
+}
 """Headings that are complete in every language, with what belongs under each. Those of our scripts are looked at by
 ``tests/page/language.test.js``."""
 
