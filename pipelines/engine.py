@@ -335,4 +335,6 @@ def _mask_bytes(matches: Sequence[Match]) -> int:
 
 
 def _digest(picture: Picture) -> str:
-    return hashlib.sha256(str(picture.shape).encode() + np.ascontiguousarray(picture).tobytes()).hexdigest()
+    found = hashlib.sha256(str(picture.shape).encode())
+    found.update(np.ascontiguousarray(picture).data)
+    return found.hexdigest()

@@ -14,7 +14,7 @@ from typing import Any
 
 from pipelines.cache import Cache
 from pipelines.contract import Mask, Picture
-from pipelines.pictures import decode, decode_mask
+from pipelines.pictures import decode, decode_mask, encode_png
 from studio.jobs.device import DeviceProcess
 from studio.jobs.job import Job
 from studio.jobs.runner import Runner
@@ -105,12 +105,19 @@ def build_studio(settings: Settings, engine: EditingEngine | None = None) -> Stu
     decoded: Cache[str, Picture] = Cache(room, lambda picture: picture.nbytes)
     cut: Cache[str, Mask] = Cache(room // 4, lambda mask: mask.nbytes)
     background = Following(1, thread_name_prefix="masks")
+
+    def keep(picture: Picture) -> str:
+        digest = store.pictures.put(encode_png(picture))
+        decoded.get(digest, lambda: picture)
+        return digest
+
     services = Services(
         store=store,
         runner=runner,
         engine=engine,
         background=background,
         pixels=lambda digest: decoded.get(digest, lambda: decode(store.pictures.get(digest)).picture),
+        keep=keep,
         mask=lambda digest, extent: cut.get(
             f"{digest} {extent.width} x {extent.height}", lambda: decode_mask(store.pictures.get(digest), extent)
         ),

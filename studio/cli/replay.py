@@ -186,7 +186,7 @@ def compared(engine: Computing, tree: Tree, turn: Turn, made: Turn, seconds: flo
         number=number,
         branch=branch,
         id=turn.id,
-        verdict=Verdict.IDENTICAL if turn.picture == made.picture else same,
+        verdict=same if difference.any() else Verdict.IDENTICAL,
         mean_difference=round(mean, 4),
         largest_difference=int(difference.max()),
         picture_recorded=turn.picture,

@@ -364,7 +364,7 @@ class Computing:
         outside, store = candidate.outside, self._services.store
         staged = Staged(
             parent=parent,
-            picture=store.pictures.put(codec.encode_png(candidate.picture)),
+            picture=self._services.keep(candidate.picture),
             request=_with_seed(asked, candidate.seed, result.weights_before),
             outcome=replace(
                 outcome,

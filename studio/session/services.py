@@ -27,6 +27,8 @@ class Services:
     pixels: Callable[[str], Picture]
     """The picture of a digest; those looked at last are kept decoded, so that a click need not wait for that, and a run
     does not do again what was done when it was asked for."""
+    keep: Callable[[Picture], str]
+    """Stores a picture and gives its digest; its pixels are kept as if it had been looked at."""
     mask: Callable[[str, Extent], Mask]
     """The mask of a digest, of a picture of that size; kept likewise. Neither is to be written to."""
     model_folders: tuple[Path, ...]

@@ -291,7 +291,7 @@ class Sessions:
 
     def _plant(self, picture: Picture, name: str, draft: Draft, notes: tuple[str, ...]) -> Session:
         extent = Extent.of(picture)
-        digest = self._services.store.pictures.put(codec.encode_png(picture))
+        digest = self._services.keep(picture)
         now = time.time()
         record = Record(
             sid=_new_sid(),

@@ -484,6 +484,21 @@ def test_encode_and_decode_round_trip() -> None:
     np.testing.assert_array_equal(decode(encode_png(photograph())).picture, photograph())
 
 
+def test_a_large_picture_is_packed_quickly_into_a_plain_file_of_the_same_pixels() -> None:
+    large = photograph(1250, 801)
+    packed = encode_png(large)
+    np.testing.assert_array_equal(decode(packed).picture, large)
+    assert encode_png(large.copy()) == packed
+    at, chunks = 8, []
+    while at < len(packed):
+        length, kind = struct.unpack_from(">L4s", packed, at)
+        chunks += [] if chunks and chunks[-1] == kind else [kind]
+        at += 12 + length
+    assert chunks == [b"IHDR", b"IDAT", b"IEND"], "as session files want it"
+    well = saved(Image.fromarray(large), "PNG")
+    assert len(packed) < 1.1 * len(well)
+
+
 def test_a_picture_cut_out_of_another_encodes_as_its_copy() -> None:
     part = photograph()[8:40, 8:40]
     assert not part.flags.c_contiguous

@@ -496,7 +496,7 @@ def test_what_is_in_the_middle_of_a_subject_reference_is_cut_out_of_it(session: 
     assert session.view().draft.subject_reference is None
 
 
-def test_what_a_run_needs_is_decoded_once(session: Session, upload: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_run_needs_is_decoded_once(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     decoded: list[str] = []
 
     def counted(name: str) -> Callable[..., Any]:
@@ -510,7 +510,7 @@ def test_what_a_run_needs_is_decoded_once(session: Session, upload: bytes, monke
 
     for name in ("decode", "decode_mask"):
         monkeypatch.setattr(app, name, counted(name))
-    session.set_reference("background", upload)
+    session.set_reference("background", encode_png(np.full((40, 60, 3), 9, np.uint8)))
     session.set_reference("subject", encode_png(np.zeros((40, 60, 3), np.uint8)))
     first = edited(session)
     edited(session, background="")
@@ -519,6 +519,8 @@ def test_what_a_run_needs_is_decoded_once(session: Session, upload: bytes, monke
     used = {asked.mask, *(digest for digest in asked.references().values() if digest)}
     assert len(used) == 4 and used <= set(decoded)
     assert {digest: decoded.count(digest) for digest in used} == dict.fromkeys(used, 1)
+    pictures = {turn.picture for turn in session._record.tree.turns.values()}
+    assert not pictures & set(decoded), "what was just made or uploaded is still there as pixels"
 
 
 def test_a_session_says_what_the_model_would_be_shown(studio: Studio) -> None:
