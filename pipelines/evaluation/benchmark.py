@@ -251,16 +251,17 @@ def _run(engine: Editor, method: str, case: Case, picture: Picture, setup: Setup
     entry, mask = entrant(method), np.zeros(picture.shape[:2], bool)
     result, of_noisy, error, seconds = None, None, "", 0.0
     try:
-        mask = _mask(engine, case, picture, setup)
+        mask, called = _mask(engine, case, picture, setup), method_called(entry.method)
+        subject, background = case.texts(called.instructs)
         request = EditRequest(
             picture=picture,
             mask=mask,
-            subject=case.subject,
-            background=case.background,
+            subject=subject,
+            background=background,
             source=case.source.caption(),
             scope=case.scope,
             seed=setup.seed,
-            candidates=setup.candidates if method_called(entry.method).draws else 1,  # another seed gives the same
+            candidates=setup.candidates if called.draws else 1,  # another seed gives the same
         )
         params = entry.params(setup.quality, setup.card)
         started = time.perf_counter()

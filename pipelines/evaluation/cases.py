@@ -14,7 +14,16 @@ from pipelines.masks.refine import deepest_point
 from pipelines.toybox.data import HELD_OUT_SEED
 from pipelines.toybox.render import render
 from pipelines.toybox.scene import Scene, Subject, sample_scene
-from pipelines.toybox.words import ACTIONS, BACKGROUNDS, COLOURS, NATURAL, SUBJECTS, background_phrase, subject_phrase
+from pipelines.toybox.words import (
+    ACTIONS,
+    BACKGROUNDS,
+    COLOURS,
+    NATURAL,
+    SUBJECTS,
+    article,
+    background_phrase,
+    subject_phrase,
+)
 
 CASES_SEED = HELD_OUT_SEED + 500_000
 """Case ``k`` of a scope is made from ``CASES_SEED + 1000 * scope + k``, so more cases begin with the same ones."""
@@ -44,6 +53,24 @@ class Case:
     """Attributes that the texts name, with the values they ask for."""
     kept: dict[str, str]
     """Attributes that the edit must leave as they are."""
+
+    def texts(self, instructs: bool) -> tuple[str, str]:
+        """What is typed for the subject and for the background: what there is then, or what is to be done."""
+        return self.orders if instructs else (self.subject, self.background)
+
+    @property
+    def orders(self) -> tuple[str, str]:
+        """The texts as instructions; empty where that part is kept."""
+        assert self.source.subject is not None
+        kind, place = self.source.subject.kind, self.asked.get("background")
+        done = []
+        if (other := self.asked.get("subject", kind)) != kind:
+            done.append(f"turn the {kind} into {article(other)}")
+        if "colour" in self.asked:
+            done.append(f"make the {kind} {self.asked['colour']}")
+        if "action" in self.asked:
+            done.append(f"the {kind} now {self.asked['action']}")
+        return " and ".join(done), "" if place is None else f"put it {background_phrase(place)}"
 
     def picture(self) -> Picture:
         """Drawn now, 256 x 256."""

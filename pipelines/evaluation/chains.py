@@ -19,6 +19,7 @@ from typing import Any, Protocol
 import numpy as np
 from PIL import Image
 
+from pipelines.catalog import method as method_called
 from pipelines.contract import EditRequest, Mask, Picture, Scope
 from pipelines.errors import PipelineError
 from pipelines.evaluation.benchmark import Editor, Reader, Setup, append, clicked, embedded_judge, read_lines
@@ -212,11 +213,12 @@ def _run_turn(
     mask: Mask = np.zeros(line.picture.shape[:2], np.bool_)
     try:
         mask = render(case.source).mask if setup.true_masks else clicked(engine, line.picture, case.click)
+        subject, background = case.texts(method_called(entry.method).instructs)
         request = EditRequest(
             picture=line.picture,
             mask=mask,
-            subject=case.subject,
-            background=case.background,
+            subject=subject,
+            background=background,
             source=case.source.caption(),
             scope=case.scope,
             seed=setup.seed + turn - 1,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipelines.catalog import CATALOG, check_serves, method, settings
-from pipelines.contract import Quality, Scope
+from pipelines.contract import Backbone, Quality, Scope
 from pipelines.errors import BadParameter, ModelError, UnknownMethod
 from pipelines.models.folders import ModelCard
 from pipelines.params import Params
@@ -112,8 +112,8 @@ def left_out(card: ModelCard | None, cards: Iterable[ModelCard]) -> dict[str, st
             except ModelError as reason:
                 found[entry.name] = str(reason)
             else:
-                if entry.instructs:
-                    found[entry.name] = "follows instructions, and the texts of a case describe what there is then"
+                if Backbone.PLAIN in entry.serves and entry.instructs:
+                    found[entry.name] = "follows instructions by a LoRA trained for it, which a case does not bring"
     return found
 
 

@@ -1,5 +1,7 @@
 """The benchmark's cases: held out, repeatable, and true to what their texts say."""
 
+from dataclasses import asdict
+
 import pytest
 
 from pipelines.contract import Scope
@@ -35,6 +37,15 @@ def test_texts_say_what_is_asked_and_nothing_else(case: Case) -> None:
     assert said == case.asked
     assert bool(case.subject) == (case.scope is not Scope.BACKGROUND)
     assert bool(case.background) == (case.scope is not Scope.SUBJECT)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_orders_say_the_same(case: Case) -> None:
+    subject, background = case.texts(instructs=True)
+    assert (bool(subject), bool(background)) == (bool(case.subject), bool(case.background))
+    said = asdict(read(f"{subject.rpartition('into')[2]} {background}"))
+    named = {name for name in case.asked if name != "subject" or case.source.subject.kind != case.asked["subject"]}
+    assert {name: said[name] for name in named} == {name: case.asked[name] for name in named}
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

@@ -63,7 +63,7 @@ def test_all_is_every_method_that_runs_here_and_the_others_say_why_not() -> None
     assert "instruct" in without and "does not run on 'toybox'" in without["instruct"]
     assert {CATALOG[name].needs_model for name in everyone} == {True}
     assert all(Backbone.PLAIN in CATALOG[name].serves for name in everyone)
-    assert "by hand" in without["recolour"] and "follows instructions" in without["refine"]
+    assert "by hand" in without["recolour"] and "by a LoRA" in without["refine"]
 
 
 def test_names_are_spelled_out_once_and_checked() -> None:
