@@ -68,9 +68,10 @@ window.fetch = async (...asks) => {
     throw error;
   }
   if (!answer.ok && /\/gradio_api\/(run\/predict|queue\/join)$/.test(new URL(answer.url).pathname)) {
-    const words = (answer.headers.get("Content-Type") || "").startsWith("text/plain") && answer.status < 500 ? await answer.clone().text()
+    const refused = (answer.headers.get("Content-Type") || "").startsWith("text/plain") && answer.status < 500;
+    const text = refused ? await answer.clone().text()
       : say("Something went wrong inside the studio ({status}); your turns are safe. Try again; the server's log has the details.", { status: answer.status });
-    receive({ notice: { text: words, tone: "bad" }, failed: true });
+    receive({ notice: { text, tone: "bad", lang: refused ? "en" : undefined }, failed: true });
   }
   return answer;
 };

@@ -16,8 +16,8 @@ async function save(button, url) {
     const answer = await fetch(url);
     if (!answer.ok) {
       const told = await answer.json().catch(() => ({}));
-      toast(answer.status === 409 && told.detail ? told.detail : say("The file could not be made. Reload the page and try again; your turns are safe."));
-      return;
+      if (answer.status === 409 && told.detail) return toast(told.detail, "bad", null, "en");
+      return toast(say("The file could not be made. Reload the page and try again; your turns are safe."));
     }
     const named = /filename\*=UTF-8''(.+)$/.exec(answer.headers.get("content-disposition") || "");
     const address = URL.createObjectURL(await answer.blob());

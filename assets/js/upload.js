@@ -19,7 +19,7 @@ export async function upload(file) {
   try {
     const answer = await fetch(`${base}studio/upload`, { method: "POST", body: file, headers: { "Content-Type": "application/octet-stream" } });
     if (answer.ok) return (await answer.json()).ticket;
-    toast(await answer.text());
+    toast(await answer.text(), "bad", null, "en");
   } catch {
     toast(say("The file could not be sent. Check that the studio is still running, then choose it again."));
   }
