@@ -1,4 +1,4 @@
-"""Pictures in Display P3 and Adobe RGB, read and written: against the arithmetic of the spaces' own definitions.
+"""Pictures in Display P3, Adobe RGB and a printer's CMYK, read and written: against the arithmetic of the definitions.
 
 The profiles that are read here are written by the test in the older form (ICC version 2, a curve of 1,024 points), and
 the reference is worked out in floating point from the matrices that CSS Color 4 publishes. Neither shares anything with
@@ -15,7 +15,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 from skimage import data
-from skimage.color import deltaE_ciede2000, xyz2lab
+from skimage.color import deltaE_ciede2000, lab2xyz, xyz2lab
 
 from pipelines.colour_spaces import ColourSpace, in_space, opened, profile, space_of
 from pipelines.contract import Picture
@@ -45,6 +45,10 @@ D50_COLUMNS = {  # the same under D50, as these profiles hold them
     P3: ((0.51512, 0.24120, -0.00105), (0.29198, 0.69225, 0.04189), (0.15710, 0.06657, 0.78407)),
     ADOBE: ((0.60974, 0.31111, 0.01947), (0.20528, 0.62567, 0.06087), (0.14919, 0.06322, 0.74457)),
 }
+D50_TO_D65 = np.array(
+    [[0.95547342, -0.02309845, 0.06325924], [-0.02836971, 1.0099954, 0.02104144], [0.01231401, -0.02050765, 1.33036593]]
+)
+"""Bradford's, as CSS Color 4 has it."""
 Levels = NDArray[np.float64]
 
 
@@ -68,23 +72,41 @@ def reference(picture: Picture, source: ColourSpace, to: ColourSpace) -> Levels:
 
 
 def old_profile(space: ColourSpace) -> bytes:
-    """An ICC profile of version 2, by hand."""
+    """An RGB profile of that space, by hand."""
     curve = np.round(light(np.linspace(0, 1, 1024), space) * 65_535).astype(">u2").tobytes()
-    fixed = [b"XYZ " + bytes(4) + struct.pack(">3i", *(round(v * 65_536) for v in c)) for c in D50_COLUMNS[space]]
+    points = [b"XYZ " + bytes(4) + struct.pack(">3i", *(round(v * 65_536) for v in c)) for c in D50_COLUMNS[space]]
     trc = b"curv" + struct.pack(">II", 0, 1024) + curve
-    name = b"desc" + struct.pack(">II", 0, 5) + b"Mine\0" + bytes(78)
-    tags = [(b"desc", name + bytes(-len(name) % 4)), (b"cprt", b"text" + bytes(4) + b"none\0\0\0\0")]
-    tags += [(b"wtpt", b"XYZ " + bytes(4) + struct.pack(">3i", 63_190, 65_536, 54_061))]
-    tags += [*zip((b"rXYZ", b"gXYZ", b"bXYZ"), fixed, strict=True), (b"rTRC", trc), (b"gTRC", trc), (b"bTRC", trc)]
+    tags = [*zip((b"rXYZ", b"gXYZ", b"bXYZ"), points, strict=True), (b"rTRC", trc), (b"gTRC", trc), (b"bTRC", trc)]
+    return assembled(tags, b"mntrRGB XYZ ")
+
+
+def assembled(own: list[tuple[bytes, bytes]], kinds: bytes) -> bytes:
+    """An ICC profile of version 2 with these tags; `kinds` are its class, its colour space and the one between."""
+    white = struct.pack(">3i", 63_190, 65_536, 54_061)
+    name = b"desc" + struct.pack(">II", 0, 5) + b"Mine\0" + bytes(79)
+    tags = [(b"desc", name), (b"cprt", b"text" + bytes(4) + b"none\0\0\0\0"), (b"wtpt", b"XYZ " + bytes(4) + white)]
+    tags += [(tag, content + bytes(-len(content) % 4)) for tag, content in own]
     at, table, body = 132 + 12 * len(tags), b"", b""
     for tag, content in tags:
         table += tag + struct.pack(">II", at + len(body), len(content))
         body += content
-    head = struct.pack(
-        ">I4sI4s4s4s12s4s", at + len(body), bytes(4), 0x02100000, b"mntr", b"RGB ", b"XYZ ", bytes(12), b"acsp"
-    )
-    white = struct.pack(">3i", 63_190, 65_536, 54_061)
+    head = struct.pack(">I4sI12s12s4s", at + len(body), bytes(4), 0x02100000, kinds, bytes(12), b"acsp")
     return head + bytes(28) + white + bytes(48) + struct.pack(">I", len(tags)) + table + body
+
+
+INK = np.array([[-60, -30, -25], [-60, 45, -5], [-15, -15, 30], [-120, 0, 0]])
+"""What full cyan, magenta, yellow and black take off white paper, in 8-bit CIELAB; all of them together are black."""
+PAPER = np.array([255, 128, 128])
+
+
+def printer_profile() -> bytes:
+    """An ICC profile of a printer whose inks add up: a table of the sixteen ways to print all or none of each."""
+    full = np.array(list(np.ndindex(2, 2, 2, 2)))
+    straight = bytes(range(256))
+    matrix = struct.pack(">9i", *(65_536 * (k % 4 == 0) for k in range(9)))
+    table = (PAPER + full @ INK).astype(np.uint8).tobytes()
+    look_up = b"mft1" + bytes(4) + bytes([4, 3, 2, 0]) + matrix + 4 * straight + table + 3 * straight
+    return assembled([(b"A2B0", look_up)], b"prtrCMYKLab ")
 
 
 def as_file(picture: Picture, icc: bytes) -> bytes:
@@ -116,6 +138,22 @@ def test_a_picture_in_a_wide_space_is_read_as_its_definition_says(space: ColourS
     assert error.max() < 1 and unread.mean() > 1
     name = {P3: "Display P3", ADOBE: "Adobe RGB (1998)"}[space]
     assert read.notes == (f"Colours were converted from {name} to sRGB.",), "though the file calls it otherwise"
+
+
+def test_a_picture_for_print_is_read_as_its_profile_says() -> None:
+    inks = np.stack(np.meshgrid(*[[0, 80, 160, 240]] * 4), axis=-1).reshape(16, 16, 4).astype(np.uint8)
+    patches = inks.repeat(16, 0).repeat(16, 1)  # whole blocks, which a JPEG keeps
+    buffer = io.BytesIO()
+    Image.fromarray(patches, "CMYK").save(buffer, "JPEG", quality=100, icc_profile=printer_profile())
+    read = decode(buffer.getvalue())
+    assert read.notes == ("Colours were converted from the file's own profile to sRGB.",)
+    lab = (PAPER + inks / 255 @ INK) * [100 / 255, 1, 1] - [0, 128, 128]
+    xyz = lab2xyz(lab, illuminant="D50") @ D50_TO_D65.T
+    wanted = xyz @ np.linalg.inv(TO_XYZ[SRGB]).T
+    within = ((wanted > 0) & (wanted < 1)).all(-1)  # what is beyond sRGB is clipped
+    error = apart(read.picture[8::16, 8::16] / 255, values(wanted, SRGB), SRGB)[within]
+    print(f"CMYK to sRGB: CIEDE2000 mean {error.mean():.3f}, most {error.max():.3f} of {within.sum()} patches")
+    assert within.sum() > 60 and error.max() < 1
 
 
 @pytest.mark.parametrize("space", [P3, ADOBE])
