@@ -32,6 +32,7 @@ FAINT = """(least) => {
     return layers.reverse().reduce((below, top) => over(top, below), [255, 255, 255]);
   };
   const dimmed = (node) => node.closest(':disabled, [inert], [aria-disabled="true"], [hidden]')
+    || node.closest('label')?.control?.disabled
     || (() => {
       for (let at = node; at; at = at.parentElement) if (getComputedStyle(at).opacity !== '1') return true;
     })();
@@ -53,6 +54,18 @@ FAINT = """(least) => {
 }"""
 """Texts whose contrast is less than `least`, of those that can be used and lie on a plain ground; and how many were
 looked at."""
+
+
+RUNNING = """() => palimpsest.set({ view: { ...palimpsest.state.view, job: { id: 'job', does: 'edit', state: 'running',
+  error: null, stage: 'guidance', step: 3, total: 12, seconds_left: 8, ahead: 0, preview: 0,
+  stages: [{ name: 'embeddings', fraction: 1 }, { name: 'guidance', fraction: 0.25 }] } } })"""
+STOPPED = "palimpsest.set({ view: { ...palimpsest.state.view, job: null } })"
+TROUBLED = """() => {
+  for (const tone of ['bad', 'note', 'good']) palimpsest.toast(`A message that is ${tone}.`, tone);
+  palimpsest.receive({ confirm: { text: 'The model was made for other pictures.', does: 'run' } });
+  palimpsest.set({ away: true });
+}"""
+"""A run, and all that can go wrong at once, as the page draws them: no model is needed for that."""
 
 
 def faint(page: Page) -> list[str]:
@@ -80,6 +93,16 @@ def test_the_theme_is_turned_kept_and_legible(browser: Browser, url: str, failur
         desk.open_example("Duck on the beach")
         page.screenshot(path=failures / "theme-light.png")
         assert faint(page) == []
+        page.evaluate(RUNNING)
+        expect(page.locator(".p-bar.p-on")).to_be_visible()
+        page.screenshot(path=failures / "theme-light-running.png")
+        assert faint(page) == []
+        page.evaluate(STOPPED)
+        page.evaluate(TROUBLED)
+        expect(page.locator(".p-confirm")).to_be_visible()
+        page.screenshot(path=failures / "theme-light-troubled.png")
+        assert faint(page) == []
+        page.evaluate("palimpsest.set({ away: false })")
         page.get_by_role("button", name="Dark theme").click()
         expect(root).to_have_attribute("data-theme", "dark")
         assert faint(page) == []
