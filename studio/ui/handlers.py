@@ -123,7 +123,7 @@ class Handlers:
                 "stages": m.stages,
                 "needs_model": m.needs_model,
                 "needs_mask": m.needs_mask,
-                "when": say(m.when),
+                "when": say("when {when}", when=say(m.when)),
                 "examples": [text.example(words) if words else say(text.NOT_READ) for words in m.examples],
             }
             for name, m in CATALOG.items()
