@@ -37,10 +37,10 @@ ROOT = Path(__file__).resolve().parents[2]
 TWELVE, TWENTY_FOUR = Extent(4000, 3000), Extent(6000, 4000)
 GRAIN = 6
 """Levels of noise, as a camera has it."""
-START = """() => { window.seen = []; window.goes = true;
-  const note = (now) => { window.seen.push(now); if (window.goes) requestAnimationFrame(note); };
+START = """() => { const seen = window.seen = [];
+  const note = (now) => { if (window.seen !== seen) return; seen.push(now); requestAnimationFrame(note); };
   requestAnimationFrame(note); }"""
-STOP = "() => { window.goes = false; return window.seen; }"
+STOP = "() => { const { seen } = window; window.seen = null; return seen; }"
 SHOWN = """size => { const image = document.querySelector('.p-frame img');
   return image && image.complete && image.naturalWidth === size && palimpsest.state.view.width === size; }"""
 TICK = 16
