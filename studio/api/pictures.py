@@ -7,6 +7,7 @@ The files are not put under Gradio's ``allowed_paths``: those are served inline 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
 
@@ -16,6 +17,7 @@ from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute
 
 from pipelines.cache import Cache
+from pipelines.contract import Picture
 from pipelines.pictures import decode, digest, thumbnail
 from studio.api.answers import KEEP, NOT_KEPT, found, headers
 from studio.app import Studio
@@ -34,22 +36,25 @@ def routes(studio: Studio, examples: Path) -> list[BaseRoute]:
     kept: Cache[tuple[str, int], bytes] = Cache(room, len)
     making = Lock()
 
-    def small(data: bytes, side: int) -> bytes:
+    def small(name: str, side: int, pixels: Callable[[], Picture]) -> bytes:
         def make() -> bytes:
             with making:  # one at a time: of the largest pictures each takes 250 MB meanwhile
-                return thumbnail(decode(data).picture, side)
+                return thumbnail(pixels(), side)
 
-        return kept.get((digest(data), side), make)
+        return kept.get((name, side), make)
 
-    def sized(data: bytes, side: int | None, name: str | None = None) -> Response:
+    def sized(
+        data: bytes, name: str, side: int | None, pixels: Callable[[], Picture], called: str | None = None
+    ) -> Response:
         if side is None:
-            return _image(data, "image/png", name)
-        return _image(small(data, max(16, min(side, LARGEST_THUMBNAIL))), "image/jpeg", name)
+            return _image(data, "image/png", called)
+        return _image(small(name, max(16, min(side, LARGEST_THUMBNAIL)), pixels), "image/jpeg", called)
 
     def picture(sid: str, digest: str, side: int | None = None, download: str | None = None) -> Response:
         """A picture of a session as PNG, or as a JPEG of at most `side` pixels."""
         data = found(lambda: studio.sessions.get(sid).picture_bytes(digest))
-        return sized(data, side, download)
+        # What was just opened or made is there as pixels.
+        return sized(data, digest, side, lambda: studio.services.pixels(digest), download)
 
     def cover(sid: str, digest: str) -> Response:
         """What stands for a session in a list, also for one in the trash; `digest` only tells browsers when it is
@@ -58,7 +63,9 @@ def routes(studio: Studio, examples: Path) -> list[BaseRoute]:
         if now is None:
             raise HTTPException(404)
         data = found(lambda: studio.pictures.get(now))
-        return _image(small(data, COVER), "image/jpeg", keep=KEEP if digest == now else NOT_KEPT)
+        return _image(
+            small(now, COVER, lambda: decode(data).picture), "image/jpeg", keep=KEEP if digest == now else NOT_KEPT
+        )
 
     def preview(sid: str, number: int) -> Response:  # noqa: ARG001  part of the address
         """The latest picture of the running job; `number` only keeps browsers from showing an older one."""
@@ -72,7 +79,8 @@ def routes(studio: Studio, examples: Path) -> list[BaseRoute]:
         file = examples / f"{example_id}.json"
         if not re.fullmatch(r"[a-z0-9-]+", example_id) or not file.is_file():
             raise HTTPException(404)
-        return sized(read_example(file).picture.read_bytes(), side)
+        data = read_example(file).picture.read_bytes()
+        return sized(data, digest(data), side, lambda: decode(data).picture)
 
     def health() -> JSONResponse:
         """Answers as soon as the page can be used."""
