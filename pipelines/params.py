@@ -287,6 +287,9 @@ class ComposeParams(Params):
     steps: int = knob(50, "Sampling steps; the paper's 250", 1, 1000, "steps")
     guidance: float = knob(3.0, "How closely the instruction is followed (phi of Eq. 15)", 1.0, 50.0)
     match: float = knob(2.0, "How strongly the picture is drawn to what was asked (psi of Eq. 14)", 0.0, 50.0)
+    strength: float = knob(
+        1.0, "Share of the noise schedule that is run, from the picture itself; 1 begins with noise alone", 0.02, 1.0
+    )
 
 
 @dataclass(frozen=True)

@@ -129,13 +129,17 @@ def main() -> None:
     parser.add_argument("--detector", type=Path, default=DETECTOR, help="the detector's folder")
     parser.add_argument("--scenes", type=int, default=100, help="of the test split, from its first on")
     parser.add_argument("--steps", type=int, default=50, help="sampler steps a turn")
+    parser.add_argument("--phi", type=float, default=3.0, help="classifier-free guidance")
+    parser.add_argument("--psi", type=float, default=2.0, help="guidance by the match")
+    parser.add_argument("--strength", type=float, default=1.0, help="of the noise that a turn begins with")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--out", type=Path, help="a JSON file for the rows")
     asked = parser.parse_args()
     device = best_device(asked.device)
     without = None if asked.without is None else load_composer(asked.without, device)
     detector = Detector.load(asked.detector, device)
-    rows = measure(load_composer(asked.model, device), detector, asked.scenes, Sampling(asked.steps), without)
+    sampling = Sampling(asked.steps, phi=asked.phi, psi=asked.psi, strength=asked.strength)
+    rows = measure(load_composer(asked.model, device), detector, asked.scenes, sampling, without)
     if asked.out:
         asked.out.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
     print("\n".join(as_lines(rows)))  # noqa: T201  what it is for

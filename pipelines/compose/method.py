@@ -35,7 +35,7 @@ def run(loaded: Loaded, request: EditRequest, params: ComposeParams, progress: P
         raise BadParameter(f"steps must be at most {longest}, the composer's noise levels; got {params.steps}", "steps")
     before = resized(request.picture, Extent(side, side))
     said = _read(loaded, before, request.subject.strip())
-    sampling = Sampling(params.steps, phi=params.guidance, psi=params.match)
+    sampling = Sampling(params.steps, phi=params.guidance, psi=params.match, strength=params.strength)
     began, candidates = time.perf_counter(), []
     for number in range(request.candidates):
         seed, told = request.seed + number, _counting(loaded, params, part_of(progress, number, request.candidates))

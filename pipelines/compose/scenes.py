@@ -45,6 +45,7 @@ def compose_script(
     steps: int = 50,
     guidance: float = 3.0,
     match: float = 2.0,
+    strength: float = 1.0,
     device: str = "auto",
     progress: Progress = silent,
 ) -> Composed:
@@ -63,7 +64,7 @@ def compose_script(
     longest = loaded.composer.sizes.steps
     if not 1 <= steps <= longest:
         raise BadParameter(f"steps must be 1 to {longest}, as many as there are noise levels; got {steps}", "steps")
-    sampling = Sampling(steps, phi=guidance, psi=match)
+    sampling = Sampling(steps, phi=guidance, psi=match, strength=strength)
     picture = render([], loaded.composer.sizes.side)[None]
     pictures = []
     for turn, instruction in enumerate(told):

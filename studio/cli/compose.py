@@ -26,6 +26,9 @@ def compose(
     steps: Annotated[int, typer.Option(help="Sampler steps a turn.", min=1)] = 50,
     guidance: Annotated[float, typer.Option(help="How closely the instruction is followed; 1 is not at all.")] = 3.0,
     match: Annotated[float, typer.Option(help="How strongly the picture is drawn to what was asked; 0: not.")] = 2.0,
+    strength: Annotated[
+        float, typer.Option(help="Share of the noise that every turn begins with; 1: nothing else.", min=0.02, max=1.0)
+    ] = 0.9,
     device: options.Device = "auto",
     as_json: options.Json = False,
 ) -> None:
@@ -37,7 +40,7 @@ def compose(
     text = options.read_file(instructions).decode("utf-8", errors="replace")
     began = time.perf_counter()
     composed = resolve("pipelines.compose.scenes:compose_script")(
-        model, text, seed, steps, guidance, match, device, ProgressLine()
+        model, text, seed, steps, guidance, match, strength, device, ProgressLine()
     )
     write(out, encode_png(resolve("pipelines.compose.scenes:strip")(composed.pictures)))
     seconds = time.perf_counter() - began

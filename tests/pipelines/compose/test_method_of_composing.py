@@ -74,7 +74,7 @@ def test_the_same_seed_gives_the_same_bytes_at_the_pictures_own_size(engine: Eng
 
 
 def test_each_setting_and_each_word_has_a_say(engine: Engine) -> None:
-    ways = [FEW, replace(FEW, steps=4), replace(FEW, guidance=1.0), replace(FEW, match=0.0)]
+    ways = [FEW, replace(FEW, steps=4), replace(FEW, guidance=1.0), replace(FEW, match=0.0), replace(FEW, strength=0.5)]
     made = [engine.edit("scenes", "compose", asked(), way).candidates[0].picture for way in ways]
     made.append(engine.edit("scenes", "compose", asked("add a blue cube"), FEW).candidates[0].picture)
     assert len({picture.tobytes() for picture in made}) == len(made)

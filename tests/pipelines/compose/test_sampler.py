@@ -52,6 +52,32 @@ def test_ddpm_makes_noise_on_the_way_and_ddim_none(composer: Composer, reference
     assert not torch.equal(state.get_state(), one_draw.get_state())
 
 
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_less_than_all_noise_leaves_the_picture_nearer(
+    composer: Composer, reference: Tensor, words: Tensor, deterministic: bool
+) -> None:
+    told: list[tuple[int, int]] = []
+    ways = [replace(FEW, strength=strength, deterministic=deterministic) for strength in (0.1, 0.5, 1.0)]
+    off = [
+        (
+            draw(
+                composer,
+                reference,
+                words,
+                way,
+                generator(1, "test"),
+                progress=lambda _, step, total, preview=None: told.append((step, total)),
+            )
+            - reference
+        )
+        .abs()
+        .mean()
+        for way in ways
+    ]
+    assert off[0] < off[1] < off[2]
+    assert told == 3 * [(step, FEW.steps) for step in range(1, FEW.steps + 1)]
+
+
 def test_each_guidance_has_a_say(composer: Composer, reference: Tensor, words: Tensor, others: Tensor) -> None:
     plain, free, matched = (
         draw(composer, reference, words, replace(FEW, phi=phi, psi=psi), generator(1, "test"), others)
