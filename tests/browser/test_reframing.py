@@ -96,7 +96,9 @@ def test_a_frame_is_drawn_with_a_finger(browser: Browser, url: str) -> None:
         desk.open_example("Duck on the beach")
         choose(desk, "Crop")
         desk.page.evaluate("scrollTo(0, 0)")
-        hold = desk.page.locator(".p-hold[data-sides='right bottom']").bounding_box()
+        corner = desk.page.locator(".p-hold[data-sides='right bottom']")
+        expect(corner).to_be_visible()
+        hold = corner.bounding_box()
         assert hold is not None
         x, y = hold["x"] + hold["width"] / 2, hold["y"] + hold["height"] / 2
         zero, to = desk.on_screen(0, 0), desk.on_screen(64, 32)

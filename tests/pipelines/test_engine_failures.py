@@ -88,7 +88,7 @@ def bfloat16(engine: Engine) -> Iterator[None]:
     """As on a device whose fast arithmetic is bfloat16."""
     fast = replace(engine._bundle("tiny"), autocast=torch.bfloat16)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engine, "_bundle", lambda model: fast)
+        patch.setattr(engine, "_loaded", lambda model: fast)
         yield
 
 
