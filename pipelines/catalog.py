@@ -613,14 +613,17 @@ def serving(backbone: Backbone | None) -> list[Method]:
     return [m for m in CATALOG.values() if backbone is None or backbone in m.serves]
 
 
-def alike(entry: Method, backbone: Backbone | None) -> list[Method]:
-    """`entry` and then the others that can be tried on the same words with a model of that kind, those for the same
-    purpose first: they read the same texts, and take them as orders or as descriptions as it does."""
+def alike(entry: Method, card: ModelCard | None) -> list[Method]:
+    """`entry` and then the others that can be tried on the same words with that model: they read the same texts, and
+    take them as orders or as descriptions as it does. First come those that the model's card names, then those for the
+    same purpose."""
     if not entry.needs_model:
         return [entry]
     takes = (entry.reads, entry.instructs, entry.changes)
-    others = [m for m in serving(backbone) if (m.reads, m.instructs, m.changes) == takes and m.name != entry.name]
-    return [entry, *sorted(others, key=lambda m: m.group is not entry.group)]
+    served, best = serving(None if card is None else card.backbone), () if card is None else card.domain.methods
+    others = [m for m in served if (m.reads, m.instructs, m.changes) == takes and m.name != entry.name]
+    rank = {name: place for place, name in enumerate(best)}
+    return [entry, *sorted(others, key=lambda m: (rank.get(m.name, len(rank)), m.group is not entry.group))]
 
 
 def offered(backbone: Backbone | None) -> list[Method]:

@@ -7,6 +7,8 @@ texts, ``subject`` or ``background``, the words are offered for that text first.
 ``"pictures": {"made_for": "flat drawings", "smooth": 0.5}`` says of what the pictures are, for a person, and how smooth
 they are at least (`pipelines.hints.pictures`).
 
+``"methods": ["layered", "inpaint"]`` names the methods that do best on it, the best one first.
+
 ``"measured_by"`` says by what its pictures are compared (`pipelines.models.limits`).
 
 All may be left out. What cannot be read is left out too, with a remark that says why: a card is written by hand, and
@@ -62,6 +64,8 @@ class Domain:
     vocabulary: Vocabulary | None = None
     pictures: Pictures | None = None
     measured_by: MeasuredBy = NOTHING_CALIBRATED
+    methods: tuple[str, ...] = ()
+    """Names of those that do best on it, the best one first; what is called so nowhere is of no harm."""
     remarks: tuple[str, ...] = ()
     """What of it was left out, and why."""
 
@@ -84,7 +88,11 @@ def domain_of(said: Mapping[str, Any]) -> Domain:
     measures, left_out = measured_by(said)
     if left_out:
         remarks.append(left_out)
-    return Domain(vocabulary, pictures, measures, tuple(remarks))
+    methods = said.get("methods", [])
+    if not isinstance(methods, list) or not all(isinstance(name, str) for name in methods):
+        remarks.append(f"the methods in its card were left out: expected a list of names; got {methods!r:.60}")
+        methods = []
+    return Domain(vocabulary, pictures, measures, tuple(methods), tuple(remarks))
 
 
 class _Unreadable(Exception):

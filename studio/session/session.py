@@ -333,8 +333,8 @@ class Session:
             raise NotReady("one method runs again what an earlier turn was; press Run, or leave the change first")
         if not 1 <= len(set(names)) == len(names) <= MOST_CANDIDATES:
             raise NotReady(f"choose between 1 and {MOST_CANDIDATES} methods to try, each once; got {len(names)}")
-        entry, card = find_method(draft.method), self._services.card(draft.model)
-        fitting = {method.name for method in alike(entry, None if card is None else card.backbone)}
+        entry = find_method(draft.method)
+        fitting = {method.name for method in alike(entry, self._services.card(draft.model))}
         requests = []
         for name in names:
             if find_method(name).name not in fitting:
@@ -843,9 +843,8 @@ class Session:
         """Names of what `try_methods` takes."""
         if self._draft.method not in CATALOG:
             return ()
-        card = self._services.card(self._draft.model)
-        entry, kind = find_method(self._draft.method), None if card is None else card.backbone
-        return tuple(method.name for method in alike(entry, kind))
+        found = alike(find_method(self._draft.method), self._services.card(self._draft.model))
+        return tuple(method.name for method in found)
 
     def _window(self, draft: Draft, mask: Mask) -> Box | None:
         card, entry = self._services.card(draft.model), find_method(draft.method)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.catalog import CATALOG, PRESETS, measured_on, presets_of, recorded, settings, stored_preset
+from pipelines.catalog import CATALOG, PRESETS, alike, measured_on, presets_of, recorded, settings, stored_preset
 from pipelines.contract import Quality
 from pipelines.engine import ASSETS
 from pipelines.errors import BadParameter
@@ -72,3 +72,13 @@ def test_published_guidance_is_that_of_papers_and_diffusers() -> None:
     """7.5 wherever a picture is drawn from noise or over itself (Rombach et al. 2022; the pipelines of diffusers)."""
     for name in ("layered", "sdedit", "inpaint", "imagic", "prompt-to-prompt", "plug-and-play", "masactrl", "diffedit"):
         assert {stored_preset(name, quality)["guidance"] for quality in Quality} == {7.5}, name
+
+
+def test_methods_to_try_are_those_for_the_same_words_the_best_on_the_model_first() -> None:
+    names = [method.name for method in alike(CATALOG["layered"], TOYBOX)]
+    assert names[:3] == ["layered", *[name for name in TOYBOX.domain.methods if name != "layered"][:2]]
+    assert len(names) == len(set(names)) and "instruct" not in names and "recolour" not in names
+    assert set(TOYBOX.domain.methods) <= set(CATALOG)
+    plain = [method.group for method in alike(CATALOG["layered"], None)]
+    assert plain == sorted(plain, key=lambda group: group is not CATALOG["layered"].group), "its own purpose first"
+    assert alike(CATALOG["recolour"], TOYBOX) == [CATALOG["recolour"]]

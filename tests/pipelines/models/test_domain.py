@@ -100,3 +100,9 @@ def test_a_model_with_a_spoilt_card_is_found_all_the_same(tmp_path: Path) -> Non
     assert card.title == "Mine" and "got 3" in card.domain.remarks[0]
     (tmp_path / "mine" / "card.json").unlink()
     assert find_models([tmp_path])["mine"].domain.remarks == ()
+
+
+def test_the_methods_that_do_best_are_named_in_their_order() -> None:
+    assert domain_of({"methods": ["inpaint", "layered"]}).methods == ("inpaint", "layered")
+    domain = domain_of({"methods": {"inpaint": 1}})
+    assert domain.methods == () and "expected a list of names; got {'inpaint': 1}" in domain.remarks[0]
