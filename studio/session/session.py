@@ -295,22 +295,21 @@ class Session:
         Raises what `check_draft` and `check_request` raise, `Busy` when a job is under way, and `NotMadeFor` where the
         model was made for other pictures, unless somebody `insists`, now or earlier; nothing is queued or stored then.
         """
-        self._refuse_second_job()
-        self._remake_mask()
-        with self._lock:
-            draft, selection, here, tree, editing = (
-                self._draft,
-                self._selections.now,
-                self._here,
-                self._record.tree,
-                self._editing,
-            )
+        draft, selection, here, tree, editing = self._prepared()
         asked = self._request(draft, selection)
         self._computing.check(here.picture, asked, draft.candidates if editing is None else 1)
         self._refuse_misfit(draft, here.picture, insists)
         if editing is not None:
             return self._replay(tree, replays.edited(tree, editing, asked))
         return self._run(tree, here.id, asked, draft.candidates)
+
+    def _prepared(self) -> tuple[Draft, Selection, Turn, Tree, str | None]:
+        """What a run begins with: the draft, the mask as it is on this picture, where one stands, the timeline, and the
+        turn that is being changed. Raises `Busy`."""
+        self._refuse_second_job()
+        self._remake_mask()
+        with self._lock:
+            return self._draft, self._selections.now, self._here, self._record.tree, self._editing
 
     def try_methods(self, names: Sequence[str], insists: bool = False) -> JobView:
         """Queue the turn in preparation once by each method of `names`, each with its own settings: a candidate of each
@@ -319,16 +318,7 @@ class Session:
         Raises as `start` does, and `NotReady` for names that are none or too many, for methods that do not take the
         same words, and while an earlier turn is being changed.
         """
-        self._refuse_second_job()
-        self._remake_mask()
-        with self._lock:
-            draft, selection, here, tree, editing = (
-                self._draft,
-                self._selections.now,
-                self._here,
-                self._record.tree,
-                self._editing,
-            )
+        draft, selection, here, tree, editing = self._prepared()
         if editing is not None:
             raise NotReady("one method runs again what an earlier turn was; press Run, or leave the change first")
         if not 1 <= len(set(names)) == len(names) <= MOST_CANDIDATES:
@@ -366,10 +356,7 @@ class Session:
 
         They become turns when all are done. Raises as `start` does, and nothing is queued then.
         """
-        self._refuse_second_job()
-        self._remake_mask()
-        with self._lock:
-            draft, selection, here, tree = self._draft, self._selections.now, self._here, self._record.tree
+        draft, selection, here, tree, _ = self._prepared()
         entry = find_method(draft.method)
         if entry.reads != (Scope.SUBJECT, Scope.BACKGROUND):
             raise NotReady(f"{entry.title} does not read what a part becomes; choose a method that does, like Layered")
