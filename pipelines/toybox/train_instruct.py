@@ -20,7 +20,7 @@ import torch
 from diffusers import AutoencoderTiny, StableDiffusionInstructPix2PixPipeline, UNet2DConditionModel
 from PIL import Image
 from torch import Tensor
-from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.attention import sdpa_kernel
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from pipelines.toybox.render import Rendering, render
@@ -32,6 +32,7 @@ from pipelines.toybox.train_text_to_image import (
     draw_timesteps,
     encode_all,
     noise_schedule,
+    quick_kernels,
     save,
     subject_shares,
     token_ids,
@@ -194,8 +195,8 @@ def main(
         unet = widened(unet, unet.config.out_channels)
     unet = unet.to(where).train()
     text_encoder = CLIPTextModel.from_pretrained(grown / "text_encoder", dtype=torch.float32).to(where).train()
-    schedule, quick_unet = noise_schedule(), torch.compile(unet)
-    quick: Any = quick_unet
+    schedule = noise_schedule()
+    quick_unet: Any = torch.compile(unet)
 
     def loss_of_batch(step: int, done: float) -> Tensor:
         chosen = torch.from_numpy(draws.integers(0, len(pairs.before), batch))
@@ -208,7 +209,7 @@ def main(
         noise, t = torch.randn_like(x0), draw_timesteps(draws, batch).to(where)
         xt = schedule.add_noise(x0, noise, t)
         with fast_arithmetic(where):
-            predicted = quick(torch.cat([xt, shown], 1), t, text_encoder(prompt).last_hidden_state).sample
+            predicted = quick_unet(torch.cat([xt, shown], 1), t, text_encoder(prompt).last_hidden_state).sample
         weight = 1 + (SUBJECT_WEIGHT - 1) * share
         loss: Tensor = (weight * (predicted.float() - schedule.get_velocity(x0, noise, t)).pow(2)).mean()
         return loss
@@ -222,8 +223,7 @@ def main(
             sample_sheet(assembled(vae, unet, text_encoder, tokenizer)).save(folder / "sample.png")
             drawn_at = step
 
-    kernels = [SDPBackend.MATH] if where.type == "cpu" else [SDPBackend.FLASH_ATTENTION, SDPBackend.MATH]
-    with sdpa_kernel(kernels):
+    with sdpa_kernel(quick_kernels(where)):
         steps, seconds, loss = train(
             [unet, text_encoder],
             loss_of_batch,

@@ -149,6 +149,12 @@ def draw_timesteps(draws: np.random.Generator, count: int) -> Tensor:
     return torch.from_numpy(np.where(np.arange(count) % 2, middle, draws.integers(0, 1000, count)))
 
 
+def quick_kernels(device: torch.device) -> list[SDPBackend]:
+    """Attention to train with. On a CPU the fused one's backward pass is 20 times its forward pass; plain matrix
+    products are not."""
+    return [SDPBackend.MATH] if device.type == "cpu" else [SDPBackend.FLASH_ATTENTION, SDPBackend.MATH]
+
+
 @dataclass(frozen=True)
 class Lessons:
     """What there is to learn from, drawn and encoded once."""
@@ -281,9 +287,7 @@ def main(
             sample_sheet(assemble(vae, unet, text_encoder, tokenizer)).save(folder / "sample.png")
             drawn_at = step
 
-    # On a CPU the fused attention's backward pass is 20 times its forward pass; plain matrix products are not.
-    kernels = [SDPBackend.MATH] if where.type == "cpu" else [SDPBackend.FLASH_ATTENTION, SDPBackend.MATH]
-    with sdpa_kernel(kernels):
+    with sdpa_kernel(quick_kernels(where)):
         steps, seconds, loss = train(
             [unet, text_encoder],
             loss_of_batch,
