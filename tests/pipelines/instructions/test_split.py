@@ -141,10 +141,11 @@ FLOODS = {
 
 
 @pytest.mark.parametrize("flood", FLOODS)
-def test_ten_thousand_words_take_less_than_a_second(flood: str) -> None:
-    started = time.process_time()
+def test_ten_thousand_words_are_read_in_time(flood: str) -> None:
+    """A hundred times what it takes: what grows with the square of the text is over it, a busy machine is not."""
+    started = time.thread_time()
     answer = split(FLOODS[flood], "a green dog " + "with a hat and " * 60)
-    assert time.process_time() - started < 1
+    assert time.thread_time() - started < 10
     assert len(answer.turns) <= MOST_TURNS
     assert len(answer.unread) <= MOST_CLAUSES + 1
     assert all(len(text) <= LONGEST_TEXT for turn in answer.turns for text in (turn.subject, turn.background))

@@ -320,7 +320,7 @@ def test_what_waits_for_a_process_that_stalls_is_told_and_describing_it_waits_fo
     for thread in threads[1:]:
         thread.start()
     assert stalling.describe() == f"Crashing in {pid}" and stalling.is_built
-    assert time.monotonic() - begun < 1
+    assert time.monotonic() - begun < 5
     for thread in threads:
         thread.join(20)
     assert len(told) == len(asked)
