@@ -48,6 +48,16 @@ class Chain:
         alpha_bar = _at(self.alpha_bar, t, x_0)
         return alpha_bar.sqrt() * x_0 + (1 - alpha_bar).sqrt() * eps
 
+    def velocity(self, x_0: Tensor, eps: Tensor, t: Tensor) -> Tensor:
+        """``sqrt(alpha_bar) eps - sqrt(1 - alpha_bar) x_0`` (Salimans and Ho 2022, Appendix D)."""
+        alpha_bar = _at(self.alpha_bar, t, x_0)
+        return alpha_bar.sqrt() * eps - (1 - alpha_bar).sqrt() * x_0
+
+    def noise_from(self, velocity: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
+        """The noise in `x_t` that a velocity implies: ``sqrt(alpha_bar) v + sqrt(1 - alpha_bar) x_t``."""
+        alpha_bar = _at(self.alpha_bar, t, x_t)
+        return alpha_bar.sqrt() * velocity + (1 - alpha_bar).sqrt() * x_t
+
     def posterior_mean(self, x_0: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
         """``mu~(x_t, x_0)``, Eq. 7. In print beta stands under the root; it belongs outside (Ho et al. 2020, Eq. 7)."""
         beta, before = _at(self.beta, t, x_t), _at(self.alpha_bar_before, t, x_t)
@@ -73,9 +83,10 @@ def _at(values: Tensor, t: Tensor, like: Tensor) -> Tensor:
 # -------------------------------------------------------------------------------------------------------- denoising
 
 
-def mse_loss(eps: Tensor, predicted: Tensor) -> Tensor:
-    """``L_mse``, Eq. 10, as a mean over all elements."""
-    return F.mse_loss(predicted, eps)
+def mse_loss(aim: Tensor, said: Tensor) -> Tensor:
+    """``L_mse``, Eq. 10, as a mean over all elements: of noise; or of velocity, which is the same loss weighted by
+    ``1 / alpha_bar``, since noise is off by ``sqrt(alpha_bar)`` of what velocity is off by."""
+    return F.mse_loss(said, aim)
 
 
 def vlb_loss(chain: Chain, x_0: Tensor, x_t: Tensor, t: Tensor, predicted: Tensor, v: Tensor) -> Tensor:

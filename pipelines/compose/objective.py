@@ -76,9 +76,11 @@ class Objective(nn.Module):
         chain, told = self.composer.chain, self.composer.condition(batch.references, batch.words)
         x_t = chain.noised(batch.targets, batch.eps, batch.t)
         heard = self.composer.unconditional(told, batch.chance < self.weights.dropped)
-        predicted, v = self.composer.denoise(x_t, batch.t, batch.references, heard)
+        said, v = self.composer.say(x_t, batch.t, batch.references, heard)
+        predicted = self.composer.noise_from(said, x_t, batch.t)
         vlb = vlb_loss(chain, batch.targets, x_t, batch.t, predicted, v)
-        cdd = cdd_loss(mse_loss(batch.eps, predicted), vlb, self.weights.gamma)
+        mse = mse_loss(self.composer.aim(batch.targets, batch.eps, batch.t), said)
+        cdd = cdd_loss(mse, vlb, self.weights.gamma)
         if not self.weights.delta:
             return cdd
         seen = self.composer.image(batch.targets).whole

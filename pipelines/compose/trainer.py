@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -102,9 +102,11 @@ class Trainer:
 
     def begin_at(self, folder: Path) -> None:
         """Take the weights of the composer in `folder` for a beginning; a training that goes on from its checkpoint has
-        better ones. Raises `ModelError` for a composer of other sizes or of another world."""
+        better ones. Whether its U-Net says noise or velocity it may learn anew. Raises `ModelError` for a composer of
+        other sizes or of another world."""
         found = load_composer(folder, self.accelerator.device)
-        if (found.kind, found.composer.sizes, len(found.tokenizer)) != (
+        sizes = replace(found.composer.sizes, velocity=self.composer.sizes.velocity)
+        if (found.kind, sizes, len(found.tokenizer)) != (
             self.kind,
             self.composer.sizes,
             len(self.tokenizer),

@@ -1,8 +1,9 @@
 """Trains one of the embedded models: ``python -m pipelines.toybox.train MODEL --minutes N --device auto``.
 
 The order matters twice: the autoencoder comes before text-to-image (which lives on its latents) and before the judge
-(which learns to look past its round trips), and text-to-image before the instruction model, which begins as it. A
-training that was stopped goes on from its last checkpoint in ``--scratch``; delete that folder to begin anew.
+(which learns to look past its round trips), and text-to-image before the models for instructions, inpainting and few
+steps, which begin as it. A training that was stopped goes on from its last checkpoint in ``--scratch``; delete that
+folder to begin anew.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ import torch
 from pipelines.toybox import (
     train_autoencoder,
     train_clip,
+    train_few_steps,
+    train_inpaint,
     train_instruct,
     train_judge,
     train_segmenter,
@@ -31,6 +34,8 @@ TRAINERS: dict[str, tuple[str, Callable[..., Report]]] = {
     "autoencoder": ("toybox/vae", train_autoencoder.main),
     "text-to-image": ("toybox", train_text_to_image.main),
     "instruct": ("toybox-instruct", train_instruct.main),
+    "inpaint": ("toybox-inpaint", train_inpaint.main),
+    "few-steps": ("toybox-few-steps", train_few_steps.main),
     "segmenter": ("toybox-segmenter", train_segmenter.main),
     "judge": ("toybox-judge", train_judge.main),
     "clip": ("toybox-clip", train_clip.main),

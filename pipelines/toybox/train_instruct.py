@@ -8,7 +8,6 @@ The text encoder learns along, since no caption says "make it". The result is an
 
 from __future__ import annotations
 
-import copy
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -32,12 +31,14 @@ from pipelines.toybox.train_text_to_image import (
     draw_timesteps,
     encode_all,
     noise_schedule,
+    publisher,
     quick_kernels,
     save,
     subject_shares,
     token_ids,
+    widened,
 )
-from pipelines.toybox.training import Schedule, train
+from pipelines.toybox.training import Schedule, drawn_in_chunks, train
 from pipelines.toybox.triples import Part, Told, told
 from pipelines.toybox.words import SUBJECTS, article, background_phrase
 from pipelines.training.common import Report, best_device, fast_arithmetic
@@ -92,17 +93,12 @@ def said_of(one: Told, rng: random.Random) -> tuple[str, str, str]:
 
 
 def draw_pairs(vae: AutoencoderTiny, tokenizer: CLIPTokenizer, count: int, device: torch.device, cache: Path) -> Pairs:
-    """The pairs of `count` triples; kept in the folder `cache`, so that a drawing that was stopped goes on."""
-    cache.mkdir(parents=True, exist_ok=True)
-    parts = []
-    for start in range(0, count, CHUNK):
-        path = cache / f"{start:06d}.pt"
-        if not path.exists():
-            drawn = _drawn(vae, tokenizer, range(start, start + CHUNK), device)
-            torch.save(drawn, path.with_suffix(".part"))
-            path.with_suffix(".part").replace(path)
-        parts.append(torch.load(path, weights_only=True))
-    return Pairs(*(torch.cat([part[name] for part in parts]) for name in ("before", "after", "ids", "shares")))
+    """The pairs of `count` triples, kept in the folder `cache`."""
+
+    def draw(start: int) -> dict[str, Tensor]:
+        return _drawn(vae, tokenizer, range(start, start + CHUNK), device)
+
+    return Pairs(**drawn_in_chunks(cache, count, CHUNK, draw))
 
 
 def _drawn(vae: AutoencoderTiny, tokenizer: CLIPTokenizer, numbers: range, device: torch.device) -> dict[str, Tensor]:
@@ -122,16 +118,6 @@ def _drawn(vae: AutoencoderTiny, tokenizer: CLIPTokenizer, numbers: range, devic
         "ids": token_ids(tokenizer, texts).view(3 * len(ones), TEXTS_PER_PAIR, -1).short(),
         "shares": torch.maximum(shares[:, first], shares[:, last]).flatten(0, 1).half(),
     }
-
-
-def widened(unet: UNet2DConditionModel, extra: int) -> UNet2DConditionModel:
-    """The same network with `extra` more input channels, of which it takes no notice yet."""
-    wide = UNet2DConditionModel.from_config(unet.config, in_channels=unet.config.in_channels + extra)
-    weights = unet.state_dict()
-    narrow = weights["conv_in.weight"]
-    weights["conv_in.weight"] = torch.cat([narrow, narrow.new_zeros(len(narrow), extra, *narrow.shape[2:])], 1)
-    wide.load_state_dict(weights)
-    return wide
 
 
 def assembled(
@@ -214,25 +200,16 @@ def main(
         loss: Tensor = (weight * (predicted.float() - schedule.get_velocity(x0, noise, t)).pow(2)).mean()
         return loss
 
-    drawn_at = 0
-
-    def on_checkpoint(step: int) -> None:
-        nonlocal drawn_at
-        save(copy.deepcopy(assembled(vae, unet, text_encoder, tokenizer)), folder)
-        if step - drawn_at >= STEPS_A_SHEET:
-            sample_sheet(assembled(vae, unet, text_encoder, tokenizer)).save(folder / "sample.png")
-            drawn_at = step
-
+    pipe = assembled(vae, unet, text_encoder, tokenizer)
     with sdpa_kernel(quick_kernels(where)):
         steps, seconds, loss = train(
             [unet, text_encoder],
             loss_of_batch,
             Schedule(minutes=minutes, rate=5e-4, warmup_steps=150),
             scratch / "instruct.pt",
-            on_checkpoint,
+            publisher(pipe, sample_sheet, folder),
         )
     parameters = sum(p.numel() for m in (unet, text_encoder) for p in m.parameters())
-    pipe = assembled(vae, unet, text_encoder, tokenizer)
     sample_sheet(pipe).save(folder / "sample.png")
     save(pipe, folder)
     report = Report("instruct", steps, seconds, str(where), seed, loss, parameters, measured={"batch": batch})

@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 import json
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from pipelines.toybox.data import TRAINING_SEED, draw_scenes
 from pipelines.toybox.scene import training_caption
 from pipelines.toybox.tokenizer import build_tokenizer
 from pipelines.toybox.train_autoencoder import CELL, to_network
-from pipelines.toybox.training import Schedule, train
+from pipelines.toybox.training import Schedule, drawn_in_chunks, train
 from pipelines.training.common import Report, best_device, fast_arithmetic
 
 WIDTH = 128
@@ -93,6 +94,16 @@ def build_unet(latent_channels: int) -> UNet2DConditionModel:
         addition_embed_type="text",
         addition_embed_type_num_heads=4,
     )
+
+
+def widened(unet: UNet2DConditionModel, extra: int) -> UNet2DConditionModel:
+    """The same network with `extra` more input channels, of which it takes no notice yet."""
+    wide = UNet2DConditionModel.from_config(unet.config, in_channels=unet.config.in_channels + extra)
+    weights = unet.state_dict()
+    narrow = weights["conv_in.weight"]
+    weights["conv_in.weight"] = torch.cat([narrow, narrow.new_zeros(len(narrow), extra, *narrow.shape[2:])], 1)
+    wide.load_state_dict(weights)
+    return wide
 
 
 def build_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
@@ -170,23 +181,18 @@ class Lessons:
 def draw_lessons(
     vae: AutoencoderTiny, tokenizer: CLIPTokenizer, count: int, device: torch.device, cache: Path
 ) -> Lessons:
-    """`count` scenes as latents and captions; kept in the folder `cache`, a thousand scenes a file, so that a drawing
-    that was stopped goes on."""
-    cache.mkdir(parents=True, exist_ok=True)
-    parts = []
-    for start in range(0, count, CHUNK):
-        path = cache / f"{start:06d}.pt"
-        if not path.exists():
-            scenes = draw_scenes(CHUNK, TRAINING_SEED + start)
-            rng = random.Random(start)
-            captions = [training_caption(s, rng) for s in scenes.scenes for _ in range(CAPTIONS_PER_SCENE)]
-            ids = token_ids(tokenizer, captions).view(CHUNK, CAPTIONS_PER_SCENE, -1)
-            latents = encode_all(vae, scenes.pictures, device)
-            drawn = {"latents": latents.half(), "ids": ids.short(), "shares": subject_shares(scenes.masks).half()}
-            torch.save(drawn, path.with_suffix(".part"))
-            path.with_suffix(".part").replace(path)
-        parts.append(torch.load(path, weights_only=True))
-    return Lessons(*(torch.cat([part[name] for part in parts]) for name in ("latents", "ids", "shares")))
+    """`count` scenes as latents and captions, a thousand scenes a file in the folder `cache`."""
+
+    def draw(start: int) -> dict[str, Tensor]:
+        scenes, rng = draw_scenes(CHUNK, TRAINING_SEED + start), random.Random(start)
+        captions = [training_caption(s, rng) for s in scenes.scenes for _ in range(CAPTIONS_PER_SCENE)]
+        return {
+            "latents": encode_all(vae, scenes.pictures, device).half(),
+            "ids": token_ids(tokenizer, captions).view(CHUNK, CAPTIONS_PER_SCENE, -1).short(),
+            "shares": subject_shares(scenes.masks).half(),
+        }
+
+    return Lessons(**drawn_in_chunks(cache, count, CHUNK, draw))
 
 
 def assemble(
@@ -221,6 +227,20 @@ def save(pipe: StableDiffusionPipeline, folder: Path) -> None:
         if "dtype" in config:  # or transformers would load it in half precision, in which a CPU cannot run it
             config["dtype"] = "float32"
         path.write_text(json.dumps(config, indent=2) + "\n")
+
+
+def publisher(pipe: Any, sheet: Callable[[Any], Image.Image], folder: Path) -> Callable[[int], None]:
+    """For each checkpoint, told the number of its step: writes the pipeline, and now and then its sample sheet."""
+    drawn_at = 0
+
+    def publish(step: int) -> None:
+        nonlocal drawn_at
+        save(copy.deepcopy(pipe), folder)
+        if step - drawn_at >= STEPS_A_SHEET:
+            sheet(pipe).save(folder / "sample.png")
+            drawn_at = step
+
+    return publish
 
 
 def sample_sheet(pipe: StableDiffusionPipeline, seed: int = 7, steps: int = 30) -> Image.Image:
@@ -278,25 +298,16 @@ def main(
         loss: Tensor = (weight * (predicted.float() - velocity).pow(2)).mean()
         return loss
 
-    drawn_at = 0
-
-    def on_checkpoint(step: int) -> None:
-        nonlocal drawn_at
-        save(copy.deepcopy(assemble(vae, unet, text_encoder, tokenizer)), folder)
-        if step - drawn_at >= STEPS_A_SHEET:
-            sample_sheet(assemble(vae, unet, text_encoder, tokenizer)).save(folder / "sample.png")
-            drawn_at = step
-
+    pipe = assemble(vae, unet, text_encoder, tokenizer)
     with sdpa_kernel(quick_kernels(where)):
         steps, seconds, loss = train(
             [unet, text_encoder],
             loss_of_batch,
             Schedule(minutes=minutes, rate=1e-3, warmup_steps=150),
             scratch / "text_to_image.pt",
-            on_checkpoint,
+            publisher(pipe, sample_sheet, folder),
         )
     parameters = sum(p.numel() for m in (unet, text_encoder) for p in m.parameters())
-    pipe = assemble(vae, unet, text_encoder, tokenizer)
     sample_sheet(pipe).save(folder / "sample.png")
     save(pipe, folder)
     report = Report("text-to-image", steps, seconds, str(where), seed, loss, parameters, measured={"batch": batch})

@@ -34,6 +34,20 @@ class Schedule:
     ema: float = 0.999
 
 
+def drawn_in_chunks(cache: Path, count: int, chunk: int, draw: Callable[[int], dict[str, Tensor]]) -> dict[str, Tensor]:
+    """What `draw` makes of the numbers from 0, `chunk` at a time, until there are `count`, side by side; kept in the
+    folder `cache`, so that a drawing that was stopped goes on."""
+    cache.mkdir(parents=True, exist_ok=True)
+    parts = []
+    for start in range(0, count, chunk):
+        path = cache / f"{start:06d}.pt"
+        if not path.exists():
+            torch.save(draw(start), path.with_suffix(".part"))
+            path.with_suffix(".part").replace(path)
+        parts.append(torch.load(path, weights_only=True))
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+
 def train(
     modules: Sequence[nn.Module],
     loss_of_batch: Callable[[int, float], Tensor],

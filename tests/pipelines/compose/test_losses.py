@@ -84,6 +84,15 @@ def test_the_chain_is_that_of_diffusers() -> None:
         torch.testing.assert_close(chain.log_variance(v, t), variance, rtol=1e-3, atol=1e-3)
 
 
+def test_velocity_tells_the_noise() -> None:
+    v, x_t = CHAIN.velocity(X_0, EPS, LAST), CHAIN.noised(X_0, EPS, LAST)
+    a, b = math.sqrt(0.4), math.sqrt(0.6)
+    assert pixels(v) == pytest.approx([0.5 * a - b, -0.5 * a + b])
+    torch.testing.assert_close(CHAIN.noise_from(v, x_t, LAST), EPS)
+    off = CHAIN.noise_from(v + 1, x_t, LAST) - EPS
+    assert pixels(off) == pytest.approx([a, a]), "a mistake in velocity weighs the less the noisier the picture is"
+
+
 # --------------------------------------------------------------------------------------------------------- denoising
 
 

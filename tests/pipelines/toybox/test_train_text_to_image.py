@@ -20,6 +20,7 @@ from pipelines.toybox.train_text_to_image import (
     draw_lessons,
     subject_shares,
     token_ids,
+    widened,
 )
 
 CPU = torch.device("cpu")
@@ -45,6 +46,16 @@ def test_the_words_reach_every_layer_with_the_timestep(tmp_path: Path) -> None:
     with torch.no_grad():
         a, b = (unet(x, 300, encoder(ids).last_hidden_state).sample for ids in (first, second))
     assert a.shape == x.shape and (a - b).abs().amin((0, 2, 3)).max() > 0, "no cell is left as it was"
+
+
+def test_a_widened_network_begins_as_the_one_it_was() -> None:
+    torch.manual_seed(0)
+    plain = build_unet(8).eval()
+    wide = widened(plain, 8).eval()
+    x, shown, words = torch.randn(1, 8, 32, 32), torch.randn(1, 8, 32, 32), torch.randn(1, 32, 128)
+    with torch.no_grad():
+        before, after = plain(x, 300, words).sample, wide(torch.cat([x, shown], 1), 300, words).sample
+    assert wide.config.in_channels == 16 and torch.allclose(before, after, atol=1e-5)
 
 
 @pytest.fixture
