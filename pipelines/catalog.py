@@ -36,6 +36,7 @@ from pipelines.params import (
     ComposeParams,
     CycleDiffusionParams,
     DDPMInversionParams,
+    DEditParams,
     DiffEditParams,
     FocusParams,
     GroundedParams,
@@ -55,6 +56,7 @@ from pipelines.params import (
     Return,
     SDEditParams,
     Tuned,
+    Tunes,
     Window,
     checked,
 )
@@ -205,6 +207,23 @@ def idle_of_imagic(_: Asks, params: ImagicParams) -> dict[str, str]:
     return idle
 
 
+def idle_of_d_edit(asked: Asks, params: DEditParams) -> dict[str, str]:
+    """What fits words that nobody goes by has no say."""
+    idle: dict[str, str] = {}
+    tunes = params.tunes is not Tunes.NOTHING and bool(params.tune_steps)
+    if not tunes:
+        idle["tune_rate"] = "no weights are tuned"
+        idle["tunes" if params.tunes is not Tunes.NOTHING else "tune_steps"] = "no weights are tuned"
+    if not tunes or params.tunes is not Tunes.LORA:
+        idle["lora_rank"] = "no low-rank update is tuned"
+    if not tunes and not params.keep_words and asked.subject.strip() and asked.background.strip():
+        fitting = ("new_words", "embed_steps", "embed_rate", "timesteps_per_step")
+        idle |= dict.fromkeys(fitting, "both parts have a text, and nobody goes by the new words")
+    elif not params.embed_steps:
+        idle["embed_rate"] = "the new words are not fitted"
+    return idle
+
+
 def by_hand(**own: Any) -> Method:
     """An entry that needs no model, with what is the same for all of them."""
     usual: dict[str, Any] = {
@@ -261,6 +280,19 @@ CATALOG: dict[str, Method] = {
             when="the selected part is to be filled anew, whatever was there before",
             joint=" ",
             serves=(Backbone.PLAIN, Backbone.INPAINTING),
+        ),
+        Method(
+            name="d-edit",
+            title="D-Edit (words for each part)",
+            params=DEditParams,
+            entry="pipelines.methods.d_edit:run",
+            needs_mask=True,
+            stages=("embeddings", "fine-tune", "denoise"),
+            paper="Feng et al., An Item is Worth a Prompt: Versatile Image Editing with Disentangled Control, 2024",
+            group=Group.REPAINT,
+            when="one part's words must not leak into the other, and time does not matter",
+            texts=(*TEXTS, "source"),
+            own_idle=idle_of_d_edit,
         ),
         Method(
             name="instruct",

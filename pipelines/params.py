@@ -62,6 +62,14 @@ class Tuned(StrEnum):
     UNET = "unet"  # every weight of the U-Net, as in the paper
 
 
+class Tunes(StrEnum):
+    """What of cross-attention a fine-tune moves."""
+
+    NOTHING = "none"  # skip the phase
+    LORA = "lora"  # a low-rank update of its projections
+    PROJECTIONS = "projections"  # the projections themselves
+
+
 class Start(StrEnum):
     """Where guidance starts from."""
 
@@ -416,6 +424,27 @@ class ImagicParams(ModelParams):
     eta: float = knob(0.8, "Share of the target in the embedding that is sampled (Eq. 3)", 0.0, 2.0)
     steps: int = _steps()
     guidance: float = _guidance()
+
+
+@dataclass(frozen=True)
+class DEditParams(ModelParams):
+    """D-Edit, Feng et al. 2024: subject and background each have words of their own. 100 steps of 25 noise levels are
+    the paper's 500 of 5, of which it adds up five at a time."""
+
+    new_words: int = knob(5, "New words that the subject and the background are given each", 1, 20)
+    embed_steps: int = knob(100, "Steps that fit the new words", 0, 2000, "steps")
+    embed_rate: float = knob(1e-4, "Adam's rate for the new words", 1e-6, 1.0)
+    tunes: Tunes = knob(Tunes.PROJECTIONS, "What of cross-attention is tuned at them")
+    tune_steps: int = knob(100, "Steps of the tuning", 0, 5000, "steps")
+    tune_rate: float = knob(5e-5, "Adam's rate for the weights", 1e-9, 1.0)
+    lora_rank: int = knob(4, "Rank of the low-rank update", 1, 128)
+    timesteps_per_step: int = knob(25, "Noise levels averaged in one optimisation step", 1, 64)
+    keep_words: bool = knob(
+        False, "Say what changes in its own new words too, before its text: it keeps more of its looks"
+    )
+    steps: int = _steps()
+    guidance: float = _guidance(6.0)
+    paste_back: bool = _pasted_back()
 
 
 @dataclass(frozen=True)

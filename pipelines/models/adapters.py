@@ -28,17 +28,20 @@ from pipelines.models.lora_files import LoraLayer, family_of, read_lora
 from pipelines.seeds import global_draws_from
 
 NAME = "layer"
-ATTENTION = ["to_q", "to_k", "to_v", "to_out.0"]
+ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
 
 
 @contextmanager
-def lora(unet: UNet2DConditionModel, rank: int, seed: int) -> Iterator[list[nn.Parameter]]:
-    """Attach a fresh low-rank update ``W + B A`` to every attention projection; yields its trainable parameters.
+def lora(
+    unet: UNet2DConditionModel, rank: int, seed: int, targets: Sequence[str] = ATTENTION
+) -> Iterator[list[nn.Parameter]]:
+    """Attach a fresh low-rank update ``W + B A`` to every layer whose name ends in one of `targets`, or to every
+    attention projection; yields its trainable parameters.
 
     `A` is drawn from `seed`, `B` is zero, so the network is unchanged until it is fitted. Afterwards the adapter is
     detached and the very modules that stood there before are back.
     """
-    config = LoraConfig(r=rank, lora_alpha=rank, target_modules=ATTENTION)
+    config = LoraConfig(r=rank, lora_alpha=rank, target_modules=list(targets))
     training = unet.training
     try:
         with global_draws_from(seed, "lora"):

@@ -113,6 +113,10 @@ class ModelBundle:
         Stable Diffusion 1.x and 2.x read the last layer; XL the last but one of both encoders, side by side, and the
         second's projection as the summary (Podell et al. 2023, section 2.1).
         """
+        return self.embedded(texts)
+
+    def embedded(self, texts: Sequence[str]) -> PromptEmbeds:
+        """`embed_texts` with gradients."""
         with self._at_work(self.text_encoder, self.text_encoder_2):
             return self._embedded(texts)
 

@@ -55,7 +55,15 @@ EVERYWHERE = [
 def small_settings(name: str, tuned: Tuned | None = None) -> Params:
     """A few steps of everything."""
     few = {"steps": 4, "embed_steps": 3, "tune_steps": 3, "tune_rate": 1e-3, "null_steps": 2, "inversion_steps": 1}
-    few |= {"first_step": 1, "maps": 2, "mask_steps": 2, "blend_share": 0.5, "decoder_steps": 2} | AT_WORK.get(name, {})
+    few |= {
+        "first_step": 1,
+        "maps": 2,
+        "mask_steps": 2,
+        "blend_share": 0.5,
+        "decoder_steps": 2,
+        "timesteps_per_step": 2,
+    }
+    few |= AT_WORK.get(name, {})
     params = settings(name, Quality.EXACT, {key: few[key] for key in few if key in knobs(CATALOG[name].params)})
     return replace(params, tuned=tuned) if isinstance(params, LayeredParams) and tuned is not None else params
 
