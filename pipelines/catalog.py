@@ -38,6 +38,7 @@ from pipelines.params import (
     DDPMInversionParams,
     DEditParams,
     DiffEditParams,
+    FlexEditParams,
     FocusParams,
     GroundedParams,
     ImagicParams,
@@ -221,6 +222,19 @@ def idle_of_d_edit(asked: Asks, params: DEditParams) -> dict[str, str]:
         idle |= dict.fromkeys(fitting, "both parts have a text, and nobody goes by the new words")
     elif not params.embed_steps:
         idle["embed_rate"] = "the new words are not fitted"
+    return idle
+
+
+def idle_of_flexedit(asked: Asks, params: FlexEditParams) -> dict[str, str]:
+    """Without a subject's text there is no new object, and where all of the picture may change no mask."""
+    if not asked.subject.strip():
+        return dict.fromkeys(("threshold", "lead", "rounds", "lead_share"), "no new subject is described")
+    idle: dict[str, str] = {}
+    if not params.lead or not params.lead_share:
+        idle |= dict.fromkeys(("lead", "rounds", "lead_share"), "the subject is not led anywhere")
+        idle.pop("lead_share" if not params.lead_share else "lead")
+        if asked.scope is not Scope.SUBJECT:
+            idle["threshold"] = "the mask does not adapt where more than the subject changes"
     return idle
 
 
@@ -432,6 +446,21 @@ CATALOG: dict[str, Method] = {
             when="something changes and nobody wants to select it: where, is found from the texts",
             joint=" ",
             texts=(*TEXTS, "source"),
+        ),
+        Method(
+            name="flexedit",
+            title="FlexEdit",
+            params=FlexEditParams,
+            entry="pipelines.methods.flexedit:run",
+            needs_mask=True,
+            stages=("invert", "denoise"),
+            paper="Nguyen et al., FlexEdit: Flexible and Controllable Diffusion-based Object-centric Editing, 2024",
+            group=Group.REPAINT,
+            when="the subject becomes a thing of another shape, which may reach beyond what was selected",
+            joint=" ",
+            texts=(*TEXTS, "source"),
+            draws=False,
+            own_idle=idle_of_flexedit,
         ),
         Method(
             name="ddpm-inversion",

@@ -448,6 +448,23 @@ class DEditParams(ModelParams):
 
 
 @dataclass(frozen=True)
+class FlexEditParams(ModelParams):
+    """FlexEdit, Nguyen et al. 2024: a mask that adapts, and an object that is led to the old one's place. The paper's
+    numbers are not known; but for steps and guidance these are ours."""
+
+    steps: int = _steps()
+    guidance: float = _guidance()
+    strength: float = _strength(1.0)
+    threshold: float = knob(0.5, "From which share of the strongest look a place belongs to the subject", 0.0, 1.0)
+    lead: float = knob(
+        0.02, "How far a step leads the subject to the place and size of the old one; 0 is off", 0.0, 1.0
+    )
+    rounds: int = knob(1, "How often each step leads it", 1, 20)
+    lead_share: float = knob(0.5, "Share of the steps, from the first, that lead it", 0.0, 1.0)
+    paste_back: bool = _pasted_back()
+
+
+@dataclass(frozen=True)
 class Pix2PixZeroParams(ModelParams):
     """pix2pix-zero, Parmar et al. 2023: nudged to look at its words where the picture's were."""
 
