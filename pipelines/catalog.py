@@ -11,7 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from pipelines.contract import Backbone, EditRequest, Extent, Quality, Scope, about
+from pipelines.contract import Backbone, EditRequest, Extent, Kind, Quality, Scope, about
 from pipelines.errors import BadParameter, ModelError, PipelineError, UnknownMethod
 from pipelines.frames import Frame
 from pipelines.hand.frames import cropped, extended, resized, straightened
@@ -113,6 +113,8 @@ class Method:
     is chosen, at the picture's own size; it reads no LoRA, no negative text and no seed."""
     reads: tuple[Scope, ...] = (Scope.SUBJECT, Scope.BACKGROUND)
     """Of which parts it reads the text."""
+    follows: tuple[Scope, ...] = ()
+    """Of which parts it follows a reference picture."""
     changes: Scope | None = None
     """What its turns change, whatever is asked; ``None`` where that is asked."""
     texts: tuple[str, ...] = TEXTS
@@ -136,10 +138,15 @@ class Method:
 
     def hears(self, name: str) -> bool:
         """Whether it goes by that field of a request (see `pipelines.contract.about`)."""
-        part = dict(about(EditRequest))[name].part
-        if part is not None:
-            return part in self.reads
-        return name in self.texts
+        said = dict(about(EditRequest))[name]
+        if said.part is None:
+            return name in self.texts
+        return said.part in (self.reads if said.kind is Kind.TEXT else self.follows)
+
+    @property
+    def goes_by_mask(self) -> bool:
+        """Whether it matters what is selected: not where the whole picture changes, whatever is asked."""
+        return self.needs_mask or self.changes is not Scope.BOTH
 
     def resolve(self) -> Callable[..., Any]:
         module, function = self.entry.split(":")
@@ -267,6 +274,7 @@ CATALOG: dict[str, Method] = {
             paper="Li et al., LayerDiffusion: Layered Controlled Image Editing with Diffusion Models, 2023",
             group=Group.REPAINT,
             when="the subject or what is behind it becomes something else and the other part has to stay",
+            follows=(Scope.SUBJECT, Scope.BACKGROUND),
             fit_key=fit_key,
             own_idle=idle_settings,
         ),
@@ -572,6 +580,7 @@ CATALOG: dict[str, Method] = {
             needs_mask=True,
             changes=Scope.BACKGROUND,
             reads=(Scope.BACKGROUND,),
+            follows=(Scope.BACKGROUND,),
             labels=("Subject becomes", "Behind it: a colour, or two"),
             examples=("", "navy to white, or a picture of yours below"),
         ),

@@ -149,11 +149,13 @@ def _check_texts(request: EditRequest, method: Method) -> None:
         check_text(getattr(request, name).strip(), _spoken(name))
     if not method.needs_model:  # its settings say what it does
         return
-    says_subject = bool(request.subject.strip()) or request.subject_reference is not None
-    says_background = bool(request.background.strip()) or request.background_reference is not None
-    if request.scope is Scope.SUBJECT and not says_subject:
-        raise BadRequest("say what the subject becomes, or give a picture of it: only the subject is to change")
-    if request.scope is Scope.BACKGROUND and not says_background:
-        raise BadRequest("say what the background becomes, or give a picture of it: only the background is to change")
-    if request.scope is Scope.BOTH and not (says_subject or says_background):
+    said = {
+        part: bool(getattr(request, part).strip())
+        or (part in method.follows and getattr(request, f"{part}_reference") is not None)
+        for part in (Scope.SUBJECT, Scope.BACKGROUND)
+    }
+    if request.scope is not Scope.BOTH and not said[request.scope]:
+        picture = ", or give a picture of it" if request.scope in method.follows else ""
+        raise BadRequest(f"say what the {request.scope} becomes{picture}: only the {request.scope} is to change")
+    if request.scope is Scope.BOTH and not any(said.values()):
         raise BadRequest("say what the subject or the background becomes: both texts are empty")

@@ -3,7 +3,7 @@
 import { h } from "./dom.js";
 import { frame } from "./frame.js";
 import { say } from "./language.js";
-import { isBusy, markable, panel } from "./looking.js";
+import { atRest, panel } from "./looking.js";
 import { roving } from "./roving.js";
 import { state } from "./store.js";
 import { sized } from "./words.js";
@@ -42,8 +42,8 @@ roving(proportions, ".p-chip", (node) => node.click());
 
 /** Whether the frame of a crop is drawn now. @returns {SessionView | null} */
 export function cropping() {
-  const view = markable();
-  return view && view.draft.method === "crop" && !isBusy() ? view : null;
+  const view = atRest();
+  return view && view.draft.method === "crop" ? view : null;
 }
 
 /** @returns {Box} */

@@ -22,11 +22,12 @@ panel.root.append(h("div", { class: "p-heading" }, title, from), changing);
 // A text that the turn will not use says so; another one shows what its method takes.
 document.addEventListener("change", tellKept);
 function tellKept() {
-  const scope = chosenOf("scope"), { view, about } = state;
-  if (!scope || !view || !areThere()) return;
-  about.methods[view.draft.method].examples.forEach((example, k) => {
+  const chosen = chosenOf("scope"), { view, about } = state;
+  if (!chosen || !view || !areThere()) return;
+  const method = about.methods[view.draft.method], changes = method.changes ?? chosen.value;
+  method.examples.forEach((example, k) => {
     const part = PARTS[k];
-    textOf(part).placeholder = scope.value === "both" || scope.value === part ? example : say("stays as it is");
+    textOf(part).placeholder = changes === "both" || changes === part ? example : say("stays as it is");
   });
 }
 
@@ -128,7 +129,7 @@ side.addEventListener("pointerdown", (event) => { // it opens when it is given t
   if (menu) targetOf(event).dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowDown", bubbles: true }));
 });
 
-panel.draws(({ view }) => {
+panel.draws(({ view, about }) => {
   setTimeout(tellKept, 50); // after Gradio has filled the fields
   openKeptOut();
   openSettings();
@@ -136,6 +137,9 @@ panel.draws(({ view }) => {
   side.inert = !view;
   const candidates = /** @type {HTMLElement} */ (document.getElementById("candidates"));
   candidates.inert = Boolean(view && view.editing);
+  const fixed = (view && about.methods[view.draft.method].changes) || ""; // what is changed, where that is not asked
+  /** @type {HTMLElement} */ (document.getElementById("studio")).dataset.changes = fixed;
+  /** @type {HTMLElement} */ (document.getElementById("scope")).hidden = fixed !== "";
   candidates.title = candidates.inert ? say("A turn that is changed is run once, as are those after it") : "";
   if (!view) {
     title.textContent = say("Turn 1");

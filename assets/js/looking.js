@@ -58,10 +58,22 @@ export const candidateOf = (view) => (view.staged.length ? view.staged[pickedOf(
 /** The frame of the picture that is looked at. @param {SessionView} view */
 export const frameOf = (view) => (candidateOf(view) || currentTurn(view)).frame;
 
-/** The view, where the picture can be marked now; else null. */
-export function markable() {
+/** The view, where its picture is looked at and nothing runs or waits to be chosen; else null. */
+export function atRest() {
   const { view, away } = state;
   return view && !away && !swap.shows(state) && !isBusy() && !candidateOf(view) && look.tab === "picture" ? view : null;
+}
+
+/** Why nothing has to be selected; empty where the method goes by what is. @param {SessionView} view */
+export function unselected({ draft }) {
+  const method = state.about.methods[draft.method];
+  return method.goes_by_mask ? "" : say("{method} changes the whole picture: nothing has to be selected", { method: method.title });
+}
+
+/** The view, where the picture can be marked now; else null. */
+export function markable() {
+  const view = atRest();
+  return view && !unselected(view) ? view : null;
 }
 
 /** The turn that the one shown is compared with in place of the one before it, if one was chosen. @param {SessionView} view */

@@ -9,7 +9,8 @@ export const panel = new Panel();
 const rows = h("div", { class: "p-loras-rows" });
 const hint = h("p", { class: "p-hint" });
 const more = h("button", { type: "button", class: "p-link", text: say("Models"), onclick: () => actions.models() });
-panel.root.append(h("section", { class: "p-loras", "aria-labelledby": "p-loras-title" }, h("div", { class: "p-loras-head" }, h("h3", { id: "p-loras-title", text: say("LoRA files") }), more), rows, hint));
+const section = h("section", { class: "p-loras", "aria-labelledby": "p-loras-title" }, h("div", { class: "p-loras-head" }, h("h3", { id: "p-loras-title", text: say("LoRA files") }), more), rows, hint);
+panel.root.append(section);
 
 /** @type {string[] | null} the files that were listed last */
 let found = null;
@@ -36,6 +37,7 @@ panel.draws(({ view, about, message }) => {
   const list = message.models ? message.models.loras : found || about.loras;
   const loras = view ? view.draft.loras || {} : {}, now = JSON.stringify([list, loras]);
   more.hidden = !about.manages_models;
+  section.hidden = Boolean(view && about.methods[view.draft.method]?.needs_model === false); // they change a model
   if (now === shown) return;
   shown = now;
   found = list;

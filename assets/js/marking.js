@@ -152,9 +152,9 @@ export function drawLive(view) {
 
 /** @param {SessionView} view */
 export function drawChips(view) {
-  const can = Boolean(markable()), crops = view.draft.method === "crop", visible = can && view.mask.choices.length > 1 && (prompts.clicks.length > 0 || prompts.phrase !== "");
-  chips.hidden = !visible || crops;
-  advice.hidden = !can || crops || Boolean(view.mask.mask) || waiting !== null;
+  const can = Boolean(markable()), visible = can && view.mask.choices.length > 1 && (prompts.clicks.length > 0 || prompts.phrase !== "");
+  chips.hidden = !visible;
+  advice.hidden = !can || Boolean(view.mask.mask) || waiting !== null;
   advice.textContent = coarse ? say("Tap the subject, or drag a box around it") : say("Click the subject. Right click excludes, drag for a box.");
   if (!visible) return;
   const chosen = prompts.choice ?? view.mask.chosen, had = chips.contains(document.activeElement);

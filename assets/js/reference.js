@@ -56,9 +56,13 @@ function part(which, /** @type {Words} */ { title, remove, without, with: words 
 
   sending[which] = send;
   let shown = "";
-  return (/** @type {Draft | null} */ draft) => {
+  return (/** @type {Draft | null} */ draft, /** @type {import("./store.js").About["methods"][string] | null} */ method) => {
     const digest = draft && draft[`${which}_reference`], mask = draft && which === "subject" ? draft.subject_reference_mask : null;
-    choose.title = digest ? words(draft) : without;
+    const follows = !method || method.follows.includes(which);
+    box.hidden = !follows && !digest; // one that was given is not lost from sight
+    box.classList.toggle("p-idle", !follows);
+    choose.disabled = !follows;
+    choose.title = method && !follows ? say("{method} follows no picture here. It is kept for methods that do.", { method: method.title }) : digest ? words(draft) : without;
     clear.hidden = !digest;
     if (shown === `${digest} ${mask}`) return;
     shown = `${digest} ${mask}`;
@@ -76,4 +80,4 @@ function picture(digest, mask) {
 
 const draws = [part("subject", PARTS.subject), part("background", PARTS.background)];
 actions.follow = (which, picture) => sending[which]?.(picture);
-panel.draws(({ view }) => { for (const draw of draws) draw(view ? view.draft : null); });
+panel.draws(({ view, about }) => { for (const draw of draws) draw(view && view.draft, view && about.methods[view.draft.method]); });

@@ -5,7 +5,7 @@ import { frame } from "./frame.js";
 import { stepIn } from "./geometry.js";
 import { keyOf } from "./keys.js";
 import { say } from "./language.js";
-import { hand, isPainting, markable, panel } from "./looking.js";
+import { hand, isPainting, markable, panel, unselected } from "./looking.js";
 import { apply, clearMarks, onMarked, standing } from "./marking.js";
 import * as marks from "./marks.js";
 import { roving } from "./roving.js";
@@ -102,14 +102,15 @@ export function beginTools(view) {
 
 /** @param {import("./view.js").SessionView} view */
 export function drawTools(view) {
-  const usable = Boolean(markable()), prompts = standing(), has = !marks.isEmpty(prompts), { mask } = view;
+  const usable = Boolean(markable()), idle = unselected(view), prompts = standing(), has = !marks.isEmpty(prompts), { mask } = view;
   clear.title = say("Remove every mark ({key})", { key: keyOf("clear") });
   for (const [id, { node, title }] of toolButtons) {
-    node.title = `${title} (${keyOf(id)})`;
+    node.title = idle || `${title} (${keyOf(id)})`;
     node.setAttribute("aria-pressed", String(id === hand.tool));
     node.disabled = !usable;
   }
   sizeBox.hidden = !isPainting();
+  snap.hidden = isPainting() || hand.tool === "wand" || hand.tool === "lasso"; // it is about what a click or box finds
   combineBox.hidden = hand.tool !== "wand" && hand.tool !== "lasso";
   toleranceBox.hidden = everywhere.hidden = hand.tool !== "wand";
   combine.value = hand.combine;
@@ -131,9 +132,9 @@ export function drawTools(view) {
   shrink.dataset.on = prompts.grow < 0 ? "yes" : "no";
   grow.textContent = prompts.grow > 0 ? say("Grow {steps}", { steps: prompts.grow }) : say("Grow");
   shrink.textContent = prompts.grow < 0 ? say("Shrink {steps}", { steps: -prompts.grow }) : say("Shrink");
-  area.textContent = !mask.mask ? say("nothing selected") : mask.stale ? say("carried over: check it") : say("subject {percent}", { percent: percent(mask.area) });
-  area.classList.toggle("p-warn", mask.stale);
-  area.title = mask.stale ? say("The marks were made on another turn's picture. Look whether the outline still fits.") : say("Of the picture");
+  area.textContent = idle ? say("all of it changes") : !mask.mask ? say("nothing selected") : mask.stale ? say("carried over: check it") : say("subject {percent}", { percent: percent(mask.area) });
+  area.classList.toggle("p-warn", mask.stale && !idle);
+  area.title = idle || (mask.stale ? say("The marks were made on another turn's picture. Look whether the outline still fits.") : say("Of the picture"));
   kept.disabled = !usable;
   frame.dataset.tool = usable ? hand.tool : "none";
   settle();

@@ -1,8 +1,11 @@
 // What was typed is not written over: the answer to what was asked for before it would fill the field when it comes.
 import { targetOf, typing } from "./dom.js";
 
-/** What a person does after which the panel is filled anew, with what was typed by then used up or left behind. */
-const FILLING = new Set(["run", "run_turns", "use_turn", "keep", "undo", "redo", "jump", "edit", "leave", "branch", "adopt", "trash", "frame", "crop_here",
+/**
+ * What a person does after which the panel is filled anew, with what was typed by then used up or left behind. What is
+ * kept was asked for by "run": what was typed since is of the next turn.
+ */
+const FILLING = new Set(["run", "run_turns", "use_turn", "undo", "redo", "jump", "edit", "leave", "branch", "adopt", "trash", "frame", "crop_here",
   "open_file", "open_example", "enter_session", "bring_back_session"]);
 let asked = -1;
 /** @type {WeakMap<Element, number>} when a field was typed into */

@@ -7,7 +7,6 @@ from dataclasses import asdict, fields, replace
 from typing import Any
 
 from pipelines.catalog import CATALOG, is_by_hand, recorded, settings
-from pipelines.contract import Scope
 from pipelines.errors import PipelineError
 from pipelines.evaluation.drift import Drift
 from pipelines.frames import Frame
@@ -173,15 +172,20 @@ def draft_to_json(draft: Draft) -> dict[str, Any]:
 
 
 def used_up(draft: Draft, made: TurnRequest | None = None) -> Draft:
-    """The draft once its turn is made: texts and references go, settings stay. Where it is known what was `made`, what
-    a turn without a model had no use for stays too, and what changes the frame begins anew."""
-    if made is not None and is_by_hand(made.method):
-        if reframes(made) and draft.method == made.method:  # done twice, it would take off twice as much
-            draft = replace(draft, changes={})
-        reads = Scope.BACKGROUND in CATALOG[made.method].reads
-        return replace(draft, background="", background_reference=None) if reads else draft
-    nothing: dict[str, Any] = dict.fromkeys(draft.texts(), "") | dict.fromkeys(draft.references())
-    return replace(draft, **nothing)
+    """The draft once its turn is made: texts and references go, settings stay. Where it is known what was `made`, only
+    what that was made of goes: what was typed or given since, or had no say, is of the next turn. What changes the
+    frame begins anew."""
+    if made is not None and reframes(made) and draft.method == made.method:
+        draft = replace(draft, changes={})  # done twice, it would take off twice as much
+    nothing = dict.fromkeys(draft.texts(), "") | dict.fromkeys(draft.references())
+    used = {name: empty for name, empty in nothing.items() if made is None or _same(draft, made, name)}
+    return replace(draft, **used)
+
+
+def _same(draft: Draft, made: TurnRequest, name: str) -> bool:
+    """Whether the turn was asked with what stands in that field now."""
+    now, asked = getattr(draft, name), getattr(made, name)
+    return bool((now.strip() if isinstance(now, str) else now) == asked)
 
 
 def draft_of(asked: TurnRequest, before: Draft, card: ModelCard | None) -> Draft:

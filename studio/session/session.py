@@ -417,8 +417,8 @@ class Session:
     def accept(self, index: int) -> TurnView:
         """Keep the staged candidate `index` as a turn after the one it was started from, and stand on it.
 
-        The texts and references are used up, but for those that its method does not read; the mask's clicks stay, and
-        are tried on the new picture.
+        The texts and references that it was made of are used up; the mask's clicks stay, and are tried on the new
+        picture.
         """
         with self._lock:
             staged = self._record.staged
@@ -954,8 +954,8 @@ class Session:
 
         def deliver(made: tuple[Turn, ...]) -> None:
             with self._lock:
-                draft = used_up(self._draft)
-                self._move(self._record.tree.adopt(made), draft=draft if self._editing is not None else None)
+                draft = used_up(self._draft, made[0].request) if self._editing is not None and made else None
+                self._move(self._record.tree.adopt(made), draft=draft)
 
         for step in replay.steps:
             check_limits(self._services.hosting, step.request.quality, 1)

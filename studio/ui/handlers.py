@@ -123,6 +123,9 @@ class Handlers:
                 "stages": m.stages,
                 "needs_model": m.needs_model,
                 "needs_mask": m.needs_mask,
+                "goes_by_mask": m.goes_by_mask,
+                "follows": m.follows,
+                "changes": m.changes,
                 "when": say("when {when}", when=say(m.when)),
                 "examples": [text.example(words) if words else say(text.NOT_READ) for words in m.examples],
             }

@@ -34,6 +34,12 @@ def test_five_turns_a_branch_and_a_swap(browser: Browser, served: tuple[Studio, 
         desk.open_example("Empty floor")
         expect(page.locator("#method input")).to_have_value("Compose")
         expect(page.locator("#model input")).to_have_value("Composer")
+        # What has no say in it is not offered, and the tools say why.
+        expect(page.locator(".p-advice")).to_be_hidden()
+        expect(page.locator("#reference")).to_be_hidden()
+        include = page.get_by_role("button", name="Include", exact=True)
+        expect(include).to_be_disabled()
+        expect(include).to_have_attribute("title", "Compose changes the whole picture: nothing has to be selected")
         desk.chooses("quality", "Draft")
         desk.says(subject="add a banana")
         page.locator(".p-run").click()

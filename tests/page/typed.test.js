@@ -34,6 +34,13 @@ test("what was typed before is used up: the answer to what was asked for since f
   field.value = "a red turtle";
   assert.equal(field.value, "a blue turtle", "a question about the text fills nothing");
   await wait();
+  noteSent("run");
+  await type("a green turtle");
+  noteSent("keep");
+  field.value = "";
+  assert.equal(field.value, "a green turtle", "what is kept was asked for before that was typed");
+  await wait();
+  noteSent("run");
   noteSent("keep");
   field.value = "";
   assert.equal(field.value, "");

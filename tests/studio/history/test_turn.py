@@ -147,4 +147,12 @@ def test_a_method_goes_by_what_its_entry_says() -> None:
     layered, recolour, diffedit = (CATALOG[name] for name in ("layered", "recolour", "diffedit"))
     heard = {m.name: {name for name, _ in about(EditRequest) if m.hears(name)} for m in (layered, recolour, diffedit)}
     parts = {"subject", "background", "background_reference", "subject_reference", "subject_reference_mask"}
-    assert heard == {"layered": parts | {"negative"}, "recolour": set(), "diffedit": parts | {"negative", "source"}}
+    texts = {"subject", "background", "negative", "source"}
+    assert heard == {"layered": parts | {"negative"}, "recolour": set(), "diffedit": texts}
+    assert [m.name for m in CATALOG.values() if not m.goes_by_mask] == [
+        "compose",
+        "straighten",
+        "crop",
+        "extend",
+        "resize",
+    ]

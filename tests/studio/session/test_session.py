@@ -475,6 +475,19 @@ def test_a_reference_is_given_to_the_engine_and_used_up(session: Session, engine
     assert session.view().draft.background_reference is None
 
 
+def test_what_was_typed_since_the_run_is_of_the_next_turn(session: Session, upload: bytes) -> None:
+    prepare(session)
+    session.start()
+    assert ended(session) is JobState.DONE
+    asked = session.view().draft
+    session.set_draft(replace(asked, subject="a green turtle"))
+    session.set_reference("background", upload)
+    session.accept(0)
+    kept = session.view().draft
+    assert (kept.subject, kept.background) == ("a green turtle", "") and asked.background
+    assert kept.background_reference is not None
+
+
 def test_what_is_in_the_middle_of_a_subject_reference_is_cut_out_of_it(session: Session, engine: Any) -> None:
     other = encode_png(np.zeros((40, 60, 3), np.uint8))
     session.set_reference("subject", other)
