@@ -139,7 +139,6 @@ panel.draws(({ view, about }) => {
   candidates.inert = Boolean(view && view.editing);
   const fixed = (view && about.methods[view.draft.method].changes) || ""; // what is changed, where that is not asked
   /** @type {HTMLElement} */ (document.getElementById("studio")).dataset.changes = fixed;
-  /** @type {HTMLElement} */ (document.getElementById("scope")).hidden = fixed !== "";
   candidates.title = candidates.inert ? say("A turn that is changed is run once, as are those after it") : "";
   if (!view) {
     title.textContent = say("Turn 1");
