@@ -136,11 +136,11 @@ function line(hint) {
     const all = h("button", { type: "button", class: "p-link", text: say("What it knows"), "aria-haspopup": "dialog", onclick: () => known(hint, all) });
     chips.push(all);
   }
-  return h("div", { class: "p-hint-line", "data-kind": hint.kind }, h("p", { text: hint.says, lang: "en" }), chips.length ? h("div", { class: "p-fixes" }, ...chips) : null);
+  return h("div", { class: "p-hint-line", "data-kind": hint.kind }, h("p", { text: hint.says }), chips.length ? h("div", { class: "p-fixes" }, ...chips) : null);
 }
 
 /** What a button's tip says: the texts as they will be. @param {Fix} fix */
-const after = (fix) => (/** @type {const} */ (["subject", "background", "instruction"])).filter((part) => fix[part]).map((part) => `${part}: ${fix[part]}`).join("\n") || "empty";
+const after = (fix) => (/** @type {const} */ (["subject", "background", "instruction"])).filter((part) => fix[part]).map((part) => `${part}: ${fix[part]}`).join("\n") || say("empty");
 
 /** All the words that the model was taught, to choose from. @param {Hint} hint @param {HTMLButtonElement} button */
 function known(hint, button) {

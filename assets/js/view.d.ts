@@ -108,7 +108,7 @@ export interface EditingView {
 
 /** One way to say it otherwise: the fields that it changes, and what they hold then. */
 export interface Fix {
-  /** A few words for a button. */
+  /** A few words for a button: of the text's own, or `Said` by us. */
   label: string;
   subject: string | null;
   background: string | null;
@@ -131,7 +131,7 @@ export interface Hint {
   part: string;
   /** Where in the part's text the words stand that are meant, in order. */
   spans: [number, number][];
-  /** One short sentence for a person. */
+  /** One short sentence for a person, as `Said`. */
   says: string;
   fixes: Fix[];
   /** All that the model knows, under headings, each in place of the first of the spans. */

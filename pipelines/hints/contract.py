@@ -5,11 +5,33 @@ A hint never refuses anything. This package imports no torch: the studio asks it
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 Span = tuple[int, int]
 """Characters ``start:end`` of a text; in Python's count, one a code point."""
+
+
+class Said(str):
+    """A text with `values` in it that knows what it was made of, so that it can be said in another language too."""
+
+    template: str
+    values: Mapping[str, object]
+
+    def __new__(cls, template: str, /, **values: object) -> Said:
+        said = super().__new__(cls, template.format(**values) if values else template)
+        said.template, said.values = template, values
+        return said
+
+    def spoken(self, say: Callable[..., str]) -> str:
+        """By `say`, which takes the sentence and its values."""
+        return say(self.template, **{name: spoken(value, say) for name, value in self.values.items()})
+
+
+def spoken(text: object, say: Callable[..., str]) -> object:
+    """`text` in the language that `say` speaks; words of a person or a model are as they are."""
+    return text.spoken(say) if isinstance(text, Said) else text
 
 
 class Kind(StrEnum):
@@ -29,7 +51,7 @@ class Fix:
     """One way to say it otherwise: the fields that it changes, and what they hold then."""
 
     label: str
-    """A few words for a button."""
+    """A few words for a button: of the text's own, or `Said` by us."""
     subject: str | None = None
     background: str | None = None
     instruction: str | None = None
@@ -45,7 +67,7 @@ class Hint:
     spans: tuple[Span, ...]
     """Where in the part's text the words stand that are meant, in order."""
     says: str
-    """One short sentence for a person."""
+    """One short sentence for a person, as `Said`."""
     fixes: tuple[Fix, ...] = ()
     known: tuple[tuple[str, tuple[Fix, ...]], ...] = ()
     """All that the model knows, under headings, each in place of the first of the spans."""

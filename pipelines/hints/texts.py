@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from pipelines.catalog import Method
 from pipelines.contract import Scope
-from pipelines.hints.contract import Fix, Hint, Kind, Span
+from pipelines.hints.contract import Fix, Hint, Kind, Said, Span
 from pipelines.hints.phrasing import left_out, negations, notations, orders
 from pipelines.hints.tokens import text_reader
 from pipelines.hints.unknown import exchanged, nearest, says_any, unknown_in, usual_forms, usual_under
@@ -25,8 +25,9 @@ MOST_FIXES = 4
 """The same for several, of which each gets one at most."""
 MOST_LISTED = 4
 """Unknown words that a sentence names."""
-TO_INSTRUCTION = "Say it as an instruction"
-LEAVE_OUT = "Leave it out"
+TO_INSTRUCTION = Said("Say it as an instruction")
+LEAVE_OUT = Said("Leave it out")
+PARTS = {"subject": Said("the subject"), "background": Said("the background")}
 NEGATIVE = "negative"
 
 Texts = Mapping[str, str]
@@ -49,7 +50,12 @@ def hints_of(
     texts = {"subject": subject, "background": background}
     if not method.needs_model:
         return tuple(
-            Hint(Kind.IDLE, part, (), f"{method.title} does not read this text: it has no effect, and stays for later.")
+            Hint(
+                Kind.IDLE,
+                part,
+                (),
+                Said("{method} does not read this text: it has no effect, and stays for later.", method=method.title),
+            )
             for part, text in texts.items()
             if text.strip() and part not in method.reads
         )
@@ -77,13 +83,14 @@ def hints_of_negative(text: str, card: ModelCard | None, guidance: float | None)
     """
     text = text[:LONGEST_TEXT]
     if text.strip() and guidance == 1:
-        return (Hint(Kind.IDLE, NEGATIVE, (), "With a guidance of 1 nothing is led away from: this has no effect."),)
+        says = Said("With a guidance of 1 nothing is led away from: this has no effect.")
+        return (Hint(Kind.IDLE, NEGATIVE, (), says),)
     found = [*_notation({NEGATIVE: text}, NEGATIVE)][:MOST_HINTS]
     reader = None if card is None else text_reader(card)
     start = None if reader is None else reader.unread_from(text)
     if card is not None and reader is not None and start is not None:
         end = len(text.rstrip())
-        says = f"{card.title} reads {reader.limit} tokens: nothing from “{_short(text[start:end], 24)}” on."
+        says = _unread(card.title, reader.limit, text[start:end])
         found.append(Hint(Kind.CUT, NEGATIVE, ((start, end),), says))
     return tuple(found)
 
@@ -101,20 +108,28 @@ def _phrasing(texts: Texts, part: str, said: tuple[str, str]) -> Iterator[Hint]:
     for kind, (start, end) in clauses:
         fixes = [*rewritten]
         if kind is Kind.REMOVAL:
-            says = "A description takes nothing away: say what is there instead."
+            says = Said("A description takes nothing away: say what is there instead.")
             fixes.append(Fix(LEAVE_OUT, **{part: left_out(text, (start, end))}))
         elif plain(text[start:end].split()[0]) in english.KEEP:
-            says = "What no text speaks of stays as it is: saying so only adds words."
+            says = Said("What no text speaks of stays as it is: saying so only adds words.")
             fixes = [Fix(LEAVE_OUT, **{part: left_out(text, (start, end))})]
         else:
-            says = f"“{_short(text[start:end])}” is an instruction: this text describes what the {part} becomes."
+            says = Said(
+                "“{words}” is an instruction: this text describes what {part} becomes.",
+                words=_short(text[start:end]),
+                part=PARTS[part],
+            )
             fixes.append(Fix(TO_INSTRUCTION, instruction=text.strip(), **{part: ""}))
         yield Hint(kind, part, ((start, end),), says, tuple(fixes))
     for (start, end), named in negations(text):
         if any(a <= start < b for _, (a, b) in clauses):
             continue
-        what = f"tends to draw {_short(named)}" if named else "is not understood as an absence"
-        says = f"“{_short(text[start:end])}” {what}: say what is there instead."
+        words = _short(text[start:end])
+        says = (
+            Said("“{words}” tends to draw {named}: say what is there instead.", words=words, named=_short(named))
+            if named
+            else Said("“{words}” is not understood as an absence: say what is there instead.", words=words)
+        )
         yield Hint(
             Kind.NEGATION, part, ((start, end),), says, (Fix(LEAVE_OUT, **{part: left_out(text, (start, end))}),)
         )
@@ -135,8 +150,9 @@ def _rewritten(texts: Texts, part: str, said: tuple[str, str]) -> Iterator[Fix]:
 def _notation(texts: Texts, part: str) -> Iterator[Hint]:
     for span, words in notations(texts[part]):
         said = texts[part][slice(*span)]
-        why = "LoRA files are chosen by themselves" if "lora" in said.lower() else "weights and options do nothing"
-        says = f"“{_short(said)}” is read as plain words: {why}."
+        by_name = "lora" in said.lower()
+        why = Said("LoRA files are chosen by themselves") if by_name else Said("weights and options do nothing")
+        says = Said("“{words}” is read as plain words: {why}.", words=_short(said), why=why)
         after = exchanged(texts[part], span, words) if words else left_out(texts[part], span)
         fixes = () if part == NEGATIVE else (Fix(_short(words) or LEAVE_OUT, **{part: after}),)
         yield Hint(Kind.SYNTAX, part, (span,), says, fixes)
@@ -167,7 +183,7 @@ def _unknown(texts: Texts, part: str, title: str, vocabulary: Vocabulary, known:
         Kind.UNKNOWN,
         part,
         tuple(spans),
-        f"{title} was not taught {_listed(words)}.",
+        Said("{model} was not taught {words}.", model=title, words=_listed(words)),
         tuple(fixes),
         tuple((heading, tuple(put(form, spans[0]) for form in forms)) for heading, forms in usual_forms(vocabulary)),
     )
@@ -177,8 +193,9 @@ def _listed(words: Sequence[str]) -> str:
     quoted = [f"“{_short(word)}”" for word in dict.fromkeys(words)]
     more = len(quoted) - MOST_LISTED
     if more > 0:
-        return f"{', '.join(quoted[:MOST_LISTED])} and {more} more"
-    return " and ".join([*([", ".join(quoted[:-1])] if quoted[:-1] else []), quoted[-1]])
+        return Said("{words} and {count} more", words=", ".join(quoted[:MOST_LISTED]), count=more)
+    *first, last = quoted
+    return Said("{words} and {last}", words=", ".join(first), last=last) if first else last
 
 
 def _cut(texts: Texts, method: Method, card: ModelCard) -> Iterator[Hint]:
@@ -200,12 +217,15 @@ def _cut(texts: Texts, method: Method, card: ModelCard) -> Iterator[Hint]:
     for part, start in ends:
         end = len(said[part].rstrip())
         if start < end:
-            both = " of both texts together" if method.joint is not None and len(said) == 2 else ""
-            says = (
-                f"{card.title} reads {reader.limit} tokens{both}: "
-                f"nothing from “{_short(said[part][start:end], 24)}” on."
-            )
-            yield Hint(Kind.CUT, part, ((start, end),), says)
+            both = method.joint is not None and len(said) == 2
+            yield Hint(Kind.CUT, part, ((start, end),), _unread(card.title, reader.limit, said[part][start:end], both))
+
+
+def _unread(model: str, limit: int, rest: str, both: bool = False) -> Said:
+    """That a model stops reading before `rest`."""
+    alone = Said("{limit} tokens", limit=limit)
+    read = Said("{limit} tokens of both texts together", limit=limit) if both else alone
+    return Said("{model} reads {read}: nothing from “{words}” on.", model=model, read=read, words=_short(rest, 24))
 
 
 def _indent(text: str) -> int:

@@ -177,7 +177,7 @@ def used_up(draft: Draft, made: TurnRequest | None = None) -> Draft:
     frame begins anew."""
     if made is not None and reframes(made) and draft.method == made.method:
         draft = replace(draft, changes={})  # done twice, it would take off twice as much
-    nothing = dict.fromkeys(draft.texts(), "") | dict.fromkeys(draft.references())
+    nothing: dict[str, Any] = dict.fromkeys(draft.texts(), "") | dict.fromkeys(draft.references())
     used = {name: empty for name, empty in nothing.items() if made is None or _same(draft, made, name)}
     return replace(draft, **used)
 

@@ -11,6 +11,7 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import astuple, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -138,16 +139,16 @@ class Sessions:
             self.trash(sid)
         return cropped
 
-    def create_example(self, example_id: str) -> Session:
-        """A new session of an example, its texts filled in; the subject is left to be clicked. Of one that is a
-        session, a copy."""
+    def create_example(self, example_id: str, say: Callable[[str], str] = str) -> Session:
+        """A new session of an example, called by its title as `say` says it, its texts filled in; the subject is left
+        to be clicked. Of one that is a session, a copy."""
         example = next((e for e in self.examples() if e.id == example_id), None)
         if example is None:
             raise UnknownExample(f"there is no example {example_id!r:.80}; reload the page to see those there are")
         usual = self._draft()
         if example.kind is ExampleKind.SESSION:
             record = read_archive(example.picture.with_suffix(".palimpsest"), self._services.store.pictures)
-            return self.adopt_record(replace(record, name=example.title, created_at=time.time()))
+            return self.adopt_record(replace(record, name=say(example.title), created_at=time.time()))
         draft = replace(
             usual,
             subject=example.subject,
@@ -156,7 +157,7 @@ class Sessions:
             model=example.model or usual.model,
             method=example.method or usual.method,
         )
-        return self._create(example.picture.read_bytes(), example.title, draft)
+        return self._create(example.picture.read_bytes(), say(example.title), draft)
 
     def examples(self) -> tuple[Example, ...]:
         """By title; one that is for a model that is not here is left out."""

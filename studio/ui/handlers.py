@@ -109,7 +109,7 @@ class Handlers:
         examples = [
             {
                 "id": e.id,
-                "title": e.title,
+                "title": say(e.title),
                 "kind": e.kind,
                 "subject": e.subject,
                 "background": e.background,
@@ -203,7 +203,7 @@ class Handlers:
 
     def example(self, seat: Seat | None, example_id: object) -> tuple[Seat | None, Payload, Fields]:
         """A new session from an example picture."""
-        return self.taken(seat, lambda: self.studio.sessions.create_example(str(example_id)))
+        return self.taken(seat, lambda: self.studio.sessions.create_example(str(example_id), say))
 
     def taken(self, seat: Seat | None, find: Callable[[], Session]) -> tuple[Seat | None, Payload, Fields]:
         """The page turns to the session that `find` gives; it stays where it is when that fails."""

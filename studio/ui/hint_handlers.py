@@ -8,12 +8,14 @@ from typing import Any
 
 from pipelines.catalog import method, settings
 from pipelines.contract import Box, Scope
+from pipelines.hints.contract import Hint, spoken
 from pipelines.hints.texts import hints_of, hints_of_negative
 from studio.errors import NotReady, UnknownSession
 from studio.session.session import Session
 from studio.ui import text
 from studio.ui.handlers import Fields, Handlers, Seat
 from studio.ui.instruction_handlers import last_texts
+from studio.ui.language import say
 from studio.ui.payload import Payload
 
 
@@ -35,10 +37,16 @@ def hinted(handlers: Handlers, seat: Seat | None, sent: Mapping[str, Any]) -> Pa
         card = handlers.card(view.draft.model)
         values = asdict(settings(view.draft.method, view.draft.quality, card=card)) | dict(view.draft.changes)
         hints = hints_of(subject, background, scope, method(view.draft.method), card, last_texts(view))
-        found.extend(asdict(hint) for hint in (*hints, *hints_of_negative(negative, card, values.get("guidance"))))
+        found.extend(map(_plain, (*hints, *hints_of_negative(negative, card, values.get("guidance")))))
 
     failed = handlers.calmly(work)
     return {"hints": {"count": sent.get("count"), "found": found}} if failed is None else failed
+
+
+def _plain(hint: Hint) -> dict[str, Any]:
+    """As the page is sent it, in its language."""
+    fixes = [asdict(fix) | {"label": spoken(fix.label, say)} for fix in hint.fixes]
+    return asdict(hint) | {"says": spoken(hint.says, say), "fixes": fixes}
 
 
 def cropped(handlers: Handlers, seat: Seat | None, sent: Mapping[str, Any]) -> tuple[Seat | None, Payload, Fields]:

@@ -35,7 +35,7 @@ def test_the_page_speaks_german_once_that_is_chosen(browser: Browser, url: str, 
         expect(page.locator("html")).to_have_attribute("lang", "en")
         speak_german(page)
         expect(page.get_by_role("heading", name="Mit einem Bild beginnen")).to_be_visible()
-        desk.open_example("Duck on the beach")
+        desk.open_example("Ente am Strand")
         expect(page.locator("#background label").first).to_contain_text("Hintergrund wird")
         expect(page.locator("#subject textarea")).to_have_attribute("placeholder", "bleibt, wie es ist")
         expect(page.locator(".p-run")).to_contain_text("Schritt ausführen")
@@ -63,7 +63,7 @@ def test_german_fits_on_a_phone(browser: Browser, url: str, failures: Path) -> N
     with sat_down(browser, url, PHONE) as desk:
         page = desk.page
         speak_german(page)
-        desk.open_example("Duck on the beach")
+        desk.open_example("Ente am Strand")
         desk.tap(130, 140)
         page.screenshot(path=failures / "german-phone.png", full_page=True)
         assert page.evaluate(CUT, MAY) == []

@@ -66,12 +66,28 @@ def help_sentences() -> Iterator[str]:
         yield from (knob.help for _, _, knob in knobs(method.params).values())
 
 
+def remark_sentences() -> Iterator[str]:
+    """What the remarks on a text are made of."""
+    for path in (UI.parents[1] / "pipelines" / "hints").glob("*.py"):
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "Said":
+                match call.args[0]:
+                    case ast.Constant(value=str(sentence)):
+                        yield sentence
+
+
+def example_sentences() -> Iterator[str]:
+    return (json.loads(path.read_text())["title"] for path in (language.ASSETS / "examples").glob("*.json"))
+
+
 SAID = {
     "panel": panel_sentences,
     "methods": method_sentences,
     "settings": setting_sentences,
     "help": help_sentences,
     "models": model_sentences,
+    "remarks": remark_sentences,
+    "examples": example_sentences,
 }
 """Headings that are complete in every language, with what belongs under each. Those of our scripts are looked at by
 ``tests/page/language.test.js``."""
