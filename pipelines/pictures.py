@@ -108,7 +108,8 @@ def decode_mask(data: bytes, extent: Extent) -> Mask:
             f"{image.width} x {image.height}. Export it at the picture's size."
         )
     raw, alpha = np.asarray(image) if image.mode.startswith("I;16") else None, _alpha(image)
-    flat, _ = _flat(image, background="black")
+    grey = image.mode in ("1", "L") and alpha is None and not image.info.get("icc_profile")
+    flat = image if grey else _flat(image, background="black")[0]
     levels = np.asarray(flat.convert("L"))
     if raw is not None and alpha is None and 0 < raw.max() < 256:  # eight bits in a file of sixteen
         levels = raw.astype(np.uint8)
@@ -135,9 +136,15 @@ def encode_png(picture: Picture) -> bytes:
 
 
 def encode_mask(mask: Mask) -> bytes:
-    """A grey PNG, 255 for the subject and 0 elsewhere."""
+    """A grey PNG of one bit a pixel, white for the subject and black elsewhere."""
     assert mask.dtype == np.bool_ and mask.ndim == 2, (mask.dtype, mask.shape)
-    return _saved(Image.fromarray(mask.astype(np.uint8) * np.uint8(255)), "PNG")
+    return _saved(Image.fromarray(mask), "PNG")
+
+
+def small_mask(data: bytes, side: int) -> bytes:
+    """What `encode_mask` gave, made smaller by a whole factor: its longer side has at least `side` pixels still."""
+    image = Image.open(io.BytesIO(data), formats=FORMATS)
+    return _saved(image.convert("L").reduce(max(1, max(image.size) // side)), "PNG")
 
 
 def thumbnail(picture: Picture, side: int) -> bytes:

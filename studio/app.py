@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.cache import Cache
-from pipelines.contract import Mask, Picture
-from pipelines.pictures import decode, decode_mask, encode_png
+from pipelines.contract import Extent, Mask, Picture
+from pipelines.pictures import decode, decode_mask, encode_mask, encode_png
 from studio.jobs.device import DeviceProcess
 from studio.jobs.job import Job
 from studio.jobs.runner import Runner
@@ -111,6 +111,14 @@ def build_studio(settings: Settings, engine: EditingEngine | None = None) -> Stu
         decoded.get(digest, lambda: picture)
         return digest
 
+    def mask_key(digest: str, extent: Extent) -> str:
+        return f"{digest} {extent.width} x {extent.height}"
+
+    def keep_mask(mask: Mask) -> str:
+        digest = store.pictures.put(encode_mask(mask))
+        cut.get(mask_key(digest, Extent.of(mask)), lambda: mask)
+        return digest
+
     services = Services(
         store=store,
         runner=runner,
@@ -119,8 +127,9 @@ def build_studio(settings: Settings, engine: EditingEngine | None = None) -> Stu
         pixels=lambda digest: decoded.get(digest, lambda: decode(store.pictures.get(digest)).picture),
         keep=keep,
         mask=lambda digest, extent: cut.get(
-            f"{digest} {extent.width} x {extent.height}", lambda: decode_mask(store.pictures.get(digest), extent)
+            mask_key(digest, extent), lambda: decode_mask(store.pictures.get(digest), extent)
         ),
+        keep_mask=keep_mask,
         model_folders=settings.all_model_folders,
         segmenter=settings.segmenter,
         splitter=splitter(settings, run_here if device is None else device.run),

@@ -93,13 +93,16 @@ export async function drawMarks(view) {
   if (waiting !== null || state.settling) return; // a newer mask is on its way
   // Of a picture that is looked at from near, only what is in sight is drawn.
   const part = seen(sight, size, room), whole = size;
+  // A large mask that is shown small comes smaller too, in steps: it is unpacked and shrunk quickly then.
+  const side = 2 ** Math.ceil(Math.log2(Math.max(whole.width, whole.height, 1) * (window.devicePixelRatio || 1)));
   const wanted = view.mask.mask && part.right > part.left ? `${view.mask.mask} ${Object.values(part)} ${whole.width}` : "none";
   if (wanted === drawnMask) return;
   const token = ++maskToken;
   if (wanted === "none") overlay.getContext("2d")?.clearRect(0, 0, overlay.width, overlay.height);
   else {
     let image;
-    try { image = await masks.load(urls.picture(view.mask.mask)); } catch { return; }
+    const { mask } = view.mask;
+    try { image = await masks.load(side < Math.max(view.width, view.height) ? urls.mask(mask, side) : urls.picture(mask)); } catch { return; }
     if (token !== maskToken) return;
     masks.draw(overlay, image, part, { ...whole }, window.devicePixelRatio || 1);
     Object.assign(overlay.style, sight.zoom <= 1 ? { left: "", top: "", width: "", height: "" } : {

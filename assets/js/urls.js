@@ -3,9 +3,10 @@ import { state } from "./store.js";
 
 export const base = new URL(".", window.location.href).pathname;
 
-/** @type {Record<"picture" | "preview" | "example" | "cover" | "exported" | "archive" | "download", (...parts: any[]) => string>} */
+/** @type {Record<"picture" | "mask" | "preview" | "example" | "cover" | "exported" | "archive" | "download", (...parts: any[]) => string>} */
 export const urls = {
   picture: (digest, side) => `${base}studio/picture/${state.sid}/${digest}.png${side ? `?side=${side}` : ""}`,
+  mask: (digest, side) => `${base}studio/mask/${state.sid}/${digest}.png?side=${side}`,
   preview: (number) => `${base}studio/preview/${state.sid}/${number}.jpg`,
   example: (id, side) => `${base}studio/example/${id}.png?side=${side}`,
   cover: (sid, digest) => `${base}studio/cover/${sid}/${digest}.jpg`,

@@ -84,6 +84,7 @@ OPEN = (
     OpenRoute("GET", "/gradio_api/queue/data", "the messages of the job that it follows", lasts=True),
     OpenRoute("POST", "/studio/upload", "a picture, mask or session file that a person chose", Takes.FILE),
     OpenRoute("GET", "/studio/picture/{sid}/{digest}.png", "a picture of a session whose id one knows"),
+    OpenRoute("GET", "/studio/mask/{sid}/{digest}.png", "a mask of a session whose id one knows, small"),
     OpenRoute("GET", "/studio/cover/{sid}/{digest}.jpg", "the picture of a session in the gallery"),
     OpenRoute("GET", "/studio/preview/{sid}/{number}.jpg", "the picture of the running job"),
     OpenRoute("GET", "/studio/example/{example_id}.png", "the example pictures"),

@@ -18,7 +18,7 @@ from starlette.routing import BaseRoute
 
 from pipelines.cache import Cache
 from pipelines.contract import Picture
-from pipelines.pictures import decode, digest, thumbnail
+from pipelines.pictures import decode, digest, small_mask, thumbnail
 from studio.api.answers import KEEP, NOT_KEPT, found, headers
 from studio.app import Studio
 from studio.session.sessions import read_example
@@ -56,6 +56,11 @@ def routes(studio: Studio, examples: Path) -> list[BaseRoute]:
         # What was just opened or made is there as pixels.
         return sized(data, digest, side, lambda: studio.services.pixels(digest), download)
 
+    def mask(sid: str, digest: str, side: int) -> Response:
+        """A mask of a session, of `side` pixels on its longer side or somewhat more."""
+        data = found(lambda: studio.sessions.get(sid).picture_bytes(digest))
+        return _image(kept.get((digest, -side), lambda: small_mask(data, max(16, side))), "image/png")
+
     def cover(sid: str, digest: str) -> Response:
         """What stands for a session in a list, also for one in the trash; `digest` only tells browsers when it is
         another picture."""
@@ -88,6 +93,7 @@ def routes(studio: Studio, examples: Path) -> list[BaseRoute]:
 
     return [
         APIRoute("/studio/picture/{sid}/{digest}.png", picture, methods=["GET"], include_in_schema=False),
+        APIRoute("/studio/mask/{sid}/{digest}.png", mask, methods=["GET"], include_in_schema=False),
         APIRoute("/studio/cover/{sid}/{digest}.jpg", cover, methods=["GET"], include_in_schema=False),
         APIRoute("/studio/preview/{sid}/{number}.jpg", preview, methods=["GET"], include_in_schema=False),
         APIRoute("/studio/example/{example_id}.png", example, methods=["GET"], include_in_schema=False),

@@ -32,7 +32,7 @@ from studio.cli.options import (
     settings_from,
 )
 from studio.cli.report import say
-from studio.environment import check_address, own_surroundings, without_proxies
+from studio.environment import check_address, give_memory_back, own_surroundings, without_proxies
 from studio.session.keeping import Keeping
 from studio.session.upkeep import Upkeep
 from studio.settings import Gallery, Hosting, Settings, check_keys, is_loopback, is_site
@@ -177,6 +177,7 @@ def serve(
 
 def serve_settings(settings: Settings, browser: bool) -> None:
     """Serve the studio of these settings until it is stopped."""
+    give_memory_back()
     logs.to_terminal()
     logging.getLogger("httpx").setLevel(logging.WARNING)
     check_keys(settings.password, settings.token)

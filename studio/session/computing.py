@@ -86,7 +86,7 @@ class Computing:
         if before == after:
             return digest
         mask = carried_mask(self.mask(digest, before.extent), before.to(after), after.extent)
-        return self._services.store.pictures.put(codec.encode_mask(mask))
+        return self._services.keep_mask(mask)
 
     def carried_marks(self, prompts: MaskPrompts, mask: str, before: Frame, after: Frame) -> tuple[MaskPrompts, str]:
         """`prompts` and the mask that they came to, made in the frame `before`, in the frame `after`. Where a mark lies
@@ -166,7 +166,7 @@ class Computing:
             else:  # what is painted waits for no device
                 answer = MaskAnswer(compose(uploaded, prompts, extent, pixels))
             found = {
-                "mask": self._services.store.pictures.put(codec.encode_mask(answer.mask)),
+                "mask": self._services.keep_mask(answer.mask),
                 "area": float(np.mean(answer.mask)),
                 "choices": [[label, float(score)] for label, score in answer.choices],
                 "chosen": answer.chosen or 0,
@@ -190,7 +190,7 @@ class Computing:
             picture, central_click(Extent.of(picture)), segmenter=self._services.segmenter
         )
         usable = answer.mask.any() and not answer.mask.all()
-        return self._services.store.pictures.put(codec.encode_mask(answer.mask)) if usable else None
+        return self._services.keep_mask(answer.mask) if usable else None
 
     def _segmenter_mark(self, prompts: MaskPrompts) -> list[str | int]:
         """Which weights answer `prompts`, without reading them: a name may come to stand for others."""
@@ -394,7 +394,7 @@ class Computing:
             except PipelineError as error:
                 log.warning("the subject is taken to be where it was: %s", error)
                 return asked.mask
-        return self._services.store.pictures.put(codec.encode_mask(moved))
+        return self._services.keep_mask(moved)
 
     # Measures
 

@@ -31,6 +31,8 @@ class Services:
     """Stores a picture and gives its digest; its pixels are kept as if it had been looked at."""
     mask: Callable[[str, Extent], Mask]
     """The mask of a digest, of a picture of that size; kept likewise. Neither is to be written to."""
+    keep_mask: Callable[[Mask], str]
+    """Stores a mask and gives its digest; it is kept as if it had been looked at."""
     model_folders: tuple[Path, ...]
     segmenter: str
     splitter: Splitter | None

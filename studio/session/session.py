@@ -212,7 +212,7 @@ class Session:
         """Take a mask from a file of the picture's own size."""
         self._refuse_damaged()
         mask = codec.decode_mask(data, self._frame.extent)
-        digest = self._services.store.pictures.put(codec.encode_mask(mask))
+        digest = self._services.keep_mask(mask)
         with self._lock:
             ticket, here = self._ticket(), self._here
             now = self._selections.now.prompts
@@ -250,7 +250,7 @@ class Session:
         mask = self._computing.mask(self._computing.carried(saved.mask, known[saved.turn], frame), frame.extent)
         before = None if now.mask is None else self._computing.mask(now.mask, frame.extent)
         joined = saved.joined(mask, before, how)
-        digest = self._services.store.pictures.put(codec.encode_mask(joined))
+        digest = self._services.keep_mask(joined)
         with self._lock:
             self._ticket()
             prompts = MaskPrompts(uploaded=digest, feather=now.prompts.feather, snap=now.prompts.snap)

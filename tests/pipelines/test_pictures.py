@@ -22,7 +22,7 @@ from PIL import ExifTags, Image, ImageCms, PngImagePlugin
 from pipelines import pictures
 from pipelines.contract import Extent, Picture
 from pipelines.errors import BadPicture
-from pipelines.pictures import decode, decode_mask, digest, encode_mask, encode_png, thumbnail
+from pipelines.pictures import decode, decode_mask, digest, encode_mask, encode_png, small_mask, thumbnail
 
 ROOT = Path(__file__).resolve().parents[2]
 FORMATS = ("PNG", "JPEG", "WEBP")
@@ -526,6 +526,14 @@ def test_masks_round_trip() -> None:
     back = decode_mask(encode_mask(mask), Extent(60, 40))
     assert back.dtype == np.bool_
     np.testing.assert_array_equal(back, mask)
+
+
+def test_a_mask_is_made_smaller_by_a_whole_factor_and_stays_where_it_was() -> None:
+    mask = np.zeros((300, 400), np.bool_)
+    mask[60:180, 100:300] = True
+    small = np.asarray(Image.open(io.BytesIO(small_mask(encode_mask(mask), 150))))
+    assert small.shape == (150, 200) and np.array_equal(small >= 128, mask[::2, ::2])
+    assert np.asarray(Image.open(io.BytesIO(small_mask(encode_mask(mask), 4096)))).shape == mask.shape
 
 
 def test_a_drawn_mask_may_be_grey_coloured_or_cut_out() -> None:

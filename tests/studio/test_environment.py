@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import queue
 import re
 import signal
@@ -198,6 +199,30 @@ def test_what_is_taken_away_comes_back() -> None:
         with without_proxies(now):
             assert "HTTP_PROXY" not in now
     assert now == beside and not Path(own).exists()
+
+
+HELD = """
+import os, sys
+import numpy as np, psutil
+from studio.environment import give_memory_back
+
+if sys.argv[1] == "back":
+    give_memory_back()
+np.ones(24 * 2**20, np.uint8)  # from here on glibc by itself keeps pieces of up to that
+kept = [(np.ones(16 * 2**20, np.uint8), bytes(10_000)) for _ in range(8)]
+pinned = [small for _, small in kept]
+del kept
+print(psutil.Process().memory_info().rss >> 20)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other libraries do not keep it")
+def test_what_large_pictures_took_is_given_back() -> None:
+    kept, back = (
+        int(subprocess.run([sys.executable, "-c", HELD, how], capture_output=True, check=True, cwd=ROOT).stdout)
+        for how in ("kept", "back")
+    )
+    assert back < kept - 50
 
 
 def test_without_a_folder_for_temporary_files_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
