@@ -465,6 +465,17 @@ class FlexEditParams(ModelParams):
 
 
 @dataclass(frozen=True)
+class OIRParams(ModelParams):
+    """OIR, Yang et al. 2024: each part is inverted as far as it needs."""
+
+    steps: int = _steps()
+    guidance: float = _guidance()
+    every: int = knob(5, "Tries are that many steps of inversion apart; the paper's 1", 1, 100, "steps")
+    together: float = knob(0.2, "Share of the steps, before the last, at which the parts are put together", 0.0, 0.5)
+    paste_back: bool = _pasted_back()
+
+
+@dataclass(frozen=True)
 class Pix2PixZeroParams(ModelParams):
     """pix2pix-zero, Parmar et al. 2023: nudged to look at its words where the picture's were."""
 

@@ -35,7 +35,7 @@ TOKENS = 12
 LATENT_CHANNELS = 4
 
 
-def _tokenizer(folder: Path) -> CLIPTokenizer:
+def write_tokenizer(folder: Path) -> CLIPTokenizer:
     """CLIP's byte-pair encoding without merges: every letter is a token."""
     start, end = "<|startoftext|>", "<|endoftext|>"
     letters = string.ascii_lowercase + string.digits
@@ -67,7 +67,7 @@ def write_tiny_model(folder: Path, vae: str = "tiny", prediction: str = "epsilon
     is_xl = family.startswith("xl")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        tokenizer = _tokenizer(folder / "tokenizer")
+        tokenizer = write_tokenizer(folder / "tokenizer")
         words = CLIPTextConfig(
             vocab_size=len(tokenizer),
             hidden_size=WIDTH,
@@ -83,7 +83,7 @@ def write_tiny_model(folder: Path, vae: str = "tiny", prediction: str = "epsilon
         text_encoder, second = CLIPTextModel(words), {}
         if is_xl:
             second = {
-                "tokenizer_2": _tokenizer(folder / "tokenizer_2"),
+                "tokenizer_2": write_tokenizer(folder / "tokenizer_2"),
                 "text_encoder_2": CLIPTextModelWithProjection(words),
             }
         beyond = {}

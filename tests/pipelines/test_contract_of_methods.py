@@ -22,6 +22,7 @@ from pipelines.params import LayeredParams, ModelParams, Params, Tuned, knobs
 from pipelines.pasting import small_changes_undone
 from pipelines.pictures import SMALLEST_SIDE
 from pipelines.progress import Cancelled, Progress, silent
+from tests.pipelines.training.conftest import write_tiny_clip
 
 METHODS = sorted(CATALOG)
 BY_MODEL = [name for name in METHODS if issubclass(CATALOG[name].params, ModelParams)]
@@ -85,8 +86,16 @@ class Recorder:
 
 
 @pytest.fixture(scope="module")
-def engine(model_folders: tuple) -> Engine:
-    return Engine(model_folders, device="cpu")
+def folders(model_folders: tuple, tmp_path_factory: pytest.TempPathFactory) -> tuple:
+    """The tiny models, and a CLIP for the method that compares its tries by one."""
+    clips = tmp_path_factory.mktemp("clips")
+    write_tiny_clip(clips / "tiny-clip")
+    return (*model_folders, clips)
+
+
+@pytest.fixture(scope="module")
+def engine(folders: tuple) -> Engine:
+    return Engine(folders, device="cpu")
 
 
 @pytest.mark.parametrize(("model", "name", "tuned"), EVERYWHERE)
@@ -166,13 +175,14 @@ STOPS = [
 @pytest.mark.parametrize("error", [Cancelled, RuntimeError])
 def test_stopping_at_step_two_of_any_stage_restores_everything(
     load: Callable[[str], ModelBundle],
+    folders: tuple,
     request_for: Callable[..., EditRequest],
     name: str,
     tuned: Tuned | None,
     stage: str,
     error: type[Exception],
 ) -> None:
-    bundle = load("tiny-xl" if name == "layered" else MODEL[name])
+    bundle = replace(load("tiny-xl" if name == "layered" else MODEL[name]), folders=folders)
     bundle.embed_texts([""])  # its library puts hooks into XL's text encoders at their first use, for good
 
     def stop(at: str, step: int, total: int, preview: Picture | None = None) -> None:
@@ -307,9 +317,9 @@ def test_unknown_names_and_settings_of_another_method_are_refused(
 
 @pytest.mark.parametrize("name", BY_MODEL)
 def test_numbers_that_are_not_finite_stop_the_edit(
-    model_folders: tuple, load: Callable[[str], ModelBundle], request_for: Callable[..., EditRequest], name: str
+    folders: tuple, load: Callable[[str], ModelBundle], request_for: Callable[..., EditRequest], name: str
 ) -> None:
-    broken = load(MODEL[name])
+    broken = replace(load(MODEL[name]), folders=folders)
     with torch.no_grad():
         broken.unet.conv_out.bias.fill_(float("nan"))
     with pytest.raises(NumericalError, match="nothing of it kept"):
@@ -340,6 +350,7 @@ def test_every_preset_is_valid(name: str) -> None:
 def test_the_texts_that_the_model_reads_are_joined_as_the_catalogue_says(
     name: str,
     load: Callable[[str], ModelBundle],
+    folders: tuple,
     request_for: Callable[..., EditRequest],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -351,10 +362,11 @@ def test_the_texts_that_the_model_reads_are_joined_as_the_catalogue_says(
         return embed(bundle, texts)
 
     monkeypatch.setattr(ModelBundle, "embed_texts", noted)
-    CATALOG[name].resolve()(load(MODEL[name]), request_for(), small_settings(name))
+    bundle = replace(load(MODEL[name]), folders=folders)
+    CATALOG[name].resolve()(bundle, request_for(), small_settings(name))
     joint, each = CATALOG[name].joint, {"a blue dog", "in a forest"}
     wanted = each if joint is None else {f"a blue dog{joint}in a forest"}
-    wanted |= each if name == "focus" else set()  # each in its place first, and then both everywhere
+    wanted |= each if name in ("focus", "oir") else set()  # each in its place first, and then both everywhere
     assert set(filter(None, read)) == wanted
 
 

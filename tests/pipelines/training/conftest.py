@@ -19,6 +19,7 @@ from pipelines.contract import Picture
 from pipelines.models.folders import find_model
 from pipelines.training.trainer import Plan, Trainer
 from pipelines.training.triples import Instruction
+from tests.pipelines.conftest import write_tokenizer
 
 PLAN = Plan(6, batch=2, warmup=2, rank=4)
 COLOURS = {"red": (220, 30, 30), "green": (30, 220, 30), "blue": (30, 30, 220), "white": (240, 240, 240)}
@@ -70,6 +71,7 @@ def write_tiny_clip(folder: Path) -> None:
         CLIPModel(CLIPConfig(text_config=texts.to_dict(), vision_config=pictures.to_dict())).save_pretrained(folder)
     size = {"height": 32, "width": 32}
     CLIPImageProcessor(size=size, crop_size=size).save_pretrained(folder)
+    write_tokenizer(folder)
 
 
 @pytest.fixture(scope="session")
