@@ -136,15 +136,15 @@ def encode_png(picture: Picture) -> bytes:
 
 
 def encode_mask(mask: Mask) -> bytes:
-    """A grey PNG of one bit a pixel, white for the subject and black elsewhere."""
+    """A grey PNG, 255 for the subject and 0 elsewhere, as session files have them: 8 bits a pixel."""
     assert mask.dtype == np.bool_ and mask.ndim == 2, (mask.dtype, mask.shape)
-    return _saved(Image.fromarray(mask), "PNG")
+    return _saved(Image.fromarray(mask.astype(np.uint8) * np.uint8(255)), "PNG")
 
 
 def small_mask(data: bytes, side: int) -> bytes:
     """What `encode_mask` gave, made smaller by a whole factor: its longer side has at least `side` pixels still."""
     image = Image.open(io.BytesIO(data), formats=FORMATS)
-    return _saved(image.convert("L").reduce(max(1, max(image.size) // side)), "PNG")
+    return _saved(image.reduce(max(1, max(image.size) // side)), "PNG")
 
 
 def thumbnail(picture: Picture, side: int) -> bytes:

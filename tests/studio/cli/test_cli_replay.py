@@ -15,6 +15,8 @@ from tests.studio.cli import saved
 from tests.studio.cli.conftest import Run, photo_png, subject_png
 
 OTHER = "0" * 64
+TOUR = Path(__file__).resolve().parents[3] / "docs" / "tour.palimpsest"
+"""Eight turns on a photograph without a model; see `tests.studio.tour`."""
 
 
 @pytest.fixture
@@ -55,6 +57,13 @@ def test_every_turn_comes_out_as_it_was_recorded(run: Run, asked: list[object], 
         assert turn["mean_difference"] == turn["largest_difference"] == 0
         assert turn["model"] == "tiny"
         assert turn["seconds"] > 0
+
+
+def test_the_tour_of_the_docs_is_made_again_to_the_pixel(run: Run) -> None:
+    ran = run("replay", TOUR, "--check", "--json")
+    assert ran.code == 0, ran.err
+    told = ran.json
+    assert (told["identical"], told["within_tolerance"], told["different"]) == (8, 0, 0)
 
 
 def test_a_recorded_picture_that_cannot_have_been_made_is_found(
