@@ -60,6 +60,7 @@ from pipelines.params import (
     Tuned,
     Tunes,
     Window,
+    ZoneParams,
     checked,
 )
 
@@ -365,6 +366,22 @@ CATALOG: dict[str, Method] = {
             joint=" and ",
             serves=(Backbone.INSTRUCT,),
             own_idle=idle_of_focus,
+        ),
+        Method(
+            name="zone",
+            title="ZONE (the meant region alone)",
+            params=ZoneParams,
+            entry="pipelines.methods.zone:run",
+            needs_mask=False,
+            stages=("denoise",),
+            paper="Li et al., ZONE: Zero-Shot Instruction-Guided Local Editing, 2024",
+            group=Group.INSTRUCT,
+            when="an instruction is about one thing, nobody wants to select it, and all else must stay to the pixel",
+            labels=("What to do with the subject", "What to do with the background"),
+            examples=("make the dog blue", "let it snow"),
+            instructs=True,
+            joint=" and ",
+            serves=(Backbone.INSTRUCT,),
         ),
         Method(
             name="refine",

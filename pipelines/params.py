@@ -261,6 +261,17 @@ class FocusParams(InstructParams):
     focused_share: float = knob(0.75, "Share of the steps, from the first, that keep each instruction inside", 0.0, 1.0)
 
 
+@dataclass(frozen=True)
+class ZoneParams(InstructParams):
+    """ZONE, Li et al. 2024: of what an instruction does only the region that is meant counts."""
+
+    steps: int = knob(20, "Sampling steps", 1, 1000, "steps")
+    threshold: float = knob(
+        0.21, "Up to which lead of the text's beginning over its end a place belongs to the instruction", -1.0, 1.0
+    )
+    clicks: int = knob(8, "Places a side at which a segmenter is asked, where there is one", 1, 32)
+
+
 def _steps(default: int = 50) -> Any:
     return knob(default, "Sampling steps of the whole schedule", 1, 1000, "steps")
 
