@@ -482,6 +482,7 @@ class OIRParams(ModelParams):
     steps: int = _steps()
     guidance: float = _guidance()
     every: int = knob(5, "Tries are that many steps of inversion apart; the paper's 1", 1, 100, "steps")
+    rest_weight: float = knob(1.0, "How much it counts in the choice of a try that the rest is as it was", 0.0, 10.0)
     together: float = knob(0.2, "Share of the steps, before the last, at which the parts are put together", 0.0, 0.5)
     paste_back: bool = _pasted_back()
 

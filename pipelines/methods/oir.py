@@ -6,7 +6,8 @@ For every part with a new text the edit is tried from several depths and the bes
 its own depth down to the reassembly level, all are put together there, and the whole is inverted a little further and
 sampled down under the full text, so that no seam is left (section 4.2).
 
-Guidance leads away from what the picture shows. Every fifth depth is tried where the paper tries all.
+Guidance leads away from what the picture shows. Every fifth depth is tried where the paper tries all. What lies outside
+all parts is put back after every step here, so that the rest may count for less in the choice than in the paper.
 """
 
 from __future__ import annotations
@@ -79,12 +80,12 @@ def scaled(scores: NDArray[np.float32]) -> NDArray[np.float32]:
     return (scores - low) / (high - low) if high > low else np.zeros_like(scores)
 
 
-def best(scorer: Scorer, tries: Sequence[Picture], original: Picture, piece: Piece) -> int:
-    """The number of the try that does what is asked and keeps the rest, each weighed by how the tries differ."""
+def best(scorer: Scorer, tries: Sequence[Picture], original: Picture, piece: Piece, rest_weight: float) -> int:
+    """The number of the try that does what is asked and keeps the rest, both in shares of how the tries differ."""
     rest = ~piece.place
     away = [np.square(made.astype(np.float32) - original)[rest].sum() for made in tries]
     kept = -np.asarray(away, np.float32)
-    return int(np.argmax(scaled(scorer.fits(tries, piece.place, piece.text)) + scaled(kept)))
+    return int(np.argmax(scaled(scorer.fits(tries, piece.place, piece.text)) + rest_weight * scaled(kept)))
 
 
 def pieces_of(canvas: Canvas) -> list[Piece]:
@@ -175,4 +176,4 @@ def _searched(
         timesteps = path.timesteps[-k:]
         z = denoise(bundle, path.at(k), DDIM(path.noise), timesteps, predict, lambda _: step(), after=after)
         pictures.append(from_network(bundle.decode(z)))
-    return levels[best(scorer, pictures, canvas.small, piece)]
+    return levels[best(scorer, pictures, canvas.small, piece, params.rest_weight)]

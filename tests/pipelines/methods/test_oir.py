@@ -47,10 +47,13 @@ def test_the_best_try_does_what_is_asked_and_keeps_the_rest(bundle: ModelBundle,
     [piece] = pieces_of(Canvas.of(bundle, request_for(subject="a dog", background="")))
     grey = np.full((*piece.place.shape, 3), 100, np.uint8)
     tries = [grey, grey + 10, grey + 60]
-    assert best(Fits(0.1, 0.2, 0.2), tries, grey, piece) == 1, "the third goes as well with the text and keeps less"
-    assert best(Fits(0.2, 0.2, 0.2), tries, grey, piece) == 0
+    assert best(Fits(0.1, 0.2, 0.2), tries, grey, piece, 1.0) == 1, (
+        "the third goes as well with the text and keeps less"
+    )
+    assert best(Fits(0.2, 0.2, 0.2), tries, grey, piece, 1.0) == 0
     everywhere = replace(piece, place=np.ones_like(piece.place))
-    assert best(Fits(0.1, 0.2, 0.3), tries, grey, everywhere) == 2
+    assert best(Fits(0.1, 0.2, 0.3), tries, grey, everywhere, 1.0) == 2
+    assert best(Fits(0.1, 0.2, 0.21), tries, grey, piece, 0.0) == 2, "the text alone"
 
 
 def test_no_two_pieces_share_a_cell_and_each_changes_its_part_alone(bundle: ModelBundle, request_for: Ask) -> None:
