@@ -16,15 +16,19 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, TiffImagePlugin, UnidentifiedImageError
 
 from pipelines.colour_spaces import DEFINITIONS, ColourSpace, converted, opened, space_of
 from pipelines.contract import Extent, Mask, Picture
 from pipelines.errors import BadPicture
 from pipelines.picture_chunks import lean
 
-FORMATS = ("PNG", "JPEG", "WEBP")
+FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "TIFF")
 """The only decoders that are ever tried, whatever a file is called: Pillow has dozens more, some of them dangerous."""
+MODES = frozenset(("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "I;16", "I;16B", "I;16L"))
+"""Pillow's names for channels of up to 16 bits; a TIFF may have others, such as distances in float."""
+BITS_OF_TIFF = 258
+"""The tag that says how many a channel has."""
 LARGEST_FILE = 64 * 2**20
 """Bytes."""
 MOST_PIXELS = 40_000_000
@@ -47,8 +51,8 @@ UPRIGHT = {
 
 MAGIC = (
     (b"GIF8", "a GIF"),
-    (b"II*\0", "a TIFF"),
-    (b"MM\0*", "a TIFF"),
+    (b"II*\0", "a TIFF of a kind that is not read"),
+    (b"MM\0*", "a TIFF of a kind that is not read"),
     (b"BM", "a BMP"),
     (b"8BPS", "a Photoshop document"),
     (b"%PDF", "a PDF"),
@@ -81,7 +85,7 @@ class Decoded:
 
 
 def decode(data: bytes) -> Decoded:
-    """Pixels of a PNG, JPEG or WebP file; transparent parts are put on white.
+    """Pixels of a PNG, JPEG, WebP, AVIF or TIFF file; transparent parts are put on white.
 
     Raises `BadPicture` for every other file, a damaged one, and one outside the limits above.
     """
@@ -200,21 +204,31 @@ def _opened(data: bytes) -> tuple[Image.Image, list[str]]:
         raise BadPicture(_too_large("far more")) from None
     except UnidentifiedImageError:
         raise BadPicture(
-            f"PNG, JPEG and WebP pictures are read; this is {_guess(data)}. Export it as PNG and upload that."
+            f"PNG, JPEG, WebP, AVIF and TIFF pictures are read; this is {_guess(data)}. Export it as PNG and upload "
+            "that."
         ) from None
     except Exception as error:
         raise _damaged() from error
     _check_size(image)
+    if image.mode not in MODES:
+        raise BadPicture(
+            f"A picture has channels of 8 or 16 bits; this {image.format} has others ({image.mode}). Export it as PNG "
+            "and upload that."
+        )
     notes = []
     try:
         if slim.animated or getattr(image, "is_animated", False):
-            notes.append("This file is animated; only its first frame is used.")
+            notes.append(
+                "This file has several pages; only its first is used."
+                if image.format == "TIFF"
+                else "This file is animated; only its first frame is used."
+            )
         image.load()
     except Exception as error:
         raise _damaged() from error
     if slim.profile_dropped:
         notes.append(PROFILE_IGNORED)
-    if image.format == "PNG" and data[24] == 16:  # IHDR's bit depth; Pillow does not keep it
+    if _bits(image, data) == 16:
         notes.append("Reduced from 16 to 8 bits a channel.")
         if (
             image.mode == "RGB" and "transparency" in image.info
@@ -222,6 +236,15 @@ def _opened(data: bytes) -> tuple[Image.Image, list[str]]:
             image.info["transparency"] = tuple(level >> 8 for level in image.info["transparency"])
     turn = UPRIGHT.get(_orientation(image))
     return (image if turn is None else image.transpose(turn)), notes
+
+
+def _bits(image: Image.Image, data: bytes) -> int:
+    """Of a channel in the file, as far as it is one of which Pillow would keep eight of sixteen."""
+    if image.format == "PNG":
+        return data[24]  # IHDR's bit depth
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        return max(map(int, image.tag_v2.get(BITS_OF_TIFF, (8,))))
+    return 8
 
 
 def _check_size(image: Image.Image) -> None:
@@ -251,7 +274,7 @@ def _guess(data: bytes) -> str:
     if not data:
         return "an empty file"
     if data[4:8] == b"ftyp":
-        return "a HEIC or AVIF picture, or a video"
+        return "a HEIC picture, or a video"
     return next((name for magic, name in MAGIC if data.lstrip().startswith(magic)), "not a picture we know")
 
 

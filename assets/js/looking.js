@@ -19,6 +19,7 @@ import { currentTurn, isLive, turnOf } from "./turns.js";
  * @property {boolean} include
  * @property {number | null} dot the click that it began on
  * @property {import("./marks.js").Stroke | null} stroke painted, or a line around what is selected
+ * @property {import("./marks.js").Stroke[]} painted before it in the same movement, by a pen that was pressed harder or less
  * @property {import("./marks.js").Stroke | null} scribble followed, not painted
  * @property {import("./view.js").Box | null} box
  */

@@ -143,7 +143,7 @@ export function drawLive(view) {
   if (waiting !== null && last && last.wand === null) parts.push(stroke(last));
   for (const s of prompts.strokes) if (s.wand !== null) parts.push(...place(s));
   if (gesture && gesture.box) parts.push(box(gesture.box));
-  if (gesture && gesture.stroke) parts.push(stroke(gesture.stroke));
+  if (gesture && gesture.stroke) parts.push(...[...gesture.painted, gesture.stroke].map(stroke));
   for (const s of prompts.scribbles) parts.push(...scribble(s));
   if (gesture && gesture.scribble) parts.push(...scribble(gesture.scribble));
   if (hand.corners.length) {

@@ -5,16 +5,16 @@ import { say } from "./language.js";
 import { panel, shown } from "./looking.js";
 import { set, state } from "./store.js";
 import { toast } from "./toasts.js";
-import { upload } from "./upload.js";
+import { PICTURES, upload } from "./upload.js";
 import { urls } from "./urls.js";
 
-const file = h("input", { type: "file", accept: "image/png,image/jpeg,image/webp,.palimpsest", hidden: true, onchange: () => {
+const file = h("input", { type: "file", accept: `${PICTURES},.palimpsest`, hidden: true, onchange: () => {
   const chosen = file.files?.[0];
   setTimeout(() => { file.value = ""; });
   open(chosen);
 } });
 const drop = h("button", { type: "button", class: "p-drop", onclick: () => file.click() },
-  h("b", { text: say("Drop a picture here") }), h("span", { text: say("or choose a file · PNG, JPEG, WebP or a session file") }));
+  h("b", { text: say("Drop a picture here") }), h("span", { text: say("or choose a file · PNG, JPEG, WebP, AVIF, TIFF or a session file") }));
 /** @type {["session" | "picture" | "photograph", string][]} */
 const KINDS = [["session", say("or with a finished session: drag its order, change its first turn")], ["picture", say("or with an example that works on the embedded model")], ["photograph", say("or with a photograph, for the tools that need no model")]];
 const cards = h("div", { class: "p-examples" });

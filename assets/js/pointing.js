@@ -24,6 +24,9 @@ export function beginPointing() {
 /** @param {MouseEvent} event @param {SessionView} view */
 const position = (event, view) => inPicture({ x: event.clientX, y: event.clientY }, frame.getBoundingClientRect(), view);
 
+/** How much of the brush a pen paints with, in quarters, by how hard it is pressed; all of it otherwise. @param {PointerEvent} event */
+const pressed = (event) => (event.pointerType === "pen" && event.pressure ? Math.ceil(4 * event.pressure) / 4 : 1);
+
 /** Leaves undone what is being drawn. */
 function dropGesture() {
   hand.gesture = null;
@@ -46,8 +49,8 @@ frame.addEventListener("pointerdown", (event) => {
     if (dot) return apply(marks.unclicked(standing(), Number(dot.dataset.click)));
     return apply(marks.stroked(standing(), marks.wand(rounded(at.x), rounded(at.y), combined(event), hand.tolerance, hand.everywhere)));
   }
-  hand.gesture = { id: event.pointerId, at, screen: { x: event.clientX, y: event.clientY }, moved: false, include, dot: dot && !paints ? Number(dot.dataset.click) : null, box: null,
-    stroke: !paints ? null : hand.tool === "lasso" ? begun(1, combined(event), true) : hand.tool === "refine" ? { ...begun(hand.radius, "add"), refine: true } : begun(hand.radius, hand.tool === "erase" || event.altKey ? "erase" : "add"),
+  hand.gesture = { id: event.pointerId, at, screen: { x: event.clientX, y: event.clientY }, moved: false, include, dot: dot && !paints ? Number(dot.dataset.click) : null, box: null, painted: [],
+    stroke: !paints ? null : hand.tool === "lasso" ? begun(1, combined(event), true) : hand.tool === "refine" ? { ...begun(hand.radius, "add"), refine: true } : begun(hand.radius * pressed(event), hand.tool === "erase" || event.altKey ? "erase" : "add"),
     scribble: hand.tool === "scribble" && !dot ? begun(Math.max(1, DRAG / 4 / scale(view)), include ? "add" : "erase") : null };
   if (hand.gesture.stroke) drawLive(view);
 });
@@ -55,25 +58,31 @@ frame.addEventListener("pointermove", (event) => {
   const { view } = state, { gesture } = hand;
   moveRing(event);
   if (!gesture || !view || event.pointerId !== gesture.id) return;
-  const line = gesture.stroke || gesture.scribble, apart = isPainting() ? hand.radius / 6 : 2 / scale(view);
+  const apart = isPainting() ? hand.radius / 6 : 2 / scale(view);
   // A page that is slow is told once of where the pointer was on its way.
   for (const seen of event.getCoalescedEvents?.().length ? event.getCoalescedEvents() : [event]) {
     gesture.moved ||= Math.hypot(seen.clientX - gesture.screen.x, seen.clientY - gesture.screen.y) > DRAG;
+    const width = hand.radius * pressed(seen);
+    if (gesture.stroke && isPainting() && hand.tool !== "refine" && width !== gesture.stroke.radius) {
+      gesture.painted.push(gesture.stroke);
+      gesture.stroke = { ...gesture.stroke, points: gesture.stroke.points.slice(-1), radius: width };
+    }
+    const line = gesture.stroke || gesture.scribble;
     if (!line) continue;
     const last = line.points[line.points.length - 1], at = gesture.scribble ? within(position(seen, view), view) : position(seen, view);
     if (Math.hypot(at.x - last[0], at.y - last[1]) >= Math.max(0.5, apart)) line.points.push([rounded(at.x), rounded(at.y)]);
   }
-  if (!line && gesture.include && Math.hypot(event.clientX - gesture.screen.x, event.clientY - gesture.screen.y) > DRAG) gesture.box = boxBetween(position(event, view), gesture.at);
+  if (!gesture.stroke && !gesture.scribble && gesture.include && Math.hypot(event.clientX - gesture.screen.x, event.clientY - gesture.screen.y) > DRAG) gesture.box = boxBetween(position(event, view), gesture.at);
   drawLive(view);
 });
 frame.addEventListener("pointerup", (event) => {
   const { view } = state, { gesture } = hand;
   if (!gesture || !view || event.pointerId !== gesture.id) return;
-  const { stroke, scribble, box, at, include, dot, moved } = gesture, prompts = standing();
+  const { stroke, painted, scribble, box, at, include, dot, moved } = gesture, prompts = standing();
   hand.gesture = null;
   if (stroke?.fill && (hand.corners.length || !moved)) return setCorner(view, at, stroke.erase ? "erase" : stroke.keep ? "keep" : "add");
   if (dot !== null && !box) apply(marks.unclicked(prompts, dot));
-  else if (stroke) apply(marks.stroked(prompts, stroke));
+  else if (stroke) apply([...painted, stroke].reduce(marks.stroked, prompts));
   else if (scribble && moved) apply(marks.scribbled(prompts, scribble));
   else if (box && box.right - box.left >= 1 && box.bottom - box.top >= 1) apply(marks.boxed(prompts, roundedBox(box)));
   else if (hand.tool !== "box") apply(marks.clicked(prompts, rounded(at.x), rounded(at.y), include));
@@ -109,7 +118,7 @@ function moveRing(event) {
   const view = event.pointerType !== "touch" && isPainting() ? markable() : null;
   ring.hidden = !view;
   if (!view) return;
-  const r = frame.getBoundingClientRect(), d = (2 * hand.radius * r.width) / view.width;
+  const r = frame.getBoundingClientRect(), d = (2 * hand.radius * pressed(event) * r.width) / view.width;
   Object.assign(ring.style, { left: `${event.clientX - r.left}px`, top: `${event.clientY - r.top}px`, width: `${d}px`, height: `${d}px` });
 }
 

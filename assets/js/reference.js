@@ -4,7 +4,7 @@ import * as compare from "./compare.js";
 import { h } from "./dom.js";
 import { say } from "./language.js";
 import { Panel } from "./panel.js";
-import { upload } from "./upload.js";
+import { PICTURES, upload } from "./upload.js";
 import { urls } from "./urls.js";
 
 /** @typedef {import("./view.js").Draft} Draft */
@@ -25,7 +25,7 @@ const sending = {};
 
 /** One of the two; gives what draws it. @param {Which} which */
 function part(which, /** @type {Words} */ { title, remove, without, with: words }) {
-  const file = h("input", { type: "file", accept: "image/png,image/jpeg,image/webp", hidden: true, onchange: () => { send(file.files?.[0]); file.value = ""; } });
+  const file = h("input", { type: "file", accept: PICTURES, hidden: true, onchange: () => { send(file.files?.[0]); file.value = ""; } });
   const thumb = h("span", { class: "p-ref-thumb" });
   const choose = h("button", { type: "button", class: "p-ref", onclick: () => file.click() }, thumb, h("span", { class: "p-ref-text", text: title }));
   const clear = h("button", { type: "button", class: "p-x", "aria-label": remove, title: say("Remove"), text: "×", onclick: () => panel.trigger("put_reference", { which, ticket: null }) });

@@ -68,7 +68,7 @@ function spot(t, mark) {
   const pips = h("span", { class: "p-pips", "aria-hidden": "true" }, ...((t.scope && colours[t.scope]) || []).map((c) => h("i", { class: c })));
   const image = h("img", { src: urls.picture(t.picture, 208), alt: "", loading: "lazy", draggable: "false" });
   const node = h("button", {
-    type: "button", role: "treeitem", class: `p-node${mark.here ? " p-here" : ""}${t.lane ? " p-small" : ""}`, "data-turn": t.id, title: caption, draggable: t.number ? "true" : null,
+    type: "button", role: "treeitem", class: `p-node${mark.here ? " p-here" : ""}${t.lane ? " p-small" : ""}`, "data-turn": t.id, title: caption, draggable: "true",
     tabindex: mark.stop ? "0" : "-1", "aria-selected": String(mark.here), "aria-current": mark.here ? "true" : null, "aria-level": t.number + 1, "aria-haspopup": "menu",
     "aria-label": [caption, t.scope && words[t.scope], mark.state === "stale" ? say("stale") : mark.state === "changing" ? say("being changed") : null].filter(Boolean).join(", "),
   }, h("span", { class: "p-thumb" }, image, pips, mark.state ? h("span", { class: "p-state", "aria-hidden": "true", text: mark.state === "stale" ? say("stale") : say("changing") }) : null), t.lane === 0 ? h("span", { class: "p-cap", text: caption }) : null);
@@ -311,7 +311,7 @@ nodes.addEventListener("keydown", (event) => {
   if (to) focusOn(to.id);
 });
 
-// A turn that is dragged onto another one is done there as well.
+// A turn that is dragged onto another one is done there as well; out of the page it is its picture.
 const TYPE = "application/x-palimpsest-turn";
 /** @type {string | null} */
 let dragged = null;
@@ -329,12 +329,15 @@ nodes.addEventListener("dragstart", (event) => {
   if (!hit || !event.dataTransfer || isLive(state.view)) return event.preventDefault();
   dragged = hit.dataset.turn || "";
   event.dataTransfer.setData(TYPE, dragged);
+  const view = theView(), t = turnOf(view, dragged), address = new URL(urls.download(t?.picture, `${view.name} - turn ${t?.number}.png`), window.location.href).href;
+  event.dataTransfer.setData("DownloadURL", `image/png:${view.name} - turn ${t?.number}.png:${address}`); // let go outside of the browser, it is a file
+  event.dataTransfer.setData("text/uri-list", address);
   event.dataTransfer.effectAllowed = "copy";
   root.dataset.dragging = "yes";
 });
 nodes.addEventListener("dragover", (event) => {
   const hit = above(event, ".p-spot"), onto = hit && turnIn(hit).dataset.turn, t = dragged && turnOf(theView(), dragged);
-  const may = t && onto && onto !== dragged && onto !== t.parent;
+  const may = t && t.number && onto && onto !== dragged && onto !== t.parent;
   aim(may ? hit : null);
   if (!may) return;
   event.preventDefault();

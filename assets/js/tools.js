@@ -11,7 +11,7 @@ import * as marks from "./marks.js";
 import { roving } from "./roving.js";
 import { openMasks } from "./saved.js";
 import { state } from "./store.js";
-import { upload } from "./upload.js";
+import { PICTURES, upload } from "./upload.js";
 import { percent } from "./words.js";
 
 /** @typedef {import("./looking.js").Tool} Tool */
@@ -52,7 +52,7 @@ const phrase = h("input", { type: "search", maxlength: 100, placeholder: say("Fi
 const phraseBox = h("label", { class: "p-phrase", hidden: true }, phrase);
 const snap = button(say("Snap"), () => apply(marks.snapped(standing())), { title: say("Draw the edge of what a click or box finds along the edges in the picture"), "aria-pressed": "false" });
 const clear = button(say("Clear"), () => clearMarks());
-const maskFile = h("input", { type: "file", accept: "image/png,image/jpeg,image/webp", hidden: true, onchange: () => sendMask() });
+const maskFile = h("input", { type: "file", accept: PICTURES, hidden: true, onchange: () => sendMask() });
 const kept = button(say("Masks"), () => openMasks(kept, () => maskFile.click()), { title: say("The last mask, one from a file, and those that were saved by name"), "aria-haspopup": "dialog" });
 /** How much is selected; it stands below the picture. */
 export const area = h("span", { class: "p-hint p-area" });

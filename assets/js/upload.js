@@ -4,6 +4,9 @@ import { state } from "./store.js";
 import { toast } from "./toasts.js";
 import { base } from "./urls.js";
 
+/** The pictures that the studio reads, as a file chooser is told of them. */
+export const PICTURES = "image/png,image/jpeg,image/webp,image/avif,image/tiff";
+
 /**
  * Sends a file; the ticket that the studio takes it with, or null when it was not taken, which is told.
  * @param {File} file

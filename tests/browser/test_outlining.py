@@ -188,3 +188,29 @@ def test_what_the_model_would_be_shown_is_drawn(browser: Browser, served: tuple[
         right, bottom = desk.on_screen(seen.right, seen.bottom)
         assert (box["x"], box["y"]) == pytest.approx((left, top), abs=3)
         assert (box["width"], box["height"]) == pytest.approx((right - left, bottom - top), abs=4)
+
+
+def test_a_pen_paints_as_wide_as_it_is_pressed(browser: Browser, served: tuple[Studio, str]) -> None:
+    with sat_down(browser, served[1], DESKTOP) as desk:
+        page, studio = desk.page, served[0]
+        desk.open_example("Duck on the beach")
+        page.keyboard.press("b")
+        full: float = page.evaluate("Number(document.querySelector('.p-size input').value)")
+        pen = page.context.new_cdp_session(page)
+
+        def put(kind: str, x: float, y: float, force: float) -> None:
+            at = desk.on_screen(x, y)
+            told = {"type": kind, "x": at[0], "y": at[1], "button": "left", "buttons": 1, "clickCount": 1}
+            pen.send("Input.dispatchMouseEvent", {**told, "pointerType": "pen", "force": force})
+
+        put("mousePressed", 60, 60, 0.2)
+        for x in range(70, 210, 10):
+            put("mouseMoved", x, 60, 0.2 if x < 130 else 0.9)
+        put("mouseReleased", 200, 60, 0.9)
+        desk.wait_mask()
+        strokes = studio.sessions.get(page.evaluate("palimpsest.state.sid")).view().draft.prompts.strokes
+        assert [stroke.radius for stroke in strokes] == [full / 4, full]
+        wide = selected(desk, studio).sum(0)
+        assert wide[190] == pytest.approx(4 * wide[80], rel=0.3) and wide[80] > 0
+        desk.undoes()
+        assert desk.shown_mask in (None, "none"), "one movement, one step"

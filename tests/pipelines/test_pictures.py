@@ -13,6 +13,7 @@ import warnings
 import zlib
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -141,13 +142,13 @@ def test_a15_one_colour_is_a_picture(colour: int) -> None:
 )
 def test_a01_other_files_are_named_and_refused(data: bytes, came: str) -> None:
     message = refused(data)
-    assert came in message and "PNG, JPEG and WebP" in message and "Export it" in message
+    assert came in message and "PNG, JPEG, WebP, AVIF and TIFF" in message and "Export it" in message
 
 
-@pytest.mark.parametrize("file_format", ["EPS", "GIF", "TIFF", "BMP", "PDF", "PPM", "ICO", "TGA", "JPEG2000"])
+@pytest.mark.parametrize("file_format", ["EPS", "GIF", "BMP", "PDF", "PPM", "ICO", "TGA", "JPEG2000"])
 def test_a02_no_other_decoder_of_pillow_is_tried(file_format: str) -> None:
     message = refused(saved(Image.new("RGB", (32, 32), "red"), file_format))
-    assert "PNG, JPEG and WebP" in message
+    assert "PNG, JPEG, WebP, AVIF and TIFF" in message
 
 
 @pytest.mark.parametrize("file_format", FORMATS)
@@ -155,6 +156,37 @@ def test_a02_no_other_decoder_of_pillow_is_tried(file_format: str) -> None:
 def test_a07_a_file_cut_short_is_refused(file_format: str, percent: int) -> None:
     whole = saved(Image.fromarray(photograph(400, 300)), file_format)
     assert "damaged or cut short" in refused(whole[: len(whole) * percent // 100])
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_tiff_is_read_upright_in_8_bits(bits: int, turned: bool) -> None:
+    levels = photograph(64, 48)
+    wide = levels.astype(np.uint16) * 257 if bits == 16 else levels
+    data = cv2.imencode(".tiff", cv2.cvtColor(wide, cv2.COLOR_RGB2BGR))[1].tobytes()
+    if turned:
+        exif = Image.Exif()
+        exif[ExifTags.Base.Orientation] = 6
+        data = saved(Image.open(io.BytesIO(data)), "TIFF", exif=exif)
+    found = decode(data)
+    assert np.array_equal(found.picture, np.rot90(levels, -1) if turned else levels)
+    assert (found.notes == ("Reduced from 16 to 8 bits a channel.",)) == (bits == 16 and not turned)
+
+
+def test_a_tiff_of_distances_is_refused_and_of_several_pages_the_first_is_used() -> None:
+    assert "channels of 8 or 16 bits; this TIFF has others (F)" in refused(
+        saved(Image.fromarray(photograph(32, 32)[..., 0].astype(np.float32)), "TIFF")
+    )
+    pages = [Image.fromarray(photograph(64, 48)), Image.new("RGB", (64, 48), "red")]
+    found = decode(saved(pages[0], "TIFF", save_all=True, append_images=pages[1:]))
+    assert np.array_equal(found.picture, np.asarray(pages[0]))
+    assert found.notes == ("This file has several pages; only its first is used.",)
+
+
+def test_an_avif_is_read_nearly_as_it_was() -> None:
+    levels = photograph(64, 48)
+    found = decode(saved(Image.fromarray(levels), "AVIF", quality=95)).picture
+    assert found.shape == levels.shape and np.abs(found.astype(int) - levels).mean() < 6
 
 
 def test_a_png_with_flipped_bytes_is_refused() -> None:
