@@ -59,6 +59,7 @@ from pipelines.params import (
     SDEditParams,
     Tuned,
     Tunes,
+    VISIIParams,
     Window,
     ZoneParams,
     checked,
@@ -197,6 +198,13 @@ def idle_of_focus(_: Asks, params: FocusParams) -> dict[str, str]:
     if not params.focused_share:
         idle |= dict.fromkeys(("find_mask", "mask_steps", "threshold", "boost"), "no step keeps an instruction inside")
     return idle
+
+
+def idle_of_visii(_: Asks, params: VISIIParams) -> dict[str, str]:
+    """Where nothing is learnt the words alone are followed."""
+    if params.embed_steps:
+        return {}
+    return dict.fromkeys(("embed_rate", "learn_guidance"), "nothing is learnt: embed_steps is 0")
 
 
 def idle_of_infedit(_: Asks, params: InfEditParams) -> dict[str, str]:
@@ -382,6 +390,24 @@ CATALOG: dict[str, Method] = {
             instructs=True,
             joint=" and ",
             serves=(Backbone.INSTRUCT,),
+        ),
+        Method(
+            name="visii",
+            title="VISII (learn from an example)",
+            params=VISIIParams,
+            entry="pipelines.methods.visii:run",
+            needs_mask=False,
+            stages=("embeddings", "denoise"),
+            paper="Nguyen et al., Visual Instruction Inversion: Image Editing via Visual Prompting, 2023",
+            group=Group.LOOK,
+            when="an edit is easier shown than said: before it as the subject's picture, after it as the background's",
+            labels=("What to do with the subject", "What to do with the background"),
+            examples=("as in the example", ""),
+            instructs=True,
+            joint=" and ",
+            serves=(Backbone.INSTRUCT,),
+            follows=(Scope.SUBJECT, Scope.BACKGROUND),
+            own_idle=idle_of_visii,
         ),
         Method(
             name="refine",

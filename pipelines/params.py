@@ -272,6 +272,17 @@ class ZoneParams(InstructParams):
     clicks: int = knob(8, "Places a side at which a segmenter is asked, where there is one", 1, 32)
 
 
+@dataclass(frozen=True)
+class VISIIParams(InstructParams):
+    """VISII, Nguyen et al. 2023: an edit that is learnt from a picture before it and one after it."""
+
+    embed_steps: int = knob(1000, "Steps that learn the edit from the example", 0, 5000, "steps")
+    embed_rate: float = knob(1e-3, "Adam's rate for the instruction", 1e-6, 1.0)
+    learn_guidance: float = knob(7.5, "How closely the instruction is followed while it is learnt", 0.0, 50.0)
+    steps: int = knob(20, "Sampling steps", 1, 1000, "steps")
+    guidance: float = knob(8.0, "How closely the instruction is followed (s_T of Eq. 3)", 0.0, 50.0)
+
+
 def _steps(default: int = 50) -> Any:
     return knob(default, "Sampling steps of the whole schedule", 1, 1000, "steps")
 

@@ -46,9 +46,9 @@ EVERYWHERE = [
     *((model, *way) for model in ("tiny", "tiny-kl", "tiny-xl") for way in WAYS if MODEL[way[0]] == "tiny"),
     *(("tiny-v", *way) for way in WAYS if MODEL[way[0]] == "tiny" and way[1] in (None, Tuned.UNET)),
     ("tiny-inpainting", "inpaint", None),
-    *(("tiny-instruct", name, None) for name in ("instruct", "grounded", "focus", "zone")),
+    *(("tiny-instruct", name, None) for name in ("instruct", "grounded", "focus", "zone", "visii")),
     ("tiny-xl-inpainting", "inpaint", None),
-    *(("tiny-xl-instruct", name, None) for name in ("instruct", "grounded", "focus", "zone")),
+    *(("tiny-xl-instruct", name, None) for name in ("instruct", "grounded", "focus", "zone", "visii")),
 ]
 """Each method on every family that it serves."""
 
@@ -83,6 +83,16 @@ class Recorder:
             self.previews.append(preview)
         if (stage, step) == self.stop_at:
             raise Cancelled
+
+
+@pytest.fixture
+def request_for(
+    request_for: Callable[..., EditRequest], picture: Picture, request: pytest.FixtureRequest
+) -> Callable[..., EditRequest]:
+    """With an example for the method that learns from one."""
+    called = request.node.callspec.params.get("name") if hasattr(request.node, "callspec") else None
+    example = {"subject_reference": picture, "background_reference": 255 - picture} if called == "visii" else {}
+    return lambda **changes: request_for(**{**example, **changes})
 
 
 @pytest.fixture(scope="module")
@@ -277,8 +287,13 @@ BAD_REQUESTS = {
 @pytest.mark.parametrize(
     ("name", "fault"),
     # What needs no model says with its settings what it does, so no text is missing.
-    [(name, fault) for name in METHODS for fault in BAD_REQUESTS if name in BY_MODEL or not fault.startswith("no ")]
-    + [(name, "no candidates") for name in BY_HAND],
+    # Neither is one beside an example.
+    [
+        (name, fault)
+        for name in METHODS
+        for fault in BAD_REQUESTS
+        if (name in BY_MODEL and name != "visii") or not fault.startswith("no ") or fault == "no candidates"
+    ],
 )
 def test_a_bad_request_is_refused_before_anything_is_loaded(
     request_for: Callable[..., EditRequest], name: str, fault: str
