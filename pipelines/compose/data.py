@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +18,25 @@ from transformers import PreTrainedTokenizerFast
 
 from pipelines.compose.published import Published, find_published
 from pipelines.compose.render import render
-from pipelines.compose.world import SPLITS, THINGS, TURNS, Depth, Instruction, Relation, Side, story
+from pipelines.compose.world import (
+    SPLITS,
+    THINGS,
+    TURNS,
+    Depth,
+    Instruction,
+    Relation,
+    Side,
+    elsewhere,
+    otherwise,
+    story,
+)
 from pipelines.contract import Picture
 
 PAD, UNKNOWN, END = "<pad>", "<unknown>", "<end>"
+
+
+RIVALS = 4
+"""As many as there are other places for what is told by two things, which are then all of them."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +47,9 @@ class Turns:
     """``(B, side, side, 3)`` RGB."""
     instructions: tuple[str, ...]
     targets: NDArray[np.uint8]
+    rivals: tuple[tuple[str, ...], ...] | None = None
+    """Of each turn `RIVALS` other instructions, which the match learns to tell from its own; ``None`` where nobody
+    knows of what else could be said that it is something else."""
 
 
 class Source(Protocol):
@@ -62,11 +81,20 @@ class World:
             np.stack([render(one.before(turn), self.side) for one, turn in told]),
             tuple(str(one.instructions[turn]) for one, turn in told),
             np.stack([render(one.after(turn), self.side) for one, turn in told]),
+            tuple(
+                rivals(one.instructions[turn], random.Random(k)) for k, (one, turn) in zip(numbers, told, strict=True)
+            ),
         )
 
     def texts(self) -> list[str]:
         places = tuple(Relation(THINGS[0], depth, side) for depth in Depth for side in Side)
         return [str(Instruction(thing)) for thing in THINGS] + [str(Instruction(THINGS[0], places))]
+
+
+def rivals(instruction: Instruction, rng: random.Random) -> tuple[str, ...]:
+    """`RIVALS` alternatives: those with another place, and drawn from the others what is missing."""
+    found = elsewhere(instruction)
+    return tuple(map(str, found + rng.sample(otherwise(instruction), RIVALS - len(found))))
 
 
 class PublishedTurns:

@@ -11,6 +11,8 @@ no free guidance   without classifier-free guidance (phi = 1)
 teacher-forced     each turn from the true picture before it
 no matching        a second model, trained without matching (``--without``), with classifier-free guidance
 the true picture   nothing drawn: what the detector itself misses
+as told            nothing drawn: all that was said is true, and the places that nobody spoke of are others
+anywhere           nothing drawn: the things that were said, wherever there is room
 =================  =====================================================================================
 """
 
@@ -18,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import random
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -32,7 +35,7 @@ from pipelines.compose.metric import Score, Seen, mean, score
 from pipelines.compose.render import render
 from pipelines.compose.sampler import Sampling
 from pipelines.compose.scenes import next_pictures
-from pipelines.compose.world import TURNS, Story, story
+from pipelines.compose.world import TURNS, Story, placed_as_told, story
 from pipelines.seeds import generator
 from pipelines.training.common import best_device
 
@@ -108,7 +111,12 @@ def measure(
     for name, (model, how, forced) in ways.items():
         rows += rows_of(name, drawn_turns(model, stories, how, forced), stories, detector)
     true = np.stack([np.stack([render(one.after(turn), side) for turn in range(TURNS)]) for one in stories])
-    return rows + rows_of("the true picture", true, stories, detector)
+    rows += rows_of("the true picture", true, stories, detector)
+    for name, heeding in (("as told", True), ("anywhere", False)):
+        scenes = [placed_as_told(one.instructions, random.Random(k), heeding) for k, one in enumerate(stories)]
+        others = np.stack([np.stack([render(one[: turn + 1], side) for turn in range(TURNS)]) for one in scenes])
+        rows += rows_of(name, others, stories, detector)
+    return rows
 
 
 def as_lines(rows: Sequence[Row]) -> list[str]:

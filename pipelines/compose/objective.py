@@ -9,7 +9,7 @@ from enum import StrEnum
 import torch
 from torch import Tensor, nn
 
-from pipelines.compose.losses import cdd_loss, icm_loss, joint_loss, mse_loss, vlb_loss
+from pipelines.compose.losses import cdd_loss, icm_loss, joint_loss, log_match, mse_loss, vlb_loss
 from pipelines.compose.model import Composer
 
 
@@ -48,6 +48,8 @@ class Batch:
     t: Tensor
     """``(B,) int64``, 0 to T - 1."""
     eps: Tensor
+    rivals: Tensor | None
+    """``(B, K, words) int64``, other instructions for the same references; ``None`` where none are known."""
     chance: Tensor
     """``(B,)`` in 0 to 1: below `Weights.dropped` nothing is said."""
 
@@ -69,7 +71,16 @@ class Objective(nn.Module):
     def _icm(self, batch: Batch) -> Tensor:
         """Eq. 12."""
         fused = self.composer.condition(batch.references, batch.words).c
-        return icm_loss(fused.float(), self.composer.image(batch.targets).whole.float(), self.composer.tau)
+        return self._matched(batch, fused, self.composer.image(batch.targets).whole, self.composer.tau)
+
+    def _matched(self, batch: Batch, fused: Tensor, seen: Tensor, tau: Tensor) -> Tensor:
+        """L_icm of what was fused and what is seen, ``(B, d)``. By the other turns of a batch, which are about other
+        things, nobody learns where a thing goes: so each picture is also told from what its rivals ask for."""
+        loss = icm_loss(fused.float(), seen.float(), tau)
+        if batch.rivals is None:
+            return loss
+        others = self.composer.others(batch.references, batch.rivals)
+        return loss - log_match(seen.float(), fused.float(), others.float(), tau).mean()
 
     def _joint(self, batch: Batch) -> Tensor:
         """Eq. 10, 6, 11 and 13."""
@@ -84,14 +95,14 @@ class Objective(nn.Module):
         if not self.weights.delta:
             return cdd
         seen = self.composer.image(batch.targets).whole
-        return joint_loss(cdd, icm_loss(told.c.float(), seen.float(), self.composer.tau), self.weights.delta)
+        return joint_loss(cdd, self._matched(batch, told.c, seen, self.composer.tau), self.weights.delta)
 
     def _noisy_icm(self, batch: Batch) -> Tensor:
         """Eq. 12 with noisy targets."""
         with torch.no_grad():
             fused = self.composer.condition(batch.references, batch.words).c
         x_t = self.composer.chain.noised(batch.targets, batch.eps, batch.t)
-        return icm_loss(fused.float(), self.composer.noisy_image(x_t).whole.float(), self.composer.noisy_tau)
+        return self._matched(batch, fused, self.composer.noisy_image(x_t).whole, self.composer.noisy_tau)
 
     def updated(self, stage: Stage) -> Iterator[nn.Parameter]:
         """The parameters that `stage` teaches."""

@@ -210,11 +210,18 @@ class Trainer:
         device, source = self.accelerator.device, generator(self.plan.seed, f"noise of {purpose}")
         targets = to_tensor(turns.targets, device)
         count, steps = self.plan.batch, self.composer.sizes.steps
+        # The larger of two draws: where a thing goes is settled where there is most noise.
+        t = torch.randint(steps, (2, count), generator=source).amax(0)
+        others = None
+        if turns.rivals is not None:
+            texts = [text for told in turns.rivals for text in told]
+            others = to_words(self.tokenizer, texts, device).reshape(count, -1, self.composer.sizes.words)
         return Batch(
             references=to_tensor(turns.references, device),
             words=to_words(self.tokenizer, turns.instructions, device),
             targets=targets,
-            t=sent(torch.randint(steps, (count,), generator=source), device),
+            rivals=others,
+            t=sent(t, device),
             eps=sent(torch.randn(targets.shape, generator=source), device),
             chance=sent(torch.rand(count, generator=source), device),
         )

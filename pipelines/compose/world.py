@@ -7,7 +7,7 @@ has a known right answer. Scenes come from seeds: nothing is stored but the code
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
@@ -143,6 +143,36 @@ def sample_scene(rng: random.Random, count: int, centred: bool = True) -> Scene:
     return tuple(Placed(thing, x, y) for thing, (x, y) in zip(things, places, strict=True))
 
 
+def placed_as_told(told: Sequence[Instruction], rng: random.Random, heeding: bool = True) -> Scene:
+    """A scene of which all that was said is true, and nothing else is sure: what is not said of a place is drawn at
+    random. Not `heeding`, no place is heeded but the first one's."""
+    scene: Scene = ()
+    while len(scene) < len(told):  # a place that what came before has left no room for: all anew
+        scene = (Placed(told[0].thing, 0.0, 0.0),)
+        for instruction in told[1:]:
+            found = _place(scene, instruction, rng, heeding)
+            if found is None:
+                break
+            scene += (found,)
+    return scene
+
+
+def _place(scene: Scene, instruction: Instruction, rng: random.Random, heeding: bool) -> Placed | None:
+    there, places = {placed.thing: placed for placed in scene}, [(placed.x, placed.y) for placed in scene]
+    for _ in range(2000):
+        new = Placed(instruction.thing, rng.uniform(-REACH, REACH), rng.uniform(-REACH, REACH))
+        if not _is_free((new.x, new.y), places):
+            continue
+        if not heeding or all(_holds(told, relation(new, there[told.to])) for told in instruction.relations):
+            return new
+    return None
+
+
+def _holds(told: Relation, seen: Relation) -> bool:
+    """Whether all that is told is seen."""
+    return told.depth in (None, seen.depth) and told.side in (None, seen.side)
+
+
 def _is_free(at: tuple[float, float], places: Iterable[tuple[float, float]]) -> bool:
     for x, y in places:
         dx, dy = abs(at[0] - x), abs(at[1] - y)
@@ -152,10 +182,21 @@ def _is_free(at: tuple[float, float], places: Iterable[tuple[float, float]]) -> 
 
 
 def alternatives(instruction: Instruction) -> list[Instruction]:
-    """Instructions that differ from `instruction` in one word: what a picture of it has to be told apart from."""
+    """Instructions that differ from `instruction` in one word: what a picture of it has to be told apart from. Those
+    with another place come first, the hardest to tell."""
+    return elsewhere(instruction) + otherwise(instruction)
+
+
+def otherwise(instruction: Instruction) -> list[Instruction]:
+    """The alternatives with another thing."""
     colour, shape = instruction.thing
     found = [Instruction(Thing(other, shape), instruction.relations) for other in COLOURS if other != colour]
-    found += [Instruction(Thing(colour, other), instruction.relations) for other in SHAPES if other != shape]
+    return found + [Instruction(Thing(colour, other), instruction.relations) for other in SHAPES if other != shape]
+
+
+def elsewhere(instruction: Instruction) -> list[Instruction]:
+    """The alternatives with another place: none, two or four."""
+    found: list[Instruction] = []
     for k, told in enumerate(instruction.relations):
         around = instruction.relations[:k], instruction.relations[k + 1 :]
         depth = {Depth.BEHIND: Depth.FRONT, Depth.FRONT: Depth.BEHIND}

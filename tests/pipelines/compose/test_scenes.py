@@ -118,5 +118,6 @@ def test_all_rows_are_measured(loaded: Loaded) -> None:
     torch.manual_seed(0)
     rows = measure(loaded, Detector(16).eval(), 1, Sampling(1), without=loaded)
     names = list(dict.fromkeys(row.name for row in rows))
-    assert names == ["whole", "no match", "no free guidance", "teacher-forced", "no matching", "the true picture"]
-    assert len(rows) == 6 * TURNS and len(as_lines(rows)) == 2 + len(rows)
+    drawn = ["whole", "no match", "no free guidance", "teacher-forced", "no matching"]
+    assert names == [*drawn, "the true picture", "as told", "anywhere"]
+    assert len(rows) == len(names) * TURNS and len(as_lines(rows)) == 2 + len(rows)

@@ -11,7 +11,7 @@ import torch
 
 from pipelines.compose.data import PublishedTurns, World
 from pipelines.compose.folder import Kind, Loaded, load_composer, save_composer
-from pipelines.compose.losses import cdd_loss, icm_loss, joint_loss, mse_loss, vlb_loss
+from pipelines.compose.losses import cdd_loss, icm_loss, joint_loss, log_match, mse_loss, vlb_loss
 from pipelines.compose.model import Composer, Sizes
 from pipelines.compose.objective import Objective, Stage, Weights
 from pipelines.compose.trainer import Plan, Trainer, planned, train_composer
@@ -156,7 +156,8 @@ def test_each_stage_minimises_its_own_equation(start) -> None:
     told = composer.condition(batch.references, batch.words)
     x_t = composer.chain.noised(batch.targets, batch.eps, batch.t)
     seen = composer.image(batch.targets).whole
-    icm = icm_loss(told.c, seen, composer.tau)
+    others = composer.others(batch.references, batch.rivals)
+    icm = icm_loss(told.c, seen, composer.tau) - log_match(seen, told.c, others, composer.tau).mean()
     assert trainer.objective(Stage.MATCH, batch).item() == pytest.approx(icm.item(), rel=1e-4)
     heard = composer.unconditional(told, batch.chance < 0.2)
     eps, v = composer.denoise(x_t, batch.t, batch.references, heard)
@@ -164,8 +165,13 @@ def test_each_stage_minimises_its_own_equation(start) -> None:
     mse = mse_loss(composer.aim(batch.targets, batch.eps, batch.t), said)
     cdd = cdd_loss(mse, vlb_loss(composer.chain, batch.targets, x_t, batch.t, eps, v), 1.5)
     assert trainer.objective(Stage.DRAW, batch).item() == pytest.approx(joint_loss(cdd, icm, 0.1).item(), rel=1e-4)
-    noisy = icm_loss(told.c, composer.noisy_image(x_t).whole, composer.noisy_tau)
+    blurred, tau = composer.noisy_image(x_t).whole, composer.noisy_tau
+    noisy = icm_loss(told.c, blurred, tau) - log_match(blurred, told.c, others, tau).mean()
     assert trainer.objective(Stage.GUIDE, batch).item() == pytest.approx(noisy.item(), rel=1e-4)
+    alone = replace(batch, rivals=None)
+    assert trainer.objective(Stage.MATCH, alone).item() == pytest.approx(
+        icm_loss(told.c, seen, composer.tau).item(), rel=1e-4
+    )
     bare = Objective(composer, Weights(delta=0))
     assert bare(Stage.DRAW, batch).item() == pytest.approx(cdd.item(), rel=1e-4)
 
@@ -224,7 +230,7 @@ def test_published_turns_are_numbered_through(tmp_path: Path) -> None:
     source = PublishedTurns(tmp_path, 16)
     assert source.count("train") == 5 and source.count("validation") == 2
     turns = source.turns("train", [2, 4])
-    assert turns.instructions == ("turn 0", "turn 2")
+    assert turns.instructions == ("turn 0", "turn 2") and turns.rivals is None
     assert turns.references[0].max() == 0 and turns.targets[0, 0, 0].tolist() == [31, 20, 10]
     assert turns.references[1, 0, 0].tolist() == [31, 20, 10]
 

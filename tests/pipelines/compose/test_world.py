@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from pipelines.compose.data import RIVALS, rivals
 from pipelines.compose.render import RADIUS, render, seen_at
 from pipelines.compose.world import (
     MARGIN,
@@ -19,6 +20,8 @@ from pipelines.compose.world import (
     Side,
     Thing,
     alternatives,
+    placed_as_told,
+    relation,
     sample_scene,
     story,
 )
@@ -53,10 +56,10 @@ def test_an_instruction_tells_where_the_new_thing_is_in_the_picture() -> None:
             assert bool(instruction.relations) == (turn > 0)
             places = {placed.thing: seen_at(placed) for placed in told.after(turn)}
             x, y = places[instruction.thing]
-            for relation in instruction.relations:
-                there = places[relation.to]
-                assert relation.depth is (Depth.BEHIND if y < there[1] else Depth.FRONT)
-                assert relation.side is (Side.LEFT if x < there[0] else Side.RIGHT)
+            for told_of in instruction.relations:
+                there = places[told_of.to]
+                assert told_of.depth is (Depth.BEHIND if y < there[1] else Depth.FRONT)
+                assert told_of.side is (Side.LEFT if x < there[0] else Side.RIGHT)
 
 
 def test_an_instruction_is_said_in_one_form() -> None:
@@ -72,7 +75,31 @@ def test_alternatives_differ_in_one_word_each() -> None:
     told = Instruction(Thing("red", "cube"), (Relation(Thing("blue", "sphere"), Depth.BEHIND, Side.LEFT),))
     found = alternatives(told)
     assert len(set(found)) == len(found) == 7 + 2 + 2 and told not in found
-    assert Instruction(told.thing, (Relation(Thing("blue", "sphere"), Depth.FRONT, Side.LEFT),)) in found
+    assert Instruction(told.thing, (Relation(Thing("blue", "sphere"), Depth.FRONT, Side.LEFT),)) in found[:2]
+
+
+def test_a_scene_as_told_has_every_place_that_was_said() -> None:
+    other = 0
+    for number, one in enumerate(STORIES[:20]):
+        scene = placed_as_told(one.instructions, random.Random(number))
+        assert [placed.thing for placed in scene] == [placed.thing for placed in one.scene]
+        at = {placed.thing: placed for placed in scene}
+        for told in one.instructions:
+            for place in told.relations:
+                seen = relation(at[told.thing], at[place.to])
+                assert place.depth in (None, seen.depth) and place.side in (None, seen.side)
+        other += scene != one.scene
+    assert other == 20, "what was not said is somewhere else"
+
+
+def test_rivals_are_every_other_place_and_then_other_things() -> None:
+    cube, ball, tube = Thing("red", "cube"), Thing("blue", "sphere"), Thing("green", "cylinder")
+    places = Relation(ball, Depth.BEHIND, Side.LEFT), Relation(tube, Depth.FRONT, Side.LEFT)
+    for told, moved in ((Instruction(cube), 0), (Instruction(cube, places[:1]), 2), (Instruction(cube, places), 4)):
+        found = rivals(told, random.Random(1))
+        assert len(set(found)) == RIVALS and str(told) not in found
+        assert [text.startswith("add a red cube") for text in found].count(True) == moved
+        assert found == rivals(told, random.Random(1))
 
 
 # -------------------------------------------------------------------------------------------------------- pictures
