@@ -9,7 +9,7 @@ import { changedText, flatText, sized } from "./words.js";
 
 /** @type {Record<string, string>} */
 const QUALITIES = { draft: say("draft"), standard: say("standard"), exact: say("exact") };
-export const facts = h("section", { class: "p-facts", "aria-label": say("The turn that is shown") });
+export const facts = h("section", { class: "p-facts", tabindex: "0", "aria-label": say("The turn that is shown") });
 
 /** @param {import("./view.js").SessionView} view @param {import("./store.js").About} about */
 export function drawFacts(view, about) {

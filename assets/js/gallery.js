@@ -74,14 +74,14 @@ const small = (id, text, fire, label) => h("button", { type: "button", class: "p
 function tile(s) {
   const here = Boolean(state.view) && s.sid === state.sid, renaming = editing === s.sid;
   const picture = cover(s);
-  if (here) picture.append(h("span", { class: "p-tag p-left", text: say("open now") }));
-  const about = h("span", { class: s.damaged ? "p-hint p-warn" : "p-hint", text: facts(s) }), words = renaming ? [] : [h("b", { text: s.name, title: s.name }), about];
+  if (here) picture.append(h("span", { class: "p-tag p-left", text: say("open now") }), " ");
+  const about = h("span", { class: s.damaged ? "p-hint p-warn" : "p-hint", text: facts(s) }), words = renaming ? [] : [h("b", { text: s.name, title: s.name }), " ", about];
   const door = bin ? h("div", { class: "p-door" }, picture, ...words)
-    : h("button", { type: "button", class: "p-door", "data-does": "enter", "aria-label": say("Open {name}, {facts}", { name: s.name, facts: facts(s) }), "aria-current": here ? "true" : null, onclick: () => enter(s.sid) }, picture, ...words);
+    : h("button", { type: "button", class: "p-door", "data-does": "enter", "aria-label": here ? null : say("Open {name}, {facts}", { name: s.name, facts: facts(s) }), "aria-current": here ? "true" : null, onclick: () => enter(s.sid) }, picture, ...words);
   const acts = bin ? [small("back", say("Bring back"), () => panel.trigger("bring_back_session", { sid: s.sid, enter: false }), say("Bring {name} back", { name: s.name }))]
     : [small("rename", say("Rename"), () => rename(s), say("Rename {name}", { name: s.name })), small("copy", say("Duplicate"), () => panel.trigger("duplicate_session", { sid: s.sid }), say("Duplicate {name}", { name: s.name })),
       small("trash", say("Trash"), () => discard(s.sid), say("Move {name} to the trash", { name: s.name }))];
-  return h("article", { class: "p-tile", role: "listitem", "data-sid": s.sid }, door, ...(renaming ? [nameField(s), about] : []), h("div", { class: "p-acts" }, ...acts));
+  return h("div", { class: "p-tile", role: "listitem", "data-sid": s.sid }, door, ...(renaming ? [nameField(s), about] : []), h("div", { class: "p-acts" }, ...acts));
 }
 
 /** @param {Summary} s */
@@ -217,7 +217,7 @@ function drawRecent(sessions) {
   recent.hidden = !sessions.length;
   recent.replaceChildren(h("div", { class: "p-recent-head" }, h("h3", { text: say("or go on with a session") }), h("span", { class: "p-space" }), h("button", { type: "button", class: "p-link", text: say("All sessions"), onclick: visit })),
     h("div", { class: "p-recents" }, ...sessions.map((/** @type {Summary} */ s) => h("button", { type: "button", class: "p-door", title: s.name, "aria-label": say("Open {name}, {facts}", { name: s.name, facts: facts(s) }), onclick: () => (state.view && s.sid === state.sid ? set({ starting: false }) : panel.trigger("enter_session", { sid: s.sid })) },
-      cover(s), h("b", { text: s.name }), h("span", { class: "p-hint", text: facts(s) })))));
+      cover(s), h("b", { text: s.name }), " ", h("span", { class: "p-hint", text: facts(s) })))));
 }
 
 // ---------------------------------------------------------------------------------------------------------- keyboard

@@ -46,7 +46,7 @@ function row(id) {
 
 function drawKeys() {
   for (const [id, { button, back }] of rows) {
-    button.replaceChildren(...(waiting === id ? [say("Press a key")] : keysOf(id).map((key) => h("kbd", { text: shown(key) }))));
+    button.replaceChildren(...(waiting === id ? [say("Press a key")] : keysOf(id).flatMap((key, k) => [...(k ? [" "] : []), h("kbd", { text: shown(key) })])));
     button.setAttribute("aria-label", waiting === id ? say("Press the new key of “{action}”, or Escape", { action: ACTIONS[id].says }) : say("{action}: {keys}. Choose another key", { action: ACTIONS[id].says, keys: keysOf(id).map(shown).join(", ") }));
     back.hidden = isUsual(id);
   }

@@ -39,7 +39,7 @@ const lights = tool(icon("light"), say("Light theme"), () => {
   turnTheme();
   tellTheme();
 });
-const tongue = h("button", { type: "button", class: "p-btn p-ico p-tongue", text: language.toUpperCase(), title: say("Language"), "aria-label": say("Language"), "aria-haspopup": "menu", onclick: () => {
+const tongue = h("button", { type: "button", class: "p-btn p-ico p-tongue", text: language.toUpperCase(), title: say("Language"), "aria-label": `${language.toUpperCase()}, ${say("Language")}`, "aria-haspopup": "menu", onclick: () => {
   const now = chosen(), items = [...LANGUAGES, [null, say("As the browser")]];
   popover.menu(root, tongue.getBoundingClientRect(), say("Language"), items.map(([id, text]) => ({ text: String(text), hint: id === now ? say("chosen") : null, run: () => speak(id) })));
 } });
@@ -142,6 +142,7 @@ panel.draws((state) => {
   redo.disabled = !view || !view.can_redo || isLive(view) || state.away;
   undoKey.textContent = keyOf("undo");
   undo.title = say("Undo ({key})", { key: keyOf("undo") });
+  undo.ariaLabel = `${say("Undo")} ${keyOf("undo")}`; // the key stands in the button too
   redo.title = say("Redo ({key})", { key: keyOf("redo") });
   rooms.title = say("All sessions ({key})", { key: keyOf("sessions") });
   help.title = say("Shortcuts ({key})", { key: keyOf("help") });
