@@ -506,6 +506,7 @@ class Pix2PixZeroParams(ModelParams):
     guidance: float = _guidance(5.0)
     cross_guidance: float = knob(0.1, "How far each step goes towards the picture's looks; 0 is off", 0.0, 10.0)
     regularisation: float = knob(20.0, "How strongly inverted noise is made like noise; 0 is off", 0.0, 100.0)
+    captions: int = knob(1, "Pairs of captions whose mean difference is the way from source to target", 1, 8)
 
 
 def knobs(params: type[Params] | Params) -> dict[str, tuple[type, Any, Knob]]:

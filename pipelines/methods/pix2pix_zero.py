@@ -4,7 +4,9 @@ The picture is inverted with its caption; each predicted noise is first made mor
 run takes down every map of cross-attention. The edit begins at the same noise, and before each step its latent goes
 down the gradient of how far its maps are from those (section 3.4, Algorithm 1). The edit's embedding is the caption's
 plus a direction (section 3.1); here that is of one pair of sentences, what the picture shows and what it becomes, so
-their sum is the target's. The caption stands in the empty text's place, as the published code has it for real pictures.
+their sum is the target's. Pix2Pix-OnTheFly (Santos et al. 2024) lets a language model write several pairs; with
+`captions` they are both texts in that many forms, which differ in nothing but what changes, and the direction is the
+mean of theirs. The caption stands in the empty text's place, as the published code has it for real pictures.
 """
 
 from __future__ import annotations
@@ -33,6 +35,18 @@ SMALLEST = 8
 """Cells a side at which the pyramid of the autocorrelation ends."""
 SHIFT_SEED = 0
 """The shifts are drawn alike for every turn, so that no seed has a say."""
+
+FORMS = (
+    "{}",
+    "a picture of {}",
+    "there is {}",
+    "this is {}",
+    "we see {}",
+    "look at {}",
+    "it shows {}",
+    "a view of {}",
+)
+"""What captions say around a text: the same before and after, so that the direction is of what changes alone."""
 
 Maps = dict[str, Tensor]
 """``(h, N, K)`` by the name of the layer."""
@@ -71,6 +85,22 @@ def _gradient(loss: object, x: Tensor) -> Tensor:
         x = x.detach().requires_grad_()
         (found,) = torch.autograd.grad(loss(x), x)  # type: ignore[operator]
     return found
+
+
+def moved(canvas: Canvas, source: str, target: str, captions: int) -> PromptEmbeds:
+    """The caption's embedding plus the direction from `source` to `target`: the mean of what the first `captions` forms
+    of both differ by, tokens and summaries alike; with one of them it is the target's."""
+    if captions == 1:
+        return canvas.prompts[target]
+    befores, afters = (
+        PromptEmbeds.joined([canvas.prompts[form.format(text)] for form in FORMS[:captions]])
+        for text in (source, target)
+    )
+    e = canvas.prompts[source]
+    tokens = e.tokens + (afters.tokens - befores.tokens).mean(0, keepdim=True)
+    if e.pooled is None or afters.pooled is None or befores.pooled is None:
+        return PromptEmbeds(tokens)
+    return PromptEmbeds(tokens, e.pooled + (afters.pooled - befores.pooled).mean(0, keepdim=True))
 
 
 class CrossGuidance:
@@ -119,7 +149,7 @@ def run(
     """
     canvas, stages = Canvas.of(bundle, request), Stages(progress)
     source, target = source_and_target(request)
-    e_source, e_target = canvas.prompts[source], canvas.prompts[target]
+    e_source, e_target = canvas.prompts[source], moved(canvas, source, target, params.captions)
     timesteps = bundle.schedule.timesteps(params.steps)
     guide = CrossGuidance(bundle, params.cross_guidance)
     h, w = canvas.z_ref.shape[-2:]

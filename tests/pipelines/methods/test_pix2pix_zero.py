@@ -11,9 +11,10 @@ from diffusers import StableDiffusionPix2PixZeroPipeline
 
 from pipelines.contract import EditRequest
 from pipelines.diffusion import attention
+from pipelines.diffusion.encode import Canvas
 from pipelines.errors import NotEnoughMemory
 from pipelines.methods import pix2pix_zero
-from pipelines.methods.pix2pix_zero import CrossGuidance, autocorrelation, divergence, more_like_noise
+from pipelines.methods.pix2pix_zero import FORMS, CrossGuidance, autocorrelation, divergence, more_like_noise, moved
 from pipelines.models.bundle import ModelBundle
 from pipelines.params import Pix2PixZeroParams
 from tests.pipelines.methods.ran import ran
@@ -49,9 +50,28 @@ def test_equal_texts_give_the_reconstruction_however_strongly_they_guide(
 ) -> None:
     bundle, same = load(family), request_for(source="a cat", subject="a cat", background="")
     unguided = alone(bundle, same, "a cat", replace(OFF, guidance=1.0))
-    for guidance in (1.0, 7.5):
-        z, result = ran(monkeypatch, pix2pix_zero, bundle, same, replace(FEW, guidance=guidance))
+    for guidance, captions in ((1.0, 1), (7.5, 1), (7.5, 3)):
+        params = replace(FEW, guidance=guidance, captions=captions)
+        z, result = ran(monkeypatch, pix2pix_zero, bundle, same, params)
         assert torch.allclose(z, unguided, atol=1e-3) and result.reconstruction is not None
+
+
+@pytest.mark.parametrize("family", ["tiny", "tiny-xl"])
+def test_the_way_is_the_mean_difference_of_captions_that_differ_in_nothing_else(
+    load: Callable[[str], ModelBundle], request_for: Ask, family: str
+) -> None:
+    bundle = load(family)
+    canvas = Canvas.of(bundle, request_for())
+    cat, dog = (bundle.embed_texts([text]) for text in ("cat", "dog"))
+    alone = moved(canvas, "cat", "dog", 1)
+    assert torch.equal(alone.tokens, dog.tokens)
+    told = [bundle.embed_texts([form.format(text) for form in FORMS[:2]]) for text in ("cat", "dog")]
+    two = moved(canvas, "cat", "dog", 2)
+    assert torch.allclose(two.tokens, cat.tokens + (told[1].tokens - told[0].tokens).mean(0), atol=1e-5)
+    if cat.pooled is not None and two.pooled is not None:
+        assert torch.allclose(two.pooled, cat.pooled + (told[1].pooled - told[0].pooled).mean(0), atol=1e-5)
+    assert torch.allclose(moved(canvas, "cat", "cat", 8).tokens, cat.tokens)
+    assert len(set(FORMS)) == 8 and all(form.count("{}") == 1 for form in FORMS)
 
 
 def test_the_nudge_brings_the_edit_s_looks_nearer_to_the_picture_s(bundle: ModelBundle) -> None:
