@@ -337,6 +337,9 @@ class PromptToPromptParams(ModelParams):
     blend_from: float = knob(0.2, "Share of the steps before that is done", 0.0, 1.0)
     inversion: Return = knob(Return.DIRECT, RETURNS)
     null_steps: int = _null_steps()
+    noun_steps: int = knob(
+        0, "Steps that keep what each noun looks at on its thing, at each sampling step (DPL); the paper's 21", 0, 100
+    )
 
 
 @dataclass(frozen=True)

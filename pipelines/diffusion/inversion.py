@@ -96,7 +96,7 @@ def _levels(low: int, high: int, between: int) -> list[int]:
 def null_texts(
     bundle: ModelBundle,
     path: Path,
-    e: PromptEmbeds,
+    condition: Condition,
     e_null: PromptEmbeds,
     guidance: float,
     inner_steps: int,
@@ -113,7 +113,7 @@ def null_texts(
         goal = path.at(steps - 1 - k)
         at = torch.full((1,), t, device=z.device)
         with torch.no_grad():
-            eps_e = bundle.predict(z, at, e)
+            eps_e = bundle.predict(z, at, condition(steps - k))
         u = e_null.open()
 
         def step(u: PromptEmbeds, z: Tensor = z, t: int = t, t_next: int = t_next, eps_e: Tensor = eps_e) -> Tensor:
@@ -151,17 +151,24 @@ def inverted(canvas: Canvas, stages: Stages, e: PromptEmbeds, timesteps: Sequenc
 
 
 def empty_texts(
-    canvas: Canvas, stages: Stages, path: Path, e: PromptEmbeds, how: Return, guidance: float, inner_steps: int
+    canvas: Canvas,
+    stages: Stages,
+    path: Path,
+    e: PromptEmbeds | Condition,
+    how: Return,
+    guidance: float,
+    inner_steps: int,
 ) -> Condition:
     """What guidance leads away from at each step, so that the way down meets `path` as `how` says; fitting is reported
     as the stage ``null-text``. With a guidance of 1 it has no say and nothing is fitted."""
     null = canvas.prompts[avoided_text(canvas.request)]
+    condition = always(e) if isinstance(e, PromptEmbeds) else e
     if how is Return.NEGATIVE_PROMPT:
-        return always(e)
+        return condition
     if how is not Return.NULL_TEXT or guidance == 1:
         return always(null)
     with stages.stage("null-text", len(path.timesteps)) as step:
-        found = null_texts(canvas.bundle, path, e, null, guidance, inner_steps, step)
+        found = null_texts(canvas.bundle, path, condition, null, guidance, inner_steps, step)
     return lambda i: found[len(found) - i]
 
 

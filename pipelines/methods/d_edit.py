@@ -12,8 +12,8 @@ the seam is the turn's feather where that code has a ring of 15 pixels.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import torch
@@ -26,6 +26,7 @@ from pipelines.diffusion.candidates import AfterStep, sampled
 from pipelines.diffusion.denoise import always, denoise, guided
 from pipelines.diffusion.encode import Canvas, avoided_text
 from pipelines.diffusion.fit import fit
+from pipelines.diffusion.rows import Reading, read_as, token_tables
 from pipelines.diffusion.samplers import DDIM
 from pipelines.diffusion.stages import Stages
 from pipelines.instructions.description import thing_and_place
@@ -59,18 +60,12 @@ def items_of(canvas: Canvas, count: int) -> tuple[Item, Item]:
     request, draws = canvas.request, generator(canvas.request.fitting_seed, "new words")
     share = canvas.frame.latent_share(request.mask).to(canvas.bundle.device)
     thing, place = thing_and_place(request.source)
+    tables = token_tables(canvas.bundle)
 
     def item(place: Tensor, known: str, text: str) -> Item:
-        return Item(place, known, text.strip(), tuple(_like(table.weight, count, draws) for table in _tables(canvas)))
+        return Item(place, known, text.strip(), tuple(_like(table.weight, count, draws) for table in tables))
 
     return item(share, thing, request.subject), item(1 - share, place, request.background)
-
-
-def _tables(canvas: Canvas) -> tuple[nn.Embedding, ...]:
-    """The token tables of the text encoders."""
-    bundle = canvas.bundle
-    encoders = [encoder for encoder in (bundle.text_encoder, bundle.text_encoder_2) if encoder is not None]
-    return tuple(encoder.get_input_embeddings() for encoder in encoders)
 
 
 def _like(table: Tensor, count: int, draws: torch.Generator) -> Tensor:
@@ -83,19 +78,13 @@ def spoken(canvas: Canvas, words: Sequence[Tensor], text: str) -> PromptEmbeds:
     """The new words and then `text`, with gradients. XL's summary is that of the text alone: it reaches every place of
     the picture at once, so no mask could keep one item's words out of it."""
 
-    def put(rows: Tensor) -> Callable[[nn.Module, object, Tensor], Tensor]:
-        def hook(_module: nn.Module, _in: object, told: Tensor) -> Tensor:
-            start, rest = told[:, :1], told[:, 1:]
-            return torch.cat([start, rows[None].to(told), rest], dim=1)[:, : told.shape[1]]  # (1, L, D)
-
-        return hook
+    def behind_the_start(rows: Tensor) -> Reading:
+        return lambda told: torch.cat([told[:, :1], rows[None].to(told), told[:, 1:]], dim=1)[:, : told.shape[1]]
 
     summary = canvas.prompts[text].pooled
-    with ExitStack() as hooks:
-        for table, rows in zip(_tables(canvas), words, strict=True):
-            hooks.callback(table.register_forward_hook(put(rows)).remove)
+    with read_as(canvas.bundle, [behind_the_start(rows) for rows in words]):
         said = replace(canvas.bundle, empty_is_zero=False).embedded([text])  # new words alone are no empty text
-        return replace(said, pooled=summary)
+    return replace(said, pooled=summary)
 
 
 class GroupedAttention:

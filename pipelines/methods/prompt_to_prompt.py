@@ -27,9 +27,10 @@ from torch.nn import functional as F
 from pipelines.contract import EditRequest, EditResult
 from pipelines.diffusion.attention import Attend, Kind, Layer, Look, Part, Recorder, layers, nearest, steered
 from pipelines.diffusion.candidates import AfterStep, sampled
-from pipelines.diffusion.denoise import always, denoise, guided
+from pipelines.diffusion.denoise import denoise, guided
 from pipelines.diffusion.encode import Canvas, source_and_target
 from pipelines.diffusion.inversion import empty_texts, inverted, kept_on, reconstruction_error
+from pipelines.diffusion.leakage import told_without_leaks
 from pipelines.diffusion.samplers import DDIM
 from pipelines.diffusion.stages import Stages
 from pipelines.diffusion.tokens import differing, refined, replaced
@@ -134,11 +135,11 @@ def run(
             "word for word, it must be known what the picture shows: say it as the source, or choose refine"
         )
     control = Control(bundle, (source, target), params, canvas.z_ref)
-    e_source, e_target = canvas.prompts[source], canvas.prompts[target]
     timesteps = bundle.schedule.timesteps(params.steps)
-    path = inverted(canvas, stages, e_source, timesteps)
+    path = inverted(canvas, stages, canvas.prompts[source], timesteps)
+    e_source, e_target = told_without_leaks(canvas, stages, path, source, target, params.noun_steps)
     nulls = empty_texts(canvas, stages, path, e_source, params.inversion, params.guidance, params.null_steps)
-    predict = guided(bundle, always(PromptEmbeds.joined([e_source, e_target])), nulls, params.guidance)
+    predict = guided(bundle, lambda i: PromptEmbeds.joined([e_source(i), e_target(i)]), nulls, params.guidance)
     errors: list[float] = []
 
     def told(z: Tensor, t: int, i: int) -> Tensor:

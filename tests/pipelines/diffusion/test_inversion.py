@@ -82,7 +82,7 @@ def test_a_fitted_empty_text_brings_a_guided_run_back(load: Callable[[str], Mode
             path, denoise(bundle, path.noise, DDIM(path.noise), path.timesteps, run, lambda _: None)
         )
 
-    found = null_texts(bundle, path, e, e_null, guidance, 20, lambda: None)
+    found = null_texts(bundle, path, always(e), e_null, guidance, 20, lambda: None)
     assert len(found) == 3 and bundle.checksum() == before
     assert error(lambda i: found[3 - i]) < 0.8 * error(always(e_null))
     assert error(always(e)) == pytest.approx(error_unguided(bundle, path, e), abs=1e-4), "negative-prompt inversion"

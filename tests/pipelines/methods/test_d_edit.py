@@ -13,6 +13,7 @@ from torch import Tensor
 from pipelines.contract import EditRequest, Scope
 from pipelines.diffusion.attention import Kind, Layer, Look, Part, layers, steered
 from pipelines.diffusion.encode import Canvas
+from pipelines.diffusion.rows import token_tables
 from pipelines.methods import d_edit
 from pipelines.methods.d_edit import (
     GroupedAttention,
@@ -81,7 +82,7 @@ def test_rows_of_the_table_as_new_words_say_what_the_words_themselves_do(
         said = spoken(canvas, rows, text).tokens
         assert torch.allclose(said, bundle.embed_texts([f"a b {text}"]).tokens, atol=1e-5)
     assert spoken(canvas, [row.repeat(9, 1) for row in rows], "dog").tokens.shape == said.shape, "as many as it has"
-    assert not any(table._forward_hooks for table in d_edit._tables(canvas)) and bundle.checksum() == before
+    assert not any(table._forward_hooks for table in token_tables(bundle)) and bundle.checksum() == before
 
 
 def test_each_fit_lowers_the_loss_of_fixed_draws_and_leaves_the_model_as_it_was(
