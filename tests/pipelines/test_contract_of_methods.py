@@ -64,7 +64,7 @@ def small_settings(name: str, tuned: Tuned | None = None) -> Params:
         "decoder_steps": 2,
         "timesteps_per_step": 2,
     }
-    few |= AT_WORK.get(name, {})
+    few |= {"every": 2, "together": 0.5, "noun_steps": 2} | AT_WORK.get(name, {})
     params = settings(name, Quality.EXACT, {key: few[key] for key in few if key in knobs(CATALOG[name].params)})
     return replace(params, tuned=tuned) if isinstance(params, LayeredParams) and tuned is not None else params
 
