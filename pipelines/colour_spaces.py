@@ -11,6 +11,7 @@ import struct
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +55,8 @@ D50 = np.array([0.9642, 1.0, 0.8249])
 """The white of every profile, XYZ."""
 BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
 """From XYZ to the cones' responses, in which a white is adapted to another."""
+ROWS = 256
+"""Of a picture that are worked out at once: in floats, all of a large one would take a gigabyte."""
 LIKE = 2
 """Levels that two profiles may differ by and still be the same space."""
 
@@ -62,10 +65,8 @@ LIKE = 2
 def profile(space: ColourSpace) -> bytes:
     """The ICC profile of `space`: the same bytes each time."""
     defined = DEFINITIONS[space]
-    white = _xyz(*D65)
-    adapted = np.linalg.inv(BRADFORD) @ np.diag((BRADFORD @ D50) / (BRADFORD @ white)) @ BRADFORD
-    primaries = np.stack([_xyz(*defined.red), _xyz(*defined.green), _xyz(*defined.blue)], axis=1)
-    columns = adapted @ (primaries * np.linalg.solve(primaries, white))
+    adapted = np.linalg.inv(BRADFORD) @ np.diag((BRADFORD @ D50) / (BRADFORD @ _xyz(*D65))) @ BRADFORD
+    columns = adapted @ _from_light(defined)
     kind = 0 if len(defined.curve) == 1 else 3
     curve = b"para" + struct.pack(">IHH", 0, kind, 0) + _fixed(*defined.curve)
     tags = {
@@ -84,6 +85,18 @@ def in_space(picture: Picture, space: ColourSpace) -> Picture:
     if space is ColourSpace.SRGB:
         return picture
     return np.asarray(converted(Image.fromarray(picture), opened(profile(ColourSpace.SRGB)), space))
+
+
+def in_16_bits(picture: Picture, space: ColourSpace) -> NDArray[np.uint16]:
+    """The same in 16 bits a channel, worked out from the definitions: of eight, two dark levels of Adobe RGB are
+    further apart than an eye takes for one."""
+    levels = _light(np.arange(256) / 255, DEFINITIONS[ColourSpace.SRGB]).astype(np.float32)
+    across = np.linalg.solve(_from_light(DEFINITIONS[space]), _from_light(DEFINITIONS[ColourSpace.SRGB]))
+    made = np.empty(picture.shape, np.uint16)
+    for row in range(0, len(picture), ROWS):
+        light = (levels[picture[row : row + ROWS]] @ across.T.astype(np.float32)).clip(0, 1)
+        made[row : row + ROWS] = np.round(_values(light, DEFINITIONS[space]) * 65_535)
+    return made
 
 
 def converted(image: Image.Image, source: ImageCms.ImageCmsProfile, space: ColourSpace) -> Image.Image:
@@ -108,6 +121,30 @@ def space_of(profile: ImageCms.ImageCmsProfile) -> ColourSpace | None:
         if np.abs(moved - colours).max() <= LIKE:
             return space
     return None
+
+
+def _from_light(defined: Definition) -> NDArray[np.float64]:
+    """From linear red, green and blue to XYZ under D65."""
+    primaries = np.stack([_xyz(*defined.red), _xyz(*defined.green), _xyz(*defined.blue)], axis=1)
+    return np.asarray(primaries * np.linalg.solve(primaries, _xyz(*D65)))
+
+
+def _light(values: NDArray[Any], defined: Definition) -> NDArray[Any]:
+    """By `Definition.curve`, from 0 to 1."""
+    g, *linear = defined.curve
+    if not linear:
+        return np.asarray(values**g)
+    a, b, c, d = linear
+    return np.where(values >= d, (a * values + b) ** g, c * values)
+
+
+def _values(light: NDArray[Any], defined: Definition) -> NDArray[Any]:
+    """The way back."""
+    g, *linear = defined.curve
+    if not linear:
+        return np.asarray(light ** (1 / g))
+    a, b, c, d = linear
+    return np.where(light >= c * d, (light ** (1 / g) - b) / a, light / c)
 
 
 def _xyz(x: float, y: float) -> NDArray[np.float64]:

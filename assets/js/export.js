@@ -45,6 +45,7 @@ export function open(button, host) {
     { text: say("JPEG"), hint: say("only the pixels"), run: turn("plain.jpg") },
     { text: say("WebP"), hint: say("only the pixels"), run: turn("plain.webp") },
     { text: say("PNG in Display P3"), hint: say("for wide screens"), run: turn("display-p3.png") },
+    { text: say("PNG in Adobe RGB"), hint: say("for print, 16 bits"), run: turn("adobe-rgb.png") },
     { text: say("JPEG in Adobe RGB"), hint: say("for print"), run: turn("adobe-rgb.jpg") },
     { text: say("OpenRaster layers"), hint: say("for Krita or GIMP"), run: turn("layers.ora") },
     { text: say("Photoshop layers"), hint: say("PSD"), run: turn("layers.psd") },

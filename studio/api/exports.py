@@ -21,7 +21,7 @@ from pipelines.pictures import decode
 from studio.api.answers import NOT_KEPT, found, headers
 from studio.app import Studio
 from studio.exports.layers import openraster, psd, turn_layers
-from studio.exports.pictures import PictureFormat, export_picture, recipe
+from studio.exports.pictures import PictureFormat, export_fine, export_picture, recipe
 from studio.exports.strip import LinePictures, StripFormat, animated_strip
 from studio.store.archive.session_file import write_archive
 from studio.store.record import Record
@@ -72,6 +72,13 @@ EXPORTS = {
     ),
     "adobe-rgb.jpg": Export(
         "image/jpeg", " - {turn} Adobe RGB.jpg", _picture(PictureFormat.JPEG, False, ColourSpace.ADOBE_RGB)
+    ),
+    "adobe-rgb.png": Export(
+        "image/png",
+        " - {turn} Adobe RGB.png",
+        lambda studio, record, turn: export_fine(
+            decode(studio.pictures.get(record.tree[turn].picture)).picture, ColourSpace.ADOBE_RGB
+        ),
     ),
     "plain.webp": Export("image/webp", " - {turn}.webp", _picture(PictureFormat.WEBP, False)),
     "layers.ora": Export(

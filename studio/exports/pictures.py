@@ -11,14 +11,17 @@ from __future__ import annotations
 
 import io
 import json
+import struct
+import zlib
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
+import cv2
 import numpy as np
 from PIL import ExifTags, Image, PngImagePlugin
 
-from pipelines.colour_spaces import ColourSpace, in_space, profile
+from pipelines.colour_spaces import ColourSpace, in_16_bits, in_space, profile
 from pipelines.contract import Picture
 from pipelines.pictures import FORMATS, LARGEST_FILE
 from studio.errors import UserError
@@ -31,6 +34,8 @@ QUALITY = 95
 """Of JPEG and WebP, which are lossy; JPEG keeps colours at full resolution."""
 ASCII = b"ASCII\0\0\0"
 """How EXIF says that a comment is ASCII."""
+AFTER_HEADER = 33
+"""Bytes of a PNG's signature and its first chunk, behind which a profile belongs."""
 LARGEST_EXIF = 65_000
 """Bytes: a JPEG segment holds 65,533, of which the other fields need some."""
 
@@ -99,6 +104,15 @@ def export_picture(
     buffer = io.BytesIO()
     Image.fromarray(in_space(picture, colours)).save(buffer, file_format.upper(), **options)
     return buffer.getvalue()
+
+
+def export_fine(picture: Picture, colours: ColourSpace) -> bytes:
+    """A PNG of 16 bits a channel, with the profile of `colours` and nothing else beside its pixels."""
+    fine = in_16_bits(picture, colours)
+    _, packed = cv2.imencode(".png", cv2.cvtColor(fine, cv2.COLOR_RGB2BGR))
+    plain, body = packed.tobytes(), b"iCCPICC\0\0" + zlib.compress(profile(colours))
+    chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+    return plain[:AFTER_HEADER] + chunk + plain[AFTER_HEADER:]
 
 
 def read_recipe(data: bytes) -> Mapping[str, Any] | None:

@@ -17,7 +17,7 @@ from PIL import Image, ImageCms
 from skimage import data
 from skimage.color import deltaE_ciede2000, lab2xyz, xyz2lab
 
-from pipelines.colour_spaces import ColourSpace, in_space, opened, profile, space_of
+from pipelines.colour_spaces import ColourSpace, in_16_bits, in_space, opened, profile, space_of
 from pipelines.contract import Picture
 from pipelines.pictures import PROFILE_IGNORED, decode
 
@@ -163,6 +163,13 @@ def test_a_picture_is_written_in_a_wide_space_as_well_as_eight_bits_can(space: C
     rounding = apart(np.round(wanted * 255) / 255, wanted, space)
     print(f"sRGB to {space}: CIEDE2000 mean {error.mean():.3f}, most {error.max():.3f}; 8 bits {rounding.max():.3f}")
     assert error.max() < max(1, rounding.max() + 0.01), "dark levels are far apart in Adobe RGB"
+
+
+@pytest.mark.parametrize("space", [P3, ADOBE])
+def test_in_sixteen_bits_a_picture_is_written_as_its_definition_says(space: ColourSpace, colours: Picture) -> None:
+    error = apart(in_16_bits(colours, space) / 65_535, reference(colours, SRGB, space), space)
+    print(f"sRGB to {space} in 16 bits: CIEDE2000 mean {error.mean():.4f}, most {error.max():.4f}")
+    assert error.max() < 0.1
 
 
 @pytest.mark.parametrize("space", ColourSpace)

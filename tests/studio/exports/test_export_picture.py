@@ -12,7 +12,15 @@ from pipelines.colour_spaces import ColourSpace, profile
 from pipelines.contract import Picture
 from pipelines.pictures import decode
 from studio.errors import UnknownTurn
-from studio.exports.pictures import KEYWORD, PictureFormat, RecipeTooLong, export_picture, read_recipe, recipe
+from studio.exports.pictures import (
+    KEYWORD,
+    PictureFormat,
+    RecipeTooLong,
+    export_fine,
+    export_picture,
+    read_recipe,
+    recipe,
+)
 from studio.history.turn import TurnRequest, turn_id
 from studio.store.record import Record
 
@@ -112,6 +120,15 @@ def test_the_chosen_colours_are_in_the_file_and_come_back(
     assert np.abs(back - photo).mean() < (1 if file_format is PictureFormat.PNG else 8)
     if file_format is PictureFormat.PNG and colours is not ColourSpace.SRGB:
         assert np.abs(stored - photo).mean() > 2, "the file holds other numbers"
+
+
+def test_a_fine_file_has_sixteen_bits_and_its_profile_and_comes_back(photo: Picture) -> None:
+    data = export_fine(photo, ColourSpace.ADOBE_RGB)
+    assert chunk_names(data)[:2] == [b"IHDR", b"iCCP"] and data[24] == 16
+    assert opened(data).info["icc_profile"] == profile(ColourSpace.ADOBE_RGB)
+    back = decode(data)
+    assert np.abs(back.picture.astype(int) - photo).mean() < 1
+    assert "Colours were converted from Adobe RGB (1998) to sRGB." in back.notes
 
 
 def test_a_recipe_too_long_for_a_jpeg_is_refused_there_alone(photo: Picture) -> None:
