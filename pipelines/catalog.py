@@ -118,6 +118,9 @@ class Method:
     """Of which parts it reads the text."""
     follows: tuple[Scope, ...] = ()
     """Of which parts it follows a reference picture."""
+    learns: bool = False
+    """Whether it learns from an example: the reference of the subject is the picture before, that of the background the
+    one after, and it needs both."""
     changes: Scope | None = None
     """What its turns change, whatever is asked; ``None`` where that is asked."""
     texts: tuple[str, ...] = TEXTS
@@ -407,6 +410,7 @@ CATALOG: dict[str, Method] = {
             joint=" and ",
             serves=(Backbone.INSTRUCT,),
             follows=(Scope.SUBJECT, Scope.BACKGROUND),
+            learns=True,
             own_idle=idle_of_visii,
         ),
         Method(
@@ -744,12 +748,12 @@ def serving(backbone: Backbone | None) -> list[Method]:
 def alike(entry: Method, card: ModelCard | None) -> list[Method]:
     """`entry` and then the others that can be tried on the same words with that model: they read the same texts, and
     take them as orders or as descriptions as it does. First come those that the model's card names, then those for the
-    same purpose."""
+    same purpose. What learns from an example is for nothing else."""
     if not entry.needs_model:
         return [entry]
-    takes = (entry.reads, entry.instructs, entry.changes)
+    takes = (entry.reads, entry.instructs, entry.changes, entry.learns)
     served, best = serving(None if card is None else card.backbone), () if card is None else card.domain.methods
-    others = [m for m in served if (m.reads, m.instructs, m.changes) == takes and m.name != entry.name]
+    others = [m for m in served if (m.reads, m.instructs, m.changes, m.learns) == takes and m.name != entry.name]
     rank = {name: place for place, name in enumerate(best)}
     return [entry, *sorted(others, key=lambda m: (rank.get(m.name, len(rank)), m.group is not entry.group))]
 

@@ -45,6 +45,8 @@ def check_request(request: EditRequest, method: Method) -> None:
                 )
     if method.needs_mask:
         _check_selection(request.mask, method)
+    if method.learns:
+        _check_example(request, method)
     _check_texts(request, method)
     if not 1 <= request.candidates <= MOST_CANDIDATES:
         raise BadRequest(f"candidates must be between 1 and {MOST_CANDIDATES}; got {request.candidates}")
@@ -142,6 +144,21 @@ def _check_selection(mask: Mask, method: Method) -> None:
         raise BadRequest(f"{method.title} needs to know the subject, but nothing is selected; click it first")
     if mask.all():
         raise BadRequest("the whole picture is selected, so there is no background left; select less of it")
+
+
+def _check_example(request: EditRequest, method: Method) -> None:
+    before, after = request.subject_reference, request.background_reference
+    if before is None or after is None:
+        raise BadRequest(
+            f"{method.title} learns an edit from two pictures; give the one before it as the subject's reference and "
+            "the one after it as the background's"
+        )
+    sizes = [Extent.of(picture) for picture in (before, after)]
+    if sizes[0] != sizes[1]:
+        told = " and ".join(f"{size.width} x {size.height}" for size in sizes)
+        raise BadRequest(
+            f"the pictures before and after must be of one size; they have {told} pixels. Crop one of them"
+        )
 
 
 def _check_texts(request: EditRequest, method: Method) -> None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from pipelines.contract import EditRequest, EditResult, Extent, Picture
+from pipelines.contract import EditRequest, EditResult, Extent
 from pipelines.diffusion.candidates import Sampling, sample_candidates
 from pipelines.diffusion.denoise import always
 from pipelines.diffusion.encode import Canvas, avoided_text, instructions
@@ -25,7 +25,6 @@ from pipelines.diffusion.fit import fit
 from pipelines.diffusion.guidance import ConcatConditioning, guided_noise
 from pipelines.diffusion.stages import Stages
 from pipelines.diffusion.tokens import tokens_of
-from pipelines.errors import BadRequest
 from pipelines.images import Frame, resized, to_network
 from pipelines.models.bundle import ModelBundle
 from pipelines.models.prompt_embeds import PromptEmbeds
@@ -47,28 +46,13 @@ class Example:
     """The latent of the picture after."""
 
     @classmethod
-    def of(cls, bundle: ModelBundle, before: Picture, after: Picture) -> Example:
-        """Of two pictures of one size."""
+    def of(cls, bundle: ModelBundle, request: EditRequest) -> Example:
+        """Of the request's references, which are of one size: its check has seen to that."""
+        before, after = request.subject_reference, request.background_reference
+        assert before is not None and after is not None
         frame = Frame.fitting(Extent.of(before), bundle.card.resolution, bundle.cell, bundle.halvings)
         z_before, z_after = (bundle.encode(to_network(resized(x, frame.network))) for x in (before, after))
         return cls(z_before / bundle.latent_scale, z_after)
-
-
-def pair_of(request: EditRequest) -> tuple[Picture, Picture]:
-    """The pictures before and after; raises `BadRequest` where one is missing or they differ in size."""
-    before, after = request.subject_reference, request.background_reference
-    if before is None or after is None:
-        raise BadRequest(
-            "an edit is learnt from two pictures of it; give the one before as the subject's reference and the one "
-            "after as the background's"
-        )
-    sizes = [Extent.of(picture) for picture in (before, after)]
-    if sizes[0] != sizes[1]:
-        told = " and ".join(f"{size.width} x {size.height}" for size in sizes)
-        raise BadRequest(
-            f"the pictures before and after must be of one size; they have {told} pixels. Crop one of them"
-        )
-    return before, after
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,11 +99,10 @@ def order_of(length: int, steps: int, draws: torch.Generator) -> Sequence[int]:
 
 def run(bundle: ModelBundle, request: EditRequest, params: VISIIParams, progress: Progress = silent) -> EditResult:
     """The catalogue entry."""
-    before, after = pair_of(request)
     canvas, stages, text = Canvas.of(bundle, request), Stages(progress), " and ".join(instructions(request))
     e, e_null = canvas.prompts[text], canvas.prompts[avoided_text(request)]
     if params.embed_steps:
-        e = _learnt(canvas, stages, Example.of(bundle, before, after), e, e_null, text, params)
+        e = _learnt(canvas, stages, Example.of(bundle, request), e, e_null, text, params)
     how = Sampling(
         stage="denoise",
         timesteps=bundle.schedule.timesteps(params.steps),

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from pipelines.catalog import CATALOG, alike
 from pipelines.contract import EditRequest, Picture
 from pipelines.diffusion.encode import Canvas
 from pipelines.errors import BadRequest
@@ -17,6 +18,7 @@ from pipelines.methods.visii import Example, Learnt, learning_loss, order_of
 from pipelines.models.bundle import ModelBundle
 from pipelines.models.prompt_embeds import PromptEmbeds
 from pipelines.params import InstructParams, VISIIParams
+from pipelines.requests import check_request
 from pipelines.seeds import normal_like
 
 PARAMS = VISIIParams(steps=3, embed_steps=25, embed_rate=3e-2, paste_back=False)
@@ -43,7 +45,7 @@ def test_the_loss_of_held_out_levels_and_noise_falls_and_the_network_stays(
     if identical:
         example["background_reference"] = example["subject_reference"]
     asked = request_for(subject="go", background="", **example)
-    seen, e_null = Example.of(bundle, *visii.pair_of(asked)), bundle.embed_texts([""])
+    seen, e_null = Example.of(bundle, asked), bundle.embed_texts([""])
     told: list[PromptEmbeds] = []
     always = visii.always
     monkeypatch.setattr(visii, "always", lambda e: told.append(e) or always(e))
@@ -84,15 +86,17 @@ def test_every_noise_level_comes_as_often() -> None:
     assert order_of(10, 0, torch.Generator()) == []
 
 
-def test_pictures_that_are_no_example_are_refused_in_a_sentence(
-    load: Callable[[str], ModelBundle], request_for: Ask, example: dict[str, Picture]
+def test_pictures_that_are_no_example_are_refused_in_a_sentence_and_it_is_tried_beside_no_other(
+    request_for: Ask, example: dict[str, Picture]
 ) -> None:
-    bundle = load("tiny-instruct")
-    with pytest.raises(BadRequest, match="learnt from two pictures of it; give the one before as the subject's"):
-        visii.run(bundle, request_for(subject_reference=example["subject_reference"]), PARAMS)
+    entry = CATALOG["visii"]
+    with pytest.raises(BadRequest, match="learns an edit from two pictures; give the one before it as the subject's"):
+        check_request(request_for(subject_reference=example["subject_reference"]), entry)
     smaller = example["background_reference"][:, :32]
     with pytest.raises(BadRequest, match="must be of one size; they have 40 x 32 and 32 x 32 pixels"):
-        visii.run(bundle, request_for(**{**example, "background_reference": smaller}), PARAMS)
+        check_request(request_for(**{**example, "background_reference": smaller}), entry)
+    check_request(request_for(subject="", background="", **example), entry)  # the example says it all
+    assert entry not in alike(CATALOG["instruct"], None) and alike(entry, None) == [entry]
 
 
 def test_the_pair_s_size_need_not_be_the_picture_s(
