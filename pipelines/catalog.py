@@ -234,7 +234,10 @@ def idle_of_d_edit(asked: Asks, params: DEditParams) -> dict[str, str]:
     tunes = params.tunes is not Tunes.NOTHING and bool(params.tune_steps)
     if not tunes:
         idle["tune_rate"] = "no weights are tuned"
-        idle["tunes" if params.tunes is not Tunes.NOTHING else "tune_steps"] = "no weights are tuned"
+    if params.tunes is Tunes.NOTHING:
+        idle["tune_steps"] = "no weights are tuned: tunes is none"
+    if not params.tune_steps:
+        idle["tunes"] = "no weights are tuned: tune_steps is 0"
     if not tunes or params.tunes is not Tunes.LORA:
         idle["lora_rank"] = "no low-rank update is tuned"
     if not tunes and not params.keep_words and asked.subject.strip() and asked.background.strip():
