@@ -244,8 +244,9 @@ def idle_of_d_edit(asked: Asks, params: DEditParams) -> dict[str, str]:
         fitting = ("new_words", "embed_steps", "embed_rate", "timesteps_per_step")
         idle |= dict.fromkeys(fitting, "both parts have a text, and nobody goes by the new words")
     elif not params.embed_steps:
-        fitting = ("embed_rate",) if tunes else ("embed_rate", "timesteps_per_step")
-        idle |= dict.fromkeys(fitting, "the new words are not fitted")
+        idle["embed_rate"] = "the new words are not fitted"
+        if not tunes:
+            idle["timesteps_per_step"] = "nothing is fitted"
     return idle
 
 
