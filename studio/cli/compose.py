@@ -28,7 +28,7 @@ def compose(
     match: Annotated[float, typer.Option(help="How strongly the picture is drawn to what was asked; 0: not.")] = 2.0,
     strength: Annotated[
         float, typer.Option(help="Share of the noise that every turn begins with; 1: nothing else.", min=0.02, max=1.0)
-    ] = 0.8,
+    ] = 1.0,
     device: options.Device = "auto",
     as_json: options.Json = False,
 ) -> None:
