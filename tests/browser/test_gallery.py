@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import time
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -247,6 +249,13 @@ def test_a_sentence_is_split_corrected_and_run(browser: Browser, served: tuple[S
         assert [turn.label for turn in session.view().turns] == ["original", "a red duck", "in the snow"]
 
 
+def reads_for_ever(*asked: Any) -> Any:
+    """A language model that says how far it is and never ends."""
+    while True:
+        asked[-1]("reading", 1, 100)
+        time.sleep(0.02)
+
+
 def test_a_language_model_splits_in_a_job_and_the_page_says_who_read_it(
     browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -267,6 +276,8 @@ def test_a_language_model_splits_in_a_job_and_the_page_says_who_read_it(
             expect(found).to_contain_text("Split by the built-in rules", timeout=60_000)
             expect(found).to_contain_text("the language model did not answer, so the rules read the instruction")
             expect(desk.page.get_by_role("textbox", name="Subject of turn 1")).to_have_value("a blue duck")
+            # So small a model has read the sentence before anybody could press a button: a slow one stands in for it.
+            monkeypatch.setattr("pipelines.instructions.language_model.split_by_model", reads_for_ever)
             said.press("Enter")
             desk.page.get_by_role("button", name="Cancel").click()
             expect(desk.page.locator(".p-run")).to_be_visible()
