@@ -111,7 +111,7 @@ def test_the_theme_is_turned_kept_and_legible(browser: Browser, url: str, failur
 def test_a_field_of_gradio_is_drawn_from_the_same_tokens(browser: Browser, url: str) -> None:
     with sat_down(browser, url, DESKTOP) as desk:
         desk.open_example("Duck on the beach")
-        field = desk.page.locator("#subject textarea")
+        field = desk.page.locator("#background textarea")
         expect(field).to_have_css("color", "rgb(236, 238, 241)")
         desk.page.get_by_role("button", name="Light theme").click()
         expect(field).to_have_css("color", "rgb(26, 29, 33)")
