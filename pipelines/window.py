@@ -99,7 +99,7 @@ def run_in_window(
     share = fading(request.mask, place)
     return replace(
         result,
-        candidates=tuple(_put_back(candidate, request, place, share) for candidate in result.candidates),
+        candidates=tuple(_put_back(candidate, request, place, share, result.found) for candidate in result.candidates),
         found=_mask_in_place(result.found, request.mask, place),
         subject_after=_mask_in_place(result.subject_after, request.mask, place),
     )
@@ -137,14 +137,19 @@ def _rise(part: slice, subject: slice, most: int) -> NDArray[np.float32]:
     return share.astype(np.float32)
 
 
-def _put_back(candidate: Candidate, request: EditRequest, place: Place, share: NDArray[np.float32]) -> Candidate:
-    """The candidate with its picture in its place in the whole one, and what was to be kept counted there."""
+def _put_back(
+    candidate: Candidate, request: EditRequest, place: Place, share: NDArray[np.float32], found: Mask | None
+) -> Candidate:
+    """The candidate with its picture in its place in the whole one, and what was to be kept counted there: all but what
+    may change, and what a method `found` of its own, which may reach beyond."""
     before = request.picture[place]
     picture = request.picture.copy()
     mixed = candidate.picture * share[..., None] + before * (1 - share[..., None])
     picture[place] = np.where(share[..., None] < 1, np.round(mixed).astype(np.uint8), candidate.picture)
     region = np.zeros(request.mask.shape, np.bool_)
     region[place] = edited_region(np.ascontiguousarray(request.mask[place]), request.scope, request.feather)
+    if found is not None:
+        region[place] |= found
     return replace(candidate, picture=picture, outside=outside_change(picture, request.picture, region))
 
 
