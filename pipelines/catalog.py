@@ -263,6 +263,20 @@ def idle_of_flexedit(asked: Asks, params: FlexEditParams) -> dict[str, str]:
     return idle
 
 
+def by_instruction(**own: Any) -> Method:
+    """An entry that is told what to do, with what is the same for all of them."""
+    usual: dict[str, Any] = {
+        "needs_mask": False,
+        "group": Group.INSTRUCT,
+        "labels": ("What to do with the subject", "What to do with the background"),
+        "examples": ("make the dog blue", "let it snow"),
+        "instructs": True,
+        "joint": " and ",
+        "serves": (Backbone.INSTRUCT,),
+    }
+    return Method(**(usual | own))
+
+
 def by_hand(**own: Any) -> Method:
     """An entry that needs no model, with what is the same for all of them."""
     usual: dict[str, Any] = {
@@ -334,104 +348,67 @@ CATALOG: dict[str, Method] = {
             texts=(*TEXTS, "source"),
             own_idle=idle_of_d_edit,
         ),
-        Method(
+        by_instruction(
             name="instruct",
             title="InstructPix2Pix (say what to do)",
             params=InstructParams,
             entry="pipelines.methods.instruct_pix2pix:run",
-            needs_mask=False,
             stages=("denoise",),
             paper="Brooks et al., InstructPix2Pix: Learning to Follow Image Editing Instructions, 2023",
-            group=Group.INSTRUCT,
             when="you would rather say what to do than what there is then, and have a model made for it",
-            labels=("What to do with the subject", "What to do with the background"),
-            examples=("make the dog blue", "let it snow"),
-            instructs=True,
-            joint=" and ",
-            serves=(Backbone.INSTRUCT,),
         ),
-        Method(
+        by_instruction(
             name="grounded",
             title="Grounded instruction",
             params=GroundedParams,
             entry="pipelines.methods.grounded_instruct:run",
-            needs_mask=False,
             stages=("invert", "denoise"),
             paper="Shagidanov et al., Grounded-Instruct-Pix2Pix: Improving Instruction Based Image Editing, 2024",
-            group=Group.INSTRUCT,
             when="you say what to do with something selected, and its surroundings are to flow into it without a seam",
-            labels=("What to do with the subject", "What to do with the background"),
-            examples=("make the dog blue", "let it snow"),
-            instructs=True,
-            joint=" and ",
-            serves=(Backbone.INSTRUCT,),
         ),
-        Method(
+        by_instruction(
             name="focus",
             title="Focused instruction",
             params=FocusParams,
             entry="pipelines.methods.focus:run",
-            needs_mask=False,
             stages=("mask", "denoise"),
             paper="Guo and Lin, Focus on Your Instruction: Fine-grained and Multi-instruction Image Editing, 2024",
-            group=Group.INSTRUCT,
             when="two things are to be done at once, or nobody wants to select what an instruction is about",
-            labels=("What to do with the subject", "What to do with the background"),
-            examples=("make the dog blue", "let it snow"),
-            instructs=True,
-            joint=" and ",
-            serves=(Backbone.INSTRUCT,),
             own_idle=idle_of_focus,
         ),
-        Method(
+        by_instruction(
             name="zone",
             title="ZONE (the meant region alone)",
             params=ZoneParams,
             entry="pipelines.methods.zone:run",
-            needs_mask=False,
             stages=("denoise",),
             paper="Li et al., ZONE: Zero-Shot Instruction-Guided Local Editing, 2024",
-            group=Group.INSTRUCT,
             when="an instruction is about one thing, nobody wants to select it, and all else must stay to the pixel",
-            labels=("What to do with the subject", "What to do with the background"),
-            examples=("make the dog blue", "let it snow"),
-            instructs=True,
-            joint=" and ",
-            serves=(Backbone.INSTRUCT,),
         ),
-        Method(
+        by_instruction(
             name="visii",
             title="VISII (learn from an example)",
             params=VISIIParams,
             entry="pipelines.methods.visii:run",
-            needs_mask=False,
             stages=("embeddings", "denoise"),
             paper="Nguyen et al., Visual Instruction Inversion: Image Editing via Visual Prompting, 2023",
             group=Group.LOOK,
             when="an edit is easier shown than said: before it as the subject's picture, after it as the background's",
-            labels=("What to do with the subject", "What to do with the background"),
             examples=("as in the example", ""),
-            instructs=True,
-            joint=" and ",
-            serves=(Backbone.INSTRUCT,),
             follows=(Scope.SUBJECT, Scope.BACKGROUND),
             learns=True,
             own_idle=idle_of_visii,
         ),
-        Method(
+        by_instruction(
             name="refine",
             title="Refine",
             params=RefineParams,
             entry="pipelines.methods.refine:run",
-            needs_mask=False,
             stages=("denoise",),
             paper="Zeng et al., Instilling Multi-round Thinking into Text-guided Image Editing, 2024",
-            group=Group.INSTRUCT,
             when="you would rather say what to do, turn after turn, and have trained a LoRA for it",
-            labels=("What to do with the subject", "What to do with the background"),
             examples=("make it blue", "put it in a forest"),
-            instructs=True,
-            joint=" and ",
+            serves=(Backbone.PLAIN,),
             own_idle=idle_of_refine,
         ),
         Method(
