@@ -381,7 +381,7 @@ CATALOG: dict[str, Method] = {
             title="ZONE (the meant region alone)",
             params=ZoneParams,
             entry="pipelines.methods.zone:run",
-            stages=("denoise",),
+            stages=("denoise", "mask"),
             paper="Li et al., ZONE: Zero-Shot Instruction-Guided Local Editing, 2024",
             when="an instruction is about one thing, nobody wants to select it, and all else must stay to the pixel",
         ),

@@ -30,7 +30,7 @@ from pipelines.diffusion.denoise import always, denoise, guided
 from pipelines.diffusion.encode import Canvas, avoided_text, instructions
 from pipelines.diffusion.guidance import ConcatConditioning
 from pipelines.diffusion.samplers import DDIM
-from pipelines.diffusion.stages import Stages
+from pipelines.diffusion.stages import Stages, Step
 from pipelines.diffusion.tokens import tokens_of, words_of
 from pipelines.images import from_network, mask_at
 from pipelines.instructions import words as english
@@ -89,13 +89,15 @@ def meant(segments: Sequence[Mask], region: Mask) -> Mask:
     return segments[int(np.argmax(overlaps))] if max(overlaps, default=0.0) > 0 else region
 
 
-def segmented(segmenter: Segmenter, picture: Picture, side: int) -> Iterator[Mask]:
-    """What a segmenter finds at `side` x `side` places of `picture`: every alternative of each."""
+def segmented(segmenter: Segmenter, picture: Picture, side: int, after_place: Step) -> Iterator[Mask]:
+    """What a segmenter finds at `side` x `side` places of `picture`: every alternative of each. `after_place` is called
+    after each of them and may raise."""
     embedding, (height, width) = segmenter.embed(picture), picture.shape[:2]
     for row in range(side):
         for column in range(side):
             click = Click((column + 0.5) * width / side, (row + 0.5) * height / side)
             yield from segmenter.segment(embedding, MaskPrompts(clicks=(click,))).masks
+            after_place()
 
 
 def patches(made: Picture, original: Picture) -> list[Mask]:
@@ -149,7 +151,7 @@ def run(bundle: ModelBundle, request: EditRequest, params: ZoneParams, progress:
         ConcatConditioning(canvas.z_ref / bundle.latent_scale, params.picture_guidance),
     )
     timesteps = bundle.schedule.timesteps(params.steps)
-    regions: dict[int, Mask] = {}
+    where: dict[int, Tensor] = {}
 
     def sample(seed: int, after_step: AfterStep) -> Tensor:
         zones.clear()
@@ -161,23 +163,33 @@ def run(bundle: ModelBundle, request: EditRequest, params: ZoneParams, progress:
 
         with steered(bundle.unet, zones.attention):
             z = denoise(bundle, noise, DDIM(noise), timesteps, predict, noted)
-        regions[seed] = _region(canvas, segmenter, zones.rough(params.threshold), z, verb_of(text), params.clicks)
+        where[seed] = zones.rough(params.threshold)
         return z
 
     latents = latents_of(canvas, stages, "denoise", len(timesteps), sample)
+    looks = 1 if segmenter is None else params.clicks**2
+    with stages.stage("mask", (1 + looks) * len(latents)) as step:
+        regions = {
+            seed: _region(canvas, segmenter, where[seed], z, verb_of(text), params.clicks, step)
+            for seed, z in latents.items()
+        }
     candidates = tuple(replace(canvas, region=regions[seed]).candidate(seed, z, params) for seed, z in latents.items())
     return EditResult(candidates, stages.finished, found=regions[request.seed])
 
 
-def _region(canvas: Canvas, segmenter: Segmenter | None, where: Tensor, z: Tensor, verb: Verb, clicks: int) -> Mask:
+def _region(
+    canvas: Canvas, segmenter: Segmenter | None, where: Tensor, z: Tensor, verb: Verb, clicks: int, step: Step
+) -> Mask:
     """What of the picture changes, at its own size: all that may where nothing is found in it."""
     size = (canvas.frame.network.height, canvas.frame.network.width)
     region: Mask = F.interpolate(where, size=size)[0, 0].cpu().numpy() > 0.5
     made = from_network(canvas.bundle.decode(z))
+    step()
     if segmenter is None:
         segments = patches(made, canvas.small)
+        step()
     else:
-        segments = list(segmented(segmenter, canvas.small if verb is Verb.REMOVE else made, clicks))
+        segments = list(segmented(segmenter, canvas.small if verb is Verb.REMOVE else made, clicks, step))
     chosen = meant(segments, region)
     if verb is Verb.REMOVE:
         chosen = grown(chosen, WIDENED)

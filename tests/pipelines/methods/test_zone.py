@@ -17,6 +17,7 @@ from pipelines.methods import instruct_pix2pix, zone
 from pipelines.methods.zone import Verb, meant, overlap, patches, rough, segmented, the_segmenter, verb_of
 from pipelines.models.bundle import ModelBundle
 from pipelines.params import InstructParams, ZoneParams
+from pipelines.progress import Cancelled
 from pipelines.toybox.render import render
 from pipelines.toybox.scene import sample_scene
 
@@ -76,7 +77,7 @@ def test_on_drawings_the_chosen_segment_is_the_subject(bundle: ModelBundle) -> N
         drawn = render(sample_scene(random.Random(seed), empty=0))
         cells = torch.nn.functional.adaptive_avg_pool2d(torch.from_numpy(drawn.mask).float()[None, None], 16)
         region = torch.nn.functional.interpolate((cells > 0.3).float(), size=drawn.mask.shape)[0, 0].numpy() > 0.5
-        overlaps.append(overlap(meant(list(segmented(segmenter, drawn.picture, 5)), region), drawn.mask))
+        overlaps.append(overlap(meant(list(segmented(segmenter, drawn.picture, 5, lambda: None)), region), drawn.mask))
     assert min(overlaps) >= 0.7, overlaps
 
 
@@ -98,3 +99,18 @@ def test_outside_the_region_the_picture_is_the_same_and_inside_that_of_the_plain
     within = zone.run(bundle, replace(asked, scope=Scope.SUBJECT), PARAMS)
     assert within.candidates[0].outside.changed == 0 and within.found is not None
     assert not within.found[~grown(asked.mask, 4)].any(), "what may not change is not in it"
+
+
+def test_the_search_for_segments_can_be_cancelled(bundle: ModelBundle, request_for: Callable[..., EditRequest]) -> None:
+    """A large segmenter takes its time at every place."""
+    heard: list[tuple[str, int, int]] = []
+
+    def stop(stage: str, step: int, total: int, preview: object = None) -> None:
+        heard.append((stage, step, total))
+        if (stage, step) == ("mask", 3):
+            raise Cancelled
+
+    known = replace(bundle, folders=(ASSETS / "models",))
+    with pytest.raises(Cancelled):
+        zone.run(known, request_for(subject="make it blue", background=""), replace(PARAMS, clicks=2), stop)
+    assert heard[-1] == ("mask", 3, 1 + 4)
