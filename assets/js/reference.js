@@ -13,6 +13,11 @@ export const panel = new Panel();
 /** @typedef {"subject" | "background"} Which */
 /** @typedef {{ title: string, remove: string, without: string, with: (draft: Draft) => string }} Words */
 
+/** What they are called where an edit is learnt from them. @type {Record<Which, Words>} */
+const EXAMPLE = {
+  subject: { title: say("Before the edit"), remove: say("Remove the picture before the edit"), without: say("The edit is learnt from two pictures. Choose or drop the one before it."), with: () => say("The edit is learnt from your two pictures") },
+  background: { title: say("After the edit"), remove: say("Remove the picture after the edit"), without: say("The edit is learnt from two pictures. Choose or drop the one after it."), with: () => say("The edit is learnt from your two pictures") },
+};
 /** @type {Record<Which, Words>} */
 const PARTS = {
   subject: { title: say("Reference subject"), remove: say("Remove the reference subject"), without: say("The new subject comes from the text. Choose or drop a picture for it to follow; what is in its middle is cut out."),
@@ -24,11 +29,12 @@ const PARTS = {
 const sending = {};
 
 /** One of the two; gives what draws it. @param {Which} which */
-function part(which, /** @type {Words} */ { title, remove, without, with: words }) {
+function part(which) {
   const file = h("input", { type: "file", accept: PICTURES, hidden: true, onchange: () => { send(file.files?.[0]); file.value = ""; } });
   const thumb = h("span", { class: "p-ref-thumb" });
-  const choose = h("button", { type: "button", class: "p-ref", onclick: () => file.click() }, thumb, h("span", { class: "p-ref-text", text: title }));
-  const clear = h("button", { type: "button", class: "p-x", "aria-label": remove, title: say("Remove"), text: "×", onclick: () => panel.trigger("put_reference", { which, ticket: null }) });
+  const name = h("span", { class: "p-ref-text" });
+  const choose = h("button", { type: "button", class: "p-ref", onclick: () => file.click() }, thumb, name);
+  const clear = h("button", { type: "button", class: "p-x", title: say("Remove"), text: "×", onclick: () => panel.trigger("put_reference", { which, ticket: null }) });
   const box = h("div", { class: "p-ref-box", "data-part": which }, choose, clear, file);
   panel.root.append(box);
 
@@ -58,11 +64,13 @@ function part(which, /** @type {Words} */ { title, remove, without, with: words 
   let shown = "";
   return (/** @type {Draft | null} */ draft, /** @type {import("./store.js").About["methods"][string] | null} */ method) => {
     const digest = draft && draft[`${which}_reference`], mask = draft && which === "subject" ? draft.subject_reference_mask : null;
-    const follows = !method || method.follows.includes(which);
+    const follows = !method || method.follows.includes(which), words = (method?.learns ? EXAMPLE : PARTS)[which];
+    name.textContent = words.title;
+    clear.ariaLabel = words.remove;
     box.hidden = !follows && !digest; // one that was given is not lost from sight
     box.classList.toggle("p-idle", !follows);
     choose.disabled = !follows;
-    choose.title = method && !follows ? say("{method} follows no picture here. It is kept for methods that do.", { method: method.title }) : digest ? words(draft) : without;
+    choose.title = method && !follows ? say("{method} follows no picture here. It is kept for methods that do.", { method: method.title }) : digest ? words.with(draft) : words.without;
     clear.hidden = !digest;
     if (shown === `${digest} ${mask}`) return;
     shown = `${digest} ${mask}`;
@@ -78,6 +86,6 @@ function picture(digest, mask) {
   return cut;
 }
 
-const draws = [part("subject", PARTS.subject), part("background", PARTS.background)];
+const draws = [part("subject"), part("background")];
 actions.follow = (which, picture) => sending[which]?.(picture);
 panel.draws(({ view, about }) => { for (const draw of draws) draw(view && view.draft, view && about.methods[view.draft.method]); });

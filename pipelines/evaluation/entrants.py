@@ -114,6 +114,8 @@ def left_out(card: ModelCard | None, cards: Iterable[ModelCard]) -> dict[str, st
             else:
                 if Backbone.PLAIN in entry.serves and entry.instructs:
                     found[entry.name] = "follows instructions by a LoRA trained for it, which a case does not bring"
+                elif entry.learns:
+                    found[entry.name] = "learns from a picture before and one after, which a case does not bring"
     return found
 
 

@@ -125,6 +125,7 @@ class Handlers:
                 "needs_mask": m.needs_mask,
                 "goes_by_mask": m.goes_by_mask,
                 "follows": m.follows,
+                "learns": m.learns,
                 "changes": m.changes,
                 "when": say("when {when}", when=say(m.when)),
                 "examples": [text.example(words) if words else say(text.NOT_READ) for words in m.examples],

@@ -56,6 +56,14 @@ def test_a_model_for_instructions_asks_for_instructions(
             expect(page.get_by_text("becomes")).to_have_count(0)
             expect(subject).to_have_value("paint it red")
 
+            method.click()
+            page.get_by_role("option", name="VISII").click()
+            for words in ("Before the edit", "After the edit"):
+                expect(page.locator(".p-ref", has_text=words)).to_be_enabled()
+            method.click()
+            page.get_by_role("option", name="InstructPix2Pix").click()
+            expect(page.locator(".p-ref", has_text="edit")).to_have_count(0)
+
             studio.registry.remove("doer")
             page.evaluate("palimpsest.actions.models()")
             dialog = page.get_by_role("dialog", name="Models")

@@ -1,6 +1,6 @@
 """Each ablation takes away what the paper's table says, and who cannot take part is told why."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -64,6 +64,12 @@ def test_all_is_every_method_that_runs_here_and_the_others_say_why_not() -> None
     assert {CATALOG[name].needs_model for name in everyone} == {True}
     assert all(Backbone.PLAIN in CATALOG[name].serves for name in everyone)
     assert "by hand" in without["recolour"] and "by a LoRA" in without["refine"]
+
+
+def test_what_learns_from_an_example_takes_no_part_on_a_model_that_it_runs_on() -> None:
+    follows = replace(CARD, id="instructed", backbone=Backbone.INSTRUCT)
+    without = left_out(follows, [*CARDS.values(), follows])
+    assert "a picture before and one after" in without["visii"] and "zone" in named(["all"], without)
 
 
 def test_names_are_spelled_out_once_and_checked() -> None:
