@@ -22,7 +22,7 @@ def test_two_methods_are_tried_and_one_is_kept(browser: Browser, served: tuple[S
         page.get_by_role("button", name="Try several").click()
         asks = page.get_by_role("dialog", name="Try several methods")
         expect(asks.get_by_role("checkbox", checked=True)).to_have_count(3)
-        asks.get_by_role("checkbox", name="MasaCtrl").uncheck()
+        asks.get_by_role("checkbox", name="D-Edit").uncheck()
         asks.get_by_role("button", name="Try 2 methods").click()
         candidates = page.get_by_role("radio", name="Candidate")
         expect(candidates).to_have_count(2, timeout=120_000)
