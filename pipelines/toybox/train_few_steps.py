@@ -18,25 +18,22 @@ from diffusers import AutoencoderTiny, LCMScheduler, StableDiffusionPipeline, UN
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
-from torch.nn.attention import sdpa_kernel
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from pipelines.diffusion.schedule import DONE
 from pipelines.diffusion.schedule import Schedule as Noise
 from pipelines.toybox import train_text_to_image
-from pipelines.toybox.tokenizer import build_tokenizer
 from pipelines.toybox.train_text_to_image import (
     CAPTIONS_PER_SCENE,
     NOISE,
     SUBJECT_WEIGHT,
     assemble,
     draw_lessons,
-    publisher,
-    quick_kernels,
-    save,
+    grown_in,
+    taught,
     token_ids,
 )
-from pipelines.toybox.training import Schedule, train
+from pipelines.toybox.training import Schedule
 from pipelines.training.common import Report, best_device, fast_arithmetic
 
 LEVELS = 50
@@ -104,19 +101,15 @@ def main(
     batch = batch or (256 if where.type == "cuda" else 32)
     torch.manual_seed(seed)
     draws = np.random.default_rng(seed)
-    plain = folder.parent / "toybox"
-    vae = AutoencoderTiny.from_pretrained(plain / "vae").eval().to(where)
-    tokenizer = build_tokenizer(folder / "tokenizer")
+    vae, unet, text_encoder, tokenizer = grown_in(folder, where)
     lessons = draw_lessons(vae, tokenizer, count, where, scratch / "lessons")
-    nothing = token_ids(tokenizer, [""]).to(where)
-    text_encoder = CLIPTextModel.from_pretrained(plain / "text_encoder", dtype=torch.float32).to(where).eval()
-    teacher = UNet2DConditionModel.from_pretrained(plain / "unet", torch_dtype=torch.float32).to(where).eval()
-    grown = folder if (folder / "unet").is_dir() else plain
-    unet = UNet2DConditionModel.from_pretrained(grown / "unet", torch_dtype=torch.float32).to(where).train()
+    plain = folder.parent / "toybox" / "unet"
+    teacher = UNet2DConditionModel.from_pretrained(plain, torch_dtype=torch.float32).eval().to(where)
+    unet.train()
     noise = Noise.from_config(dict(assembled(vae, unet, text_encoder, tokenizer).scheduler.config)).to(where)
     quick_unet, quick_teacher = (torch.compile(network) for network in (unet, teacher))
     with torch.no_grad():
-        unsaid = text_encoder(nothing).last_hidden_state
+        unsaid = text_encoder(token_ids(tokenizer, [""]).to(where)).last_hidden_state
 
     def said(network: Any, z: Tensor, t: Tensor, words: Tensor) -> Tensor:
         with fast_arithmetic(where):
@@ -127,7 +120,9 @@ def main(
         chosen = torch.from_numpy(draws.integers(0, len(lessons.latents), batch))
         which = torch.from_numpy(draws.integers(0, CAPTIONS_PER_SCENE, batch))
         x0, share = lessons.latents[chosen].float().to(where), lessons.shares[chosen].float().to(where)
-        t, t_next = (one.to(where) for one in levels(torch.from_numpy(draws.integers(1, LEVELS + 1, batch)), 1000))
+        t, t_next = (
+            one.to(where) for one in levels(torch.from_numpy(draws.integers(1, LEVELS + 1, batch)), noise.length)
+        )
         w = torch.from_numpy(draws.uniform(*GUIDANCE, batch)).float().to(where)[:, None, None, None]
         z_t = noise.noised(x0, torch.randn_like(x0), t)
         with torch.no_grad():
@@ -144,18 +139,15 @@ def main(
         loss: Tensor = (weight * (F.huber_loss(off, torch.zeros_like(off), "none", WIDTH_OF_HUBER))).mean()
         return loss / WIDTH_OF_HUBER
 
-    pipe = assembled(vae, unet, text_encoder, tokenizer)
-    with sdpa_kernel(quick_kernels(where)):
-        steps, seconds, loss = train(
-            [unet],
-            loss_of_batch,
-            Schedule(minutes=minutes, rate=2e-4, warmup_steps=150),
-            scratch / "few_steps.pt",
-            publisher(pipe, sample_sheet, folder),
-        )
-    sample_sheet(pipe).save(folder / "sample.png")
-    save(pipe, folder)
-    parameters = sum(p.numel() for p in unet.parameters())
-    report = Report("few-step", steps, seconds, str(where), seed, loss, parameters, measured={"batch": batch})
-    report.write(folder)
-    return report
+    return taught(
+        "few-step",
+        assembled(vae, unet, text_encoder, tokenizer),
+        [unet],
+        loss_of_batch,
+        Schedule(minutes=minutes, rate=2e-4, warmup_steps=150),
+        scratch / "few_steps.pt",
+        sample_sheet,
+        folder,
+        seed,
+        batch,
+    )

@@ -21,28 +21,25 @@ from diffusers import AutoencoderTiny, StableDiffusionInpaintPipeline, UNet2DCon
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
-from torch.nn.attention import sdpa_kernel
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from pipelines.toybox.data import HELD_OUT_SEED, TRAINING_SEED, draw_scenes
 from pipelines.toybox.render import SIZE
 from pipelines.toybox.scene import training_caption
-from pipelines.toybox.tokenizer import build_tokenizer
 from pipelines.toybox.train_text_to_image import (
     EMPTY_CAPTIONS,
     SUBJECT_WEIGHT,
     assemble,
     draw_timesteps,
     encode_all,
+    grown_in,
     noise_schedule,
-    publisher,
-    quick_kernels,
-    save,
     subject_shares,
+    taught,
     token_ids,
     widened,
 )
-from pipelines.toybox.training import Schedule, drawn_in_chunks, train
+from pipelines.toybox.training import Schedule, drawn_in_chunks
 from pipelines.training.common import Report, best_device, fast_arithmetic
 
 CAPTIONS = 4
@@ -186,17 +183,12 @@ def main(
     batch = batch or (256 if where.type == "cuda" else 32)
     torch.manual_seed(seed)
     draws = np.random.default_rng(seed)
-    plain = folder.parent / "toybox"
-    vae = AutoencoderTiny.from_pretrained(plain / "vae").eval().to(where)
-    tokenizer = build_tokenizer(folder / "tokenizer")
+    vae, unet, text_encoder, tokenizer = grown_in(folder, where)
     holes = draw_holes(vae, tokenizer, count, where, scratch / "holes")
     nothing = token_ids(tokenizer, [""]).to(where)
-    grown = folder if (folder / "unet").is_dir() else plain
-    unet = UNet2DConditionModel.from_pretrained(grown / "unet", torch_dtype=torch.float32)
     if unet.config.in_channels == unet.config.out_channels:
-        unet = widened(unet, holes.shown.shape[1])
-    unet = unet.to(where).train()
-    text_encoder = CLIPTextModel.from_pretrained(plain / "text_encoder", dtype=torch.float32).to(where).eval()
+        unet = widened(unet, holes.shown.shape[1]).to(where)
+    unet.train()
     schedule = noise_schedule()
     quick_unet: Any = torch.compile(unet)
 
@@ -216,18 +208,15 @@ def main(
         loss: Tensor = (weight * (predicted.float() - schedule.get_velocity(x0, noise, t)).pow(2)).mean()
         return loss
 
-    pipe = assembled(vae, unet, text_encoder, tokenizer)
-    with sdpa_kernel(quick_kernels(where)):
-        steps, seconds, loss = train(
-            [unet],
-            loss_of_batch,
-            Schedule(minutes=minutes, rate=5e-4, warmup_steps=150),
-            scratch / "inpaint.pt",
-            publisher(pipe, sample_sheet, folder),
-        )
-    sample_sheet(pipe).save(folder / "sample.png")
-    save(pipe, folder)
-    parameters = sum(p.numel() for p in unet.parameters())
-    report = Report("inpaint", steps, seconds, str(where), seed, loss, parameters, measured={"batch": batch})
-    report.write(folder)
-    return report
+    return taught(
+        "inpaint",
+        assembled(vae, unet, text_encoder, tokenizer),
+        [unet],
+        loss_of_batch,
+        Schedule(minutes=minutes, rate=5e-4, warmup_steps=150),
+        scratch / "inpaint.pt",
+        sample_sheet,
+        folder,
+        seed,
+        batch,
+    )

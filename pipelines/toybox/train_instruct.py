@@ -19,26 +19,23 @@ import torch
 from diffusers import AutoencoderTiny, StableDiffusionInstructPix2PixPipeline, UNet2DConditionModel
 from PIL import Image
 from torch import Tensor
-from torch.nn.attention import sdpa_kernel
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from pipelines.toybox.render import Rendering, render
 from pipelines.toybox.scene import Scene
-from pipelines.toybox.tokenizer import build_tokenizer
 from pipelines.toybox.train_text_to_image import (
     SUBJECT_WEIGHT,
     assemble,
     draw_timesteps,
     encode_all,
+    grown_in,
     noise_schedule,
-    publisher,
-    quick_kernels,
-    save,
     subject_shares,
+    taught,
     token_ids,
     widened,
 )
-from pipelines.toybox.training import Schedule, drawn_in_chunks, train
+from pipelines.toybox.training import Schedule, drawn_in_chunks
 from pipelines.toybox.triples import Part, Told, told
 from pipelines.toybox.words import SUBJECTS, article, background_phrase
 from pipelines.training.common import Report, best_device, fast_arithmetic
@@ -171,16 +168,13 @@ def main(
     batch = batch or (256 if where.type == "cuda" else 32)
     torch.manual_seed(seed)
     draws = np.random.default_rng(seed)
-    grown = folder if (folder / "unet").is_dir() else folder.parent / "toybox"
-    vae = AutoencoderTiny.from_pretrained(folder.parent / "toybox" / "vae").eval().to(where)
-    tokenizer = build_tokenizer(folder / "tokenizer")
+    vae, unet, text_encoder, tokenizer = grown_in(folder, where)
     pairs = draw_pairs(vae, tokenizer, count, where, scratch / "pairs")
     nothing = token_ids(tokenizer, [""]).to(where)
-    unet = UNet2DConditionModel.from_pretrained(grown / "unet", torch_dtype=torch.float32)
     if unet.config.in_channels == unet.config.out_channels:
-        unet = widened(unet, unet.config.out_channels)
-    unet = unet.to(where).train()
-    text_encoder = CLIPTextModel.from_pretrained(grown / "text_encoder", dtype=torch.float32).to(where).train()
+        unet = widened(unet, unet.config.out_channels).to(where)
+    unet.train()
+    text_encoder.train()
     schedule = noise_schedule()
     quick_unet: Any = torch.compile(unet)
 
@@ -200,18 +194,15 @@ def main(
         loss: Tensor = (weight * (predicted.float() - schedule.get_velocity(x0, noise, t)).pow(2)).mean()
         return loss
 
-    pipe = assembled(vae, unet, text_encoder, tokenizer)
-    with sdpa_kernel(quick_kernels(where)):
-        steps, seconds, loss = train(
-            [unet, text_encoder],
-            loss_of_batch,
-            Schedule(minutes=minutes, rate=5e-4, warmup_steps=150),
-            scratch / "instruct.pt",
-            publisher(pipe, sample_sheet, folder),
-        )
-    parameters = sum(p.numel() for m in (unet, text_encoder) for p in m.parameters())
-    sample_sheet(pipe).save(folder / "sample.png")
-    save(pipe, folder)
-    report = Report("instruct", steps, seconds, str(where), seed, loss, parameters, measured={"batch": batch})
-    report.write(folder)
-    return report
+    return taught(
+        "instruct",
+        assembled(vae, unet, text_encoder, tokenizer),
+        [unet, text_encoder],
+        loss_of_batch,
+        Schedule(minutes=minutes, rate=5e-4, warmup_steps=150),
+        scratch / "instruct.pt",
+        sample_sheet,
+        folder,
+        seed,
+        batch,
+    )

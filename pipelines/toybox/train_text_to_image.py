@@ -11,17 +11,17 @@ from __future__ import annotations
 import copy
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from diffusers import AutoencoderTiny, DDIMScheduler, DDPMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
@@ -243,6 +243,50 @@ def publisher(pipe: Any, sheet: Callable[[Any], Image.Image], folder: Path) -> C
     return publish
 
 
+class Grown(NamedTuple):
+    """The text-to-image model, or what has grown from it, to be taught more."""
+
+    vae: AutoencoderTiny
+    unet: UNet2DConditionModel
+    text_encoder: CLIPTextModel
+    tokenizer: CLIPTokenizer
+
+
+def grown_in(folder: Path, where: torch.device) -> Grown:
+    """What is in `folder`, or where there is nothing yet the text-to-image model beside it; nothing of it learns."""
+    plain = folder.parent / "toybox"
+    source = folder if (folder / "unet").is_dir() else plain
+    return Grown(
+        AutoencoderTiny.from_pretrained(plain / "vae").eval().to(where),
+        UNet2DConditionModel.from_pretrained(source / "unet", torch_dtype=torch.float32).eval().to(where),
+        CLIPTextModel.from_pretrained(source / "text_encoder", dtype=torch.float32).eval().to(where),
+        build_tokenizer(folder / "tokenizer"),
+    )
+
+
+def taught(
+    name: str,
+    pipe: Any,
+    modules: Sequence[nn.Module],
+    loss_of_batch: Callable[[int, float], Tensor],
+    schedule: Schedule,
+    checkpoint: Path,
+    sheet: Callable[[Any], Image.Image],
+    folder: Path,
+    seed: int,
+    batch: int,
+) -> Report:
+    """Train `modules`, which are parts of `pipe`, and write that to `folder` with its sample sheet and a report."""
+    with sdpa_kernel(quick_kernels(pipe.device)):
+        steps, seconds, loss = train(modules, loss_of_batch, schedule, checkpoint, publisher(pipe, sheet, folder))
+    parameters = sum(p.numel() for module in modules for p in module.parameters())
+    report = Report(name, steps, seconds, str(pipe.device), seed, loss, parameters, measured={"batch": batch})
+    sheet(pipe).save(folder / "sample.png")
+    save(pipe, folder)
+    report.write(folder)
+    return report
+
+
 def sample_sheet(pipe: StableDiffusionPipeline, seed: int = 7, steps: int = 30) -> Image.Image:
     """The captions of `SHEET` in rows of six."""
     pipe.set_progress_bar_config(disable=True)
@@ -298,18 +342,15 @@ def main(
         loss: Tensor = (weight * (predicted.float() - velocity).pow(2)).mean()
         return loss
 
-    pipe = assemble(vae, unet, text_encoder, tokenizer)
-    with sdpa_kernel(quick_kernels(where)):
-        steps, seconds, loss = train(
-            [unet, text_encoder],
-            loss_of_batch,
-            Schedule(minutes=minutes, rate=1e-3, warmup_steps=150),
-            scratch / "text_to_image.pt",
-            publisher(pipe, sample_sheet, folder),
-        )
-    parameters = sum(p.numel() for m in (unet, text_encoder) for p in m.parameters())
-    sample_sheet(pipe).save(folder / "sample.png")
-    save(pipe, folder)
-    report = Report("text-to-image", steps, seconds, str(where), seed, loss, parameters, measured={"batch": batch})
-    report.write(folder)
-    return report
+    return taught(
+        "text-to-image",
+        assemble(vae, unet, text_encoder, tokenizer),
+        [unet, text_encoder],
+        loss_of_batch,
+        Schedule(minutes=minutes, rate=1e-3, warmup_steps=150),
+        scratch / "text_to_image.pt",
+        sample_sheet,
+        folder,
+        seed,
+        batch,
+    )
