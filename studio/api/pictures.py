@@ -59,7 +59,7 @@ def routes(studio: Studio, examples: Path) -> list[BaseRoute]:
     def mask(sid: str, digest: str, side: int) -> Response:
         """A mask of a session, of `side` pixels on its longer side or somewhat more."""
         data = found(lambda: studio.sessions.get(sid).picture_bytes(digest))
-        return _image(kept.get((digest, -side), lambda: small_mask(data, max(16, side))), "image/png")
+        return _image(kept.get((f"mask {digest}", side), lambda: small_mask(data, max(16, side))), "image/png")
 
     def cover(sid: str, digest: str) -> Response:
         """What stands for a session in a list, also for one in the trash; `digest` only tells browsers when it is
