@@ -11,7 +11,7 @@ from pipelines.contract import Candidate
 from pipelines.diffusion.denoise import Condition, Hold, denoise, guided
 from pipelines.diffusion.encode import Canvas
 from pipelines.diffusion.guidance import ConcatConditioning, guided_noise
-from pipelines.diffusion.samplers import DDIM, DDPMInversion, Own, Sampler
+from pipelines.diffusion.samplers import DDIM, Consistent, DDPMInversion, Own, Sampler
 from pipelines.diffusion.stages import Previews, Stages
 from pipelines.models.bundle import ModelBundle
 from pipelines.models.prompt_embeds import PromptEmbeds
@@ -51,7 +51,7 @@ class Sampling:
         source = generator(seed, self.stage)
         if self.inverted is not None and self.start is not None:
             return DDPMInversion(self.start, predicted(bundle, self.inverted), source)
-        return DDIM(normal_like(z_ref, source))
+        return Consistent(z_ref, source) if bundle.schedule.consistent else DDIM(normal_like(z_ref, source))
 
 
 def predicted(bundle: ModelBundle, e: PromptEmbeds) -> Own:

@@ -1,4 +1,5 @@
-"""How a latent goes from one noise level to the next: DDIM's way, or along the noise that a picture has of its own.
+"""How a latent goes from one noise level to the next: DDIM's way, from a new beginning at every level, or along the
+noise that a picture has of its own.
 
 A sampler knows the noise at the level it has reached, so that what is held during sampling is noised alike.
 """
@@ -38,6 +39,23 @@ class DDIM:
 
     def step(self, bundle: ModelBundle, z: Tensor, eps: Tensor, t: int, t_next: int) -> Tensor:
         return bundle.schedule.step(z, eps, t, t_next)
+
+
+class Consistent:
+    """A consistency model's way (Luo et al. 2023, Algorithm 3; DDCM of Xu et al. 2024, Eq. 8): every level is the
+    estimate under new noise, which the branches of a batch share."""
+
+    def __init__(self, like: Tensor, source: torch.Generator) -> None:
+        """`like` is a latent ``(1, C, h, w)``, of which only the shape and the device are of use."""
+        self._source = source
+        self.noise = normal_like(like, source)
+
+    def step(self, bundle: ModelBundle, z: Tensor, eps: Tensor, t: int, t_next: int) -> Tensor:
+        z_0 = bundle.schedule.estimate(z, eps, t)
+        if t_next == DONE:
+            return z_0
+        self.noise = normal_like(self.noise, self._source)
+        return bundle.schedule.noised(z_0, self.noise, t_next)
 
 
 class DDPMInversion:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from diffusers import DDIMScheduler
+from diffusers import DDIMScheduler, LCMScheduler
 from torch import Tensor
 
 from pipelines.errors import ModelError
@@ -36,14 +36,19 @@ class Schedule:
     """What the network predicts: ``epsilon``, ``v_prediction`` or ``sample``."""
     on_host: Tensor
     """`alpha_bar` in the host's memory, where a single value is read without waiting for the device."""
+    consistent: bool = False
+    """Whether the network says at every level what it would come to in many steps, and so is sampled in few (Luo et
+    al. 2023, "Latent Consistency Models")."""
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Schedule:
-        """Read any Stable Diffusion ``scheduler_config.json``: the noise it was trained with, sampled by DDIM.
+        """Read any Stable Diffusion ``scheduler_config.json``: the noise it was trained with, sampled by DDIM, or as a
+        consistency model where its scheduler is diffusers' ``LCMScheduler``.
 
         That it says which noise that is, `check_parts` has seen to.
         """
-        scheduler = DDIMScheduler.from_config({**config, "_class_name": "DDIMScheduler"})
+        consistent = config.get("_class_name") == LCMScheduler.__name__
+        scheduler = _scheduler(config, consistent)
         prediction = scheduler.config.prediction_type
         if prediction not in ("epsilon", "v_prediction", "sample"):
             raise ModelError(f"the scheduler's prediction_type {prediction!r} is not one we can sample")
@@ -56,6 +61,7 @@ class Schedule:
             config=dict(scheduler.config),
             prediction=prediction,
             on_host=alpha_bar,
+            consistent=consistent,
         )
 
     def to(self, device: torch.device) -> Schedule:
@@ -68,8 +74,9 @@ class Schedule:
 
     def timesteps(self, steps: int, strength: float = 1.0) -> list[int]:
         """The last ``strength`` share of a run of `steps` steps, falling; at least one."""
-        scheduler = DDIMScheduler.from_config(dict(self.config))
-        scheduler.set_timesteps(min(steps, self.length))
+        scheduler = _scheduler(self.config, self.consistent)
+        most = int(scheduler.config.original_inference_steps) if self.consistent else self.length
+        scheduler.set_timesteps(min(steps, most))
         # A run of all T steps with an offset would begin at T, one beyond the table.
         run = [min(int(t), self.length - 1) for t in scheduler.timesteps]
         return run[-max(1, round(len(run) * strength)) :]
@@ -138,3 +145,9 @@ class Schedule:
             return eps
         a = self._at(t)
         return a.sqrt() * eps - (1 - a).sqrt() * z_0 if self.prediction == "v_prediction" else z_0
+
+
+def _scheduler(config: Mapping[str, Any], consistent: bool) -> Any:
+    """Diffusers' own for that configuration, of which only the noise and the choice of timesteps are of use here."""
+    kind = LCMScheduler if consistent else DDIMScheduler
+    return kind.from_config({**config, "_class_name": kind.__name__})

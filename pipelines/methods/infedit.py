@@ -20,6 +20,7 @@ from pipelines.diffusion.candidates import AfterStep, sampled
 from pipelines.diffusion.denoise import always, denoise
 from pipelines.diffusion.encode import Canvas, avoided_text, source_and_target
 from pipelines.diffusion.guidance import guided_noise
+from pipelines.diffusion.samplers import Consistent
 from pipelines.diffusion.schedule import DONE
 from pipelines.diffusion.stages import Stages
 from pipelines.diffusion.tokens import differing, refined
@@ -27,7 +28,7 @@ from pipelines.models.bundle import ModelBundle
 from pipelines.models.prompt_embeds import PromptEmbeds
 from pipelines.params import InfEditParams
 from pipelines.progress import Progress, silent
-from pipelines.seeds import generator, normal_like
+from pipelines.seeds import generator
 
 PICTURE, LAYOUT, EDIT = 0, 1, 2
 """The branches, once or twice over in a batch: away from the empty text, and towards the texts."""
@@ -38,21 +39,6 @@ BLEND_FROM = 2
 """Steps before the edit is held to the layout outside its words."""
 LEAST = 0.15
 """Over the square root of alpha_bar: the threshold of the words' maps is at least that."""
-
-
-class Consistent:
-    """DDCM's way down: every level is the estimate under new noise, which the branches share."""
-
-    def __init__(self, picture: Tensor, source: torch.Generator) -> None:
-        self._source = source
-        self.noise = normal_like(picture, source)
-
-    def step(self, bundle: ModelBundle, z: Tensor, eps: Tensor, t: int, t_next: int) -> Tensor:
-        z_0 = bundle.schedule.estimate(z, eps, t)
-        if t_next == DONE:
-            return z_0
-        self.noise = normal_like(self.noise, self._source)
-        return bundle.schedule.noised(z_0, self.noise, t_next)
 
 
 class UnifiedAttention:

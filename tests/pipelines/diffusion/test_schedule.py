@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 import torch
-from diffusers import DDIMScheduler
+from diffusers import DDIMScheduler, LCMScheduler
 from torch import Tensor
 
 from pipelines.diffusion.candidates import predicted
 from pipelines.diffusion.denoise import Hold, always, denoise, guided
 from pipelines.diffusion.fit import fit
 from pipelines.diffusion.guidance import guided_noise
-from pipelines.diffusion.samplers import DDIM, DDPMInversion, Sampler
+from pipelines.diffusion.samplers import DDIM, Consistent, DDPMInversion, Sampler
 from pipelines.diffusion.schedule import DONE, Schedule
 from pipelines.errors import NumericalError
 from pipelines.models.bundle import ModelBundle
@@ -36,6 +38,24 @@ def test_a_run_is_that_of_diffusers_ddim(extra: dict) -> None:
         ours = schedule.step(ours, eps, t, t_next)
         theirs = scheduler.step(eps, t, theirs).prev_sample
         assert torch.allclose(ours, theirs, atol=1e-4)
+
+
+def test_a_consistency_model_is_sampled_as_diffusers_does() -> None:
+    scheduler = LCMScheduler(**CONFIG)
+    scheduler.set_timesteps(4)
+    schedule = Schedule.from_config({**scheduler.config, "_class_name": "LCMScheduler"})
+    timesteps = schedule.timesteps(4)
+    assert timesteps == scheduler.timesteps.tolist() and len(schedule.timesteps(1000)) == 50
+    bundle = cast(ModelBundle, SimpleNamespace(schedule=schedule))
+    like, draw = torch.zeros(1, 4, 8, 8), torch.Generator().manual_seed(1)
+    theirs_of = torch.Generator().manual_seed(0)
+    sampler = Consistent(like, torch.Generator().manual_seed(0))
+    ours, theirs = sampler.noise, torch.randn(like.shape, generator=theirs_of)
+    for t, t_next in zip(timesteps, [*timesteps[1:], DONE], strict=True):
+        eps = torch.randn(like.shape, generator=draw)
+        ours = sampler.step(bundle, ours, eps, t, t_next)
+        theirs = scheduler.step(eps, t, theirs, generator=theirs_of).prev_sample
+        assert torch.allclose(ours, theirs, atol=1e-3)  # which still has a thousandth of the noisy latent in it
 
 
 @pytest.mark.parametrize("extra", [{"set_alpha_to_one": False, "steps_offset": 1}, {"timestep_spacing": "trailing"}])
