@@ -7,9 +7,11 @@ scene, and two parts may be about the same attribute: then their order matters, 
 
 from __future__ import annotations
 
+import importlib
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from pipelines.contract import Picture
 from pipelines.toybox.data import HELD_OUT_SEED
@@ -18,6 +20,7 @@ from pipelines.toybox.scene import Scene, sample_scene, sample_subject
 from pipelines.toybox.words import ACTIONS, BACKGROUNDS, COLOURS, NATURAL, SIZES, SUBJECTS, article, background_phrase
 from pipelines.training.triples import HELD_OUT, TRAINING, Instruction
 
+JUDGE = Path(__file__).resolve().parents[2] / "assets" / "models" / "toybox-judge"
 COUNTS = {TRAINING: 1_000_000, HELD_OUT: 2_000}
 SEEDS = {TRAINING: 20_000_000, HELD_OUT: HELD_OUT_SEED + 500_000}
 """Triple ``k`` of a split is drawn from its seed plus ``k``."""
@@ -100,6 +103,15 @@ class ToyTriples:
 
     def between(self, split: str, number: int, /) -> Picture | None:
         return render(told(split, number).between).picture
+
+    def right(self, split: str, numbers: Sequence[int], pictures: Sequence[Picture], /) -> list[bool] | None:
+        """By the judge, which guides nothing; ``None`` where its folder is not there."""
+        if not JUDGE.is_dir():
+            return None
+        judging = importlib.import_module("pipelines.toybox.judge")  # brings torch, so only when it reads
+        read = judging.Judge.load(JUDGE).read(pictures)
+        wanted = [judging.attributes_of(told(split, number).after) for number in numbers]
+        return [one.attributes == true for one, true in zip(read, wanted, strict=True)]
 
 
 # ------------------------------------------------------------------------------------------------------------ parts

@@ -20,7 +20,8 @@ not be compared. The columns are those of Zeng et al. 2024:
 R@1, 10, 50  share of edits by which the true target is found within so many of the candidates (Table 2)
 FID          of edits and targets, on the CLIP's features and not Inception's
 CLIP         similarity of the edit to the target (Table 1)
-2 rounds     FID and CLIP where each part has a round of its own (Table 3)
+right        share of edits that show all that the target shows, as a judge reads them where there is one; ours
+2 rounds     FID, CLIP and right where each part has a round of its own (Table 3)
 1st part     CLIP similarity to the true picture after the first part alone, where it is known; ours
 swap         similarity of the two orders of rounds, where order is free (Table 3(b))
 rotated      CLIP with the words of the whole text in another order
@@ -76,8 +77,10 @@ class Row:
     """R@K by K."""
     fid: float
     clip: float
+    right: float | None
     two_rounds_fid: float
     two_rounds_clip: float
+    two_rounds_right: float | None
     first_part_clip: float | None
     swap: float | None
     rotated: float
@@ -96,6 +99,8 @@ class Queries:
     gallery: NDArray[np.float32]
     """``(M, D)``: what the CLIP sees in the candidates, of which the first N are the targets."""
     embed: ClipEmbed
+    right: Callable[[Sequence[Picture]], list[bool] | None] = lambda _pictures: None
+    """Whether each of N edits shows what its target does."""
 
 
 def queries(source: Source, side: int, count: int, candidates: int, embed: ClipEmbed) -> Queries:
@@ -118,6 +123,7 @@ def queries(source: Source, side: int, count: int, candidates: int, embed: ClipE
         between=known if len(known) == count else None,
         gallery=embed(targets),
         embed=embed,
+        right=partial(source.right, HELD_OUT, range(count)),
     )
 
 
@@ -187,9 +193,15 @@ def row_of(name: str, edit: Edit, asked: Queries) -> Row:
         return likeness(embed(edit(asked, [texts])), wanted)
 
     first, second = [one.first for one in said], [one.second for one in said]
-    single, forth, back = (
-        embed(edit(asked, texts)) for texts in ([[one.whole for one in said]], [first, second], [second, first])
+
+    def right(made: list[Picture]) -> float | None:
+        found = asked.right(made)
+        return None if found is None else float(np.mean(found))
+
+    at_once, in_turn, turned = (
+        edit(asked, texts) for texts in ([[one.whole for one in said]], [first, second], [second, first])
     )
+    single, forth, back = embed(at_once), embed(in_turn), embed(turned)
     free = np.array([one.independent for one in said])
     between = None if asked.between is None else likeness(embed(edit(asked, [first])), embed(asked.between))
     return Row(
@@ -197,8 +209,10 @@ def row_of(name: str, edit: Edit, asked: Queries) -> Row:
         recall=recalls(single, asked.gallery),
         fid=frechet_distance(wanted, single),
         clip=likeness(single, wanted),
+        right=right(at_once),
         two_rounds_fid=frechet_distance(wanted, forth),
         two_rounds_clip=likeness(forth, wanted),
+        two_rounds_right=right(in_turn),
         first_part_clip=between,
         swap=likeness(forth[free], back[free]) if free.any() else None,
         rotated=read(rotated),
@@ -247,27 +261,29 @@ def has_lora(folder: Path) -> bool:
 
 
 def as_lines(rows: Sequence[Row]) -> list[str]:
-    """A table in Markdown: recall in percent, the others as they are."""
-    names = [
-        "row",
-        *(f"R@{k}" for k in KS),
-        "FID",
-        "CLIP",
-        "2 rounds: FID",
-        "2 rounds: CLIP",
-        "1st part",
-        "swap",
-        "rotated",
+    """A table in Markdown: recall and what is right in percent, the others as they are."""
+
+    def percent(value: float | None) -> str:
+        return "–" if value is None else f"{100 * value:.1f}"
+
+    def plain(value: float | None) -> str:
+        return "–" if value is None else f"{value:.4f}"
+
+    columns: list[tuple[str, Callable[[Row], str]]] = [
+        *((f"R@{k}", lambda row, k=k: percent(row.recall[k])) for k in KS),
+        ("FID", lambda row: plain(row.fid)),
+        ("CLIP", lambda row: plain(row.clip)),
+        ("right", lambda row: percent(row.right)),
+        ("2 rounds: FID", lambda row: plain(row.two_rounds_fid)),
+        ("2 rounds: CLIP", lambda row: plain(row.two_rounds_clip)),
+        ("2 rounds: right", lambda row: percent(row.two_rounds_right)),
+        ("1st part", lambda row: plain(row.first_part_clip)),
+        ("swap", lambda row: plain(row.swap)),
+        ("rotated", lambda row: plain(row.rotated)),
+        *((f"-{count}", lambda row, count=count: plain(row.masked[count])) for count in MASKED),
     ]
-    names += [f"-{count}" for count in MASKED]
-    lines = ["| " + " | ".join(names) + " |", "| --- | " + " | ".join(["--:"] * (len(names) - 1)) + " |"]
-    for row in rows:
-        cells = [row.name, *(f"{100 * row.recall[k]:.1f}" for k in KS), f"{row.fid:.4f}", f"{row.clip:.4f}"]
-        cells += [f"{row.two_rounds_fid:.4f}", f"{row.two_rounds_clip:.4f}"]
-        cells += ["–" if value is None else f"{value:.4f}" for value in (row.first_part_clip, row.swap, row.rotated)]
-        cells += [f"{row.masked[count]:.4f}" for count in MASKED]
-        lines.append("| " + " | ".join(cells) + " |")
-    return lines
+    lines = ["| row | " + " | ".join(name for name, _ in columns) + " |", "| --- |" + " --: |" * len(columns)]
+    return lines + ["| " + " | ".join([row.name, *(cell(row) for _, cell in columns)]) + " |" for row in rows]
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -76,6 +76,9 @@ class FashionIQ:
     def between(self, _split: str, _number: int, /) -> Picture | None:
         return None
 
+    def right(self, _split: str, _numbers: Sequence[int], _pictures: Sequence[Picture], /) -> list[bool] | None:
+        return None
+
 
 @dataclass(frozen=True)
 class _Pieces:
@@ -141,6 +144,9 @@ class Fashion200k:
         return read_picture(reference), said, read_picture(rng.choice(pieces.pictures[other]))
 
     def between(self, _split: str, _number: int, /) -> Picture | None:
+        return None
+
+    def right(self, _split: str, _numbers: Sequence[int], _pictures: Sequence[Picture], /) -> list[bool] | None:
         return None
 
 

@@ -59,6 +59,11 @@ class Source(Protocol):
         """The picture after the first part alone, for measuring; ``None`` where nobody knows it."""
         ...
 
+    def right(self, split: str, numbers: Sequence[int], pictures: Sequence[Picture], /) -> list[bool] | None:
+        """Whether each picture shows all that the target of that number shows, for measuring; ``None`` where there is
+        nobody who can tell."""
+        ...
+
 
 def triples(source: Source, split: str, numbers: Sequence[int], side: int) -> Triples:
     """Those of `numbers`, at `side` x `side`: the middle of what is not square is not cut, but squeezed as the paper

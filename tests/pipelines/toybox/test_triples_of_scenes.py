@@ -52,3 +52,10 @@ def test_all_kinds_of_parts_are_drawn_in_both_places() -> None:
         about = {getattr(one, place).about for one in SOME}
         assert about == {"subject", "colour", "size", "action", "background"}
     assert any(one.before.subject is None and one.after.subject is not None for one in SOME)
+
+
+def test_the_judge_says_which_pictures_are_what_was_asked_for() -> None:
+    source, numbers = ToyTriples(), range(20)
+    references, _, targets = zip(*(source.triple(HELD_OUT, number) for number in numbers), strict=True)
+    asked, unedited = (source.right(HELD_OUT, numbers, pictures) for pictures in (targets, references))
+    assert sum(asked) >= 19 and sum(unedited) <= 1

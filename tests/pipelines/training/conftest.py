@@ -1,7 +1,7 @@
 """A tiny CLIP beside the tiny models, and a trainer of both."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +40,10 @@ class Halves:
 
     def between(self, split: str, number: int) -> Picture | None:
         return self._drawn(self._told(split, number)[0][1])
+
+    def right(self, split: str, numbers: Sequence[int], pictures: Sequence[Picture]) -> list[bool]:
+        targets = [self.triple(split, number)[2] for number in numbers]
+        return [np.array_equal(made, target) for made, target in zip(pictures, targets, strict=True)]
 
     @staticmethod
     def _drawn(state: dict[str, str]) -> Picture:

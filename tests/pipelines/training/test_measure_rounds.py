@@ -59,6 +59,7 @@ def test_who_does_all_that_is_asked_has_every_figure_full(asked: Queries) -> Non
     assert row.fid == pytest.approx(0, abs=1e-6) and row.two_rounds_fid == pytest.approx(0, abs=1e-6)
     for value in (row.clip, row.two_rounds_clip, row.first_part_clip, row.swap):
         assert value == pytest.approx(1, abs=1e-5)
+    assert row.right == row.two_rounds_right == 1
     assert row.rotated < 0.9999 and row.masked[9] < row.clip
 
 
@@ -66,6 +67,7 @@ def test_who_forgets_the_first_part_loses_by_the_second(asked: Queries) -> None:
     row = row_of("forgetful", lambda one, texts: carried_out(one, texts[-1:]), asked)
     assert row.clip == pytest.approx(1, abs=1e-5) and row.two_rounds_clip < 0.9999
     assert row.swap < 0.9999 and row.two_rounds_fid > row.fid
+    assert row.right == 1 and row.two_rounds_right < 1
 
 
 def test_order_is_not_swapped_where_it_matters(asked: Queries) -> None:
@@ -85,6 +87,7 @@ def test_every_trained_folder_is_a_row_of_its_own(
         start(f"scratch {name}", replace(PLAN, steps=3, rate=0.05, edges=edges)).run(trained[name], lambda _line: None)
     card, few = find_model("tiny", folders), replace(asked, references=asked.references[:2])
     few = replace(few, instructions=asked.instructions[:2], targets=asked.targets[:2], between=asked.between[:2])
+    few = replace(few, right=lambda _pictures: None)
     rows = measure(card, folders, few, trained, FEW, torch.device("cpu"))
     assert [row.name for row in rows] == [UNEDITED, BASE, *trained]
     assert rows[0].swap == pytest.approx(1) and rows[0].clip == rows[0].two_rounds_clip
@@ -96,6 +99,7 @@ def test_every_trained_folder_is_a_row_of_its_own(
     assert by_target[1] == rows[1] and by_target[2] != rows[2]
     table = as_lines(rows)
     assert len(table) == 2 + len(rows) and len({line.count("|") for line in table}) == 1
+    assert table[2].count("| – |") == 2, "nobody can tell what is right"
     with pytest.raises(BadParameter, match=r"must be a folder of launch\.py train rounds; it has no reference\.json"):
         measure(card, folders, few, {"lost": tmp_path}, FEW, torch.device("cpu"))
 
