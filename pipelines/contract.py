@@ -264,3 +264,14 @@ class EditResult:
     subject_after: Mask | None = None
     """Where the subject is in the new picture, where the method moved it rather than drew it anew; all False where it
     took it out."""
+
+
+@dataclass(frozen=True, eq=False)
+class WordMap:
+    """What the model looks at for one word."""
+
+    word: str
+    cells: NDArray[np.uint8]
+    """``(h, w)`` over the whole picture, in levels of its own largest value."""
+    most: float
+    """That value: the share of its attention that the place gives to the word."""

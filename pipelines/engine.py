@@ -20,7 +20,8 @@ import torch
 from pipelines import catalog
 from pipelines.cache import Cache
 from pipelines.compose.folder import Loaded, load_composer
-from pipelines.contract import Backbone, EditRequest, EditResult, Extent, Mask, Picture
+from pipelines.contract import Backbone, EditRequest, EditResult, Extent, LoraUse, Mask, Picture, WordMap
+from pipelines.diffusion.word_maps import word_maps
 from pipelines.errors import BadParameter, ModelError, NumericalError
 from pipelines.evaluation.clip import ClipEmbed, clip_that_knows
 from pipelines.evaluation.consistency import Comparison, Edited, Parts, compare, difference_map
@@ -233,6 +234,25 @@ class Engine:
             changed = [_changed(edit, original) for edit in edits]
             clip, limits = self._measures(model)
             return tuple(drift(original, picture, edits, changed, clip, limits) for picture in pictures)
+
+    def attention(
+        self,
+        model: str,
+        picture: Picture,
+        texts: Sequence[str],
+        words: Sequence[str] = (),
+        loras: Sequence[LoraUse] = (),
+        progress: Progress = silent,
+    ) -> tuple[tuple[WordMap, ...], ...]:
+        """What `model` looks at in `picture` for the `words` of each of `texts`, or for all of them; see `word_maps`.
+        Waits for edits, as they wait for it."""
+        found = [(lora_path(use, self._folders), use.scale) for use in loras]
+        with self._editing, in_words(FOR_AN_EDIT, lambda: self._release(model)):
+            bundle = self._loaded(model)
+            if not isinstance(bundle, ModelBundle):
+                raise ModelError(f"{model!r} has no attention to words; choose a text-to-image model to look with")
+            with attached(bundle, found):
+                return word_maps(bundle, picture, texts, words, progress)
 
     def weights(self, model: str) -> str:
         """The checksum of `model`'s weights, as `EditResult.weights_before` will have it. Loads the model."""

@@ -16,10 +16,10 @@ const { root } = panel;
 /** @type {Record<string, string>} */
 const DOING = {
   reference: say("Drawing reference"), embeddings: say("Fitting the texts"), "fine-tune": say("Fine-tuning the layers"),
-  guidance: say("Guiding the picture"), denoise: say("Denoising"), reading: say("Reading the sentence"),
+  guidance: say("Guiding the picture"), denoise: say("Denoising"), reading: say("Reading the sentence"), look: say("Looking"),
 };
 /** @type {Record<string, string>} */
-const SHORT = { embeddings: say("texts"), reference: say("reference"), guidance: say("guidance"), denoise: say("denoise"), "fine-tune": say("fine-tune") };
+const SHORT = { embeddings: say("texts"), reference: say("reference"), guidance: say("guidance"), look: say("look"), denoise: say("denoise"), "fine-tune": say("fine-tune") };
 const title = h("b"), figures = h("span", { class: "p-hint" }), bars = h("div", { class: "p-bars" });
 const progress = h("div", { class: "p-progress" }, h("div", { class: "p-progress-head" }, title, figures), bars);
 const spoken = h("div", { class: "p-sr", role: "status", "aria-live": "polite" });
@@ -109,7 +109,7 @@ panel.draws(({ view, about, away, message }) => {
   missing.hidden = !missing.childNodes.length;
   if (job) {
     const queued = job.state === "queued";
-    const single = job.does === "edit" || !job.does; // else its stages are whole turns, told in hundredths
+    const single = job.does === "edit" || job.does === "attention" || !job.does; // else its stages are whole turns, told in hundredths
     const told = job.does !== "split"; // how long an answer gets, nobody knows before
     title.textContent = away ? say("No connection") : queued ? say("Waiting") : !job.stage ? say("Starting") : other ? say("Other order") : doing(job.stage);
     const steps = !job.total || !told ? "" : single ? `${job.step} / ${job.total}` : `${job.step} %`;

@@ -1,5 +1,6 @@
 // The stage: the picture that is looked at and its views, with the mask tools, the candidates and the start page.
 import { actions } from "./actions.js";
+import { drawAttention, heatBar } from "./attention.js";
 import { drawCandidates, staging } from "./candidates.js";
 import { bar, drawCropping } from "./cropping.js";
 import { drawDifference, legend } from "./difference.js";
@@ -31,7 +32,7 @@ export { panel };
 const TABS = [["picture", say("Picture"), "see"], ["compare", say("Before / after"), "compare"], ["difference", say("Difference"), "difference"], ["layers", say("Layers"), "layers"]];
 
 const space = h("div", { class: "p-room" }, frame, layers, chips, advice, legend);
-const room = h("div", { class: "p-view" }, space, bar, staging);
+const room = h("div", { class: "p-view" }, space, heatBar, bar, staging);
 const tabButtons = new Map(TABS.map(([id, text]) =>
   [id, h("button", { type: "button", class: "p-tab", role: "tab", text, onclick: () => pickTab(id) })]));
 const outside = h("span", { class: "p-outside" });
@@ -60,6 +61,7 @@ function draw() {
   drawTools(view);
   drawTabs(view);
   drawPicture(view);
+  drawAttention(view);
   drawMarks(view);
   drawChips(view);
   drawCropping();

@@ -1,5 +1,6 @@
 // The bar of mask tools above the picture.
 import { actions } from "./actions.js";
+import { eye } from "./attention.js";
 import { h } from "./dom.js";
 import { frame } from "./frame.js";
 import { stepIn } from "./geometry.js";
@@ -61,7 +62,7 @@ const group = (...nodes) => h("div", { class: "p-group" }, ...nodes);
 
 export const tools = h("div", { class: "p-tools", role: "toolbar", "aria-label": say("Mask tools") },
   group(...[...toolButtons.values()].map(({ node }) => node)), group(sizeBox, combineBox, toleranceBox, everywhere, phraseBox),
-  group(snap, grow, shrink, h("label", { class: "p-feather" }, h("span", { text: say("Feather") }), feather), invert, clear, kept, maskFile));
+  group(snap, grow, shrink, h("label", { class: "p-feather" }, h("span", { text: say("Feather") }), feather), invert, clear, kept, maskFile, eye));
 const settle = roving(tools, "button");
 
 /** @param {Tool} id */

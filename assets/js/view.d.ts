@@ -7,6 +7,29 @@ export interface Asked {
   scope: "subject" | "background" | "both";
 }
 
+/** A text that the model was shown with the picture. */
+export interface AttendedText {
+  /** ``turn``: what the turn in preparation says; ``picture``: what the picture is said to show; ``text``: another
+   * one. */
+  of: string;
+  text: string;
+  words: AttendedWord[];
+}
+
+/** What the model looks at for one word. */
+export interface AttendedWord {
+  word: string;
+  /** Digest of a small grey picture that lies over the whole one: white is where it looks most. */
+  map: string;
+  /** The share of its attention, 0 to 1, that it gives the word there. */
+  most: number;
+}
+
+/** What the model looks at in the picture one stands on. */
+export interface AttentionView {
+  texts: AttendedText[];
+}
+
 /** An axis-parallel box ``xyxy`` in pixels; right and bottom are exclusive. */
 export interface Box {
   left: number;
@@ -141,7 +164,7 @@ export interface Hint {
 /** A running or just finished job. */
 export interface JobView {
   id: string;
-  /** ``edit``, ``replay``, ``swap``, ``orders`` or ``split``. */
+  /** ``edit``, ``try``, ``replay``, ``swap``, ``orders``, ``split`` or ``attention``. */
   does: string;
   state: "queued" | "running" | "done" | "failed" | "cancelled" | "interrupted";
   stage: string;
@@ -301,6 +324,8 @@ export interface SessionView {
   sees: Box | null;
   /** Methods that can be tried on the draft's words, its own first. */
   alike: string[];
+  /** ``None`` where nobody asked since this is the picture. */
+  attention: AttentionView | null;
 }
 
 /** The turns of one instruction, in order. */

@@ -33,6 +33,7 @@ from studio.api.hosts import came_from_elsewhere
 from studio.api.uploads import Uploads
 from studio.api.v1_bodies import (
     NAME,
+    AttentionBody,
     BranchBody,
     GoBody,
     KeepBody,
@@ -388,6 +389,17 @@ def routes(verbs: OpenStudio, uploads: Uploads) -> list[BaseRoute]:
         response.headers["Location"] = f"{PREFIX}/jobs/{job.id}"
         return job.view()
 
+    def attention(sid: Sid, body: AttentionBody, response: Response) -> JobView:
+        """Find what the model looks at for each word. The session's ``attention`` has the maps then; each is a small
+        grey picture at ``pictures/{map}``."""
+        session = session_of(sid)
+        try:
+            job = session.attention(body.text, body.words)
+        except errors.Busy as problem:
+            raise following(problem, session) from None
+        response.headers["Location"] = f"{PREFIX}/jobs/{job.id}"
+        return job.view()
+
     def keep(sid: Sid, body: KeepBody) -> TurnView:
         """A finished candidate becomes the next turn."""
         return session_of(sid).keep(body.candidate)
@@ -530,6 +542,7 @@ def routes(verbs: OpenStudio, uploads: Uploads) -> list[BaseRoute]:
         route("POST", f"{one}/masks/use", use_mask, body),
         route("DELETE", f"{one}/masks/{{name:path}}", forget_mask, (404, 409, 422, 507), 204, response_model=None),
         route("POST", f"{one}/turns", turn, (*body, 503), 202),
+        route("POST", f"{one}/attention", attention, (*body, 503), 202),
         route("POST", f"{one}/keep", keep, body, 201),
         route("POST", f"{one}/discard", discard, (404, 409, 422, 507)),
         route("POST", f"{one}/go", go, body),

@@ -37,6 +37,7 @@ from pipelines.masks.prompts import (
     Stroke,
 )
 from pipelines.params import Knob, knobs
+from pipelines.requests import LONGEST_TEXT
 from studio.history.tree import LONGEST_NAME
 from studio.session.selection import Combine
 from studio.verbs.session import TurnAsk
@@ -213,6 +214,15 @@ class UseMaskBody(Body):
 
     name: MaskName
     how: Combine = Field(Combine.REPLACE, description="In place of it, added, taken away, or what is in both stays")
+
+
+class AttentionBody(Body):
+    """For which words it is wanted what the model looks at."""
+
+    text: Annotated[str, StringConstraints(strict=True, max_length=LONGEST_TEXT)] = Field(
+        "", description="What is said of the picture; unsaid, what the turn in preparation says"
+    )
+    words: list[Text] = Field([], max_length=64, description="Words of it; all of them where none is named")
 
 
 class KeepBody(Body):

@@ -28,7 +28,7 @@ from studio.settings import Settings
 
 log = logging.getLogger(__name__)
 
-ON_DEVICE = frozenset({"edit", "weights", "warm_up"})
+ON_DEVICE = frozenset({"edit", "attention", "weights", "warm_up"})
 BESIDE = 8
 """Calls that are answered beside an edit."""
 BEAT = 1.0

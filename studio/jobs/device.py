@@ -21,7 +21,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, TypeAlias
 
 from pipelines import errors
-from pipelines.contract import EditRequest, EditResult, Mask, Picture
+from pipelines.contract import EditRequest, EditResult, LoraUse, Mask, Picture, WordMap
 from pipelines.errors import PipelineError
 from pipelines.evaluation.consistency import Comparison, Edited
 from pipelines.evaluation.drift import Drift
@@ -120,6 +120,19 @@ class DeviceProcess:
     ) -> tuple[Drift, ...]:
         answer: tuple[Drift, ...] = self.run("drift", original, pictures, edits, model)
         return answer
+
+    def attention(
+        self,
+        model: str,
+        picture: Picture,
+        texts: Sequence[str],
+        words: Sequence[str] = (),
+        loras: Sequence[LoraUse] = (),
+        progress: Progress = silent,
+    ) -> tuple[tuple[WordMap, ...], ...]:
+        asked = (model, picture, texts, words, loras)
+        found: tuple[tuple[WordMap, ...], ...] = self.run("attention", *asked, progress=progress)
+        return found
 
     def weights(self, model: str) -> str:
         return str(self.run("weights", model))

@@ -15,7 +15,7 @@ from typing import Any, Protocol, cast
 import numpy as np
 
 from pipelines.catalog import method as find_method
-from pipelines.contract import EditRequest, EditResult, Mask, Picture
+from pipelines.contract import EditRequest, EditResult, LoraUse, Mask, Picture, WordMap
 from pipelines.evaluation.consistency import Comparison, Edited
 from pipelines.evaluation.drift import Drift
 from pipelines.hand.run import run_by_hand
@@ -54,6 +54,16 @@ class EditingEngine(Protocol):
     def drift(
         self, original: Picture, pictures: Sequence[Picture], edits: Sequence[Edited], model: str
     ) -> tuple[Drift, ...]: ...
+
+    def attention(
+        self,
+        model: str,
+        picture: Picture,
+        texts: Sequence[str],
+        words: Sequence[str] = (),
+        loras: Sequence[LoraUse] = (),
+        progress: Progress = silent,
+    ) -> tuple[tuple[WordMap, ...], ...]: ...
 
     def weights(self, model: str) -> str: ...
 
@@ -118,6 +128,17 @@ class LazyEngine:
         self, original: Picture, pictures: Sequence[Picture], edits: Sequence[Edited], model: str
     ) -> tuple[Drift, ...]:
         return self.get().drift(original, pictures, edits, model)
+
+    def attention(
+        self,
+        model: str,
+        picture: Picture,
+        texts: Sequence[str],
+        words: Sequence[str] = (),
+        loras: Sequence[LoraUse] = (),
+        progress: Progress = silent,
+    ) -> tuple[tuple[WordMap, ...], ...]:
+        return self.get().attention(model, picture, texts, words, loras, progress)
 
     def weights(self, model: str) -> str:
         return self.get().weights(model)

@@ -19,7 +19,7 @@ from contextvars import copy_context
 from queue import SimpleQueue
 from typing import Any, TypeAlias
 
-from pipelines.contract import EditRequest, EditResult, Mask, Picture
+from pipelines.contract import EditRequest, EditResult, LoraUse, Mask, Picture, WordMap
 from pipelines.errors import PipelineError
 from pipelines.evaluation.consistency import Comparison, Edited
 from pipelines.evaluation.drift import Drift
@@ -95,6 +95,19 @@ class ZeroEngine:
     ) -> tuple[Drift, ...]:
         answer: tuple[Drift, ...] = self._run("drift", original, pictures, edits, model)
         return answer
+
+    def attention(
+        self,
+        model: str,
+        picture: Picture,
+        texts: Sequence[str],
+        words: Sequence[str] = (),
+        loras: Sequence[LoraUse] = (),
+        progress: Progress = silent,
+    ) -> tuple[tuple[WordMap, ...], ...]:
+        asked = (model, picture, texts, words, loras)
+        found: tuple[tuple[WordMap, ...], ...] = self._run("attention", *asked, progress=progress)
+        return found
 
     def weights(self, model: str) -> str:
         return str(self._run("weights", model))

@@ -25,10 +25,11 @@ from pipelines.frames import Frame
 from pipelines.hints.pictures import misfit
 from pipelines.instructions.contract import Asked, Split
 from pipelines.masks.prompts import MaskPrompts
+from pipelines.models.folders import check_parts, find_model
 from pipelines.models.lora_files import lora_use
 from pipelines.params import ModelParams
 from pipelines.progress import Progress
-from pipelines.requests import LARGEST_SEED, MOST_CANDIDATES, check_picture
+from pipelines.requests import LARGEST_SEED, MOST_CANDIDATES, check_picture, check_text
 from pipelines.window import window_of
 from studio.errors import (
     Busy,
@@ -47,6 +48,7 @@ from studio.history.sound import is_name
 from studio.history.tree import LONGEST_NAME, Tree
 from studio.history.turn import Turn, TurnRequest
 from studio.jobs.job import Job, JobState
+from studio.session.attention import GIVEN, STAGE, Attention, attended, texts_of
 from studio.session.checks import check_draft, check_limits, clean_draft, stored_draft
 from studio.session.computing import HUNDRED, Compared, Computing, step_names, within
 from studio.session.order_swap import Swap, compare_pair, orders, pairs, swap
@@ -66,7 +68,17 @@ from studio.session.present import (
 from studio.session.selection import Combine, SavedMask, Selection, Selections, stored_masks, stored_selections
 from studio.session.services import Services
 from studio.session.tabs import Tabs
-from studio.session.view import Draft, JobView, MaskView, OrdersView, SavedMaskView, SessionView, SplitView, TurnView
+from studio.session.view import (
+    AttentionView,
+    Draft,
+    JobView,
+    MaskView,
+    OrdersView,
+    SavedMaskView,
+    SessionView,
+    SplitView,
+    TurnView,
+)
 from studio.store.archive.schema import MOST_MASKS
 from studio.store.record import Record, Staged
 from studio.visitors import asking
@@ -109,6 +121,7 @@ class Session:
         self._discarded: tuple[int, tuple[Staged, ...]] = (-1, ())  # the revision that discarding made, and what went
         self._swap: Swap | None = None
         self._split: SplitView | None = None
+        self._attention: Attention | None = None
         self._orders: dict[tuple[str, str], Compared] = {}
         self._drawn: tuple[Tree, tuple[TurnView, ...], int] | None = None
         self._noted: tuple[str, tuple[str, ...]] | None = None
@@ -155,6 +168,7 @@ class Session:
                 masks=tuple(one.view() for one in self._masks),
                 sees=self._model_sees(),
                 alike=self._alike(),
+                attention=self._attended(),
             )
 
     def wait(self, since_rev: int, timeout: float) -> SessionView:
@@ -391,6 +405,31 @@ class Session:
             )
             asked.append(job.id)
         return job
+
+    def attend(self, text: str = "", words: Sequence[str] = ()) -> JobView:
+        """Find what the model looks at in the picture one stands on, for the `words` of `text` or for all of them; the
+        view's `attention` has it then. Without a text those of the turn in preparation and of what the picture shows.
+
+        Raises `NotReady` where there is no text, and `ModelError`; a word that the text does not have fails the job.
+        """
+        with self._lock:
+            draft, tree, here = self._draft, self._record.tree, self._here
+        text = " ".join(text.split())
+        check_text(text, "text")
+        texts = {GIVEN: text} if text else texts_of(draft, tuple(tree[id] for id in tree.line(here.id)))
+        if not texts:
+            raise NotReady("there is no word to look for; say what the subject or the background becomes")
+        check_parts(find_model(draft.model, self._services.model_folders))
+        loras = tuple(lora_use(name, scale, self._services.model_folders) for name, scale in draft.loras.items())
+
+        def work(progress: Progress) -> Attention:
+            return attended(self._services, draft.model, loras, here.picture, texts, words, progress)
+
+        def deliver(found: Attention) -> None:
+            with self._lock:
+                self._attention = found
+
+        return self._submit("attention", (STAGE,), work, deliver, draft.model)
 
     def more_seeds(self) -> JobView:
         """The staged candidates' turn again with the next seeds, which join them."""
@@ -794,7 +833,8 @@ class Session:
         given = set(self._draft.references().values())
         masks = self._selections.files().union(self._replaced, (one.mask for one in self._masks))
         swapped = frozenset() if self._swap is None else self._swap.files()
-        return frozenset(d for d in given.union(*turns, *staged, masks, swapped) if d is not None)
+        seen = frozenset() if self._attention is None else self._attention.files()
+        return frozenset(d for d in given.union(*turns, *staged, masks, swapped, seen) if d is not None)
 
     def _model_notes(self) -> tuple[str, ...]:
         """The limits of the draft's model in words; its card is read when the model changes."""
@@ -825,6 +865,11 @@ class Session:
             except (PipelineError, UserError):  # what is wrong is said when it is run
                 self._sees = (draft, mask, None)
         return self._sees[2]
+
+    def _attended(self) -> AttentionView | None:
+        """`SessionView.attention`."""
+        found = self._attention
+        return None if found is None or found.picture != self._here.picture else found.view
 
     def _alike(self) -> tuple[str, ...]:
         """Names of what `try_methods` takes."""
@@ -986,7 +1031,7 @@ class Session:
     def _interrupted_job(self) -> JobView | None:
         """The last job, if the studio was stopped while it waited or ran."""
         note = self._services.store.last_job(self.sid)
-        if note is None or note.state != JobState.INTERRUPTED or note.kind == "split":
+        if note is None or note.state != JobState.INTERRUPTED or note.kind.split()[0] in ("split", "attention"):
             return None
         told = "the studio was stopped while this turn was under way; nothing of it was kept. Press Run to do it again"
         return JobView(note.id, note.kind.split()[0], JobState.INTERRUPTED, "", 0, 0, (), None, error=told)

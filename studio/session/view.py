@@ -140,7 +140,7 @@ class JobView:
 
     id: str
     does: str
-    """``edit``, ``replay``, ``swap``, ``orders`` or ``split``."""
+    """``edit``, ``try``, ``replay``, ``swap``, ``orders``, ``split`` or ``attention``."""
     state: JobState
     stage: str
     step: int
@@ -239,6 +239,35 @@ class SplitView:
 
 
 @dataclass(frozen=True)
+class AttendedWord:
+    """What the model looks at for one word."""
+
+    word: str
+    map: str
+    """Digest of a small grey picture that lies over the whole one: white is where it looks most."""
+    most: float
+    """The share of its attention, 0 to 1, that it gives the word there."""
+
+
+@dataclass(frozen=True)
+class AttendedText:
+    """A text that the model was shown with the picture."""
+
+    of: str
+    """``turn``: what the turn in preparation says; ``picture``: what the picture is said to show; ``text``: another
+    one."""
+    text: str
+    words: tuple[AttendedWord, ...]
+
+
+@dataclass(frozen=True)
+class AttentionView:
+    """What the model looks at in the picture one stands on."""
+
+    texts: tuple[AttendedText, ...]
+
+
+@dataclass(frozen=True)
 class SessionView:
     """Everything the page draws."""
 
@@ -283,3 +312,5 @@ class SessionView:
     """The part of the picture that the model would be shown, in pixels; ``None`` for all of it."""
     alike: tuple[str, ...] = ()
     """Methods that can be tried on the draft's words, its own first."""
+    attention: AttentionView | None = None
+    """``None`` where nobody asked since this is the picture."""

@@ -84,7 +84,7 @@ def build_page(studio: Studio, uploads: Uploads) -> gr.Blocks:
         settle = EVENT | ends | {"fn": handlers.settled, "inputs": [seat, on_page.shown]}
         shared = Shared(handlers, seat, line, panel.fields, panel.holding, on_page.shown, follow, settle, bound)
         topbar.bind(on_page.bar, handlers, shared, panel.values)
-        stage.bind(on_page.looks, handlers, shared)
+        stage.bind(on_page.looks, handlers, shared, panel.values)
         turn_panel.bind(panel, handlers, shared)
         timeline.bind(on_page.film, handlers, shared)
         gallery.bind(on_page.rooms, handlers, shared)

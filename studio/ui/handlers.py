@@ -358,6 +358,15 @@ class Handlers:
 
         return self.asking(seat, act, "run")
 
+    def attend(self, seat: Seat | None, *values: Any) -> Payload:
+        """Finds what the model looks at for each word of what stands in the panel now."""
+
+        def act(session: Session) -> None:
+            session.set_draft(self.draft(session.view().draft, values))
+            session.attend()
+
+        return self.answered(seat, act)
+
     def asking(self, seat: Seat | None, act: Callable[[Session], object], does: str) -> Payload:
         """As `answered`; where `NotMadeFor` says no, the page asks whether to do it all the same: its action `does`."""
         doubts: list[str] = []

@@ -7,6 +7,7 @@ clicks, box and strokes. It is passed as an input, because an event's data is th
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import gradio as gr
 
@@ -41,12 +42,13 @@ def build() -> Stage:
         "keep",
         "discard",
         "more_seeds",
+        "attend",
     )
     return Stage(drawn("stage", "stage", *events))
 
 
-def bind(panel: Stage, handlers: Handlers, shared: Shared) -> None:
-    """Attaches the handlers."""
+def bind(panel: Stage, handlers: Handlers, shared: Shared, values: list[Any]) -> None:
+    """Attaches the handlers; `values` are the turn panel's."""
 
     def mark(seat: Seat | None, marks: str | None) -> Payload:
         # A text, for Gradio looks at each value that it can see into, and a long painting has a hundred thousand.
@@ -72,3 +74,4 @@ def bind(panel: Stage, handlers: Handlers, shared: Shared) -> None:
     keeps.then(**shared.settle)
     on(stage.discard, handlers.discard)
     on(stage.more_seeds, handlers.more_seeds).then(**shared.follow)
+    on(stage.attend, handlers.attend, values=values, holding=shared.panel).then(**shared.follow)

@@ -244,6 +244,12 @@ class OpenSession:
                     self._session.set_reference(which, None if picture is None else encoded(picture))
             return JobHandle(self._studio, self._session.start(ask.insist).id)
 
+    def attention(self, text: str = "", words: Sequence[str] = ()) -> JobHandle:
+        """Find what the model looks at for the `words` of `text`, or for all of them; the view's `attention` has it
+        then. Without a text those of the turn in preparation. Raises `NotReady`, `ModelError` and `Busy`."""
+        with self._changing():
+            return JobHandle(self._studio, self._session.attend(text, words).id)
+
     def keep(self, candidate: int = 0) -> TurnView:
         """The finished candidate of that number becomes the next turn, on which one then stands. Raises
         `NothingStaged`."""

@@ -18,10 +18,12 @@ from pipelines.contract import (
     EditRequest,
     EditResult,
     Extent,
+    LoraUse,
     Mask,
     OutsideChange,
     Picture,
     StageReport,
+    WordMap,
 )
 from pipelines.evaluation.consistency import Comparison, Edited, Parts, compare, difference_map
 from pipelines.evaluation.drift import Drift, drift
@@ -99,6 +101,30 @@ class StandInEngine:
 
     def follow(self, picture: Picture, mask: Mask, segmenter: str = "") -> Mask:
         return np.roll(mask, 1, axis=0)
+
+    def attention(
+        self,
+        model: str,
+        picture: Picture,
+        texts: Sequence[str],
+        words: Sequence[str] = (),
+        loras: Sequence[LoraUse] = (),
+        progress: Progress = silent,
+    ) -> tuple[tuple[WordMap, ...], ...]:
+        """Each word is looked at in a cell of its own."""
+        for step in range(1, STEPS + 1):
+            if self.hold_at == ("look", step):
+                self.reached.set()
+                while not self.hold.wait(0.005):
+                    progress("look", step, STEPS)
+            progress("look", step, STEPS)
+        return tuple(
+            tuple(
+                WordMap(word, np.where(np.arange(16).reshape(4, 4) == k, 255, 0).astype(np.uint8), 0.5)
+                for k, word in enumerate(words or text.split())
+            )
+            for text in texts
+        )
 
     def warm_up(self, model: str) -> None:
         pass
