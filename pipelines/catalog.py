@@ -132,6 +132,8 @@ class Method:
     reframes: Callable[[Any, Extent], Frame] | None = None
     """``reframes(params, extent)`` is the frame of the picture that it makes of one of `extent`; ``None`` where every
     pixel keeps its place."""
+    recolours: bool = False
+    """Whether it changes colours in their place and draws nothing: what was clear when it was opened stays clear."""
     own_idle: Callable[[Any, Any], dict[str, str]] = lambda asked, params: {}
     """What of `idle` only this method knows."""
 
@@ -600,6 +602,7 @@ CATALOG: dict[str, Method] = {
             title="Recolour",
             params=RecolourParams,
             entry="pipelines.hand.colour:recolour",
+            recolours=True,
             own_idle=idle_of_colour,
             paper="Hue and chroma in CIELAB (CIE 015:2018), at the lightness that each pixel has",
             when="something is to have another colour, with its texture and its shades",
@@ -609,6 +612,7 @@ CATALOG: dict[str, Method] = {
             title="Light",
             params=LightParams,
             entry="pipelines.hand.colour:light",
+            recolours=True,
             own_idle=idle_of_colour,
             paper="Exposure and white balance in linear light (IEC 61966-2-1), levels and contrast as curves",
             when="a part is too dark, too flat or of the wrong warmth",
@@ -633,6 +637,7 @@ CATALOG: dict[str, Method] = {
             title="Defocus",
             params=DefocusParams,
             entry="pipelines.hand.backdrop:defocus",
+            recolours=True,
             paper="A Gaussian over the background alone (normalized convolution, Knutsson and Westin, 1993)",
             when="what is behind the subject is to step back: out of focus, darker, or without colour",
             needs_mask=True,

@@ -87,11 +87,15 @@ def in_space(picture: Picture, space: ColourSpace) -> Picture:
     return np.asarray(converted(Image.fromarray(picture), opened(profile(ColourSpace.SRGB)), space))
 
 
-def in_16_bits(picture: Picture, space: ColourSpace) -> NDArray[np.uint16]:
-    """The same in 16 bits a channel, worked out from the definitions: of eight, two dark levels of Adobe RGB are
-    further apart than an eye takes for one."""
-    levels = _light(np.arange(256) / 255, DEFINITIONS[ColourSpace.SRGB]).astype(np.float32)
-    across = np.linalg.solve(_from_light(DEFINITIONS[space]), _from_light(DEFINITIONS[ColourSpace.SRGB]))
+def in_16_bits(picture: NDArray[Any], space: ColourSpace, source: ColourSpace = ColourSpace.SRGB) -> NDArray[np.uint16]:
+    """A picture ``(H, W, 3)`` of 8 or 16 bits in the numbers of `source`, in 16 bits a channel in those of `space`,
+    worked out from the definitions: of eight, two dark levels of Adobe RGB are further apart than an eye takes for
+    one."""
+    most = np.iinfo(picture.dtype).max
+    if space is source:
+        return picture.astype(np.uint16) * np.uint16(65_535 // most)
+    levels = _light(np.arange(most + 1) / most, DEFINITIONS[source]).astype(np.float32)
+    across = np.linalg.solve(_from_light(DEFINITIONS[space]), _from_light(DEFINITIONS[source]))
     made = np.empty(picture.shape, np.uint16)
     for row in range(0, len(picture), ROWS):
         light = (levels[picture[row : row + ROWS]] @ across.T.astype(np.float32)).clip(0, 1)

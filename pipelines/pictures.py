@@ -1,7 +1,8 @@
 """Bytes of a picture file to pixels and back: the one place where files of strangers are decoded.
 
 A file is normalised once, at upload: first frame, upright, 8 bits, sRGB, opaque. Everything after that sees only
-``(H, W, 3) uint8`` and files that `encode_png` wrote, so nobody else thinks about orientation, alpha or profiles.
+``(H, W, 3) uint8`` and files that `encode_png` wrote, so nobody else thinks about orientation, alpha or profiles. What
+a file had more of, transparency or 16 bits, is its master, which exports go by (`pipelines.masters`).
 Nothing of the original file but its pixels survives (no EXIF, text or profile).
 
 This file imports no torch: the studio reads it. Drawing, resizing for the network and masks' shapes live elsewhere.
@@ -13,12 +14,14 @@ import hashlib
 import io
 import warnings
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms, TiffImagePlugin, UnidentifiedImageError
 
-from pipelines.colour_spaces import DEFINITIONS, ColourSpace, converted, opened, space_of
+from pipelines.colour_spaces import DEFINITIONS, ColourSpace, converted, in_16_bits, opened, space_of
 from pipelines.contract import Extent, Mask, Picture
 from pipelines.errors import BadPicture
 from pipelines.picture_chunks import lean
@@ -27,8 +30,10 @@ FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "TIFF")
 """The only decoders that are ever tried, whatever a file is called: Pillow has dozens more, some of them dangerous."""
 MODES = frozenset(("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "I;16", "I;16B", "I;16L"))
 """Pillow's names for channels of up to 16 bits; a TIFF may have others, such as distances in float."""
-BITS_OF_TIFF = 258
-"""The tag that says how many a channel has."""
+BITS_OF_TIFF, EXTRA_OF_TIFF = 258, 338
+"""The tags that say how many a channel has, and what the channels beyond the colours are."""
+STRAIGHT = 2
+"""An alpha with which the colours were not multiplied."""
 LARGEST_FILE = 64 * 2**20
 """Bytes."""
 MOST_PIXELS = 40_000_000
@@ -71,6 +76,8 @@ there is nothing to find, and somebody waits."""
 QUICKLY = (cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE)
 BRIGHT = 128
 """The level, of 0 to 255, from which a mask's pixel is the subject's."""
+LIKE = 1
+"""Levels of 8 bits that the same pixel may differ by, read by two decoders."""
 PROFILE_IGNORED = "The colour profile does not fit this picture and was ignored."
 PROFILED = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
 """A profile's colour space to the mode it can be applied to."""
@@ -82,6 +89,9 @@ class Decoded:
 
     picture: Picture
     notes: tuple[str, ...] = ()
+    master: NDArray[Any] | None = None
+    """``(H, W, 3 or 4) uint8 or uint16``, sRGB, straight alpha: the file's pixels where it is clear somewhere or has 16
+    bits a channel; else ``None``."""
 
 
 def decode(data: bytes) -> Decoded:
@@ -89,13 +99,16 @@ def decode(data: bytes) -> Decoded:
 
     Raises `BadPicture` for every other file, a damaged one, and one outside the limits above.
     """
-    image, notes = _opened(data)
-    alpha, (image, profile_note) = _alpha(image), _flat(image, background="white")
+    file = _opened(data)
+    image, notes = file.image, file.notes
+    profile, alpha = image.info.get("icc_profile"), _alpha(image)
+    colour, profile_note = _srgb(_without_alpha(image), profile)
+    picture = np.array(_over(colour, alpha, "white"), dtype=np.uint8)
     if profile_note:
         notes.append(profile_note)
     if alpha is not None:
         notes.append("Transparent parts were put on white.")
-    return Decoded(np.array(image, dtype=np.uint8), tuple(notes))
+    return Decoded(picture, tuple(notes), _master(file, profile, np.asarray(colour), alpha))
 
 
 def decode_mask(data: bytes, extent: Extent) -> Mask:
@@ -105,7 +118,7 @@ def decode_mask(data: bytes, extent: Extent) -> Mask:
     and what is not. Raises `BadPicture` as `decode` does, when the size is another one, and for more levels than two of
     which none is bright.
     """
-    image, _ = _opened(data)
+    image = _opened(data).image
     if image.size != (extent.width, extent.height):
         raise BadPicture(
             f"A mask must be as large as its picture, {extent.width} x {extent.height} pixels; this one is "
@@ -113,7 +126,7 @@ def decode_mask(data: bytes, extent: Extent) -> Mask:
         )
     raw, alpha = np.asarray(image) if image.mode.startswith("I;16") else None, _alpha(image)
     grey = image.mode in ("1", "L") and alpha is None and not image.info.get("icc_profile")
-    flat = image if grey else _flat(image, background="black")[0]
+    flat = image if grey else _flat(image, background="black")
     levels = np.asarray(flat.convert("L"))
     if raw is not None and alpha is None and 0 < raw.max() < 256:  # eight bits in a file of sixteen
         levels = raw.astype(np.uint8)
@@ -190,8 +203,22 @@ def _saved(image: Image.Image, file_format: str) -> bytes:
     return buffer.getvalue()
 
 
-def _opened(data: bytes) -> tuple[Image.Image, list[str]]:
+@dataclass(frozen=True, eq=False)
+class _File:
     """The first frame, decoded and turned upright, still in the file's own colours."""
+
+    image: Image.Image
+    notes: list[str]
+    data: bytes
+    """What the decoder was given."""
+    bits: int
+    straight: bool
+    """Whether its colours were not multiplied with their alpha."""
+    turn: Image.Transpose | None
+    """What turned it upright."""
+
+
+def _opened(data: bytes) -> _File:
     if len(data) > LARGEST_FILE:
         raise BadPicture(
             f"A picture file may have at most {LARGEST_FILE >> 20} MB; this one has {len(data) / 2**20:.0f} MB. "
@@ -228,14 +255,17 @@ def _opened(data: bytes) -> tuple[Image.Image, list[str]]:
         raise _damaged() from error
     if slim.profile_dropped:
         notes.append(PROFILE_IGNORED)
-    if _bits(image, data) == 16:
+    bits = _bits(image, data)
+    if bits == 16:
         notes.append("Reduced from 16 to 8 bits a channel.")
         if (
             image.mode == "RGB" and "transparency" in image.info
         ):  # Pillow reduces the pixels, not the colour that is clear
             image.info["transparency"] = tuple(level >> 8 for level in image.info["transparency"])
     turn = UPRIGHT.get(_orientation(image))
-    return (image if turn is None else image.transpose(turn)), notes
+    upright = image if turn is None else image.transpose(turn)
+    extra = image.tag_v2.get(EXTRA_OF_TIFF) if isinstance(image, TiffImagePlugin.TiffImageFile) else (STRAIGHT,)
+    return _File(upright, notes, slim.data, bits, extra is None or extra[0] == STRAIGHT, turn)
 
 
 def _bits(image: Image.Image, data: bytes) -> int:
@@ -286,16 +316,75 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
-def _flat(image: Image.Image, background: str) -> tuple[Image.Image, str | None]:
-    """`image` as opaque sRGB over `background`, and a note if its profile mattered."""
-    profile = image.info.get("icc_profile")
-    alpha = _alpha(image)
-    colour, note = _srgb(_without_alpha(image), profile)
+def _flat(image: Image.Image, background: str) -> Image.Image:
+    """`image` as opaque sRGB over `background`."""
+    profile, alpha = image.info.get("icc_profile"), _alpha(image)
+    return _over(_srgb(_without_alpha(image), profile)[0], alpha, background)
+
+
+def _over(colour: Image.Image, alpha: Image.Image | None, background: str) -> Image.Image:
     if alpha is None:
-        return colour, note
-    flat = Image.new("RGB", image.size, background)
+        return colour
+    flat = Image.new("RGB", colour.size, background)
     flat.paste(colour, mask=alpha)
-    return flat, note
+    return flat
+
+
+def _master(file: _File, profile: bytes | None, colour: Picture, alpha: Image.Image | None) -> NDArray[Any] | None:
+    """`Decoded.master`, of the file's `colour` in sRGB in 8 bits. What is wholly clear is white there: whatever colour
+    it has in the file, nobody was shown."""
+    fine = _fine(file, profile) if file.bits == 16 else None
+    if alpha is None:
+        return fine
+    pixels = np.dstack([colour, np.asarray(alpha)]) if fine is None else fine
+    if pixels.shape[2] == 3:  # one colour of the file is the clear one
+        pixels = np.dstack([pixels, np.asarray(alpha).astype(np.uint16) * np.uint16(257)])
+    pixels[pixels[..., 3] == 0, :3] = np.iinfo(pixels.dtype).max
+    return pixels
+
+
+def _fine(file: _File, profile: bytes | None) -> NDArray[np.uint16] | None:
+    """All 16 bits, which Pillow reads of grey alone; ``None`` where they cannot be told in sRGB, by a profile that is
+    none of our spaces', or where they are not what the 8 bits are."""
+    space = ColourSpace.SRGB
+    try:
+        if profile:
+            named = space_of(opened(profile)) if file.image.mode.startswith("RGB") else None
+            if named is None:
+                return None
+            space = named
+        levels = cv2.imdecode(np.frombuffer(file.data, np.uint8), cv2.IMREAD_UNCHANGED)
+    except (cv2.error, ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        return None
+    if levels is None or levels.dtype != np.uint16 or not file.straight:
+        return None
+    known = {2: cv2.COLOR_GRAY2RGB, 3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGBA}
+    channels = levels.shape[2] if levels.ndim == 3 else 2
+    levels = _turned(np.asarray(cv2.cvtColor(levels, known[channels])), file.turn)
+    pillows = np.asarray(_without_alpha(file.image).convert("RGB"))
+    if levels.shape[:2] != pillows.shape[:2]:
+        return None
+    if np.abs(levels[::7, ::7, :3] // 257 - pillows[::7, ::7].astype(int)).max() > LIKE:
+        return None
+    levels = np.ascontiguousarray(levels)
+    levels[..., :3] = in_16_bits(levels[..., :3], ColourSpace.SRGB, space)
+    return levels
+
+
+def _turned(pixels: NDArray[Any], turn: Image.Transpose | None) -> NDArray[Any]:
+    """What Pillow's `Image.transpose` does, for pixels that it has no mode for."""
+    match turn:
+        case Image.Transpose.FLIP_LEFT_RIGHT:
+            return pixels[:, ::-1]
+        case Image.Transpose.FLIP_TOP_BOTTOM:
+            return pixels[::-1]
+        case Image.Transpose.TRANSPOSE:
+            return pixels.swapaxes(0, 1)
+        case Image.Transpose.TRANSVERSE:
+            return pixels[::-1, ::-1].swapaxes(0, 1)
+        case None:
+            return pixels
+    return np.rot90(pixels, {Image.Transpose.ROTATE_90: 1, Image.Transpose.ROTATE_180: 2}.get(turn, 3))
 
 
 def _alpha(image: Image.Image) -> Image.Image | None:

@@ -1,5 +1,6 @@
 // What can be taken out of the studio: the turn one stands on as a picture, in layers or animated, and the session.
 import { h } from "./dom.js";
+import * as finish from "./finish.js";
 import { say } from "./language.js";
 import * as popover from "./popover.js";
 import { state, theView } from "./store.js";
@@ -38,15 +39,14 @@ export function open(button, host) {
   const turn = (kind) => () => save(button, urls.exported(now.id, kind));
   const still = now.number ? "" : say("make a turn first");
   const candidate = staged ? [{ text: say("PNG of this candidate"), hint: say("seed {seed}, not kept yet", { seed: staged.seed }), run: () => save(button, urls.download(staged.picture, `${view.name} - seed ${staged.seed}.png`)) }] : [];
-  popover.menu(host, button.getBoundingClientRect(), now.number ? say("Export turn {number}", { number: now.number }) : say("Export the original"), [
+  const title = now.number ? say("Export turn {number}", { number: now.number }) : say("Export the original");
+  popover.menu(host, button.getBoundingClientRect(), title, [
     ...candidate,
     { text: say("PNG with its recipe"), hint: say("texts and masks inside"), run: turn("recipe.png") },
     { text: say("PNG"), hint: say("only the pixels"), run: turn("plain.png") },
     { text: say("JPEG"), hint: say("only the pixels"), run: turn("plain.jpg") },
     { text: say("WebP"), hint: say("only the pixels"), run: turn("plain.webp") },
-    { text: say("PNG in Display P3"), hint: say("for wide screens"), run: turn("display-p3.png") },
-    { text: say("PNG in Adobe RGB"), hint: say("for print, 16 bits"), run: turn("adobe-rgb.png") },
-    { text: say("JPEG in Adobe RGB"), hint: say("for print"), run: turn("adobe-rgb.jpg") },
+    { text: say("Size, quality, several at once…"), run: () => finish.open(host, button.getBoundingClientRect(), title, view, (query) => save(button, urls.finished(now.id, query))) },
     { text: say("OpenRaster layers"), hint: say("for Krita or GIMP"), run: turn("layers.ora") },
     { text: say("Photoshop layers"), hint: say("PSD"), run: turn("layers.psd") },
     { text: say("Animated WebP"), hint: say("from before to after"), reason: still, run: turn("strip.webp") },

@@ -329,8 +329,9 @@ nodes.addEventListener("dragstart", (event) => {
   if (!hit || !event.dataTransfer || isLive(state.view)) return event.preventDefault();
   dragged = hit.dataset.turn || "";
   event.dataTransfer.setData(TYPE, dragged);
-  const view = theView(), t = turnOf(view, dragged), address = new URL(urls.download(t?.picture, `${view.name} - turn ${t?.number}.png`), window.location.href).href;
-  event.dataTransfer.setData("DownloadURL", `image/png:${view.name} - turn ${t?.number}.png:${address}`); // let go outside of the browser, it is a file
+  const view = theView(), t = turnOf(view, dragged), file = `${view.name} - turn ${t?.number}.png`.replaceAll(":", "-"); // which parts what follows
+  const address = new URL(urls.download(t?.picture, file), window.location.href).href;
+  event.dataTransfer.setData("DownloadURL", `image/png:${file}:${address}`); // let go outside of the browser, it is a file
   event.dataTransfer.setData("text/uri-list", address);
   event.dataTransfer.effectAllowed = "copy";
   root.dataset.dragging = "yes";

@@ -3,7 +3,7 @@ import { state } from "./store.js";
 
 export const base = new URL(".", window.location.href).pathname;
 
-/** @type {Record<"picture" | "mask" | "preview" | "example" | "cover" | "exported" | "archive" | "download", (...parts: any[]) => string>} */
+/** @type {Record<"picture" | "mask" | "preview" | "example" | "cover" | "exported" | "finished" | "archive" | "download", (...parts: any[]) => string>} */
 export const urls = {
   picture: (digest, side) => `${base}studio/picture/${state.sid}/${digest}.png${side ? `?side=${side}` : ""}`,
   mask: (digest, side) => `${base}studio/mask/${state.sid}/${digest}.png?side=${side}`,
@@ -11,6 +11,7 @@ export const urls = {
   example: (id, side) => `${base}studio/example/${id}.png?side=${side}`,
   cover: (sid, digest) => `${base}studio/cover/${sid}/${digest}.jpg`,
   exported: (turn, kind) => `${base}studio/export/${state.sid}/${turn}/${kind}`,
+  finished: (turn, query) => `${base}studio/export/${state.sid}/${turn}/finished?${query}`,
   archive: () => `${base}studio/session/${state.sid}.palimpsest`,
   download: (digest, name) => `${base}studio/picture/${state.sid}/${digest}.png?download=${encodeURIComponent(name)}`,
 };

@@ -9,30 +9,33 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import BinaryIO
+from typing import Annotated, BinaryIO
 
-from fastapi import HTTPException, Response
+from fastapi import HTTPException, Query, Response
 from fastapi.responses import StreamingResponse
 from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute
 
 from pipelines.colour_spaces import ColourSpace
-from pipelines.pictures import decode
-from studio.api.answers import NOT_KEPT, found, headers
+from studio.api.answers import NOT_KEPT, file_name, found, headers
 from studio.app import Studio
+from studio.exports.kinds import ENDINGS, MEDIA_TYPES, ExportKind, together
 from studio.exports.layers import openraster, psd, turn_layers
-from studio.exports.pictures import PictureFormat, export_fine, export_picture, recipe
+from studio.exports.pictures import Finish, PictureFormat, picture_file
 from studio.exports.strip import LinePictures, StripFormat, animated_strip
 from studio.store.archive.session_file import write_archive
 from studio.store.record import Record
 
-ARCHIVE = "application/zip"
+ARCHIVE = ZIP = "application/zip"
 SECONDS_A_TURN, LONGEST = 1.2, 12.0
 """Seconds of the animation for each of its pictures, and of all of it."""
 CHUNK = 2**18
 """Bytes."""
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff")
 """What the name of a session that was made from a file may end with."""
+
+
+PLAIN = Finish(recipe=False)
 
 
 @dataclass(frozen=True)
@@ -45,14 +48,8 @@ class Export:
     make: Callable[[Studio, Record, str], bytes]
 
 
-def _picture(
-    file_format: PictureFormat, with_recipe: bool, colours: ColourSpace = ColourSpace.SRGB
-) -> Callable[[Studio, Record, str], bytes]:
-    def make(studio: Studio, record: Record, turn: str) -> bytes:
-        picture = decode(studio.pictures.get(record.tree[turn].picture)).picture
-        return export_picture(picture, file_format, recipe(record, turn) if with_recipe else None, colours)
-
-    return make
+def _picture(file_format: PictureFormat, finish: Finish) -> Callable[[Studio, Record, str], bytes]:
+    return lambda studio, record, turn: picture_file(record, turn, studio.pictures, file_format, finish)
 
 
 def _strip(file_format: StripFormat) -> Callable[[Studio, Record, str], bytes]:
@@ -64,23 +61,10 @@ def _strip(file_format: StripFormat) -> Callable[[Studio, Record, str], bytes]:
 
 
 EXPORTS = {
-    "recipe.png": Export("image/png", " - {turn}.png", _picture(PictureFormat.PNG, True)),
-    "plain.png": Export("image/png", " - {turn}.png", _picture(PictureFormat.PNG, False)),
-    "plain.jpg": Export("image/jpeg", " - {turn}.jpg", _picture(PictureFormat.JPEG, False)),
-    "display-p3.png": Export(
-        "image/png", " - {turn} Display P3.png", _picture(PictureFormat.PNG, False, ColourSpace.DISPLAY_P3)
-    ),
-    "adobe-rgb.jpg": Export(
-        "image/jpeg", " - {turn} Adobe RGB.jpg", _picture(PictureFormat.JPEG, False, ColourSpace.ADOBE_RGB)
-    ),
-    "adobe-rgb.png": Export(
-        "image/png",
-        " - {turn} Adobe RGB.png",
-        lambda studio, record, turn: export_fine(
-            decode(studio.pictures.get(record.tree[turn].picture)).picture, ColourSpace.ADOBE_RGB
-        ),
-    ),
-    "plain.webp": Export("image/webp", " - {turn}.webp", _picture(PictureFormat.WEBP, False)),
+    "recipe.png": Export("image/png", " - {turn}.png", _picture(PictureFormat.PNG, Finish())),
+    "plain.png": Export("image/png", " - {turn}.png", _picture(PictureFormat.PNG, PLAIN)),
+    "plain.jpg": Export("image/jpeg", " - {turn}.jpg", _picture(PictureFormat.JPEG, PLAIN)),
+    "plain.webp": Export("image/webp", " - {turn}.webp", _picture(PictureFormat.WEBP, PLAIN)),
     "layers.ora": Export(
         "image/openraster",
         " - {turn} layers.ora",
@@ -115,6 +99,35 @@ def routes(studio: Studio) -> list[BaseRoute]:
         name = _stem(record.name) + wanted.called.format(turn=_called(record, turn))
         return Response(data, media_type=wanted.media_type, headers=headers(name, NOT_KEPT))
 
+    def finished(
+        sid: str,
+        turn: str,
+        formats: Annotated[list[PictureFormat], Query(min_length=1)],
+        size: str,
+        quality: int,
+        colours: ColourSpace,
+        bits: int,
+        recipe: bool,
+    ) -> Response:
+        """A turn's picture, finished as said, in one format or, as a ZIP, in several."""
+        record = found(lambda: studio.sessions.record(sid))
+        finish = found(lambda: Finish(recipe, colours, size, quality, bits))
+        called = f"{_stem(record.name)} - {found(lambda: _called(record, turn))}"
+
+        def made() -> dict[str, bytes]:
+            return {
+                file_name(called + ENDINGS[ExportKind(one)][0]): picture_file(
+                    record, turn, studio.pictures, one, finish
+                )
+                for one in formats
+            }
+
+        files = found(made)
+        if len(files) > 1:
+            return Response(together(files), media_type=ZIP, headers=headers(f"{called}.zip", NOT_KEPT))
+        ((name, data),) = files.items()
+        return Response(data, media_type=MEDIA_TYPES[ExportKind(formats[0])], headers=headers(name, NOT_KEPT))
+
     def session(sid: str) -> Response:
         """The whole session as one file."""
         record = found(lambda: studio.sessions.record(sid))
@@ -131,6 +144,7 @@ def routes(studio: Studio) -> list[BaseRoute]:
         )
 
     return [
+        APIRoute("/studio/export/{sid}/{turn}/finished", finished, methods=["GET"], include_in_schema=False),
         APIRoute("/studio/export/{sid}/{turn}/{kind}", export, methods=["GET"], include_in_schema=False),
         APIRoute("/studio/session/{sid}.palimpsest", session, methods=["GET"], include_in_schema=False),
     ]

@@ -14,7 +14,7 @@ import re
 import secrets
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -47,6 +47,7 @@ from studio.api.v1_bodies import (
 )
 from studio.errors import UserError
 from studio.exports.kinds import ENDINGS, MEDIA_TYPES, ExportKind
+from studio.exports.pictures import Finish
 from studio.jobs.job import UNFINISHED
 from studio.session.sessions import ExampleKind
 from studio.session.view import JobView, MaskView, SavedMaskView, SessionView, TurnView
@@ -449,14 +450,17 @@ def routes(verbs: OpenStudio, uploads: Uploads) -> list[BaseRoute]:
         sid: Sid,
         turn: TurnName,
         kind: ExportKind,
-        recipe: Annotated[bool, Query(description="Whether a PNG, JPEG or WebP carries its recipe")] = True,
-        colours: Annotated[
-            ColourSpace, Query(description="The colour space of a PNG, JPEG or WebP")
-        ] = ColourSpace.SRGB,
+        recipe: Annotated[bool, Query(description="Whether a PNG, JPEG, WebP or AVIF carries its recipe")] = True,
+        colours: Annotated[ColourSpace, Query(description="The colour space of a picture")] = ColourSpace.SRGB,
+        size: Annotated[
+            str, Query(max_length=NAME, description='A share like "50%", or the longer side in pixels; never enlarged')
+        ] = Finish.size,
+        quality: Annotated[int, Query(ge=1, le=100, description="Of a JPEG, WebP or AVIF")] = Finish.quality,
+        bits: Annotated[Literal[8, 16], Query(description="A channel, of a PNG or TIFF")] = 8,
     ) -> Response:
         """A turn as a file, or the whole session."""
         session = session_of(sid)
-        data = session.export(kind, turn, recipe=recipe, colours=colours)
+        data = session.export(kind, turn, recipe=recipe, colours=colours, size=size, quality=quality, bits=bits)
         name = f"{session.view().name}{ENDINGS[kind][0]}"
         return Response(data, media_type=MEDIA_TYPES[kind], headers=headers(name, NOT_KEPT))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,7 +19,8 @@ from studio.cli.report import answer, say, table, write
 from studio.cli.server import Running, Server
 from studio.cli.server import line_of as line_there
 from studio.errors import UnknownSession
-from studio.exports.kinds import ENDINGS, ExportKind, exported
+from studio.exports.kinds import ENDINGS, ExportKind, exported, together
+from studio.exports.pictures import Finish
 from studio.session.sessions import SessionSummary
 from studio.settings import Settings
 from studio.store.archive.session_file import read_archive
@@ -110,52 +111,66 @@ def restore(session: Id, data: options.Data = options.DEFAULTS.data, server: Ser
 
 def export(
     source: Annotated[str, typer.Argument(help="A session file, or the id of a session.", metavar="ID_OR_FILE")],
-    to: Annotated[ExportKind, typer.Option("--to", help="The kind of file.")],
+    to: Annotated[list[ExportKind], typer.Option("--to", help="The kind of file; several go into one ZIP.")],
     out: Annotated[Path, typer.Option("--out", help="The file to write.", callback=options.writable, dir_okay=False)],
     turn: Annotated[
         int | None, typer.Option("--turn", help="Number of the turn; by default the one stood on.", min=0)
     ] = None,
     branch: options.Branch = None,
-    metadata: Annotated[bool, typer.Option(help="Put the recipe into a PNG, JPEG or WebP.")] = True,
+    metadata: Annotated[bool, typer.Option(help="Put the recipe into a PNG, JPEG, WebP or AVIF.")] = True,
     colours: Annotated[
-        ColourSpace, typer.Option(help="The colour space of a PNG, JPEG or WebP, whose profile it carries.")
+        ColourSpace, typer.Option(help="The colour space of a picture, whose profile it carries.")
     ] = ColourSpace.SRGB,
+    size: Annotated[
+        str, typer.Option(help='Of a picture: a share like "50%", or the longer side in pixels.')
+    ] = Finish.size,
+    quality: Annotated[int, typer.Option(help="Of a JPEG, WebP or AVIF.", min=1, max=100)] = Finish.quality,
+    bits: Annotated[int, typer.Option(help="A channel, of a PNG or TIFF: 8 or 16.")] = Finish.bits,
     data: options.Data = options.DEFAULTS.data,
     server: Server = "",
     as_json: options.Json = False,
 ) -> None:
     """Write a turn, an animation or a session.
 
-    A turn as a picture (png, jpeg, webp) or with layers (ora, psd); the way from the original to it as an animation
-    (gif, webp-animation); the whole session as a file that any studio can import (palimpsest).
+    A turn as a picture (png, jpeg, webp, avif, tiff) or with layers (ora, psd); the way from the original to it as an
+    animation (gif, webp-animation); the whole session as a file that any studio can import (palimpsest).
     """
-    if out.suffix.lower() not in ENDINGS[to]:
-        raise typer.BadParameter(f"a file of the kind {to} ends in {' or '.join(ENDINGS[to])}; got {out.name!r}")
+    kinds = list(dict.fromkeys(to))
+    endings = ENDINGS[kinds[0]] if len(kinds) == 1 else (".zip",)
+    if out.suffix.lower() not in endings:
+        of = f"the kind {kinds[0]}" if len(kinds) == 1 else "several kinds"
+        raise typer.BadParameter(f"a file of {of} ends in {' or '.join(endings)}; got {out.name!r}")
+    finish = Finish(metadata, colours, size, quality, bits)
     options.spare(out, Path(source))
     if server and not Path(source).is_file():
-        chosen = _exported_there(Running(server), source, to, out, turn, branch, metadata, colours)
+        chosen = _exported_there(Running(server), source, kinds, out, turn, branch, finish)
     else:
-        chosen = _exported_here(source, data, to, out, turn, branch, metadata, colours)
-    told = {"out": str(out), "format": to, "turn": chosen, "bytes": out.stat().st_size}
+        chosen = _exported_here(source, data, kinds, out, turn, branch, finish)
+    told = {"out": str(out), "format": ", ".join(kinds), "turn": chosen, "bytes": out.stat().st_size}
     answer(as_json, told, lambda: [f"{out}: {told['bytes']} bytes"])
 
 
 def _exported_there(
     studio: Running,
     sid: str,
-    to: ExportKind,
+    kinds: list[ExportKind],
     out: Path,
     turn: int | None,
     branch: str | None,
-    metadata: bool,
-    colours: ColourSpace,
+    finish: Finish,
 ) -> str:
     """Writes the file; the id of the turn."""
     view = studio.session(sid)
     chosen = _chosen(str(view["current"]), line_there(view, branch), turn, branch)
-    recipe = str(metadata).lower()
-    write(out, studio.file(f"/sessions/{_safe(sid)}/turns/{chosen}/{to}", recipe=recipe, colours=colours))
+    asked = {**vars(finish), "recipe": str(finish.recipe).lower()}
+    _write(out, kinds, lambda kind: studio.file(f"/sessions/{_safe(sid)}/turns/{chosen}/{kind}", **asked))
     return chosen
+
+
+def _write(out: Path, kinds: list[ExportKind], made: Callable[[ExportKind], bytes]) -> None:
+    """One file, or all of them in a ZIP, where each is called as that is."""
+    files = {f"{out.stem}{ENDINGS[kind][0]}": made(kind) for kind in kinds}
+    write(out, together(files) if len(files) > 1 else files.popitem()[1])
 
 
 def _chosen(current: str, line: tuple[str, ...], turn: int | None, branch: str | None) -> str:
@@ -168,20 +183,19 @@ def _chosen(current: str, line: tuple[str, ...], turn: int | None, branch: str |
 def _exported_here(
     source: str,
     data: Path,
-    to: ExportKind,
+    kinds: list[ExportKind],
     out: Path,
     turn: int | None,
     branch: str | None,
-    metadata: bool,
-    colours: ColourSpace,
+    finish: Finish,
 ) -> str:
     """The same, of a file or a data folder."""
     with session_of(source, data) as (record, pictures):
         chosen = _chosen(record.tree.current, line_of(record.tree, branch), turn, branch)
-        if to is ExportKind.PALIMPSEST:
+        if kinds == [ExportKind.PALIMPSEST]:
             write_session(out, record, pictures)
         else:
-            write(out, exported(record, chosen, pictures, to, metadata, colours))
+            _write(out, kinds, lambda kind: exported(record, chosen, pictures, kind, finish))
     return chosen
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import io
+import zipfile
+from collections.abc import Mapping
 from enum import StrEnum
 
-from pipelines.colour_spaces import ColourSpace
-from pipelines.pictures import decode
+from studio.exports.pictures import FULL, Finish, PictureFormat, picture_file
 from studio.store.blobs import Blobs
 from studio.store.record import Record
 
 ANIMATION_SECONDS = 4.0
+ZIP_DATE = (1980, 1, 1, 0, 0, 0)
 
 
 class ExportKind(StrEnum):
@@ -19,6 +21,8 @@ class ExportKind(StrEnum):
     PNG = "png"
     JPEG = "jpeg"
     WEBP = "webp"
+    AVIF = "avif"
+    TIFF = "tiff"
     ORA = "ora"
     """OpenRaster: background plate, subject and mask as layers."""
     PSD = "psd"
@@ -34,6 +38,8 @@ ENDINGS = {
     ExportKind.PNG: (".png",),
     ExportKind.JPEG: (".jpg", ".jpeg"),
     ExportKind.WEBP: (".webp",),
+    ExportKind.AVIF: (".avif",),
+    ExportKind.TIFF: (".tif", ".tiff"),
     ExportKind.ORA: (".ora",),
     ExportKind.PSD: (".psd",),
     ExportKind.GIF: (".gif",),
@@ -46,6 +52,8 @@ MEDIA_TYPES = {
     ExportKind.PNG: "image/png",
     ExportKind.JPEG: "image/jpeg",
     ExportKind.WEBP: "image/webp",
+    ExportKind.AVIF: "image/avif",
+    ExportKind.TIFF: "image/tiff",
     ExportKind.ORA: "image/openraster",
     ExportKind.PSD: "image/vnd.adobe.photoshop",
     ExportKind.GIF: "image/gif",
@@ -54,23 +62,13 @@ MEDIA_TYPES = {
 }
 
 
-def exported(
-    record: Record,
-    turn: str,
-    pictures: Blobs,
-    kind: ExportKind,
-    recipe: bool = True,
-    colours: ColourSpace = ColourSpace.SRGB,
-) -> bytes:
-    """The file of one turn, of the way to it, or of the whole session.
+def exported(record: Record, turn: str, pictures: Blobs, kind: ExportKind, finish: Finish = FULL) -> bytes:
+    """The file of one turn, of the way to it, or of the whole session; a picture is finished as said.
 
-    A PNG, JPEG or WebP has its colours in the space `colours` (others are in sRGB), and carries its recipe where
-    `recipe` says so. Raises `UnknownTurn`, `StorageError`, and `RecipeTooLong` for a JPEG or WebP without room for it.
+    Raises `UnknownTurn`, `StorageError`, and `RecipeTooLong` for a picture without room for its recipe.
     """
     # These libraries take a while, and few exports need them.
     from studio.exports.layers import openraster, psd, turn_layers
-    from studio.exports.pictures import PictureFormat, export_picture
-    from studio.exports.pictures import recipe as recipe_of
     from studio.exports.strip import LinePictures, StripFormat, animated_strip
     from studio.store.archive.session_file import write_archive
 
@@ -87,5 +85,13 @@ def exported(
             line = LinePictures(record, turn, pictures)
             return animated_strip(line, ANIMATION_SECONDS, StripFormat(kind.removesuffix("-animation")))
         case _:
-            own = recipe_of(record, turn) if recipe else None
-            return export_picture(decode(pictures.get(tree[turn].picture)).picture, PictureFormat(kind), own, colours)
+            return picture_file(record, turn, pictures, PictureFormat(kind), finish)
+
+
+def together(files: Mapping[str, bytes]) -> bytes:
+    """Files by their names as one ZIP, which packs nothing: they are packed."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for name, data in files.items():
+            archive.writestr(zipfile.ZipInfo(name, ZIP_DATE), data)
+    return buffer.getvalue()

@@ -137,8 +137,12 @@ class Outcome:
     drift: Mapping[str, Any] | None = None
     """How far the picture has gone from the original: `pipelines.evaluation.drift.Drift` as JSON."""
 
+    master: str | None = field(default=None, metadata={LATER: True})
+    """Of an original: digest of the opened file's own pixels (`pipelines.masters`), where they are clear somewhere or
+    have 16 bits a channel."""
+
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return written(self)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Outcome:
@@ -166,8 +170,8 @@ class Turn:
     """Seconds since 1970; for display. Order is the order of appending, since clocks jump."""
 
     @classmethod
-    def original(cls, picture: str, created_at: float = 0.0) -> Turn:
-        return cls(turn_id(None, None, picture), None, None, picture, Outcome(), created_at)
+    def original(cls, picture: str, created_at: float = 0.0, master: str | None = None) -> Turn:
+        return cls(turn_id(None, None, picture), None, None, picture, Outcome(master=master), created_at)
 
     @classmethod
     def after(cls, parent: str, request: TurnRequest, picture: str, outcome: Outcome, created_at: float = 0.0) -> Turn:
@@ -175,7 +179,8 @@ class Turn:
 
     def files(self) -> frozenset[str]:
         """Digests of all pictures and masks that belong to this turn."""
-        named = [self.picture, self.outcome.background_reference, self.outcome.mask_after]
+        outcome = self.outcome
+        named = [self.picture, outcome.background_reference, outcome.mask_after, outcome.master]
         if self.request is not None:
             named += [self.request.mask, self.request.prompts.get("uploaded"), *self.request.references().values()]
         return frozenset(digest for digest in named if digest is not None)

@@ -23,6 +23,7 @@ from pipelines import pictures as codec
 from pipelines.contract import Box, Extent, Picture, Scope
 from pipelines.errors import BadRequest
 from pipelines.masks.prompts import MaskPrompts
+from pipelines.masters import Pixels, decode_master, encode_master
 from pipelines.models.folders import find_models, is_coarse
 from pipelines.requests import check_picture
 from studio.errors import DamagedSession, OverLimit, UnknownExample, UnknownSession
@@ -46,6 +47,9 @@ LONGEST_NAME = 120
 UNREADABLE = "damaged"
 """The name of a session of which nothing can be read."""
 SMALLER = "Made smaller, from {} x {} to {} x {} pixels: this studio is shared."
+CLEAR_AGAIN = "PNG, WebP, AVIF and TIFF exports give its transparency back."
+FINE_AGAIN = "PNG and TIFF exports in 16 bits give back those of what no turn changed."
+NO_MASTER = "Its transparency and its 16 bits are not kept for exports: they take more than 64 MB."
 COPY = " copy"
 """What follows the name of a copy."""
 
@@ -124,7 +128,8 @@ class Sessions:
         `BadRequest` for one that is no part of it, or that could not be edited.
         """
         record = self.record(sid)
-        whole = self._services.pixels(record.tree[record.tree.line(record.tree.current)[0]].picture)
+        original = record.tree[record.tree.line(record.tree.current)[0]]
+        whole, fine = self._services.pixels(original.picture), original.outcome.master
         left, top, right, bottom = (round(edge) for edge in astuple(box))
         if not (0 <= left < right <= record.width and 0 <= top < bottom <= record.height):
             raise BadRequest(
@@ -134,7 +139,10 @@ class Sessions:
         part = np.ascontiguousarray(whole[top:bottom, left:right])
         check_picture(part, "the part")
         note = f"Cropped from {record.width} x {record.height} to {right - left} x {bottom - top} pixels."
-        cropped = self._plant(part, record.name, stored_draft(record.panel["draft"])[0], (*record.notes, note))
+        master = None if fine is None else decode_master(self._services.store.pictures.get(fine))
+        master = None if master is None else master[top:bottom, left:right]
+        notes = (*record.notes, note)
+        cropped = self._plant(part, record.name, stored_draft(record.panel["draft"])[0], notes, master)
         if len(record.tree.turns) == 1:
             self.trash(sid)
         return cropped
@@ -282,17 +290,26 @@ class Sessions:
 
     def _create(self, data: bytes, name: str, draft: Draft) -> Session:
         decoded = codec.decode(data)
-        picture, notes = decoded.picture, decoded.notes
+        picture, notes, master = decoded.picture, decoded.notes, decoded.master
         if self._services.hosting is not None:
             picture = codec.within(picture, self._services.hosting.largest_side)
             if picture is not decoded.picture:
                 (height, width), whole = picture.shape[:2], decoded.picture.shape
-                notes = (*notes, SMALLER.format(whole[1], whole[0], width, height))
-        return self._plant(picture, name, draft, notes)
+                notes, master = (*notes, SMALLER.format(whole[1], whole[0], width, height)), None
+        return self._plant(picture, name, draft, notes, master)
 
-    def _plant(self, picture: Picture, name: str, draft: Draft, notes: tuple[str, ...]) -> Session:
+    def _plant(
+        self, picture: Picture, name: str, draft: Draft, notes: tuple[str, ...], master: Pixels | None
+    ) -> Session:
         extent = Extent.of(picture)
         digest = self._services.keep(picture)
+        packed = None if master is None else encode_master(master)
+        if packed is not None and len(packed) > codec.LARGEST_FILE:
+            packed, notes = None, (*notes, NO_MASTER)
+        elif master is not None:
+            clear, fine = master.shape[2] == 4, master.dtype == np.uint16
+            notes = (*notes, *[CLEAR_AGAIN] * clear, *[FINE_AGAIN] * fine)
+        kept = None if packed is None else self._services.store.pictures.put(packed)
         now = time.time()
         record = Record(
             sid=_new_sid(),
@@ -300,7 +317,7 @@ class Sessions:
             created_at=now,
             width=extent.width,
             height=extent.height,
-            tree=Tree.planted(Turn.original(digest, now)),
+            tree=Tree.planted(Turn.original(digest, now, kept)),
             panel=panel(draft, self._unmarked()),
             notes=notes,
             saved_at=now,

@@ -24,6 +24,7 @@ from pipelines.requests import LARGEST_SEED, LONGEST_TEXT, MOST_CANDIDATES
 from studio.app import Studio
 from studio.errors import NotReady, UnknownTurn
 from studio.exports.kinds import ExportKind, exported
+from studio.exports.pictures import Finish
 from studio.history.frames import frames
 from studio.session.selection import Combine
 from studio.session.session import Session
@@ -370,12 +371,16 @@ class OpenSession:
         *,
         recipe: bool = True,
         colours: ColourSpace | str = ColourSpace.SRGB,
+        size: str = Finish.size,
+        quality: int = Finish.quality,
+        bits: int = Finish.bits,
     ) -> bytes:
-        """The file of a turn, or of the whole session; a PNG, JPEG or WebP carries its recipe, and its colours in the
-        space `colours`. Raises `UnknownTurn` and `NotReady` for a kind or space that there is none of."""
+        """The file of a turn, or of the whole session; a picture is finished as said. Raises `UnknownTurn`, `NotReady`
+        for a kind or space that there is none of, and `BadParameter`."""
         wanted = member(ExportKind, "the kind of file", kind) or ExportKind.PNG
         space = member(ColourSpace, "colours", colours) or ColourSpace.SRGB
-        return exported(self.record(), self.turn_id(turn), self._studio.pictures, wanted, recipe, space)
+        finish = Finish(recipe, space, size, quality, bits)
+        return exported(self.record(), self.turn_id(turn), self._studio.pictures, wanted, finish)
 
     def record(self) -> Record:
         """What is saved of it."""

@@ -158,6 +158,26 @@ def test_files_out_and_in(browser: Browser, served: tuple[Studio, str], tmp_path
         assert psd.format == "PSD" and (np.asarray(psd.convert("RGB")) == shown).all()
         for kind in ("Animated WebP", "Animated GIF"):
             assert getattr(Image.open(io.BytesIO(downloaded(desk, kind)[1])), "n_frames", 1) > 2
+        page.get_by_role("button", name="Export").click()
+        page.get_by_role("menuitem", name="Size, quality").click()
+        panel = page.get_by_role("dialog", name="Export turn 1")
+        expect(panel.get_by_role("button", name="Save as JPEG")).to_be_visible()
+        expect(panel.get_by_role("button", name="PNG")).to_be_focused()
+        page.keyboard.press("Enter")
+        panel.get_by_role("button", name="JPEG", exact=True).press("Space")  # off: another one is on by now
+        expect(panel.get_by_label("Quality")).to_be_hidden()
+        panel.get_by_role("button", name="AVIF").click()
+        panel.get_by_role("button", name="50 %").click()
+        expect(panel.get_by_text("128 x 128 pixels")).to_be_visible()
+        panel.get_by_label("Longer side").fill("64")
+        panel.get_by_label("16 bits a channel").check()
+        with page.expect_download() as coming:
+            panel.get_by_role("button", name="Save 2 files as ZIP").click()
+        assert coming.value.suggested_filename == "Duck on the beach - turn 1.zip"
+        with zipfile.ZipFile(coming.value.path()) as files:
+            both = [files.read(one) for one in files.namelist()]
+        assert [Image.open(io.BytesIO(one)).format for one in both] == ["PNG", "AVIF"] and both[0][24] == 16
+        assert {Image.open(io.BytesIO(one)).size for one in both} == {(64, 64)}
         name, data = downloaded(desk, "Session file")
         assert name == "Duck on the beach.palimpsest"
 

@@ -29,6 +29,10 @@ PASTE = """([bytes, type, name, target]) => { const data = new DataTransfer();
   const at = document.querySelector(target || 'body');
   at.dispatchEvent(new ClipboardEvent('paste', { clipboardData: data, bubbles: true, cancelable: true })) }"""
 
+DRAG_OUT = """() => { const held = new DataTransfer();
+  document.querySelector('.p-node').dispatchEvent(new DragEvent('dragstart', { dataTransfer: held, bubbles: true }));
+  document.querySelector('.p-node').dispatchEvent(new DragEvent('dragend', { bubbles: true }));
+  return held.getData('DownloadURL') }"""
 PASTE_WORDS = """() => { const data = new DataTransfer();
   data.items.add('a forest', 'text/plain');
   document.body.dispatchEvent(new ClipboardEvent('paste', { clipboardData: data, bubbles: true })) }"""
@@ -388,7 +392,7 @@ def test_back_and_forward_stay_in_the_studio(browser: Browser, url: str) -> None
         assert page.url.startswith(url)
 
 
-def test_pictures_are_pasted_and_copied(browser: Browser, served: tuple[Studio, str]) -> None:
+def test_pictures_are_pasted_copied_and_dragged_out(browser: Browser, served: tuple[Studio, str]) -> None:
     data = list(PICTURE.read_bytes())
     with sat_down(browser, served[1], SMALL) as desk:
         page, name = desk.page, desk.page.locator(".p-session")
@@ -425,6 +429,17 @@ def test_pictures_are_pasted_and_copied(browser: Browser, served: tuple[Studio, 
             return [...new Uint8Array(await (await item.getType('image/png')).arrayBuffer())] }"""
         )
         assert (decode(bytes(copied)).picture == decode(PICTURE.read_bytes()).picture).all()
+
+        page.locator(".p-session").click()
+        page.keyboard.type("One: two")
+        page.keyboard.press("Enter")
+        page.wait_for_function("palimpsest.state.view.name === 'One: two'")
+        kind, file, address = page.evaluate(DRAG_OUT).split(":", 2)
+        assert (kind, file) == ("image/png", "One- two - turn 0.png")
+        answer = page.request.get(address)
+        assert (decode(answer.body()).picture == decode(PICTURE.read_bytes()).picture).all()
+        assert "attachment" in answer.headers["content-disposition"]
+
         page.evaluate(
             """([bytes]) => { const all = new DataTransfer();
             for (const name of ['one.png', 'two.png']) all.items.add(new File([new Uint8Array(bytes)], name));

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from pipelines import pictures as codec
 from pipelines.contract import Extent, Kind, about
@@ -17,6 +18,8 @@ MOST_PIXELS = 10**9
 LAST_FILTER = 4
 """PNG's filters of a row of pixels are 0 to 4."""
 
+CHANNELS = {0: 1, 2: 3, 6: 4}
+"""By PNG's number of the kind: grey, colour, and colour with an alpha."""
 GREY = frozenset({Role.MASK, Role.REFERENCE_MASK})
 
 
@@ -35,7 +38,8 @@ def check_pictures(
             raise BadArchive(f"the pictures of the session file have more than {LARGEST_ARCHIVE >> 20} MB")
         if codec.digest(data) != digest:
             raise BadArchive(f"the picture {digest[:8]}… of the session file is not the one its name says")
-        own, grey = _png_header(data, digest)
+        head = _png_header(data, digest, Role.MASTER in roles)
+        own, grey = head.extent, head.channels == 1
         sizes[digest] = own
         if roles & (GREY if not grey else set(Role) - GREY):
             raise BadArchive(
@@ -46,7 +50,7 @@ def check_pictures(
                 f"the picture {digest[:8]}… of the session file must be {extent.width} x {extent.height} pixels; "
                 f"it is {own.width} x {own.height}"
             )
-        if not _is_whole(data, own, grey):
+        if not _is_whole(data, head):
             raise BadArchive(
                 f"the picture {digest[:8]}… of the session file cannot be used: it is damaged, or of a size that no "
                 "picture may have"
@@ -75,7 +79,8 @@ def sizes_of(session: SessionFile, frames: Mapping[str, Frame]) -> dict[str, set
     for saved in session.masks:
         wanted.setdefault(saved.mask, set()).add(frames[saved.turn].extent)
     for turn in session.turns:
-        named = [(turn.picture, frames[turn.id]), (turn.outcome.mask_after, frames[turn.id])]
+        own = (turn.picture, turn.outcome.mask_after, turn.outcome.master)
+        named = [(digest, frames[turn.id]) for digest in own]
         if turn.request is not None and turn.parent is not None:
             before = frames[turn.parent]
             named += [(turn.request.mask, before), (turn.request.prompts.get("uploaded"), before)]
@@ -96,9 +101,24 @@ def check_reference_masks(session: SessionFile, sizes: Mapping[str, Extent]) -> 
                 raise BadArchive(f"the mask {mask[:8]}… of the session file is not that of a {of}")
 
 
-def _png_header(data: bytes, digest: str) -> tuple[Extent, bool]:
-    """Size, and whether it is grey, of a PNG as `pipelines.pictures` writes it: 8 bits, no alpha, no chunk but the
-    pixels, so that neither metadata nor a second file travels in it."""
+@dataclass(frozen=True)
+class Head:
+    """What a PNG says of its pixels."""
+
+    extent: Extent
+    channels: int
+    depth: int
+    """Bits a channel."""
+
+    @property
+    def row(self) -> int:
+        """Bytes, of which the first is the number of the filter."""
+        return 1 + self.extent.width * self.channels * self.depth // 8
+
+
+def _png_header(data: bytes, digest: str, master: bool) -> Head:
+    """Of a PNG as the studio writes it: 8 bits, no alpha (a `master` may have both), no chunk but the pixels, so that
+    neither metadata nor a second file travels in it."""
     chunks: list[bytes] = []
     at = 8
     while at + 12 <= len(data):
@@ -110,17 +130,17 @@ def _png_header(data: bytes, digest: str) -> tuple[Extent, bool]:
     if not whole or chunks != [b"IHDR", b"IDAT", b"IEND"]:
         raise BadArchive(f"the picture {digest[:8]}… of the session file is not a plain PNG")
     width, height, depth, colour, *rest = struct.unpack_from(">LL5B", data, 16)
-    if depth != 8 or colour not in (0, 2) or any(rest):
+    if depth not in ((8, 16) if master else (8,)) or colour not in ((2, 6) if master else (0, 2)) or any(rest):
         raise BadArchive(f"the picture {digest[:8]}… of the session file is not a plain PNG of 8 bits")
-    return Extent(width, height), colour == 0
+    return Head(Extent(width, height), CHANNELS[colour], depth)
 
 
-def _is_whole(data: bytes, extent: Extent, grey: bool) -> bool:
+def _is_whole(data: bytes, head: Head) -> bool:
     """Whether every pixel of a plain PNG is there: they are unpacked and counted, and no picture is made of them."""
+    extent, row = head.extent, head.row
     sides = (extent.width, extent.height)
     if min(sides) < codec.SMALLEST_SIDE or max(sides) > codec.LARGEST_SIDE or extent.area > codec.MOST_PIXELS:
         return False
-    row = 1 + extent.width * (1 if grey else 3)  # each begins with the number of its filter
     unpacking, rows, at = zlib.decompressobj(), bytearray(), 8
     try:
         while at < len(data):

@@ -13,8 +13,8 @@ from studio.history.turn import StoredRequest, Turn
 from studio.store.blobs import DIGEST
 
 FORMAT = "palimpsest"
-VERSION = 2
-"""Of a file with saved masks; one without is written as version 1, so that older studios read it."""
+VERSION = 3
+"""Of a file with a master; one without is written as a version before, so that older studios read it."""
 LARGEST_JSON = 10 * 2**20
 """Bytes."""
 MOST_TURNS = 10_000
@@ -97,6 +97,8 @@ class Role(StrEnum):
     """Colour, of any size."""
     REFERENCE_MASK = "mask of a reference"
     """Grey, of its reference's size."""
+    MASTER = "master"
+    """Colour, clear somewhere or of 16 bits, of the size of the original."""
 
 
 def pictures_of(session: SessionFile) -> dict[str, set[Role]]:
@@ -104,7 +106,7 @@ def pictures_of(session: SessionFile) -> dict[str, set[Role]]:
     named = [*_references(session.draft), *((saved.mask, Role.MASK) for saved in session.masks)]
     for turn in session.turns:
         named += [(turn.picture, Role.PICTURE), (turn.outcome.background_reference, Role.REFERENCE)]
-        named.append((turn.outcome.mask_after, Role.MASK))
+        named += [(turn.outcome.mask_after, Role.MASK), (turn.outcome.master, Role.MASTER)]
         if (request := turn.request) is not None:
             named += [(request.mask, Role.MASK), (request.prompts.get("uploaded"), Role.MASK)]
             named += _references(request)

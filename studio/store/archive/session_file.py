@@ -77,7 +77,7 @@ def _session_file(record: Record) -> SessionFile:
     masks = tuple(one for one in saved if one.turn in tree.turns)
     return SessionFile(
         format=FORMAT,
-        version=VERSION if masks else 1,
+        version=VERSION if any(turn.outcome.master for turn in tree.turns.values()) else 2 if masks else 1,
         studio=_studio_version(),
         name=record.name,
         created_at=record.created_at,

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import io
+import json
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from urllib.parse import unquote
 
+import cv2
 import numpy as np
 import pytest
 from fastapi import FastAPI
+from httpx import Response
+from numpy.typing import NDArray
 from PIL import Image
 from starlette.testclient import TestClient
 
 from pipelines.colour_spaces import ColourSpace, profile
-from pipelines.contract import Quality, Scope
+from pipelines.contract import Box, Quality, Scope
 from pipelines.masks.prompts import Click, MaskPrompts
 from pipelines.pictures import decode
 from studio.api import exports, pictures
 from studio.app import Studio
 from studio.exports.pictures import read_recipe
 from studio.session.session import Session
+from studio.session.sessions import CLEAR_AGAIN, FINE_AGAIN
 from studio.session.view import FRESH
 from studio.store.archive.session_file import read_archive
 
@@ -67,9 +72,60 @@ def test_pictures_come_down_with_and_without_their_recipe(client: TestClient, se
         "JPEG",
         "WEBP",
     ]
-    wide = export(client, session, "display-p3.png")
-    assert Image.open(io.BytesIO(wide)).info["icc_profile"] == profile(ColourSpace.DISPLAY_P3)
-    assert np.abs(decode(wide).picture.astype(int) - shown).max() <= 3, "the same colours in other numbers"
+
+
+def finished(client: TestClient, session: Session, formats: list[str], **said: object) -> Response:
+    usual = {"size": "100%", "quality": 90, "colours": "srgb", "bits": 8, "recipe": False}
+    address = f"/studio/export/{session.sid}/{session.view().turns[-1].id}/finished"
+    return client.get(address, params={"formats": formats, **usual | said})
+
+
+def test_a_picture_is_finished_as_said_and_several_formats_come_as_a_zip(
+    client: TestClient, session: Session, studio: Studio
+) -> None:
+    shown = decode(studio.pictures.get(session.view().turns[-1].picture)).picture
+    wide = finished(client, session, ["png"], colours="display-p3")
+    assert Image.open(io.BytesIO(wide.content)).info["icc_profile"] == profile(ColourSpace.DISPLAY_P3)
+    assert np.abs(decode(wide.content).picture.astype(int) - shown).max() <= 3, "the same colours in other numbers"
+    assert wide.headers["content-type"] == "image/png"
+    answer = finished(client, session, ["png", "jpeg", "avif", "tiff"], size="50%", recipe=True)
+    assert unquote(answer.headers["content-disposition"]).endswith("stripes - turn 1.zip")
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as files:
+        assert [name.rpartition(".")[2] for name in files.namelist()] == ["png", "jpg", "avif", "tif"]
+        for name in files.namelist():
+            assert Image.open(io.BytesIO(files.read(name))).size == (shown.shape[1] // 2, shown.shape[0] // 2)
+        assert read_recipe(files.read("stripes - turn 1.jpg")) is not None
+
+
+def test_what_no_file_can_be_is_said(client: TestClient, session: Session) -> None:
+    answer = finished(client, session, ["png"], size="all")
+    assert answer.status_code == 409 and "size is a share" in answer.json()["detail"]
+    assert finished(client, session, ["bmp"]).status_code == 422 and finished(client, session, []).status_code == 422
+
+
+def test_a_cut_out_and_its_16_bits_come_back_from_the_session_and_from_its_file(
+    client: TestClient, studio: Studio
+) -> None:
+    levels = np.random.default_rng(3).integers(0, 65_536, (40, 60, 4)).astype(np.uint16)
+    levels[:, 30:, 3] = 0
+    levels[:, :30, 3] = 65_535
+    upload = cv2.imencode(".png", cv2.cvtColor(levels, cv2.COLOR_RGBA2BGRA))[1].tobytes()
+    session = studio.sessions.create(upload, "cut-out.png")
+    assert {CLEAR_AGAIN, FINE_AGAIN} <= set(session.view().notes)
+
+    def fine(of: Session) -> NDArray[np.uint16]:
+        data = np.frombuffer(finished(client, of, ["png"], bits=16).content, np.uint8)
+        return np.asarray(cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_UNCHANGED), cv2.COLOR_BGRA2RGBA))
+
+    assert (fine(session)[:, :30] == levels[:, :30]).all() and (fine(session)[:, 30:, 3] == 0).all()
+    assert decode(finished(client, session, ["jpeg"]).content).master is None, "a JPEG is opaque"
+    cropped = studio.sessions.crop(session.sid, Box(4, 6, 40, 36))
+    assert (fine(cropped)[:, :26] == levels[6:36, 4:30]).all()
+    answer = client.get(f"/studio/session/{cropped.sid}.palimpsest")
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        assert json.loads(archive.read("session.json"))["version"] == 3
+    again = studio.sessions.adopt_record(read_archive(io.BytesIO(answer.content), studio.pictures))
+    assert (fine(again) == fine(cropped)).all()
 
 
 def test_layers_hold_the_turns_picture(client: TestClient, session: Session, studio: Studio) -> None:

@@ -125,6 +125,23 @@ def test_a_turn_leaves_as_a_picture_with_or_without_its_recipe(
     assert read(out).info["icc_profile"] == profile(ColourSpace.ADOBE_RGB)
 
 
+def test_several_kinds_are_finished_alike_and_go_into_one_zip(run: Run, session_file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "turn.zip"
+    ran = run(
+        "export", session_file, "--to", "png", "--to", "avif", "--to", "png", "--size", "20", "--out", out, "--json"
+    )
+    assert ran.code == 0 and ran.json["format"] == "png, avif", ran.err
+    with zipfile.ZipFile(out) as files:
+        assert files.namelist() == ["turn.png", "turn.avif"]
+        assert {Image.open(io.BytesIO(files.read(name))).size for name in files.namelist()} == {(20, 16)}
+    fine = tmp_path / "turn.tif"
+    assert run("export", session_file, "--to", "tiff", "--bits", "16", "--out", fine).code == 0
+    assert read(fine).tag_v2[258] == (16, 16, 16)
+    refused = run("export", session_file, "--to", "png", "--to", "webp", "--out", tmp_path / "turn.png")
+    assert refused.code == 2 and "a file of several kinds ends in .zip; got" in " ".join(refused.err.split())
+    assert "size is a share" in run("export", session_file, "--to", "tiff", "--size", "0%", "--out", fine).err
+
+
 def test_a_turn_is_chosen_by_number_and_branch(run: Run, session_file: Path, tmp_path: Path) -> None:
     record, _ = saved.read(session_file, tmp_path / "pictures")
     tree, out = record.tree, tmp_path / "turn.png"

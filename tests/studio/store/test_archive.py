@@ -333,9 +333,9 @@ def named(session: dict[str, Any], **changes: Any) -> dict[str, Any]:
 
 
 WRONG: list[tuple[str, Callable[[dict[str, Any]], Any], str]] = [
-    ("newer", lambda s: s.update(version=3), "newer studio"),
-    ("older", lambda s: s.update(version=0), "reads versions 1 to 2"),
-    ("version of a kind", lambda s: s.update(version=True), "reads versions 1 to 2"),
+    ("newer", lambda s: s.update(version=4), "newer studio"),
+    ("older", lambda s: s.update(version=0), "reads versions 1 to 3"),
+    ("version of a kind", lambda s: s.update(version=True), "reads versions 1 to 3"),
     ("another format", lambda s: s.update(format="krita"), "format is"),
     ("a list", lambda s: [s], "format is"),
     ("a field less", lambda s: s.pop("name"), "needs the fields"),

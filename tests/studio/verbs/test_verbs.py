@@ -89,11 +89,13 @@ def test_two_turns_are_compared_inside_and_outside_the_later_ones_mask(session: 
 def test_every_kind_of_file_comes_out(session: OpenSession, studio: Studio) -> None:
     first, _ = two_turns(session)
     begins = {"png": b"\x89PNG", "jpeg": b"\xff\xd8", "webp": b"RIFF", "ora": b"PK", "psd": b"8BPS", "gif": b"GIF8"}
-    begins |= {"webp-animation": b"RIFF", "palimpsest": b"PK"}
+    begins |= {"webp-animation": b"RIFF", "palimpsest": b"PK", "avif": b"\0\0\0", "tiff": b"II*\0"}
     assert set(begins) == set(ExportKind)
     for kind, head in begins.items():
         assert session.export(kind, first).startswith(head), kind
     assert (decode(session.export("png", first)).picture == session.picture(first)).all()
+    half = decode(session.export("tiff", first, size="50%", bits=16)).picture
+    assert half.shape == (16, 24, 3)
     record = read_archive(io.BytesIO(session.export("palimpsest")), studio.pictures)
     assert len(record.tree.turns) == 3
 
