@@ -20,13 +20,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms, TiffImagePlugin, UnidentifiedImageError
+from pillow_heif import register_heif_opener
 
 from pipelines.colour_spaces import DEFINITIONS, ColourSpace, converted, in_16_bits, opened, space_of
 from pipelines.contract import Extent, Mask, Picture
 from pipelines.errors import BadPicture
 from pipelines.picture_chunks import lean
 
-FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "TIFF")
+FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "TIFF", "HEIF")
 """The only decoders that are ever tried, whatever a file is called: Pillow has dozens more, some of them dangerous."""
 MODES = frozenset(("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "I;16", "I;16B", "I;16L"))
 """Pillow's names for channels of up to 16 bits; a TIFF may have others, such as distances in float."""
@@ -39,6 +40,9 @@ LARGEST_FILE = 64 * 2**20
 MOST_PIXELS = 40_000_000
 LARGEST_SIDE = 8_192
 SMALLEST_SIDE = 16
+
+# Telephones add smaller pictures and depths to theirs, which nobody looks at here.
+register_heif_opener(thumbnails=False, depth_images=False, aux_images=False, decode_threads=1)
 
 # Our own limits are far lower and are checked before decoding; this only keeps Pillow from going on after a warning.
 warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -95,7 +99,7 @@ class Decoded:
 
 
 def decode(data: bytes) -> Decoded:
-    """Pixels of a PNG, JPEG, WebP, AVIF or TIFF file; transparent parts are put on white.
+    """Pixels of a PNG, JPEG, WebP, AVIF, TIFF or HEIC file; transparent parts are put on white.
 
     Raises `BadPicture` for every other file, a damaged one, and one outside the limits above.
     """
@@ -231,8 +235,8 @@ def _opened(data: bytes) -> _File:
         raise BadPicture(_too_large("far more")) from None
     except UnidentifiedImageError:
         raise BadPicture(
-            f"PNG, JPEG, WebP, AVIF and TIFF pictures are read; this is {_guess(data)}. Export it as PNG and upload "
-            "that."
+            f"PNG, JPEG, WebP, AVIF, TIFF and HEIC pictures are read; this is {_guess(data)}. Export it as PNG and "
+            "upload that."
         ) from None
     except Exception as error:
         raise _damaged() from error
@@ -248,11 +252,14 @@ def _opened(data: bytes) -> _File:
             notes.append(
                 "This file has several pages; only its first is used."
                 if image.format == "TIFF"
+                else "This file has several pictures; only its main one is used."
+                if image.format == "HEIF"
                 else "This file is animated; only its first frame is used."
             )
         image.load()
     except Exception as error:
         raise _damaged() from error
+    _check_size(image)  # that of a HEIC is known for certain only now
     if slim.profile_dropped:
         notes.append(PROFILE_IGNORED)
     bits = _bits(image, data)
@@ -304,7 +311,7 @@ def _guess(data: bytes) -> str:
     if not data:
         return "an empty file"
     if data[4:8] == b"ftyp":
-        return "a HEIC picture, or a video"
+        return "a video, or a damaged HEIC"
     return next((name for magic, name in MAGIC if data.lstrip().startswith(magic)), "not a picture we know")
 
 

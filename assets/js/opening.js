@@ -14,7 +14,7 @@ const file = h("input", { type: "file", accept: `${PICTURES},.palimpsest`, hidde
   open(chosen);
 } });
 const drop = h("button", { type: "button", class: "p-drop", onclick: () => file.click() },
-  h("b", { text: say("Drop a picture here") }), h("span", { text: say("or choose a file · PNG, JPEG, WebP, AVIF, TIFF or a session file") }));
+  h("b", { text: say("Drop a picture here") }), h("span", { text: say("or choose a file · PNG, JPEG, HEIC, WebP, AVIF, TIFF or a session file") }));
 /** @type {["session" | "picture" | "photograph", string][]} */
 const KINDS = [["session", say("or with a finished session: drag its order, change its first turn")], ["picture", say("or with an example that works on the embedded model")], ["photograph", say("or with a photograph, for the tools that need no model")]];
 const cards = h("div", { class: "p-examples" });

@@ -5,7 +5,7 @@ import { toast } from "./toasts.js";
 import { base } from "./urls.js";
 
 /** The pictures that the studio reads, as a file chooser is told of them. */
-export const PICTURES = "image/png,image/jpeg,image/webp,image/avif,image/tiff";
+export const PICTURES = "image/png,image/jpeg,image/webp,image/avif,image/tiff,image/heic,image/heif";
 
 /**
  * Sends a file; the ticket that the studio takes it with, or null when it was not taken, which is told.

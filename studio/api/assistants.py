@@ -165,7 +165,7 @@ class Tools:
 
     def open_picture(
         self,
-        data: Annotated[str, Field(description="base64 of a PNG, JPEG, WebP, AVIF, TIFF or session file")] = "",
+        data: Annotated[str, Field(description="base64 of a PNG, JPEG, WebP, AVIF, TIFF, HEIC or session file")] = "",
         upload: Annotated[str, Field(description="The ticket of a file sent to POST /api/v1/uploads")] = "",
         example: Annotated[str, Field(description="The id of an example, as palimpsest://models lists them")] = "",
         name: Annotated[str, Field(max_length=120)] = "",

@@ -31,7 +31,7 @@ SECONDS_A_TURN, LONGEST = 1.2, 12.0
 """Seconds of the animation for each of its pictures, and of all of it."""
 CHUNK = 2**18
 """Bytes."""
-PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff")
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".heic", ".heif")
 """What the name of a session that was made from a file may end with."""
 
 

@@ -62,7 +62,7 @@ def writable_session(path: Path | None) -> Path | None:
 Image = Annotated[
     Path,
     typer.Option(
-        "--image", help="The picture: PNG, JPEG, WebP, AVIF or TIFF.", exists=True, dir_okay=False, readable=True
+        "--image", help="The picture: PNG, JPEG, WebP, AVIF, TIFF or HEIC.", exists=True, dir_okay=False, readable=True
     ),
 ]
 Out = Annotated[Path, typer.Option("--out", help="The file to write, a PNG.", callback=_writable_png, dir_okay=False)]

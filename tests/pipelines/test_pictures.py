@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from PIL import ExifTags, Image, ImageCms, PngImagePlugin
 
 from pipelines import pictures
+from pipelines.colour_spaces import ColourSpace, profile
 from pipelines.contract import Extent, Picture
 from pipelines.errors import BadPicture
 from pipelines.pictures import decode, decode_mask, digest, encode_mask, encode_png, small_mask, thumbnail
@@ -136,19 +137,20 @@ def test_a15_one_colour_is_a_picture(colour: int) -> None:
         (b"8BPS\0\1", "a Photoshop document"),
         (b"SIMPLE  =                    T", "a FITS file"),
         (b"icns\0\0\0\x10", "an icon file"),
-        (b"\0\0\0\x18ftypheic\0\0\0\0", "HEIC"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0", "damaged HEIC"),
+        (b"\0\0\0\x18ftypisom\0\0\0\0", "a video"),
         (b"PK\3\4", "a ZIP archive"),
     ],
 )
 def test_a01_other_files_are_named_and_refused(data: bytes, came: str) -> None:
     message = refused(data)
-    assert came in message and "PNG, JPEG, WebP, AVIF and TIFF" in message and "Export it" in message
+    assert came in message and "PNG, JPEG, WebP, AVIF, TIFF and HEIC" in message and "Export it" in message
 
 
 @pytest.mark.parametrize("file_format", ["EPS", "GIF", "BMP", "PDF", "PPM", "ICO", "TGA", "JPEG2000"])
 def test_a02_no_other_decoder_of_pillow_is_tried(file_format: str) -> None:
     message = refused(saved(Image.new("RGB", (32, 32), "red"), file_format))
-    assert "PNG, JPEG, WebP, AVIF and TIFF" in message
+    assert "PNG, JPEG, WebP, AVIF, TIFF and HEIC" in message
 
 
 @pytest.mark.parametrize("file_format", FORMATS)
@@ -171,6 +173,37 @@ def test_a_tiff_is_read_upright_in_8_bits(bits: int, turned: bool) -> None:
     found = decode(data)
     assert np.array_equal(found.picture, np.rot90(levels, -1) if turned else levels)
     assert (found.notes == ("Reduced from 16 to 8 bits a channel.",)) == (bits == 16 and not turned)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_heic_is_read_upright_and_in_the_colours_of_its_profile(turned: bool) -> None:
+    levels = np.full((48, 64, 3), 200, np.uint8)
+    levels[:24, :32] = (40, 180, 40)
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6 if turned else 1
+    data = saved(Image.fromarray(levels), "HEIF", quality=100, chroma=444, exif=exif.tobytes())
+    found = decode(data)
+    assert found.picture.shape == ((64, 48, 3) if turned else (48, 64, 3))
+    wanted = np.rot90(levels, -1) if turned else levels
+    assert np.abs(found.picture.astype(int) - wanted).max() <= 6 and found.notes == ()
+    wide = decode(
+        saved(Image.fromarray(levels), "HEIF", quality=100, chroma=444, icc_profile=profile(ColourSpace.DISPLAY_P3))
+    )
+    assert wide.notes == ("Colours were converted from Display P3 to sRGB.",)
+    assert wide.picture[5, 5][0] < levels[5, 5][0] - 20, "a green that wide is beyond sRGB"
+
+
+def test_of_a_heic_with_several_pictures_the_main_one_is_used_and_what_is_clear_is_kept() -> None:
+    first, second = (Image.new("RGB", (64, 48), colour) for colour in ("red", "blue"))
+    data = saved(first, "HEIF", save_all=True, append_images=[second], primary_index=1)
+    found = decode(data)
+    assert found.picture[5, 5, 2] > 200 > found.picture[5, 5, 0]
+    assert found.notes == ("This file has several pictures; only its main one is used.",)
+    clear = np.dstack([np.full((48, 64, 3), 90, np.uint8), np.zeros((48, 64), np.uint8)])
+    clear[:, :32, 3] = 255
+    found = decode(saved(Image.fromarray(clear), "HEIF", quality=-1))
+    assert found.master is not None and (found.master[:, :, 3] == clear[..., 3]).all()
+    refused(data[: len(data) // 2])
 
 
 def test_a_tiff_of_distances_is_refused_and_of_several_pages_the_first_is_used() -> None:

@@ -291,7 +291,7 @@ def test_what_cannot_be_is_refused_with_what_would_be(
     ("said", "status", "words"),
     [
         ({"prompt": ""}, 422, "say what"),
-        ({"init_images": [base64_of(b"no picture")]}, 422, "PNG, JPEG, WebP, AVIF and TIFF"),
+        ({"init_images": [base64_of(b"no picture")]}, 422, "PNG, JPEG, WebP, AVIF, TIFF and HEIC"),
         ({"mask": base64_of(encode_mask(np.ones((32, 32), np.bool_)))}, 422, "as large as its picture"),
         ({"mask": base64_of(encode_mask(np.zeros((64, 96), np.bool_)))}, 422, "nothing is selected"),
         ({"prompt": f"a duck {LORA_OF_NOBODY}"}, 422, "nobody"),

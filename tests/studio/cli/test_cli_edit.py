@@ -245,7 +245,7 @@ def test_a_file_that_is_no_picture_is_refused(run: Run, photo: Path, tmp_path: P
     photo.write_bytes(data)
     ran = run("segment", "--image", photo, "--click", "3,3", "--out", tmp_path / "mask.png")
     assert ran.code == 2
-    assert ran.err.startswith("palimpsest: PNG, JPEG, WebP, AVIF and TIFF pictures are read")
+    assert ran.err.startswith("palimpsest: PNG, JPEG, WebP, AVIF, TIFF and HEIC pictures are read")
     assert len(ran.err.splitlines()) == 1
 
 
