@@ -1,6 +1,9 @@
-"""Segment Anything as transformers keeps it, behind the `Segmenter` protocol: ``SamModel`` and ``Sam2Model`` folders.
+"""Segment Anything as transformers keeps it, behind the `Segmenter` protocol: folders of SAM, SAM-HQ, SAM 2, EdgeTAM
+and the tracker of SAM 3.
 
-SAM 2 (Ravi et al., arXiv 2408.00714) answers pictures here; a folder of its video model holds those weights too.
+SAM-HQ (Ke et al., arXiv 2306.01567) is SAM with one more answer from earlier features. SAM 2 (Ravi et al., arXiv
+2408.00714), EdgeTAM (Zhou et al., arXiv 2501.07256) and SAM 3 (Carion et al., arXiv 2511.16719) answer pictures here; a
+folder of a video model holds those weights too.
 """
 
 from __future__ import annotations
@@ -12,9 +15,20 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import Sam2ImageProcessor, Sam2Model, SamImageProcessor, SamModel
+from transformers import (
+    EdgeTamModel,
+    Sam2ImageProcessor,
+    Sam2Model,
+    Sam3ImageProcessor,
+    Sam3TrackerModel,
+    SamHQModel,
+    SamImageProcessor,
+    SamModel,
+)
+from transformers.utils import is_timm_available
 
 from pipelines.contract import Box, Extent, Picture
+from pipelines.errors import ModelError
 from pipelines.masks.passes import LABELS, Pass, ask, check_shape
 from pipelines.masks.prompts import Click, MaskPrompts
 from pipelines.masks.segmenter import Embedding, SegmenterAnswer
@@ -23,8 +37,12 @@ from pipelines.models.loader import load_with_processor
 
 CLASSES = {
     "sam": (SamModel, SamImageProcessor),
+    "sam_hq": (SamHQModel, SamImageProcessor),
     "sam2": (Sam2Model, Sam2ImageProcessor),
     "sam2_video": (Sam2Model, Sam2ImageProcessor),
+    "edgetam": (EdgeTamModel, Sam2ImageProcessor),
+    "edgetam_video": (EdgeTamModel, Sam2ImageProcessor),
+    "sam3_tracker": (Sam3TrackerModel, Sam3ImageProcessor),
 }
 """By the ``model_type`` of a folder's configuration."""
 
@@ -33,32 +51,37 @@ CLASSES = {
 class _Features:
     """An embedded picture."""
 
-    maps: Any
-    """``(1, C, h, w) float32`` of SAM, three such maps of SAM 2 from fine to coarse."""
+    maps: dict[str, Any]
+    """What the network is given of it, by the names of its arguments: a map ``(1, C, h, w) float32`` of SAM, beside it
+    an earlier feature, ``(1, h, w, D) float32``, of SAM-HQ, and three maps from fine to coarse of the later ones."""
     frame: Extent
-    """What the network sees of the picture: SAM keeps the aspect and pads, SAM 2 stretches to its square."""
+    """What the network sees of the picture: SAM keeps the aspect and pads, the later ones stretch to their square."""
 
 
 class TransformersSegmenter:
-    """A loaded SAM or SAM 2. It holds nothing but frozen weights, so any number of threads may ask at once."""
+    """A loaded network of these. It holds nothing but frozen weights, so any number of threads may ask at once."""
 
     def __init__(self, model: Any, processor: Any, name: str) -> None:
         self.name = name
         self._model = model
         self._processor = processor
-        self._pads = isinstance(model, SamModel)
+        self._pads = isinstance(model, SamModel | SamHQModel)
 
     @torch.no_grad()
     def embed(self, picture: Picture) -> Embedding:
-        """See `Segmenter.embed`. The features are 4 MB for SAM, 16 MB for SAM 2."""
+        """See `Segmenter.embed`. The features are 4 MB for SAM, 17 MB for SAM-HQ, 16 MB for SAM 2."""
         extent = Extent.of(picture)
         if self._pads:
             check_shape(extent, self._processor.size["longest_edge"])
         prepared = self._processor(picture, return_tensors="pt")
         pixels: Tensor = prepared["pixel_values"]
         height, width = prepared["reshaped_input_sizes"][0].tolist() if self._pads else pixels.shape[-2:]
-        maps = self._model.get_image_embeddings(pixels.to(self._model.device))
-        size = sum(one.nbytes for one in ([maps] if isinstance(maps, Tensor) else maps))
+        found = self._model.get_image_embeddings(pixels.to(self._model.device))
+        maps = {"image_embeddings": found}
+        if isinstance(self._model, SamHQModel):  # which keeps a feature for each of its global layers, and reads one
+            maps = {"image_embeddings": found[0], "intermediate_embeddings": found[1][:1]}
+        tensors = [one for kept in maps.values() for one in ([kept] if isinstance(kept, Tensor) else kept)]
+        size = sum(one.nbytes for one in tensors)
         return Embedding(extent, self.name, _Features(maps, Extent(width, height)), size)
 
     def segment(self, embedding: Embedding, prompts: MaskPrompts) -> SegmenterAnswer:
@@ -84,7 +107,7 @@ class TransformersSegmenter:
         labels = torch.tensor([int(click.include) for click in clicks]).view(1, 1, -1)
         corners = None if box is None else torch.tensor([[box.left, box.top], [box.right, box.bottom]]) * scale
         found = self._model(
-            image_embeddings=features.maps,
+            **features.maps,
             input_points=points.to(device) if clicks else None,
             input_labels=labels.to(device) if clicks else None,
             input_boxes=None if corners is None else corners.view(1, 1, 4).to(device),
@@ -103,5 +126,9 @@ class TransformersSegmenter:
 
 def load_transformers_sam(card: ModelCard, model_type: str, device: torch.device) -> TransformersSegmenter:
     """The segmenter of `card`'s folder; raises `ModelError` for files that are missing, damaged or not safe to open."""
+    if model_type.startswith("edgetam") and not is_timm_available():
+        raise ModelError(
+            f"the model {card.id!r} has a network of timm, which is not here; install it: pip install timm"
+        )
     model, processor = load_with_processor(card, device, *CLASSES[model_type], part="the segmenter")
     return TransformersSegmenter(model, processor, card.id)

@@ -47,7 +47,7 @@ LORA = "lora"
 COARSE = 512
 """Pixels a side up to which a segmenter's picture is a small one."""
 PHRASE_FINDER = "phrase-finder"
-TRANSFORMERS_SAM = ("sam", "sam2", "sam2_video")
+TRANSFORMERS_SAM = ("sam", "sam_hq", "sam2", "sam2_video", "edgetam", "edgetam_video", "sam3_tracker")
 """Model types of segmenters in the form of transformers."""
 READERS = ("sam3", "sam3_video", "grounding-dino", "clipseg")
 """Model types that find what a phrase names; one that comes earlier is asked rather than a later one."""

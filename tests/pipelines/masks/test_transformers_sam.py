@@ -1,4 +1,4 @@
-"""SAM and SAM 2 folders of transformers: the same protocol, the same answers, and coordinates as their processors."""
+"""Folders of the SAM family of transformers: the same protocol and answers, and coordinates as their processors."""
 
 import json
 import re
@@ -13,6 +13,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import (
+    EdgeTamConfig,
+    EdgeTamModel,
     Sam2Config,
     Sam2HieraDetConfig,
     Sam2ImageProcessor,
@@ -20,7 +22,14 @@ from transformers import (
     Sam2Processor,
     Sam2VideoConfig,
     Sam2VideoModel,
+    Sam3ImageProcessor,
+    Sam3TrackerConfig,
+    Sam3TrackerModel,
+    Sam3TrackerProcessor,
     SamConfig,
+    SamHQConfig,
+    SamHQModel,
+    SamHQProcessor,
     SamImageProcessor,
     SamModel,
     SamProcessor,
@@ -85,7 +94,7 @@ def renamed(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return {**found, "shared_image_embedding.positional_embedding": shared.clone()}
 
 
-def sam_config() -> SamConfig:
+def sam_parts() -> dict[str, Any]:
     vision = {
         "hidden_size": 16,
         "output_channels": 16,
@@ -98,7 +107,7 @@ def sam_config() -> SamConfig:
     }
     prompts = {"hidden_size": 16, "image_size": SIDE, "image_embedding_size": SIDE // 16}
     decoder = {"hidden_size": 16, "mlp_dim": 16, "num_attention_heads": 2, "iou_head_hidden_dim": 8}
-    return SamConfig(vision_config=vision, prompt_encoder_config=prompts, mask_decoder_config=decoder)
+    return {"vision_config": vision, "prompt_encoder_config": prompts, "mask_decoder_config": decoder}
 
 
 def sam2_parts() -> dict[str, Any]:
@@ -138,8 +147,18 @@ def lively(model: torch.nn.Module) -> Any:
 
 
 def save_tiny_sam(folder: Path) -> None:
-    model = lively(SamModel(sam_config()))
-    scores = model.mask_decoder.iou_prediction_head.proj_out
+    save_first(SamModel(SamConfig(**sam_parts())), folder)
+
+
+def save_tiny_sam_hq(folder: Path) -> None:
+    parts = sam_parts()
+    parts["mask_decoder_config"]["vit_dim"] = parts["vision_config"]["hidden_size"]
+    save_first(SamHQModel(SamHQConfig(**parts)), folder)
+
+
+def save_first(model: Any, folder: Path) -> None:
+    """One that pads."""
+    scores = lively(model).mask_decoder.iou_prediction_head.proj_out
     torch.nn.init.normal_(scores.weight, std=0.05)
     torch.nn.init.constant_(scores.bias, 0.5)  # within 0 and 1, where none of them is clipped
     model.save_pretrained(folder)
@@ -172,10 +191,56 @@ def save_tiny_sam2_video(folder: Path) -> None:
     Sam2ImageProcessor(size={"height": SIDE, "width": SIDE}).save_pretrained(folder)
 
 
+def save_tiny_edgetam(folder: Path) -> None:
+    backbone = {
+        "model_type": "timm_wrapper",
+        "architecture": "test_convnext",
+        "num_classes": 2,
+        "model_args": {"in_chans": 3, "features_only": True, "out_indices": [0, 1, 2, 3]},
+    }
+    vision = {
+        "backbone_config": backbone,
+        "backbone_channel_list": [64, 48, 32, 24],
+        "backbone_feature_sizes": [[16, 16], [8, 8], [4, 4]],
+        "fpn_hidden_size": 16,
+    }
+    lively(EdgeTamModel(EdgeTamConfig(**sam2_parts() | {"vision_config": vision}))).save_pretrained(folder)
+    Sam2ImageProcessor(size={"height": SIDE, "width": SIDE}).save_pretrained(folder)
+
+
+def save_tiny_sam3_tracker(folder: Path) -> None:
+    backbone = {
+        "model_type": "sam3_vit_model",
+        "hidden_size": 16,
+        "intermediate_size": 16,
+        "num_attention_heads": 2,
+        "num_hidden_layers": 1,
+        "image_size": 56,
+        "patch_size": 14,
+        "window_size": 2,
+        "global_attn_indexes": [0],
+        "pretrain_image_size": 56,
+    }
+    sizes = [[16, 16], [8, 8], [4, 4]]
+    vision = {
+        "model_type": "sam3_vision_model",
+        "backbone_config": backbone,
+        "fpn_hidden_size": 16,
+        "backbone_feature_sizes": sizes,
+    }
+    parts = sam2_parts() | {"vision_config": vision}
+    parts["prompt_encoder_config"] = {"hidden_size": 16, "image_size": 56, "patch_size": 14}
+    lively(Sam3TrackerModel(Sam3TrackerConfig(**parts))).save_pretrained(folder)
+    Sam3ImageProcessor(size={"height": 56, "width": 56}).save_pretrained(folder)
+
+
 MAKERS: dict[str, Callable[[Path], None]] = {
     "sam": save_tiny_sam,
+    "sam_hq": save_tiny_sam_hq,
     "sam2": save_tiny_sam2,
     "sam2_video": save_tiny_sam2_video,
+    "edgetam": save_tiny_edgetam,
+    "sam3_tracker": save_tiny_sam3_tracker,
 }
 
 
@@ -249,7 +314,7 @@ def test_prompts_outside_and_embeddings_of_others_are_refused(segmenter: Transfo
 
 
 @pytest.mark.parametrize(("width", "height"), [(90, 60), (60, 90), (64, 64), (200, 31), (31, 200), (641, 479)])
-@pytest.mark.parametrize("kind", ["sam", "sam2"])
+@pytest.mark.parametrize("kind", ["sam", "sam_hq", "sam2", "edgetam", "sam3_tracker"])
 def test_clicks_and_boxes_lie_where_the_model_s_own_processor_puts_them(
     models: Path, kind: str, width: int, height: int
 ) -> None:
@@ -259,7 +324,10 @@ def test_clicks_and_boxes_lie_where_the_model_s_own_processor_puts_them(
     box = Box(0.1 * width, 0.2 * height, 0.9 * width, 0.85 * height)
     image, whole, model = {
         "sam": (SamImageProcessor, SamProcessor, SamModel),
+        "sam_hq": (SamImageProcessor, SamHQProcessor, SamHQModel),
         "sam2": (Sam2ImageProcessor, Sam2Processor, Sam2Model),
+        "edgetam": (Sam2ImageProcessor, Sam2Processor, EdgeTamModel),
+        "sam3_tracker": (Sam3ImageProcessor, Sam3TrackerProcessor, Sam3TrackerModel),
     }[kind]
     processor = whole(image.from_pretrained(models / kind))
     network = model.from_pretrained(models / kind).eval()
@@ -307,7 +375,7 @@ def test_the_same_weights_give_the_same_logits_in_either_format(tmp_path: Path) 
 
     shown = picture(5, SIDE, SIDE)  # of the network's own size: nothing is resized, so nothing may differ
     one, other = ours.embed(shown), theirs.embed(shown)
-    assert torch.allclose(one.features, other.features.maps, atol=2e-5)
+    assert torch.allclose(one.features, other.features.maps["image_embeddings"], atol=2e-5)
     for prompts in (
         MaskPrompts(clicks=(Click(40, 30),)),
         MaskPrompts(clicks=(Click(40, 30), Click(5, 5, include=False))),
@@ -376,3 +444,11 @@ def test_missing_and_damaged_files_each_get_their_message(models: Path, tmp_path
         (without_the_processor, "cannot be loaded"),
     ):
         assert told in damaged(models, tmp_path, change), change.__name__
+
+
+def test_a_network_of_timm_is_refused_where_that_is_not_here(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipelines.masks.transformers_sam.is_timm_available", lambda: False)
+    card = card_of(models / "edgetam")
+    assert card is not None
+    with pytest.raises(ModelError, match="'edgetam' has a network of timm, which is not here; install it: pip install"):
+        load_segmenter(card, CPU)
