@@ -50,6 +50,7 @@ from pipelines.params import (
     MasaCtrlParams,
     ModelParams,
     OIRParams,
+    PaintByExampleParams,
     Params,
     Pix2PixZeroParams,
     PlugAndPlayParams,
@@ -205,6 +206,11 @@ def idle_of_focus(_: Asks, params: FocusParams) -> dict[str, str]:
     return idle
 
 
+def idle_of_paint_by_example(asked: Asks, _: PaintByExampleParams) -> dict[str, str]:
+    """All of a reference is shown in which nothing was found."""
+    return {} if asked.subject_reference_mask is not None else {"margin": "all of the reference is shown"}
+
+
 def idle_of_visii(_: Asks, params: VISIIParams) -> dict[str, str]:
     """Where nothing is learnt the words alone are followed."""
     if params.embed_steps:
@@ -336,6 +342,24 @@ CATALOG: dict[str, Method] = {
             when="the selected part is to be filled anew, whatever was there before",
             joint=" ",
             serves=(Backbone.PLAIN, Backbone.INPAINTING),
+        ),
+        Method(
+            name="paint-by-example",
+            title="Paint by Example",
+            params=PaintByExampleParams,
+            entry="pipelines.methods.paint_by_example:run",
+            needs_mask=True,
+            stages=("denoise",),
+            paper="Yang et al., Paint by Example: Exemplar-based Image Editing with Diffusion Models, 2023",
+            group=Group.LOOK,
+            when="what is on another picture is to stand in the selected place",
+            examples=("", ""),
+            serves=(Backbone.EXEMPLAR,),
+            reads=(),
+            follows=(Scope.SUBJECT,),
+            changes=Scope.SUBJECT,
+            texts=(),
+            own_idle=idle_of_paint_by_example,
         ),
         Method(
             name="d-edit",

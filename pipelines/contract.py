@@ -95,6 +95,7 @@ class Backbone(StrEnum):
 
     PLAIN = "plain"  # nothing: the latent's own channels
     INPAINTING = "inpainting"  # where to paint (1 channel), and the picture without that place
+    EXEMPLAR = "exemplar"  # the same as for inpainting, and a picture of what to paint in the place of a text
     INSTRUCT = "instruct"  # the picture that an instruction is about
     COMPOSER = "composer"  # the picture that an instruction adds to; a composer's folder says so itself
 

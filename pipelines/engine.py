@@ -107,6 +107,7 @@ class Engine:
             raise BadParameter(f"{method} takes {entry.params.__name__}; got {type(params).__name__}")
         if not entry.needs_model:
             return run_by_hand(entry, request, params, progress)
+        request = replace(request, scope=catalog.scope_of(entry, request.scope))
         check_request(request, entry)
         catalog.check_serves(entry, find_model(model, self._folders), find_models(self._folders).values())
         method_itself: Callable[..., EditResult] = entry.resolve()
@@ -249,7 +250,7 @@ class Engine:
         found = [(lora_path(use, self._folders), use.scale) for use in loras]
         with self._editing, in_words(FOR_AN_EDIT, lambda: self._release(model)):
             bundle = self._loaded(model)
-            if not isinstance(bundle, ModelBundle):
+            if not isinstance(bundle, ModelBundle) or bundle.text_encoder is None:
                 raise ModelError(f"{model!r} has no attention to words; choose a text-to-image model to look with")
             with attached(bundle, found):
                 return word_maps(bundle, picture, texts, words, progress)

@@ -234,6 +234,18 @@ class InpaintParams(ModelParams):
 
 
 @dataclass(frozen=True)
+class PaintByExampleParams(ModelParams):
+    """Paint by Example, Yang et al. 2023: a network trained to paint what a reference picture shows."""
+
+    steps: int = knob(50, "Sampling steps", 1, 1000, "steps")
+    guidance: float = knob(5.0, "How closely the reference is followed", 0.0, 50.0)
+    margin: float = knob(
+        0.1, "What is shown of the reference around what stands in its middle, in shares of its longer side", 0.0, 2.0
+    )
+    paste_back: bool = _pasted_back()
+
+
+@dataclass(frozen=True)
 class InstructParams(ModelParams):
     """InstructPix2Pix, Brooks et al. 2023: a network trained to follow an instruction about the picture it is shown."""
 

@@ -166,8 +166,12 @@ def _check_texts(request: EditRequest, method: Method) -> None:
         check_text(getattr(request, name).strip(), _spoken(name))
     if not method.needs_model:  # its settings say what it does
         return
+    if not method.reads and not all(getattr(request, f"{part}_reference") is not None for part in method.follows):
+        raise BadRequest(
+            f"{method.title} reads no text; give a picture of what the {' and the '.join(method.follows)} becomes"
+        )
     said = {
-        part: bool(getattr(request, part).strip())
+        part: (part in method.reads and bool(getattr(request, part).strip()))
         or (part in method.follows and getattr(request, f"{part}_reference") is not None)
         for part in (Scope.SUBJECT, Scope.BACKGROUND)
     }

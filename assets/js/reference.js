@@ -25,6 +25,9 @@ const PARTS = {
   background: { title: say("Reference background"), remove: say("Remove the reference background"), without: say("The new background comes from the text. Choose or drop a picture for it to follow."), with: () => say("Your picture sets the new background") },
 };
 
+/** What is said without a picture where no text could stand for it. */
+const NEEDED = { subject: say("This method paints what is on a picture. Choose or drop one; what is in its middle is cut out."), background: say("This method paints what is on a picture. Choose or drop one.") };
+
 /** @type {Partial<Record<Which, (picture: File) => void>>} */
 const sending = {};
 
@@ -70,7 +73,7 @@ function part(which) {
     box.hidden = !follows && !digest; // one that was given is not lost from sight
     box.classList.toggle("p-idle", !follows);
     choose.disabled = !follows;
-    choose.title = method && !follows ? say("{method} follows no picture here. It is kept for methods that do.", { method: method.title }) : digest ? words.with(draft) : words.without;
+    choose.title = method && !follows ? say("{method} follows no picture here. It is kept for methods that do.", { method: method.title }) : digest ? words.with(draft) : method && !method.reads.length ? NEEDED[which] : words.without;
     clear.hidden = !digest;
     if (shown === `${digest} ${mask}`) return;
     shown = `${digest} ${mask}`;

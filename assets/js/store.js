@@ -7,7 +7,7 @@ import { actions } from "./actions.js";
  * What does not change for one page while the studio runs.
  * @typedef {object} About
  * @property {{ id: string, title: string, kind: "picture" | "photograph" | "session", subject: string, background: string, method: string }[]} examples
- * @property {Record<string, { title: string, stages: string[], needs_model: boolean, needs_mask: boolean, goes_by_mask: boolean, follows: ("subject" | "background")[], learns: boolean, changes: import("./view.js").Draft["scope"] | null, when: string, examples: string[] }>} methods
+ * @property {Record<string, { title: string, stages: string[], needs_model: boolean, needs_mask: boolean, goes_by_mask: boolean, reads: ("subject" | "background")[], follows: ("subject" | "background")[], learns: boolean, changes: import("./view.js").Draft["scope"] | null, when: string, examples: string[] }>} methods
  * @property {number} upload_limit megabytes
  * @property {number} longest_text letters of one text
  * @property {number} longest_aspect how many times as long as wide a picture may be

@@ -11,7 +11,7 @@ from torch import Tensor
 from pipelines.contract import Candidate, EditRequest, Extent, Mask, Picture
 from pipelines.diffusion.denoise import Hold
 from pipelines.diffusion.prompts import Prompts
-from pipelines.images import Frame, from_network, resized, to_network
+from pipelines.images import Frame, from_network, mask_at, resized, to_network
 from pipelines.instructions.description import thing_and_place
 from pipelines.kept import outside_change
 from pipelines.models.bundle import ModelBundle
@@ -81,6 +81,12 @@ class Canvas:
             edited=_cells(bundle, frame, region),
             prompts=Prompts(bundle),
         )
+
+    @property
+    def kept_latent(self) -> Tensor:
+        """``(1, C, h, w)`` of the picture with all grey that may change: what a network that paints a part is shown."""
+        hidden = mask_at(self.region, self.frame.network)
+        return self.bundle.encode(to_network(self.small) * torch.from_numpy(~hidden))
 
     def latent_of(self, picture: Picture) -> Tensor:
         """``(1, C, h, w)`` of a picture at the network's size; the input's own is not encoded again."""

@@ -32,7 +32,8 @@ class Token:
 def tokens_of(bundle: ModelBundle, text: str) -> tuple[Token, ...]:
     """The tokens that the encoder reads, with its start at place 0 and its end behind the last word; padding is left
     out, and so is what lies beyond the encoder's length."""
-    length = min(bundle.tokenizer.model_max_length, bundle.text_encoder.config.max_position_embeddings)
+    length = _length(bundle)
+    assert bundle.tokenizer is not None
     told = bundle.tokenizer(text, truncation=True, max_length=length, return_offsets_mapping=True)
     spans = zip(told["input_ids"], told["offset_mapping"], strict=True)
     return tuple(Token(number, start, end) for number, (start, end) in spans)
@@ -140,6 +141,7 @@ def _by_word(text: str, tokens: Sequence[Token]) -> list[list[int]]:
 
 
 def _length(bundle: ModelBundle) -> int:
+    assert bundle.tokenizer is not None and bundle.text_encoder is not None
     return int(min(bundle.tokenizer.model_max_length, bundle.text_encoder.config.max_position_embeddings))
 
 

@@ -82,6 +82,7 @@ class _Both:
     background: str = "in a forest"
     scope: Scope = Scope.BOTH
     background_reference: None = None
+    subject_reference_mask: None = None
 
 
 def entrant(name: str) -> Entrant:

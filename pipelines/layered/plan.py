@@ -33,6 +33,9 @@ class Asks(Protocol):
     @property
     def background_reference(self) -> Any: ...
 
+    @property
+    def subject_reference_mask(self) -> Any: ...
+
 
 class Follows(StrEnum):
     """What a sampling step is told."""

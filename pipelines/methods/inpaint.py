@@ -32,9 +32,7 @@ KEPT_WEIGHT = 100.0
 
 def kept_part(canvas: Canvas) -> ConcatConditioning:
     """Where to paint ``(1, 1, h, w)``, and the latent of the picture with that place grey: ``(1, 1 + C, h, w)``."""
-    hidden = mask_at(canvas.region, canvas.frame.network)
-    masked = to_network(canvas.small) * torch.from_numpy(~hidden)  # (1, 3, H, W)
-    return ConcatConditioning(torch.cat([canvas.edited, canvas.bundle.encode(masked)], dim=1))
+    return ConcatConditioning(torch.cat([canvas.edited, canvas.kept_latent], dim=1))
 
 
 def run(bundle: ModelBundle, request: EditRequest, params: InpaintParams, progress: Progress = silent) -> EditResult:

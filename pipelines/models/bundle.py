@@ -15,9 +15,11 @@ from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL, AutoencoderTiny, UNet2DConditionModel
+from diffusers.pipelines.deprecated.paint_by_example.image_encoder import PaintByExampleImageEncoder
 from torch import Tensor, nn
-from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+from transformers import CLIPImageProcessor, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
+from pipelines.contract import Picture
 from pipelines.diffusion.schedule import Schedule
 from pipelines.errors import ModelError, NumericalError
 from pipelines.models.folders import ModelCard
@@ -35,8 +37,9 @@ class ModelBundle:
     """The parts, in evaluation mode and without gradients, on one device."""
 
     card: ModelCard
-    tokenizer: CLIPTokenizer
-    text_encoder: CLIPTextModel
+    tokenizer: CLIPTokenizer | None
+    """``None``, as is the text encoder, where the model is told what to paint by a picture."""
+    text_encoder: CLIPTextModel | None
     unet: UNet2DConditionModel
     vae: AutoencoderKL | AutoencoderTiny
     schedule: Schedule
@@ -46,6 +49,9 @@ class ModelBundle:
     tokenizer_2: CLIPTokenizer | None = None
     """The second reader of the texts, which Stable Diffusion XL has beside the first."""
     text_encoder_2: CLIPTextModelWithProjection | None = None
+    image_encoder: PaintByExampleImageEncoder | None = None
+    """What reads the picture by which a model is told what to paint."""
+    feature_extractor: CLIPImageProcessor | None = None
     empty_is_zero: bool = False
     """Whether an empty text is told as zeros, as most XL models were trained."""
     network: Network = eager
@@ -81,8 +87,9 @@ class ModelBundle:
 
     @property
     def modules(self) -> dict[str, nn.Module]:
-        second = {} if self.text_encoder_2 is None else {"text_encoder_2": self.text_encoder_2}
-        return {"unet": self.unet, "vae": self.vae, "text_encoder": self.text_encoder, **second}
+        readers = ("text_encoder", "text_encoder_2", "image_encoder")
+        there = {name: part for name in readers if (part := getattr(self, name)) is not None}
+        return {"unet": self.unet, "vae": self.vae, **there}
 
     @property
     def text_widths(self) -> tuple[int, int | None]:
@@ -121,6 +128,7 @@ class ModelBundle:
             return self._embedded(texts)
 
     def _embedded(self, texts: Sequence[str]) -> PromptEmbeds:
+        assert self.text_encoder is not None and self.tokenizer is not None
         if self.text_encoder_2 is None:
             ids = self._ids(self.tokenizer, self.text_encoder, texts)
             return PromptEmbeds(self.text_encoder(ids).last_hidden_state.float())
@@ -132,6 +140,15 @@ class ModelBundle:
             said = torch.tensor([bool(text.strip()) for text in texts], device=self.device)
             tokens, pooled = tokens * said[:, None, None], pooled * said[:, None]
         return PromptEmbeds(tokens, pooled)
+
+    @torch.no_grad()
+    def embed_example(self, picture: Picture) -> tuple[PromptEmbeds, PromptEmbeds]:
+        """What a model that paints after an example is told: of `picture`, and of none at all."""
+        assert self.image_encoder is not None and self.feature_extractor is not None
+        with self._at_work(self.image_encoder):
+            seen = self.feature_extractor(images=picture, return_tensors="pt").pixel_values.to(self.device)
+            e, e_null = self.image_encoder(seen, return_uncond_vector=True)
+        return PromptEmbeds(e.float()), PromptEmbeds(e_null.detach().float())
 
     def _ids(
         self, tokenizer: CLIPTokenizer, encoder: CLIPTextModel | CLIPTextModelWithProjection, texts: Sequence[str]

@@ -231,7 +231,10 @@ INDEX: dict[str, Allowed] = {
     "_class_name": Text(),
     "force_zeros_for_empty_prompt": Flag(),
     **dict.fromkeys(
-        ("unet", "vae", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "scheduler", "transformer"),
+        (
+            *("unet", "vae", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "scheduler", "transformer"),
+            *("image_encoder", "feature_extractor"),
+        ),
         Each(Text(), 2),
     ),
 }

@@ -72,6 +72,13 @@ PARTS = {
 """Parts of a text-to-image folder and the classes we can run."""
 SECOND_READER = {"text_encoder_2": ("CLIPTextModelWithProjection",), "tokenizer_2": PARTS["tokenizer"]}
 """What Stable Diffusion XL has beside them."""
+EXEMPLAR_PARTS = {
+    "unet": PARTS["unet"],
+    "vae": PARTS["vae"],
+    "image_encoder": ("PaintByExampleImageEncoder",),
+    "feature_extractor": ("CLIPImageProcessor", "CLIPFeatureExtractor"),
+}
+"""Parts of a folder whose model is shown a picture of what to paint and reads no text (Paint by Example)."""
 PREPARING = ("tokenizer_config.json", "preprocessor_config.json", "processor_config.json", "generation_config.json")
 FAMILIES = {768: Form.SD1, 1024: Form.SD2, 2048: Form.XL}
 """By the width of the texts that the network reads."""
@@ -109,7 +116,15 @@ def cell_of(vae: dict[str, Any]) -> int:
 
 def parts_of(index: dict[str, Any]) -> dict[str, tuple[str, ...]]:
     """The parts that a folder with this ``model_index.json`` must have, and the classes that each may be of."""
+    if shows_examples(index):
+        return EXEMPLAR_PARTS
     return PARTS | SECOND_READER if "text_encoder_2" in index else PARTS
+
+
+def shows_examples(index: dict[str, Any]) -> bool:
+    """Whether the model of a folder with this ``model_index.json`` is told what to paint by a picture."""
+    said = index.get("image_encoder") or (None, None)
+    return "text_encoder" not in index and said[1] in EXEMPLAR_PARTS["image_encoder"]
 
 
 def backbone_of(unet: dict[str, Any]) -> Backbone | None:
@@ -181,9 +196,12 @@ def card_of(folder: Path) -> ModelCard | None:
         return replace(card, backbone=Backbone.COMPOSER)
     unet = _config(folder, "unet")
     width = unet.get("cross_attention_dim")
+    backbone = backbone_of(unet) if unet else None
+    if backbone is Backbone.INPAINTING and shows_examples(read_index(folder / "model_index.json")):
+        backbone = Backbone.EXEMPLAR
     return replace(
         card,
-        backbone=backbone_of(unet) if unet else None,
+        backbone=backbone,
         family=FAMILIES.get(width, "") if isinstance(width, int) else "",
         vae=folder.parent / said["vae"] if "vae" in said else None,
         domain=domain_of(said),
@@ -356,7 +374,8 @@ def check_parts(card: ModelCard) -> None:
     if faults:
         raise ModelError(
             f"the model {card.id!r} in {card.path} cannot be used: {'; '.join(faults)}. "
-            "Expected a complete diffusers folder of a Stable Diffusion 1.x, 2.x or XL model, with safetensors weights."
+            "Expected a complete diffusers folder of a Stable Diffusion 1.x, 2.x or XL model, or of Paint by Example, "
+            "with safetensors weights."
         )
 
 
@@ -387,7 +406,16 @@ def family_faults(folder: Path) -> list[str]:
 
 def _family_faults(folder: Path, index: dict[str, Any]) -> list[str]:
     unet = _config(folder, "unet")
-    return _noise_faults(folder) + (_unknown(unet, two_readers=parts_of(index) != PARTS) if unet else [])
+    if not unet:
+        return _noise_faults(folder)
+    faults = _noise_faults(folder) + _unknown(unet, two_readers="text_encoder_2" in index)
+    if shows_examples(index) and backbone_of(unet) not in (Backbone.INPAINTING, None):
+        made = unet.get("out_channels") or 4
+        faults.append(
+            f"its U-Net must take {2 * made + 1} channels, as one does that paints after an example; it takes "
+            f"{unet.get('in_channels')}"
+        )
+    return faults
 
 
 def _noise_faults(folder: Path) -> list[str]:
@@ -416,7 +444,7 @@ def _stranger(index: dict[str, Any]) -> list[str]:
     kind = index.get("_class_name")
     if "transformer" in index and "unet" not in index:
         return [f"it is a {kind}, whose network is a transformer; the methods here work on a U-Net"]
-    if parts_of(index) != PARTS and "text_encoder" not in index:
+    if "text_encoder_2" in index and "text_encoder" not in index:
         return ["it is the refiner of Stable Diffusion XL, which only finishes what another model began; take the base"]
     return []
 
@@ -457,6 +485,9 @@ def _faults(folder: Path, index: dict[str, Any], part: str, classes: tuple[str, 
         return [f"{part} must be {' or '.join(classes)}, but model_index.json names {cls}"]
     if not place.is_dir():
         return [f"the folder {part} is missing"]
+    if part == "feature_extractor":
+        known = (place / "preprocessor_config.json").is_file()
+        return _config_faults(place) if known else [f"{part}/preprocessor_config.json is missing"]
     if part.startswith("tokenizer"):
         known = any((place / name).is_file() for name in ("vocab.json", "tokenizer.json"))
         return _config_faults(place) if known else [f"{part}/vocab.json is missing"]

@@ -58,7 +58,10 @@ from pipelines.models.original import is_original
 from pipelines.models.weights import LONGEST_HEADER, PICKLES, Header, read_start
 from pipelines.progress import Progress, silent
 
-PARTS = ("unet", "vae", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "scheduler")
+PARTS = (
+    *("unet", "vae", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "scheduler"),
+    *("image_encoder", "feature_extractor"),
+)
 """The folders of a diffusers model that are loaded; a safety checker of a gigabyte is not."""
 WEIGHTS = ("diffusion_pytorch_model", "model")
 """How the files with a part's weights are called."""

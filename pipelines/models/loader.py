@@ -14,6 +14,7 @@ from typing import Any
 import diffusers
 import torch
 import transformers
+from diffusers.pipelines.deprecated.paint_by_example.image_encoder import PaintByExampleImageEncoder
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
@@ -41,6 +42,9 @@ _CLASSES: dict[str, Any] = {
     "CLIPTextModelWithProjection": CLIPTextModelWithProjection,
     "CLIPTokenizer": CLIPTokenizer,
     "CLIPTokenizerFast": CLIPTokenizer,
+    "PaintByExampleImageEncoder": PaintByExampleImageEncoder,
+    "CLIPImageProcessor": CLIPImageProcessor,
+    "CLIPFeatureExtractor": CLIPImageProcessor,  # what it was called once
 }
 
 
@@ -86,8 +90,8 @@ def load_bundle(card: ModelCard, device: torch.device) -> ModelBundle:
     _check_fit(card, parts)
     bundle = ModelBundle(
         card=card,
-        tokenizer=parts["tokenizer"],
-        text_encoder=parts["text_encoder"],
+        tokenizer=parts.get("tokenizer"),
+        text_encoder=parts.get("text_encoder"),
         unet=parts["unet"],
         vae=parts["vae"],
         schedule=schedule.to(device),
@@ -95,6 +99,8 @@ def load_bundle(card: ModelCard, device: torch.device) -> ModelBundle:
         autocast=fast_dtype(device),
         tokenizer_2=parts.get("tokenizer_2"),
         text_encoder_2=parts.get("text_encoder_2"),
+        image_encoder=parts.get("image_encoder"),
+        feature_extractor=parts.get("feature_extractor"),
         empty_is_zero=empty_is_zero,
     )
     check_weights(bundle)
@@ -255,12 +261,12 @@ def _hush_libraries() -> None:
 
 def _load_part(card: ModelCard, part: str, name: str) -> Any:
     folder = card.path / part
-    if part.startswith("tokenizer"):
+    if part.startswith("tokenizer") or part == "feature_extractor":
         return _CLASSES[name].from_pretrained(folder, local_files_only=True)
     if part == "vae" and card.vae is not None:
         folder, name = card.vae, read_config(card.vae / "config.json")["_class_name"]
     options: dict[str, Any] = {"use_safetensors": True, "local_files_only": True}
-    options["dtype" if part.startswith("text_encoder") else "torch_dtype"] = torch.float32
+    options["dtype" if part.endswith("encoder") or part == "text_encoder_2" else "torch_dtype"] = torch.float32
     if variant := weight_files(folder, part).variant:
         options["variant"] = variant
     with _loading(card, part):
@@ -277,9 +283,12 @@ def _check_fit(card: ModelCard, parts: dict[str, Any]) -> None:
             f"the model {card.id!r} has parts of different models: its U-Net makes {unet.out_channels} channels, "
             f"its autoencoder {vae.latent_channels}"
         )
+    told, reader = "texts", "text encoder"
     width = sum(parts[name].config.hidden_size for name in ("text_encoder", "text_encoder_2") if name in parts)
+    if "image_encoder" in parts:
+        told, reader, width = "examples", "image encoder", parts["image_encoder"].proj_size
     if unet.cross_attention_dim != width:
         raise ModelError(
-            f"the model {card.id!r} has parts of different models: its U-Net expects texts of width "
-            f"{unet.cross_attention_dim}, its text encoder makes {width}"
+            f"the model {card.id!r} has parts of different models: its U-Net expects {told} of width "
+            f"{unet.cross_attention_dim}, its {reader} makes {width}"
         )

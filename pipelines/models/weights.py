@@ -116,7 +116,7 @@ class WeightFiles:
 
 def base_name(part: str) -> str:
     """What the libraries call the file of a part's weights."""
-    return "model" if part.startswith("text_encoder") else "diffusion_pytorch_model"
+    return "model" if part in _READERS else "diffusion_pytorch_model"
 
 
 def weight_files(folder: Path, part: str) -> WeightFiles:
@@ -135,7 +135,7 @@ def weight_files(folder: Path, part: str) -> WeightFiles:
     pickles = sorted(path.name for path in folder.iterdir() if path.suffix in PICKLES)
     if not pickles:
         raise ModelError(missing)
-    maker = f"transformers.{_TEXT[part]}" if part in _TEXT else "diffusers.AutoModel"
+    maker = _READERS.get(part, "diffusers.AutoModel")
     raise ModelError(
         f"{missing}; found only {pickles[0]}, a pickle, which could run any code and is never opened. If you trust it, "
         f"convert it with {maker}: from_pretrained of the folder {folder.name}, use_safetensors=False, and then "
@@ -151,7 +151,12 @@ def _variants(folder: Path, base: str) -> list[str | None]:
     return [None, *sorted(named, key=lambda name: (order.get(name, len(order)), name))]
 
 
-_TEXT = {"text_encoder": "CLIPTextModel", "text_encoder_2": "CLIPTextModelWithProjection"}
+_READERS = {
+    "text_encoder": "transformers.CLIPTextModel",
+    "text_encoder_2": "transformers.CLIPTextModelWithProjection",
+    "image_encoder": "diffusers.pipelines.paint_by_example.PaintByExampleImageEncoder",
+}
+"""Parts that are of transformers' form, by the class that makes them."""
 
 
 def _shards(index: Path) -> tuple[Path, ...]:

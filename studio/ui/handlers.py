@@ -124,6 +124,7 @@ class Handlers:
                 "needs_model": m.needs_model,
                 "needs_mask": m.needs_mask,
                 "goes_by_mask": m.goes_by_mask,
+                "reads": m.reads,
                 "follows": m.follows,
                 "learns": m.learns,
                 "changes": m.changes,

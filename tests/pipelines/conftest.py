@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import string
 from collections.abc import Callable
 from dataclasses import replace
@@ -23,9 +25,18 @@ from diffusers import (
     StableDiffusionXLPipeline,
     UNet2DConditionModel,
 )
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+from diffusers.pipelines.deprecated.paint_by_example.image_encoder import PaintByExampleImageEncoder
+from transformers import (
+    CLIPImageProcessor,
+    CLIPTextConfig,
+    CLIPTextModel,
+    CLIPTextModelWithProjection,
+    CLIPTokenizer,
+    CLIPVisionConfig,
+)
 
-from pipelines.contract import EditRequest, Mask, Picture, Scope
+from pipelines.catalog import CATALOG
+from pipelines.contract import Backbone, EditRequest, Mask, Picture, Scope
 from pipelines.models.bundle import ModelBundle
 from pipelines.models.folders import find_model
 from pipelines.models.loader import load_bundle
@@ -147,6 +158,37 @@ def write_tiny_model(folder: Path, vae: str = "tiny", prediction: str = "epsilon
     ).save_pretrained(folder, safe_serialization=True)
 
 
+def write_tiny_exemplar(folder: Path) -> None:
+    """A whole folder in the form of Paint by Example's: a reader of pictures in the place of one of texts."""
+    write_tiny_model(folder, family="inpainting")
+    for part in ("tokenizer", "text_encoder"):
+        shutil.rmtree(folder / part)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        sees = CLIPVisionConfig(
+            hidden_size=WIDTH,
+            intermediate_size=32,
+            num_hidden_layers=4,
+            num_attention_heads=2,
+            image_size=16,
+            patch_size=8,
+            projection_dim=WIDTH,
+        )
+        PaintByExampleImageEncoder(sees).save_pretrained(folder / "image_encoder")
+    side = {"shortest_edge": 16}
+    CLIPImageProcessor(size=side, crop_size={"height": 16, "width": 16}).save_pretrained(folder / "feature_extractor")
+    index = {
+        "_class_name": "PaintByExamplePipeline",
+        "feature_extractor": ["transformers", "CLIPFeatureExtractor"],
+        "image_encoder": ["paint_by_example", "PaintByExampleImageEncoder"],
+        "safety_checker": [None, None],
+        "scheduler": ["diffusers", "DDIMScheduler"],
+        "unet": ["diffusers", "UNet2DConditionModel"],
+        "vae": ["diffusers", "AutoencoderTiny"],
+    }
+    (folder / "model_index.json").write_text(json.dumps(index))
+
+
 @pytest.fixture(scope="session")
 def model_folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
     """One folder of models: ``tiny`` (AutoencoderTiny), ``tiny-kl`` (AutoencoderKL), ``tiny-v`` (SD 2.x, v-prediction),
@@ -157,7 +199,14 @@ def model_folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
     write_tiny_model(root / "tiny-v", prediction="v_prediction", family="sd2")
     for family in ("xl", "inpainting", "instruct", "xl-inpainting", "xl-instruct"):
         write_tiny_model(root / f"tiny-{family}", family=family)
+    write_tiny_exemplar(root / "tiny-exemplar")
     return (root,)
+
+
+def model_for(method: str) -> str:
+    """One of those that the method runs on."""
+    names = {Backbone.PLAIN: "tiny", Backbone.INSTRUCT: "tiny-instruct", Backbone.EXEMPLAR: "tiny-exemplar"}
+    return next((name for kind, name in names.items() if kind in CATALOG[method].serves), "tiny-instruct")
 
 
 @pytest.fixture(scope="session")

@@ -15,10 +15,11 @@ import pytest
 from skimage import data
 
 from pipelines.catalog import CATALOG, settings
-from pipelines.contract import Backbone, EditRequest, Quality, Scope
+from pipelines.contract import EditRequest, Quality, Scope
 from pipelines.engine import Engine
 from pipelines.layered.plan import plan_of
 from pipelines.params import Params, knobs
+from tests.pipelines.conftest import model_for
 
 FEW = {"steps": 4, "embed_steps": 2, "tune_steps": 2, "tune_rate": 1e-2, "embed_rate": 1e-1, "lora_rank": 2}
 EVENTS = {
@@ -35,7 +36,7 @@ EVENTS = {
     "grain": "the same",
 }
 """Settings that wait for something which these edits do not have: not idle, and without a say here."""
-OTHERS: dict[str, Any] = {"guidance": 2.0, "strength": 0.6}
+OTHERS: dict[str, Any] = {"guidance": 2.0, "strength": 0.6, "margin": 1.0}
 
 CASES = [
     ("layered", Quality.DRAFT, Scope.BOTH, "a blue dog", "in a forest"),
@@ -48,6 +49,7 @@ CASES = [
     ("flexedit", Quality.STANDARD, Scope.SUBJECT, "a blue dog", ""),
     ("flexedit", Quality.STANDARD, Scope.BACKGROUND, "", "in a forest"),
     ("instruct", Quality.STANDARD, Scope.SUBJECT, "make it blue", ""),
+    ("paint-by-example", Quality.STANDARD, Scope.SUBJECT, "", ""),
     ("refine", Quality.STANDARD, Scope.BOTH, "make it blue", "in a forest"),
     ("refine", Quality.DRAFT, Scope.SUBJECT, "make it blue", ""),
 ]
@@ -75,8 +77,7 @@ def another(name: str, kind: type, value: Any) -> Any:
 
 
 def edited(engine: Engine, name: str, request: EditRequest, params: Params) -> np.ndarray:
-    model = "tiny" if Backbone.PLAIN in CATALOG[name].serves else "tiny-instruct"
-    return engine.edit(model, name, request, params).candidates[0].picture
+    return engine.edit(model_for(name), name, request, params).candidates[0].picture
 
 
 @pytest.mark.slow
@@ -91,6 +92,8 @@ def test_a_setting_changes_the_picture_or_is_said_to_change_nothing(
     background: str,
 ) -> None:
     request = request_for(scope=scope, subject=subject, background=background)
+    if not CATALOG[name].reads:
+        request = replace(request, subject_reference=request.picture, subject_reference_mask=request.mask)
     params = base(name, quality)
     usual, idle = edited(engine, name, request, params), CATALOG[name].idle(request, params)
     assert set(idle) <= set(knobs(params))

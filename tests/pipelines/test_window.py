@@ -16,7 +16,7 @@ from skimage import data
 
 from pipelines.catalog import CATALOG
 from pipelines.catalog import settings as preset
-from pipelines.contract import Backbone, Candidate, EditRequest, EditResult, Mask, Picture, Quality, Scope
+from pipelines.contract import Candidate, EditRequest, EditResult, Mask, Picture, Quality, Scope
 from pipelines.engine import Engine
 from pipelines.kept import outside_change
 from pipelines.layered.key import fit_key
@@ -25,6 +25,7 @@ from pipelines.params import LayeredParams, ModelParams, SDEditParams, Tuned, Wh
 from pipelines.pasting import edited_region
 from pipelines.progress import Cancelled, Progress, silent
 from pipelines.window import PREVIEW_SIDE, WORTH_IT, Place, fading, placing, run_in_window, window_of
+from tests.pipelines.conftest import model_for
 from tests.pipelines.training.conftest import write_tiny_clip
 
 Build = Callable[..., EditRequest]
@@ -225,10 +226,6 @@ def few(name: str) -> ModelParams:
     return replace(params, window=Window.AROUND, paste_back=True)
 
 
-def model_for(name: str) -> str:
-    return "tiny" if Backbone.PLAIN in CATALOG[name].serves else "tiny-instruct"
-
-
 @pytest.fixture
 def small() -> EditRequest:
     """12 x 10 pixels are selected near a corner of a picture of 120 x 90; the tiny model sees 32 x 32."""
@@ -242,6 +239,8 @@ def test_every_method_works_in_a_window(engine: Engine, small: EditRequest, name
     """Auto is that window too: the subject is small. It gives the same bytes twice, of another size than the whole
     picture would; kept pixels are exact, and the settings have a say."""
     params = few(name)
+    if not CATALOG[name].reads:
+        small = replace(small, subject_reference=small.picture)
     if CATALOG[name].learns:
         small = replace(small, subject_reference=small.picture, background_reference=255 - small.picture)
     place = window_in(small, params, 32)

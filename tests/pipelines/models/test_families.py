@@ -216,6 +216,7 @@ def test_what_a_model_is_for_is_read_from_its_configuration(model_folders: tuple
         "tiny-v": "plain",
         "tiny-xl": "plain",
         "tiny-inpainting": "inpainting",
+        "tiny-exemplar": "exemplar",
         "tiny-instruct": "instruct",
         "tiny-xl-inpainting": "inpainting",
         "tiny-xl-instruct": "instruct",

@@ -59,6 +59,7 @@ def test_every_kind_of_folder_is_found(model_folders: tuple[Path, ...], tmp_path
         "tiny-v": "text-to-image",
         "tiny-xl": "text-to-image",
         "tiny-inpainting": "text-to-image",
+        "tiny-exemplar": "text-to-image",
         "tiny-instruct": "text-to-image",
         "tiny-xl-inpainting": "text-to-image",
         "tiny-xl-instruct": "text-to-image",
@@ -79,7 +80,8 @@ def test_a_card_beside_the_weights_names_the_model(copied: Path) -> None:
 
 def test_an_unknown_model_names_those_there_are(model_folders: tuple[Path, ...]) -> None:
     with pytest.raises(
-        ModelError, match=r"no text-to-image model called 'huge'.*found: tiny, tiny-inpainting, tiny-instruct, tiny-kl"
+        ModelError,
+        match=r"no text-to-image model called 'huge'.*found: tiny, tiny-exemplar, tiny-inpainting, tiny-instruct",
     ):
         find_model("huge", model_folders)
     with pytest.raises(ModelError, match="found: none"):
