@@ -13,7 +13,7 @@ This file imports no torch: the studio reads it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any
@@ -26,6 +26,9 @@ Picture = NDArray[np.uint8]
 
 Mask = NDArray[np.bool_]
 """``(H, W) bool``, ``True`` = subject."""
+Matte = Callable[[Picture, NDArray[np.uint8]], NDArray[np.float32]]
+"""How much of each pixel of a picture is the subject, ``(H, W)`` in [0, 1], where a trimap ``(H, W)`` says 128; it says
+255 where all of it is and 0 where nothing is."""
 
 
 @dataclass(frozen=True)
@@ -198,6 +201,8 @@ class EditRequest(Request):
     begins at what of it fits; all else begins cold."""
     loras: tuple[LoraUse, ...] = ()
     """Attached to the model by the engine for as long as the method runs."""
+    matte: Matte | None = field(default=None, repr=False, compare=False)
+    """The network that edges are matted by, which the engine has for settings that ask for it."""
 
     @property
     def fitting_seed(self) -> int:

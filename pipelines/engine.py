@@ -20,7 +20,7 @@ import torch
 from pipelines import catalog
 from pipelines.cache import Cache
 from pipelines.compose.folder import Loaded, load_composer
-from pipelines.contract import Backbone, EditRequest, EditResult, Extent, LoraUse, Mask, Picture, WordMap
+from pipelines.contract import Backbone, EditRequest, EditResult, Extent, LoraUse, Mask, Matte, Picture, WordMap
 from pipelines.diffusion.word_maps import word_maps
 from pipelines.errors import BadParameter, ModelError, NumericalError
 from pipelines.evaluation.clip import ClipEmbed, clip_that_knows
@@ -39,11 +39,11 @@ from pipelines.masks.segmenter import Embedding, MaskAnswer, Segmenter
 from pipelines.masks.snap import snapped
 from pipelines.models.adapters import attached
 from pipelines.models.bundle import ModelBundle, check_weights
-from pipelines.models.folders import SEGMENTER, ModelCard, find_model, find_models, phrase_finder
+from pipelines.models.folders import SEGMENTER, ModelCard, find_model, find_models, matting, phrase_finder
 from pipelines.models.limits import NOTHING_CALIBRATED, Limits
 from pipelines.models.loader import device_named, load_bundle
 from pipelines.models.lora_files import lora_path
-from pipelines.params import Params
+from pipelines.params import Edge, Params
 from pipelines.pasting import edited_region
 from pipelines.progress import Progress, silent
 from pipelines.requests import check_request
@@ -56,6 +56,7 @@ BUNDLES = 2
 """Text-to-image models kept in memory."""
 SEGMENTERS = 2
 FINDERS = 1
+MATTES = 1
 CLIPS = 1
 FOR_AN_EDIT = "Ask for a lower quality or fewer candidates, or use a smaller picture"
 FOR_A_MASK = "Use a smaller picture, or paint the mask with the brush, which needs none"
@@ -88,6 +89,7 @@ class Engine:
         )
         self._finders: Cache[str, PhraseFinder] = Cache(FINDERS)
         self._found: Cache[tuple[str, str, str], tuple[Match, ...]] = Cache(cache_room // 3, _mask_bytes)
+        self._mattes: Cache[str, Matte] = Cache(MATTES)
         self._pointing = threading.Lock()
         self._clips: Cache[str, ClipEmbed] = Cache(CLIPS)
         self._measuring = threading.Lock()
@@ -105,6 +107,9 @@ class Engine:
         entry = catalog.method(method)
         if type(params) is not entry.params:
             raise BadParameter(f"{method} takes {entry.params.__name__}; got {type(params).__name__}")
+        if getattr(params, "edge", None) is Edge.VITMATTE:
+            with self._pointing, in_words(FOR_A_MASK, self._embeddings.keep_only):
+                request = replace(request, matte=self._matte())
         if not entry.needs_model:
             return run_by_hand(entry, request, params, progress)
         request = replace(request, scope=catalog.scope_of(entry, request.scope))
@@ -158,6 +163,7 @@ class Engine:
         with self._pointing:
             self._segmenters.keep_only()
             self._finders.keep_only()
+            self._mattes.keep_only()
             self._embeddings.keep_only()
         with self._measuring:
             self._clips.keep_only()
@@ -295,6 +301,15 @@ class Engine:
             name, lambda: load_segmenter(find_model(name, self._folders, SEGMENTER), self._device)
         )
 
+    def _matte(self) -> Matte:
+        card = matting(self._folders)
+        if card is None:
+            raise ModelError(
+                "no ViTMatte is here to matte the edge; put the folder of a VitMatteForImageMatting among the models, "
+                "or choose another edge: edge=matted needs none"
+            )
+        return self._mattes.get(card.id, lambda: _load_matte(card, self._device))
+
     def _matches(self, picture: Picture, phrase: str) -> tuple[Match, ...]:
         card = phrase_finder(self._folders)
         if card is None:
@@ -335,6 +350,13 @@ def in_float32(progress: Progress) -> Progress:
         progress(f"{stage}, in float32", step, total, preview)
 
     return tell
+
+
+def _load_matte(card: ModelCard, device: torch.device) -> Matte:
+    """Imports the network now, as `_load_finder` does."""
+    from pipelines.masks.vitmatte import load_vitmatte
+
+    return load_vitmatte(card, device)
 
 
 def _load_finder(card: ModelCard, device: torch.device) -> PhraseFinder:

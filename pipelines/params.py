@@ -119,6 +119,11 @@ class Edge(StrEnum):
     HARD = "hard"  # at the mask's own edge, pixel by pixel
     SOFT = "soft"  # fading over the mask's feather
     MATTED = "matted"  # as transparent as hair and fur are seen to be there
+    VITMATTE = "matted by ViTMatte"  # the same, by a network whose folder is among the models
+
+    @property
+    def matted(self) -> bool:
+        return self in (Edge.MATTED, Edge.VITMATTE)
 
 
 class When(StrEnum):

@@ -92,10 +92,10 @@ def put_back(made: Picture, request: EditRequest, region: Mask, params: ModelPar
     original = request.picture
     if params.paste_back and not region.all():
         made = matching(made, original, region, params, seed)
-        if params.edge is Edge.MATTED and request.scope is Scope.BACKGROUND:
-            alpha = matted(original, request.mask)
+        if params.edge.matted and request.scope is Scope.BACKGROUND:
+            alpha = matted(original, request.mask, matte=request.matte)
             made, region = mixed(foreground(original, alpha), made, alpha), alpha < 1
-        elif params.edge is Edge.MATTED:
+        elif params.edge.matted:
             made = _subject_laid(made, original, request, region)
         else:
             feather = 0.0 if params.edge is Edge.HARD else request.feather
@@ -106,7 +106,7 @@ def put_back(made: Picture, request: EditRequest, region: Mask, params: ModelPar
 
 def _subject_laid(made: Picture, original: Picture, request: EditRequest, region: Mask) -> Picture:
     """`original` with the subject of `made`, which lies where the request's mask is, within `region`."""
-    old, new = matted(original, request.mask), matted(made, request.mask)
+    old, new = (matted(picture, request.mask, matte=request.matte) for picture in (original, made))
     fade = seam(region, request.feather)
     # Where the old subject is thin its place is seen through; where it is whole nobody knows what is behind it.
     whole = np.clip(2 * old - 1, 0, 1)

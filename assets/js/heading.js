@@ -41,7 +41,19 @@ function oneStop() {
     for (const choice of row.querySelectorAll("input[type=radio]")) choice.setAttribute("name", `row ${row.dataset.row}`);
   }
 }
-new MutationObserver(oneStop).observe(side, { childList: true, subtree: true });
+// An edge that a network mattes is there to be chosen where that network is, and says what it is called.
+function tellMatting() {
+  for (const choice of side.querySelectorAll("input[type=radio]")) {
+    const { value, checked } = /** @type {HTMLInputElement} */ (choice), label = choice.closest("label");
+    if (value !== "matted by ViTMatte" || !label) continue;
+    label.hidden = !state.about.matting && !checked;
+    label.title = state.about.matting;
+  }
+}
+new MutationObserver(() => {
+  oneStop();
+  tellMatting();
+}).observe(side, { childList: true, subtree: true });
 oneStop();
 
 // A part that is given a text or a picture is meant to change, whatever was chosen before.
@@ -133,6 +145,7 @@ panel.draws(({ view, about }) => {
   setTimeout(tellKept, 50); // after Gradio has filled the fields
   openKeptOut();
   openSettings();
+  tellMatting();
   changing.hidden = !view || !view.editing;
   side.inert = !view;
   const candidates = /** @type {HTMLElement} */ (document.getElementById("candidates"));

@@ -15,6 +15,7 @@ import { actions } from "./actions.js";
  * @property {boolean} lists_all whether every session is listed, or only those that this browser opened
  * @property {boolean} manages_models
  * @property {string} forgets what a studio that strangers share forgets, and when; empty where nothing is forgotten
+ * @property {string} matting what the network that mattes edges is called; empty where there is none
  * @property {boolean} phrases whether a subject can be found by what it is called
  * @property {string[]} loras
  * @property {Record<string, Record<string, string[]>>} vocabularies by model and heading, the words that it was taught
@@ -71,7 +72,7 @@ import { actions } from "./actions.js";
 /** @type {About} before the server has said anything */
 const NOTHING = {
   examples: [], methods: {}, upload_limit: 64, longest_text: 0, longest_aspect: Infinity, trash_days: 0, lists_all: false, manages_models: false,
-  phrases: false, loras: [], forgets: "", vocabularies: {},
+  matting: "", phrases: false, loras: [], forgets: "", vocabularies: {},
 };
 /** @type {State} */
 export const state = {

@@ -34,10 +34,11 @@ def subject_share(request: EditRequest, edge: Edge) -> Share:
     if edge is Edge.HARD:
         return request.mask.astype(np.float32)
     soft = edge is Edge.SOFT
-    share = soft_edge(request.mask, request.feather) if soft else matted(request.picture, request.mask)
+    picture, mask, matte = request.picture, request.mask, request.matte
+    share = soft_edge(mask, request.feather) if soft else matted(picture, mask, matte=matte)
     if request.refined is None:
         return share
-    return np.where(request.refined, matted(request.picture, request.mask, request.refined), share)
+    return np.where(request.refined, matted(picture, mask, request.refined, matte), share)
 
 
 def changing_share(request: EditRequest, edge: Edge) -> Share:

@@ -8,7 +8,8 @@ lines are then looked up at the edge's own pixels. Colours follow Forte, "Approx
 Estimation", 2021. No torch here.
 
 The library that does this, pymatting, brings a compiler with it (numba and LLVM, 208 MB), which takes minutes before
-the first picture, and solves on all of a picture's pixels: of twelve million that is out of reach.
+the first picture, and solves on all of a picture's pixels: of twelve million that is out of reach. A network
+(`masks.vitmatte`) may take the solver's place; what of a large picture it is not shown follows its lines all the same.
 """
 
 from __future__ import annotations
@@ -20,13 +21,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.contract import Mask, Picture
+from pipelines.contract import Mask, Matte, Picture
 from pipelines.masks.refine import bounds
 
 OUTWARDS, INWARDS = 0.1, 0.025
 """Of the subject's longer side: how far out of the mask, and into it, a pixel may be transparent."""
 MATTED_AT = 512
 """Pixels of the longer side at which the alpha is worked out, of the window that holds the edge."""
+NETWORK_AT = 1024
+"""The same where a network works it out."""
 COARSEST = 96
 """Pixels of the longer side at which that begins."""
 NOISE = 1e-5
@@ -43,11 +46,11 @@ REACHES = (0.06, 0.008)
 Floats = NDArray[np.float32]
 
 
-def matted(picture: Picture, mask: Mask, unknown: Mask | None = None) -> Floats:
+def matted(picture: Picture, mask: Mask, unknown: Mask | None = None, matte: Matte | None = None) -> Floats:
     """How much of each pixel is the subject: ``(H, W) float32`` in [0, 1], 1 and 0 away from the mask's edge.
 
     With `unknown` ``(H, W) bool`` nothing is sought but there, and `mask` holds everywhere else; what it says there is
-    where the search begins.
+    where the search begins. `matte` is a network that is asked in the solver's place.
     """
     alpha = mask.astype(np.float32)
     if mask.all() or not mask.any() or (unknown is not None and not unknown.any()):
@@ -56,7 +59,7 @@ def matted(picture: Picture, mask: Mask, unknown: Mask | None = None) -> Floats:
     window = bounds(mask if unknown is None else unknown, 2 * max(2, math.ceil(OUTWARDS * side)))
     there = None if unknown is None else unknown[window].astype(np.float32)
     seen, inside = np.ascontiguousarray(picture[window]), np.ascontiguousarray(mask[window])
-    sizes = _levels(inside.shape)
+    sizes = _levels(inside.shape) if matte is None else [_at(NETWORK_AT, inside.shape)]
     lines = np.zeros(0, np.float32)
     for level, size in enumerate(sizes):
         colours = _resized(seen, size).astype(np.float32) * np.float32(1 / 255)
@@ -67,10 +70,15 @@ def matted(picture: Picture, mask: Mask, unknown: Mask | None = None) -> Floats:
         else:
             free, depth = _resized(there, size) > 0, np.zeros(sure.shape, np.float32)
         guess = sure.astype(np.float32)
+        model = ColourLines(colours, 1)
+        if matte is not None:
+            trimap = np.where(free, 128, sure.astype(np.uint8) * 255).astype(np.uint8)
+            found = np.where(free, matte(_resized(seen, size), trimap), guess).clip(0, 1)
+            lines = model.fitted(found)
+            continue
         if level:  # Levin et al., section 4.2: what is transferred are the lines, not the alpha
             at = cv2.resize(lines, size, interpolation=cv2.INTER_LINEAR)
             guess = np.where(free, np.clip((at[..., :3] * colours).sum(-1) + at[..., 3], 0, 1), guess)
-        model = ColourLines(colours, 1)
         pull = np.float32(PULL) * depth * depth
         found = _solved(model, guess, free, sure.astype(np.float32), pull, ROUNDS[min(level, len(ROUNDS) - 1)])
         lines = model.fitted(found)
@@ -237,12 +245,16 @@ def sampled(values: Floats, x: NDArray[Any], y: NDArray[Any], shape: tuple[int, 
 
 def _levels(shape: tuple[int, ...]) -> list[tuple[int, int]]:
     """Width and height of the copies on which the alpha is worked out, smallest first, each about twice the last."""
-    height, width = shape
     sides = [min(MATTED_AT, max(shape))]
     while sides[0] >= 2 * COARSEST:
         sides.insert(0, sides[0] // 2)
-    scales = [side / max(shape) for side in sides]
-    return [(max(1, round(width * scale)), max(1, round(height * scale))) for scale in scales]
+    return [_at(side, shape) for side in sides]
+
+
+def _at(side: int, shape: tuple[int, ...]) -> tuple[int, int]:
+    """Width and height of a copy whose longer side has at most so many pixels."""
+    scale = min(side, max(shape)) / max(shape)
+    return max(1, round(shape[1] * scale)), max(1, round(shape[0] * scale))
 
 
 def _resized(values: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:

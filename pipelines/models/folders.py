@@ -47,6 +47,8 @@ LORA = "lora"
 COARSE = 512
 """Pixels a side up to which a segmenter's picture is a small one."""
 PHRASE_FINDER = "phrase-finder"
+MATTING = "matting"
+"""A network that tells how transparent the pixels at an edge are."""
 TRANSFORMERS_SAM = ("sam", "sam_hq", "sam2", "sam2_video", "edgetam", "edgetam_video", "sam3_tracker")
 """Model types of segmenters in the form of transformers."""
 READERS = ("sam3", "sam3_video", "grounding-dino", "clipseg")
@@ -54,11 +56,12 @@ READERS = ("sam3", "sam3_video", "grounding-dino", "clipseg")
 COMPOSER = "composer"
 """What ``config.json`` calls a model that draws the next picture of a scene: it is a text-to-image model of its own
 kind, in a folder of its own form (`pipelines.compose.folder`)."""
-KINDS = (TEXT_TO_IMAGE, SEGMENTER, PHRASE_FINDER, CLIP, "judge")
+KINDS = (TEXT_TO_IMAGE, SEGMENTER, PHRASE_FINDER, MATTING, CLIP, "judge")
 _BY_CONFIG = {
     ("_class_name", "Sam"): SEGMENTER,
     **{("model_type", name): SEGMENTER for name in TRANSFORMERS_SAM},
     **{("model_type", name): PHRASE_FINDER for name in READERS},
+    ("model_type", "vitmatte"): MATTING,
     ("model_type", "clip"): CLIP,
     ("kind", "judge"): "judge",
     ("kind", COMPOSER): TEXT_TO_IMAGE,
@@ -247,6 +250,11 @@ def phrase_finder(folders: Iterable[Path]) -> ModelCard | None:
     cards = [card for card in find_models(folders).values() if card.kind == PHRASE_FINDER]
     able = [READERS.index(read_config(card.path / "config.json")["model_type"]) for card in cards]
     return cards[able.index(min(able))] if cards else None
+
+
+def matting(folders: Iterable[Path]) -> ModelCard | None:
+    """The network that mattes edges, the first by name where there are several."""
+    return next((card for _, card in sorted(find_models(folders).items()) if card.kind == MATTING), None)
 
 
 def find_models(folders: Iterable[Path]) -> dict[str, ModelCard]:

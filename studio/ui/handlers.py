@@ -23,7 +23,7 @@ from pipelines.contract import Extent, Quality, Scope
 from pipelines.errors import PipelineError
 from pipelines.hints.unknown import usual_forms
 from pipelines.masks.prompts import MaskPrompts
-from pipelines.models.folders import TEXT_TO_IMAGE, ModelCard, find_models, phrase_finder
+from pipelines.models.folders import TEXT_TO_IMAGE, ModelCard, find_models, matting, phrase_finder
 from pipelines.params import knobs
 from pipelines.requests import LONGEST_ASPECT, LONGEST_TEXT
 from studio.api.hosts import came_from_elsewhere
@@ -134,6 +134,7 @@ class Handlers:
             for name, m in CATALOG.items()
         }
         settings = self.studio.settings
+        mattes = matting(settings.all_model_folders)
         return {
             "examples": examples,
             "methods": methods,
@@ -142,6 +143,7 @@ class Handlers:
             "longest_aspect": LONGEST_ASPECT,
             "lists_all": self.lists_all(elsewhere),
             "trash_days": settings.trash_days,
+            "matting": "" if mattes is None else mattes.title,
             "phrases": phrase_finder(settings.all_model_folders) is not None,
             "manages_models": settings.manages_models and not elsewhere,
             "loras": self.studio.registry.loras(),

@@ -33,6 +33,8 @@ def test_the_duck_is_recoloured_moved_and_removed_without_a_model(browser: Brows
         expect(subject).to_have_attribute("placeholder", "this method reads no text here")
         hue = page.get_by_label("Hue", exact=True)
         expect(hue).to_be_visible()  # its settings are all there is to say: nobody has to look for them
+        edges = page.locator("#knob-recolour-edge label:visible")
+        expect(edges).to_have_text(["hard", "soft", "matted"])  # no network that mattes is among these models
         hue.fill("150")
         hue.blur()
         desk.runs()
