@@ -7,7 +7,7 @@ STAMP := .venv/.installed
 MINUTES ?= 20
 WORKERS ?= 2
 DEVICE ?= auto
-MODELS := autoencoder text-to-image segmenter judge clip
+MODELS := autoencoder text-to-image few-steps inpaint segmenter judge clip
 
 .PHONY: help setup browser run test check check-page types format bench bench-speed screenshots baselines train clean
 

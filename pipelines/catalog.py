@@ -69,6 +69,8 @@ from pipelines.params import (
 log = logging.getLogger(__name__)
 
 PRESETS = Path(__file__).resolve().parents[1] / "assets" / "presets"
+FEW_STEPS = {Quality.DRAFT: 4, Quality.STANDARD: 8, Quality.EXACT: 16}
+"""Of a consistency model, whose paper shows pictures of one to eight (Luo et al. 2023)."""
 
 
 class Group(StrEnum):
@@ -812,7 +814,8 @@ def measured_on(name: str, card: ModelCard | None = None) -> str:
 
 
 def stored_preset(name: str, quality: Quality, card: ModelCard | None = None) -> dict[str, Any]:
-    """The settings of `presets_of` for `quality`, as plain values; raises `BadParameter`."""
+    """The settings of `presets_of` for `quality`, as plain values; raises `BadParameter`. A consistency model takes the
+    published ones in `FEW_STEPS` and without guidance, where it brings none of its own."""
     entry, path = method(name), presets_of(name, card)
     try:
         values = read_json(path).get(quality)
@@ -824,6 +827,9 @@ def stored_preset(name: str, quality: Quality, card: ModelCard | None = None) ->
             f"the presets of {entry.name} cannot be used, {error}. Put {entry.name}.json as it was published into "
             f"{'assets/presets' if path.parent == PRESETS else path.parent}"
         ) from None
+    if card is not None and card.consistent and path.parent == PRESETS:
+        few = {"steps": FEW_STEPS[quality], "guidance": 1.0}
+        values = {**values, **{setting: value for setting, value in few.items() if setting in values}}
     return values
 
 

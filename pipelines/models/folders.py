@@ -109,6 +109,8 @@ class ModelCard:
     """The folder of another autoencoder, to be used in place of its own."""
     domain: Domain = NOTHING_SAID
     """What it was made for and how its pictures are measured, where its card says so."""
+    consistent: bool = False
+    """Whether it is a consistency model, which takes a few steps and no guidance; see `Schedule.consistent`."""
 
 
 def cell_of(vae: dict[str, Any]) -> int:
@@ -162,11 +164,11 @@ def is_composer(folder: Path) -> bool:
     return not (folder / "model_index.json").is_file()
 
 
-def _config(folder: Path, part: str) -> dict[str, Any]:
+def _config(folder: Path, part: str, file: str = "config.json") -> dict[str, Any]:
     """A part's configuration, empty when it cannot be read: an incomplete folder is still listed, and loading it says
     what is missing."""
     try:
-        return read_config(folder / part / "config.json")
+        return read_config(folder / part / file)
     except ModelError:
         return {}
 
@@ -208,6 +210,7 @@ def card_of(folder: Path) -> ModelCard | None:
         family=FAMILIES.get(width, "") if isinstance(width, int) else "",
         vae=folder.parent / said["vae"] if "vae" in said else None,
         domain=domain_of(said),
+        consistent=_config(folder, "scheduler", "scheduler_config.json").get("_class_name") == "LCMScheduler",
     )
 
 

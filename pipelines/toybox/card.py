@@ -1,6 +1,6 @@
-"""Writes into the card of the embedded text-to-image model what it was made for: ``python -m pipelines.toybox.card``.
+"""Writes into the cards of the embedded painters what they were made for: ``python -m pipelines.toybox.card``.
 
-The words are those of `pipelines.toybox.words`, which the captions of its training were made of, and the pictures are
+The words are those of `pipelines.toybox.words`, which the captions of their training were made of, and the pictures are
 those of `pipelines.toybox.render`. Whoever changes either runs this again; a test compares.
 """
 
@@ -15,7 +15,8 @@ from typing import Any
 from pipelines.models.configs import read_json
 from pipelines.toybox import words
 
-CARD = Path(__file__).resolve().parents[2] / "assets" / "models" / "toybox" / "card.json"
+MODELS = Path(__file__).resolve().parents[2] / "assets" / "models"
+CARDS = tuple(MODELS / name / "card.json" for name in ("toybox", "toybox-few-steps", "toybox-inpaint"))
 PICTURES: dict[str, Any] = {"made_for": "flat drawings of its own small world", "smooth": 0.5}
 """Of 100 scenes as they are drawn, as an edit leaves them and as JPEG files, none is less smooth."""
 
@@ -38,7 +39,7 @@ def _groups(table: dict[str, tuple[str, ...]]) -> list[list[str]]:
     return [list(forms) for forms in table.values() if forms]
 
 
-def write(card: Path = CARD) -> None:
+def write(card: Path) -> None:
     """Put both into the file `card`, beside what else it says."""
     said = read_json(card) | {"vocabulary": vocabulary(), "pictures": PICTURES}
     text = json.dumps(said, indent=2, ensure_ascii=False)
@@ -52,5 +53,6 @@ def _on_one_line(found: re.Match[str]) -> str:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m pipelines.toybox.card", description=__doc__)
-    parser.add_argument("--card", type=Path, default=CARD, help="the file to complete")
-    write(parser.parse_args().card)
+    parser.add_argument("--card", type=Path, action="append", help="a file to complete; all that there are by default")
+    for path in parser.parse_args().card or CARDS:
+        write(path)

@@ -37,6 +37,15 @@ def test_a_model_brings_its_own_presets_for_the_methods_that_it_names(card: Mode
     assert stored_preset("inpaint", Quality.DRAFT, card) == stored_preset("inpaint", Quality.DRAFT)
 
 
+def test_a_consistency_model_takes_few_steps_without_guidance_unless_it_says_otherwise(card: ModelCard) -> None:
+    few = replace(card, consistent=True)
+    usual, chosen = stored_preset("inpaint", Quality.STANDARD), stored_preset("inpaint", Quality.STANDARD, few)
+    assert chosen == {**usual, "steps": 8, "guidance": 1.0} and usual["steps"] > 8
+    assert stored_preset("sdedit", Quality.DRAFT, few) == {"steps": 7}
+    assert stored_preset("recolour", Quality.DRAFT, few) == stored_preset("recolour", Quality.DRAFT)
+    assert not TOYBOX.consistent and find_model("toybox-few-steps", (ASSETS / "models",)).consistent
+
+
 def test_a_models_presets_that_cannot_be_name_their_folder(card: ModelCard) -> None:
     (card.path / "presets" / "sdedit.json").write_text(json.dumps({"draft": {"stepz": 7}}))
     with pytest.raises(BadParameter, match=f"stepz.*Put sdedit.json as it was published into {card.path / 'presets'}"):

@@ -1,10 +1,12 @@
-"""The card of the embedded model says the words that its captions are made of, and no others."""
+"""The cards of the embedded painters say the words that their captions are made of, and no others."""
 
 from __future__ import annotations
 
 import json
 import random
 from pathlib import Path
+
+import pytest
 
 from pipelines.hints.unknown import unknown_in
 from pipelines.models.domain import domain_of
@@ -16,11 +18,12 @@ from studio.settings import ASSETS
 AGAIN = "the words changed: run python -m pipelines.toybox.card, and commit the card"
 
 
-def test_the_card_that_is_shipped_is_the_one_that_the_command_writes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("shipped", card.CARDS, ids=lambda path: path.parent.name)
+def test_the_card_that_is_shipped_is_the_one_that_the_command_writes(shipped: Path, tmp_path: Path) -> None:
     copy = tmp_path / "card.json"
-    copy.write_bytes(card.CARD.read_bytes())
+    copy.write_bytes(shipped.read_bytes())
     card.write(copy)
-    assert copy.read_text(encoding="utf-8") == card.CARD.read_text(encoding="utf-8"), AGAIN
+    assert copy.read_text(encoding="utf-8") == shipped.read_text(encoding="utf-8"), AGAIN
 
 
 def test_the_command_leaves_what_else_the_card_says(tmp_path: Path) -> None:

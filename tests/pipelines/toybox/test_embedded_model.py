@@ -1,34 +1,50 @@
-"""The embedded text-to-image folder is an ordinary one: diffusers alone makes pictures from it. Its card is true."""
+"""The embedded painters' folders are ordinary ones: diffusers alone makes pictures from them. The card is true."""
 
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline
+from PIL import Image
 
-from pipelines.contract import Quality
+from pipelines.contract import Quality, Scope
 from pipelines.engine import Engine
 from pipelines.evaluation.benchmark import Setup, run_benchmark
-from pipelines.evaluation.cases import held_out_cases
+from pipelines.evaluation.cases import held_out_cases, make_case
 from pipelines.models.folders import find_model
 from pipelines.toybox.judge import Judge
 
 MODELS = Path(__file__).resolve().parents[3] / "assets" / "models"
 
 
-def test_diffusers_paints_the_place_that_was_named() -> None:
-    pipe = StableDiffusionPipeline.from_pretrained(MODELS / "toybox", use_safetensors=True)
+PLACES = {"in a forest": "forest", "on the beach": "beach", "at night": "night", "in the desert": "desert"}
+
+
+@pytest.mark.parametrize(("name", "steps", "guidance"), [("toybox", 12, 4.0), ("toybox-few-steps", 4, 1.0)])
+def test_diffusers_paints_the_place_that_was_named(name: str, steps: int, guidance: float) -> None:
+    pipe = StableDiffusionPipeline.from_pretrained(MODELS / name, use_safetensors=True)
     pipe.set_progress_bar_config(disable=True)
-    places = {"in a forest": "forest", "on the beach": "beach", "at night": "night", "in the desert": "desert"}
     generator = torch.Generator().manual_seed(7)
-    pictures = pipe(list(places), num_inference_steps=12, guidance_scale=4.0, generator=generator).images
+    pictures = pipe(list(PLACES), num_inference_steps=steps, guidance_scale=guidance, generator=generator).images
     assert {picture.size for picture in pictures} == {(256, 256)}
+    assert places_in(pictures) == list(PLACES.values())
+
+
+def test_the_inpainting_model_paints_the_place_that_was_named(tmp_path: Path) -> None:
+    setup = Setup("toybox-inpaint", Quality.DRAFT, card=find_model("toybox-inpaint", [MODELS]))
+    cases = [make_case(Scope.BACKGROUND, number) for number in range(3)]
+    rows = run_benchmark(Engine((MODELS,), device="cpu"), ["inpaint"], cases, tmp_path, setup)
+    assert sum(row.asked_right for row in rows) >= 2, [row.wrong for row in rows]
+
+
+def places_in(pictures: Sequence[Image.Image]) -> list[str]:
     read = Judge.load(MODELS / "toybox-judge").read([np.asarray(picture) for picture in pictures])
-    assert [reading.attributes.background for reading in read] == list(places.values())
+    return [reading.attributes.background for reading in read]
 
 
 @pytest.mark.slow
