@@ -640,7 +640,7 @@ CATALOG: dict[str, Method] = {
             entry="pipelines.hand.colour:light",
             recolours=True,
             own_idle=idle_of_colour,
-            paper="Exposure and white balance in linear light (IEC 61966-2-1), levels and contrast as curves",
+            paper="Exposure and white balance in linear light (IEC 61966-2-1), levels, contrast and a free curve",
             when="a part is too dark, too flat or of the wrong warmth",
         ),
         by_hand(

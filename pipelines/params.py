@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar, TypeVar, get_type_hints
 
+from pipelines.curves import ToneCurve
 from pipelines.errors import BadParameter
 
 
@@ -543,6 +544,8 @@ def _coerced(name: str, value: Any, wanted: type, spec: Knob) -> Any:
         if value not in list(wanted):
             raise BadParameter(f"{name} must be one of {', '.join(wanted)}; got {value!r}", name)
         return wanted(value)
+    if wanted is ToneCurve:
+        return ToneCurve.of(name, value)
     if wanted is bool:
         if not isinstance(value, bool):
             raise BadParameter(f"{name} must be true or false; got {value!r}", name)

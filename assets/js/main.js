@@ -1,6 +1,7 @@
 // The page's beginning: what is there whichever panels are, and the one handle that the console and the tests have.
 import { actions } from "./actions.js";
 import "./connection.js";
+import "./curve.js";
 import "./idle.js";
 import "./places.js";
 import { on, receive, set, state, whenDrawn } from "./store.js";

@@ -1,4 +1,4 @@
-"""Recolour a part, and its light: exposure, white balance, levels. No torch here."""
+"""Recolour a part, and its light: exposure, white balance, levels, a curve. No torch here."""
 
 from __future__ import annotations
 
@@ -88,6 +88,7 @@ def curves_of(params: LightParams) -> NDArray[np.uint8]:
         slope = 2.0 ** (2 * params.contrast)
         low, high = 0.5 * (2 * np.clip(levels, 0, 1)) ** slope, 1 - 0.5 * (2 * np.clip(1 - levels, 0, 1)) ** slope
         levels = np.where(levels < 0.5, low, high)
+    levels = params.curve.at(np.clip(levels, 0, 1))
     return np.asarray(np.round(np.clip(levels, 0, 1) * 255).astype(np.uint8))
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from pipelines.curves import IDENTITY, ToneCurve
 from pipelines.params import Edge, Params, knob
 
 
@@ -78,6 +79,7 @@ class LightParams(Params):
     warmth: float = knob(0.0, "Warmer, or cooler below 0", -1.0, 1.0)
     tint: float = knob(0.0, "Towards magenta, or green below 0", -1.0, 1.0)
     saturation: float = _saturation()
+    curve: ToneCurve = knob(IDENTITY, "What becomes of each level, at last: points that a smooth curve goes through")
     edge: Edge = knob(Edge.SOFT, EDGE)
 
 

@@ -25,6 +25,7 @@ from pydantic import (
 
 from pipelines.catalog import CATALOG, Method
 from pipelines.contract import Point
+from pipelines.curves import LONGEST, ToneCurve
 from pipelines.masks.prompts import (
     LARGEST_GROW,
     LARGEST_RADIUS,
@@ -72,6 +73,8 @@ def typed(kind: Any, spec: Knob) -> Any:
     if kind is str:
         longest = NAME if spec.high is None else int(spec.high)
         return Annotated[str, StringConstraints(strict=True, max_length=longest), Field(**about)]
+    if kind is ToneCurve:
+        return Annotated[str, StringConstraints(strict=True, max_length=LONGEST), Field(**about)]
     if kind is bool:
         return Annotated[StrictBool, Field(**about)]
     if issubclass(kind, StrEnum):

@@ -9,6 +9,7 @@ import typer
 
 from pipelines import catalog
 from pipelines.contract import Quality
+from pipelines.curves import MOST_POINTS, ToneCurve
 from pipelines.models.folders import ModelCard, find_models
 from pipelines.params import Knob, knobs
 from studio.cli.options import DEFAULTS, Json, Model, Models, settings_from
@@ -89,4 +90,6 @@ def allowed(kind: type, spec: Knob) -> str:
         return " | ".join(kind)
     if kind is bool:
         return "true | false"
+    if kind is ToneCurve:
+        return f"2 to {MOST_POINTS} points x,y of 0 to 255"
     return f"{spec.low:g} to {spec.high:g} {spec.unit}".strip()

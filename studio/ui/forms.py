@@ -11,6 +11,7 @@ import gradio as gr
 
 from pipelines.catalog import CATALOG, Method, preset
 from pipelines.contract import Quality
+from pipelines.curves import LONGEST, ToneCurve
 from pipelines.models.folders import ModelCard
 from pipelines.params import Knob, knobs
 from studio.ui import text
@@ -44,7 +45,8 @@ def _build(method: Method, shown: bool) -> Form:
 
 
 def _component(method: str, name: str, kind: type, default: Any, knob: Knob) -> gr.components.Component:
-    """A switch, a choice or a number. Ranges are told here and checked by `pipelines.params.checked`, once."""
+    """A switch, a choice, a curve (which `curve.js` draws) or a number. Ranges are told here and checked by
+    `pipelines.params.checked`, once."""
     common: dict[str, Any] = {
         "elem_id": f"knob-{method}-{name}",
         "label": say(text.label(name, method)),
@@ -56,6 +58,10 @@ def _component(method: str, name: str, kind: type, default: Any, knob: Knob) -> 
         return gr.Checkbox(value=default, **common)
     if issubclass(kind, StrEnum):
         return gr.Radio([(say(choice), str(choice)) for choice in kind], value=str(default), **common)
+    if kind is ToneCurve:
+        return gr.Textbox(
+            value=default, lines=1, max_length=LONGEST, **common | {"elem_classes": "p-knob p-curve-knob"}
+        )
     return gr.Number(value=default, precision=0 if kind is int else None, **common)
 
 
@@ -81,5 +87,5 @@ def changes_of(name: str, quality: Quality, values: Sequence[Any], card: ModelCa
     return {
         field: value
         for field, value, usual in zip(names, values, before, strict=True)
-        if value is not None and value != usual
+        if value not in (None, "") and value != usual
     }

@@ -9,6 +9,7 @@ from enum import StrEnum
 from pipelines.catalog import CATALOG, Method, preset, serving
 from pipelines.catalog import method as find_method
 from pipelines.contract import Quality
+from pipelines.curves import ToneCurve
 from pipelines.models.folders import ModelCard
 from pipelines.models.listing import listing
 from pipelines.params import knobs
@@ -40,7 +41,7 @@ class SettingRow:
 
     name: str
     kind: str
-    """``switch``, ``choice``, ``whole number`` or ``number``."""
+    """``switch``, ``choice``, ``curve`` (text: points), ``whole number`` or ``number``."""
     default: Value
     low: float | None
     high: float | None
@@ -98,6 +99,8 @@ def _row(method: Method, card: ModelCard | None) -> MethodRow:
             if kind is bool
             else "choice"
             if issubclass(kind, StrEnum)
+            else "curve"
+            if kind is ToneCurve
             else "whole number"
             if kind is int
             else "number",
