@@ -436,7 +436,7 @@ CATALOG: dict[str, Method] = {
             paper="Zeng et al., Instilling Multi-round Thinking into Text-guided Image Editing, 2024",
             when="you would rather say what to do, turn after turn, and have trained a LoRA for it",
             examples=("make it blue", "put it in a forest"),
-            serves=(Backbone.PLAIN,),
+            serves=(Backbone.PLAIN, Backbone.INSTRUCT),
             own_idle=idle_of_refine,
         ),
         Method(

@@ -16,7 +16,7 @@ class ConcatConditioning:
     """What a network made for it is shown beside the noisy latent."""
 
     channels: Tensor
-    """``(1, K, h, w)``."""
+    """``(B, K, h, w)``, or one for all."""
     guidance: float | None = None
     """How closely the picture in `channels` is followed; ``None`` where it is shown, not followed."""
 
@@ -42,7 +42,7 @@ def guided_noise(
     count, shown = len(z_t), None if concat is None else concat.channels
     if isinstance(scale, int | float) and scale == 1:
         return bundle.predict(z_t, torch.full((count,), t, device=z_t.device), e, shown)
-    twice = None if shown is None else shown.expand(2 * count, -1, -1, -1)
+    twice = None if shown is None else shown.repeat(2 * count // len(shown), 1, 1, 1)
     nulls = e_null if len(e_null.tokens) == count else e_null.expanded(count)
     at = torch.full((2 * count,), t, device=z_t.device)
     both = bundle.predict(z_t.repeat(2, 1, 1, 1), at, PromptEmbeds.joined([nulls, e]), twice)

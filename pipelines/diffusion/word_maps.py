@@ -111,7 +111,7 @@ def _beside(bundle: ModelBundle, z: Tensor) -> Tensor | None:
     """What the network is shown with a noisy latent: to an inpainting one the picture with nothing to paint."""
     if bundle.card.backbone is Backbone.INPAINTING:
         return torch.cat([torch.zeros_like(z[:, :1]), z], dim=1)
-    return z / bundle.latent_scale if bundle.card.backbone is Backbone.INSTRUCT else None
+    return bundle.picture_beside(z)
 
 
 def _shown(word: str, looked: Tensor) -> WordMap:

@@ -2,7 +2,8 @@
 
 A LoRA made by ``launch.py train rounds`` follows instructions, told the picture as well as the text: c = [Tx(s); V(I)].
 Sampling begins at the noised picture and adds noise at every step, both of which the paper found better (Section 4.4).
-Without such a LoRA the model reads an instruction as a description.
+Without such a LoRA a plain model reads an instruction as a description. One that was made for instructions (Brooks et
+al. 2023) is shown the picture that each round begins with, and may be trained the same way.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pipelines.contract import EditRequest, EditResult
 from pipelines.diffusion.candidates import AfterStep, sampled
 from pipelines.diffusion.denoise import always, denoise, guided
 from pipelines.diffusion.encode import Canvas, avoided_text
+from pipelines.diffusion.guidance import ConcatConditioning
 from pipelines.diffusion.schedule import DONE
 from pipelines.diffusion.stages import Stages
 from pipelines.models.bundle import ModelBundle
@@ -55,7 +57,10 @@ def rounds(
     for c in conditions:
         sampler = Ancestral(z, params.eta, source)
         start = bundle.schedule.noised(z, sampler.noise, timesteps[0])
-        z = denoise(bundle, start, sampler, timesteps, guided(bundle, always(c), e_null, params.guidance), after_step)
+        beside = bundle.picture_beside(z)
+        concat = None if beside is None else ConcatConditioning(beside)
+        predict = guided(bundle, always(c), e_null, params.guidance, concat)
+        z = denoise(bundle, start, sampler, timesteps, predict, after_step)
     return z
 
 

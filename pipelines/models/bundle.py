@@ -19,7 +19,7 @@ from diffusers.pipelines.deprecated.paint_by_example.image_encoder import PaintB
 from torch import Tensor, nn
 from transformers import CLIPImageProcessor, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
-from pipelines.contract import Picture
+from pipelines.contract import Backbone, Picture
 from pipelines.diffusion.schedule import Schedule
 from pipelines.errors import ModelError, NumericalError
 from pipelines.models.folders import ModelCard
@@ -84,6 +84,11 @@ class ModelBundle:
     def latent_scale(self) -> float:
         """What encoded latents are multiplied by, so that they have about unit variance."""
         return float(self.vae.config.scaling_factor)
+
+    def picture_beside(self, z: Tensor) -> Tensor | None:
+        """What a network made for instructions is shown beside a noisy latent of the picture `z` ``(B, C, h, w)``: the
+        autoencoder's own latent, before it is scaled (Brooks et al. 2023, Section 3.2); ``None`` for any other one."""
+        return z / self.latent_scale if self.card.backbone is Backbone.INSTRUCT else None
 
     @property
     def modules(self) -> dict[str, nn.Module]:

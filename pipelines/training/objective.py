@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from diffusers import ControlNetModel
@@ -22,7 +23,7 @@ from pipelines.training.losses import (
     single_round_loss,
     total_loss,
 )
-from pipelines.training.reference import Projection, edge_branch, silence, told, with_edges
+from pipelines.training.reference import Projection, edge_branch, told, with_edges
 
 ADAPTER = "rounds"
 DECODER_CROSS_ATTENTION = r"up_blocks\..*\.attn2\.(to_q|to_k|to_v|to_out\.0)"
@@ -42,6 +43,8 @@ class Batch:
     whole: PromptEmbeds
     first: PromptEmbeds
     second: PromptEmbeds
+    nothing: PromptEmbeds
+    """No text."""
     edges_r: Tensor | None
     """``(B, 3, H, W)``: the reference's edges."""
     edges_g: Tensor | None
@@ -108,30 +111,31 @@ class Objective(nn.Module):
         """The LoRA by PEFT's names; empty where there is none."""
         return {} if self.edges is Edges.ALONE else get_peft_model_state_dict(self.unet, adapter_name=ADAPTER)
 
-    def network(self, edges: Tensor | None) -> Network:
-        """The network, led by `edges` where there is a branch for them."""
+    def network(self, edges: Tensor | None, z: Tensor) -> Network:
+        """The network, led by `edges` where there is a branch for them. Where it was made for instructions it is shown
+        `z`, the picture that a round begins with."""
         bundle = self.bundle
         if self.branch is not None and edges is not None:
             bundle = replace(bundle, network=with_edges(self.branch, edges))
-        return bundle.output
+        return partial(bundle.output, concat=bundle.picture_beside(z))
 
     def forward(self, batch: Batch, weight: float) -> Tensor:
         """``(4,)``: the total (Eq. 7) and its three parts; without a weight the multi-round loss is left out, and is
         0. The edge branch alone has the single round's loss only."""
         schedule = self.bundle.schedule
         seen = None if self.projection is None or batch.seen is None else self.projection(batch.seen)
-        network = self.network(batch.edges_g)
+        network = self.network(batch.edges_g, batch.z_r)
         single = single_round_loss(schedule, network, batch.z_g, batch.t, batch.eps, told(batch.whole, seen))
         nothing = torch.zeros_like(single)
         if self.edges is Edges.ALONE:
             return torch.stack([single, single, nothing, nothing])
-        c_0 = told(silence(batch.whole), seen)
+        c_0 = told(batch.nothing, seen)
         reconstruction = reconstruction_loss(
-            schedule, self.network(batch.edges_r), batch.z_r, batch.t_0, batch.eps_0, c_0
+            schedule, self.network(batch.edges_r, batch.z_r), batch.z_r, batch.t_0, batch.eps_0, c_0
         )
         multi = nothing
         if weight:
             z_hat = first_round(schedule, network, batch.z_r, batch.t_1, batch.eps_1, told(batch.first, seen))
-            c_2 = told(batch.second, seen)
+            c_2, network = told(batch.second, seen), self.network(batch.edges_g, z_hat)
             multi = multi_round_loss(schedule, network, batch.z_g, z_hat, batch.t_2, batch.eps_2, c_2, self.form)
         return torch.stack([total_loss(single, reconstruction, multi, weight), single, reconstruction, multi])

@@ -25,6 +25,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import DataLoader, Dataset
 
+from pipelines.contract import Backbone
 from pipelines.errors import BadParameter, ModelError, NumericalError
 from pipelines.evaluation.clip import clip_that_knows
 from pipelines.images import to_network
@@ -37,7 +38,7 @@ from pipelines.training.choices import Decay, Edges, Form
 from pipelines.training.common import Ema, Report, Say, fast_arithmetic, silent
 from pipelines.training.losses import weight_at
 from pipelines.training.objective import Batch, Objective
-from pipelines.training.reference import Eyes, edge_maps, save_reference
+from pipelines.training.reference import Eyes, edge_maps, save_reference, silence
 from pipelines.training.sources import source_of
 from pipelines.training.triples import HELD_OUT, TRAINING, Source, triples
 
@@ -237,6 +238,7 @@ class Trainer:
         source = generator(self.plan.seed, f"noise of {split} step {step} of process {process}")
         z_r, z_g = bundle.encode(torch.cat([drawn.references, drawn.targets])).chunk(2)
         texts = bundle.embed_texts([text for part in drawn.texts for text in part])
+        nothing = bundle.embed_texts([""] * count)
         length = bundle.schedule.length
         least = round(self.plan.least_t2 * length)
         t, t_0, t_1, offset = (torch.randint(length, (count,), generator=source) for _ in range(4))
@@ -251,6 +253,7 @@ class Trainer:
             whole=texts[:count],
             first=texts[count : 2 * count],
             second=texts[2 * count :],
+            nothing=nothing if self.eyes is None else silence(nothing),
             edges_r=None if drawn.edges_r is None else drawn.edges_r.to(device),
             edges_g=None if drawn.edges_g is None else drawn.edges_g.to(device),
             t=at[0],
@@ -430,7 +433,13 @@ def train_rounds(
     if threads:
         torch.set_num_threads(threads)
     card = named_model(model, TEXT_TO_IMAGE, folders)
-    told = eyes_for(card, clip, folders)
+    if card.backbone not in (Backbone.PLAIN, Backbone.INSTRUCT):
+        raise ModelError(
+            f"a training for many rounds takes a model of the kind {Backbone.PLAIN} or {Backbone.INSTRUCT}; "
+            f"{card.id!r} is of the kind {card.backbone or 'unknown'}. Choose another with --model"
+        )
+    # One that was made for instructions sees the picture itself.
+    eyes = None if clip is None and card.backbone is Backbone.INSTRUCT else eyes_for(card, clip, folders)
     source = source_of(data)
 
     def plan_of(count: int) -> Plan:
@@ -447,7 +456,9 @@ def train_rounds(
         )
 
     def trainer_of(plan: Plan, where: Path) -> Trainer:
-        return Trainer(card, told.id, (told.path.parent, *folders), source, plan, where, device, branch, workers)
+        beside = () if eyes is None else (eyes.path.parent,)
+        name = None if eyes is None else eyes.id
+        return Trainer(card, name, (*beside, *folders), source, plan, where, device, branch, workers)
 
     if (planned := begun(scratch)) is not None:
         steps = int(planned.get("steps", 1))
@@ -460,5 +471,6 @@ def train_rounds(
     trainer = trainer_of(plan_of(steps), scratch)
     if not trainer.accelerator.is_main_process:
         say = silent
-    say(f"from step {trainer.step} of {steps}: {card.id}, {source.name}, {told.id}")
+    told = "shown the picture" if eyes is None else eyes.id
+    say(f"from step {trainer.step} of {steps}: {card.id}, {source.name}, {told}")
     return asdict(trainer.run(out, say))

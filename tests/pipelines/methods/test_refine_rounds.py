@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from diffusers import UNet2DConditionModel
 
 from pipelines.catalog import CATALOG
 from pipelines.contract import EditRequest, Scope
@@ -15,6 +17,7 @@ from pipelines.engine import Engine
 from pipelines.methods.refine import Ancestral, instructions, rounds
 from pipelines.models.bundle import ModelBundle
 from pipelines.models.lora_files import lora_use
+from pipelines.models.network import eager
 from pipelines.params import RefineParams
 from pipelines.seeds import generator
 from pipelines.training.choices import Edges
@@ -111,3 +114,20 @@ def test_a_round_for_each_condition_and_of_several_pictures_at_once(bundle: Mode
     )
     assert both.shape == z.shape and steps == [2] * 6
     assert torch.equal(rounds(bundle, z, [], e[:1], FEW, generator(0, "a"), lambda z_0: None), z)
+
+
+def test_a_network_made_for_instructions_is_shown_the_picture_of_each_round(load: Callable[[str], ModelBundle]) -> None:
+    bundle = load("tiny-instruct")
+    z, e, null, shown = torch.randn(2, 4, 16, 16), bundle.embed_texts(["a", "b"]), bundle.embed_texts([""]), []
+
+    def listening(unet: UNet2DConditionModel, z_t: torch.Tensor, *told: Any) -> torch.Tensor:
+        shown.append(z_t[:, 4:] * bundle.latent_scale)
+        return eager(unet, z_t, *told)
+
+    led = replace(bundle, network=listening)
+    between = rounds(bundle, z, [e], null, FEW, generator(0, "a"), lambda z_0: None)
+    rounds(led, z, [e, e], null, FEW, generator(0, "a"), lambda z_0: None)
+    for seen in shown[: FEW.steps]:
+        torch.testing.assert_close(seen, z.repeat(2, 1, 1, 1))
+    for seen in shown[FEW.steps :]:
+        torch.testing.assert_close(seen, between.repeat(2, 1, 1, 1))

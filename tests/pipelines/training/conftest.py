@@ -94,8 +94,9 @@ def start(folders: tuple[Path, ...], tmp_path: Path) -> Callable[..., Trainer]:
         branch: Path | None = None,
         workers: int = 0,
         device: str = "cpu",
+        clip: str | None = "tiny-clip",
     ) -> Trainer:
         card = find_model(model, folders)
-        return Trainer(card, "tiny-clip", folders, Halves(), plan, tmp_path / name, device, branch, workers)
+        return Trainer(card, clip, folders, Halves(), plan, tmp_path / name, device, branch, workers)
 
     return started

@@ -9,21 +9,24 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import safetensors.torch
 import torch
-from diffusers import StableDiffusionPipeline
+from diffusers import StableDiffusionPipeline, UNet2DConditionModel
 
 from pipelines.errors import BadParameter, ModelError, NumericalError
 from pipelines.models.adapters import attached
 from pipelines.models.bundle import ModelBundle
 from pipelines.models.lora_files import find_loras
+from pipelines.models.network import eager
 from pipelines.seeds import derived_seed
 from pipelines.training.checkpoint import CHECKPOINT
 from pipelines.training.choices import Decay, Edges, Form
 from pipelines.training.common import silent
+from pipelines.training.losses import first_round
 from pipelines.training.trainer import Plan, Trainer, train_rounds
 from tests.pipelines.training.conftest import PLAN, Halves
 
@@ -76,9 +79,12 @@ def test_another_seed_and_another_weight_are_other_loras(start: Start, tmp_path:
 # -------------------------------------------------------------------------------------------------- what is learnt
 
 
-@pytest.mark.parametrize("model", ["tiny", "tiny-v", "tiny-xl"])
-def test_the_losses_fall_on_what_was_not_taught(start: Start, tmp_path: Path, model: str) -> None:
-    trainer = start(plan=FAST, model=model)
+@pytest.mark.parametrize(
+    ("model", "clip"),
+    [("tiny", "tiny-clip"), ("tiny-v", "tiny-clip"), ("tiny-xl", "tiny-clip"), ("tiny-instruct", None)],
+)
+def test_the_losses_fall_on_what_was_not_taught(start: Start, tmp_path: Path, model: str, clip: str | None) -> None:
+    trainer = start(plan=FAST, model=model, clip=clip)
     before = trainer.held_out()
     assert before == trainer.held_out()
     report = trainer.run(tmp_path / "out", silent)
@@ -141,6 +147,26 @@ def test_the_second_round_never_begins_at_the_noise_of_the_first_nor_near_none(s
     assert not torch.equal(batches[0].eps_1, batches[0].eps_2)
 
 
+def test_a_network_made_for_instructions_is_shown_what_each_round_begins_with(start: Start) -> None:
+    trainer, shown = start(model="tiny-instruct", clip=None), []
+    objective, scale = trainer.objective, trainer.bundle.latent_scale
+
+    def listening(unet: UNet2DConditionModel, z_t: torch.Tensor, *told: Any) -> torch.Tensor:
+        shown.append(z_t[:, z_t.shape[1] // 2 :] * scale)
+        return eager(unet, z_t, *told)
+
+    objective._bundle = replace(trainer.bundle, network=listening)
+    batch = trainer.batch(0, next(iter(trainer._drawn(range(1)))))
+    objective(batch, 1.0)
+    for seen in shown[:3]:  # at once, no text, the first part
+        torch.testing.assert_close(seen, batch.z_r)
+    z_hat = first_round(
+        trainer.bundle.schedule, objective.network(None, batch.z_r), batch.z_r, batch.t_1, batch.eps_1, batch.first
+    )
+    torch.testing.assert_close(shown[3], z_hat)
+    assert trainer.eyes is None and torch.equal(batch.nothing.tokens, trainer.bundle.embed_texts(["", ""]).tokens)
+
+
 def test_both_orders_are_taught_where_order_is_free(start: Start) -> None:
     plan, source, orders = replace(PLAN, batch=8), Halves(), set()
     trainer = start(plan=plan)
@@ -190,6 +216,8 @@ def test_options_that_do_not_go_together_are_refused(tmp_path: Path, folders: tu
         asked(branch=tmp_path)
     with pytest.raises(ModelError, match=r"there is no clip model called 'lost'"):
         asked(clip="lost")
+    with pytest.raises(ModelError, match="takes a model of the kind plain or instruct; 'tiny-inpainting' is of the"):
+        asked(model="tiny-inpainting")
     with pytest.raises(ModelError, match="must be a ControlNet's folder"):
         asked(minutes=None, steps=1, edges="loaded", branch=tmp_path, device="cpu")
 
