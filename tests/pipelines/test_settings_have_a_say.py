@@ -16,6 +16,7 @@ from skimage import data
 
 from pipelines.catalog import CATALOG, settings
 from pipelines.contract import EditRequest, Quality, Scope
+from pipelines.curves import ToneCurve
 from pipelines.engine import Engine
 from pipelines.layered.plan import plan_of
 from pipelines.params import Params, knobs
@@ -71,6 +72,8 @@ def another(name: str, kind: type, value: Any) -> Any:
         return not value
     if issubclass(kind, StrEnum):
         return next(choice for choice in kind if choice != value)
+    if kind is ToneCurve:
+        return ToneCurve("0,0 96,60 255,255")
     if name in OTHERS and value != OTHERS[name]:
         return OTHERS[name]
     return value + 1 if kind is int else value * 0.5 or 0.5
@@ -160,7 +163,15 @@ BY_HAND: list[tuple[str, dict[str, Any], Scope, str]] = [
     ("extend", {"right": 0.25}, Scope.BOTH, ""),
     ("resize", {"longer": 80}, Scope.BOTH, ""),
 ]
-BESIDE: dict[str, Any] = {"black": 20, "white": 200, "angle": 30.0, "turn": 20.0, "added": 20.0, "lightness": 10.0}
+BESIDE: dict[str, Any] = {
+    "black": 20,
+    "white": 200,
+    "angle": 30.0,
+    "turn": 20.0,
+    "margin": 0.02,
+    "added": 20.0,
+    "lightness": 10.0,
+}
 
 
 @pytest.mark.parametrize(("name", "settings_of", "scope", "behind"), BY_HAND)
