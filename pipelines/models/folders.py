@@ -268,8 +268,9 @@ def find_models(folders: Iterable[Path]) -> dict[str, ModelCard]:
     return {card.id: card for card, fault in found_models(folders) if fault is None}
 
 
-def found_models(folders: Iterable[Path]) -> list[tuple[ModelCard, str | None]]:
-    """Every model directly under `folders`, and why nothing can be told of it where its own files say what cannot be.
+def found_models(folders: Iterable[Path], name: str | None = None) -> list[tuple[ModelCard, str | None]]:
+    """Every model directly under `folders`, or what may be of that `name`, and why nothing can be told of it where its
+    own files say what cannot be.
 
     Of two with one name the first is taken, and one that can be read rather than one that cannot. What has no kind was
     not read far enough to know it.
@@ -277,6 +278,8 @@ def found_models(folders: Iterable[Path]) -> list[tuple[ModelCard, str | None]]:
     found: dict[str, tuple[ModelCard, str | None]] = {}
     for folder in folders:
         for path in _entries(folder):
+            if name is not None and name not in (path.name, path.stem):
+                continue
             card, fault = _told(path)
             if card is not None and (card.id not in found or (fault is None and found[card.id][1] is not None)):
                 found[card.id] = card, fault
@@ -305,6 +308,9 @@ def _told(path: Path) -> tuple[ModelCard | None, str | None]:
 def find_model(name: str, folders: Iterable[Path], kind: str = TEXT_TO_IMAGE) -> ModelCard:
     """The model of that name and kind; raises `ModelError` with the names there are."""
     folders = tuple(folders)
+    for card, fault in found_models(folders, name):  # every click asks, and to read all of them takes it a tenth longer
+        if (card.id, card.kind, fault) == (name, kind, None):
+            return card
     told = {card.id: (card, fault) for card, fault in found_models(folders)}
     found = {id: card for id, (card, fault) in told.items() if fault is None}
     if name in found and found[name].kind == kind:
