@@ -14,9 +14,11 @@ import safetensors.torch
 import torch
 from diffusers import (
     DiffusionPipeline,
+    StableDiffusionImg2ImgPipeline,
     StableDiffusionInpaintPipeline,
     StableDiffusionInstructPix2PixPipeline,
     StableDiffusionPipeline,
+    StableDiffusionXLImg2ImgPipeline,
     StableDiffusionXLInpaintPipeline,
     StableDiffusionXLInstructPix2PixPipeline,
     StableDiffusionXLPipeline,
@@ -33,11 +35,11 @@ from pipelines.diffusion.samplers import DDIM
 from pipelines.engine import Engine
 from pipelines.errors import BadRequest, ModelError
 from pipelines.layered import method as layered
-from pipelines.methods import inpaint, instruct_pix2pix
+from pipelines.methods import inpaint, instruct_pix2pix, sdedit
 from pipelines.models.bundle import ModelBundle
 from pipelines.models.folders import find_model, find_models
 from pipelines.models.loader import load_bundle
-from pipelines.params import InpaintParams, InstructParams, LayeredParams, Tuned
+from pipelines.params import InpaintParams, InstructParams, LayeredParams, SDEditParams, Tuned
 from pipelines.pasting import edited_region
 
 CPU = torch.device("cpu")
@@ -56,11 +58,12 @@ def exact(load: Callable[[str], ModelBundle]) -> Callable[[str], ModelBundle]:
 
 
 def theirs(bundle: ModelBundle, kind: type[DiffusionPipeline], noise: Tensor, **asked: object) -> Tensor:
-    """The clean, scaled latent that diffusers' own pipeline makes from `noise`."""
+    """The clean, scaled latent that diffusers' own pipeline makes from `noise`, or from what it draws itself."""
     pipe = kind.from_pretrained(bundle.card.path, local_files_only=True)
     pipe.set_progress_bar_config(disable=True)
     common = {"num_inference_steps": STEPS, "guidance_scale": GUIDANCE, "output_type": "latent", **asked}
-    return pipe(prompt=TEXT, latents=noise, **common).images
+    begun = {} if "generator" in asked else {"latents": noise}
+    return pipe(prompt=TEXT, **begun, **common).images
 
 
 @pytest.mark.parametrize(("name", "kind"), [("tiny", StableDiffusionPipeline), ("tiny-v", StableDiffusionPipeline)])
@@ -169,6 +172,27 @@ def test_an_inpainting_model_is_shown_what_its_pipeline_shows(
         expected,
         atol=1e-2,
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("tiny", StableDiffusionImg2ImgPipeline), ("tiny-xl", StableDiffusionXLImg2ImgPipeline)]
+)
+def test_sdedit_begins_where_its_pipeline_does(
+    exact: Callable[[str], ModelBundle],
+    square: EditRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    kind: type[DiffusionPipeline],
+) -> None:
+    """At three fifths of the schedule, with the picture noised to there."""
+    bundle, params = exact(name), SDEditParams(steps=STEPS, guidance=GUIDANCE, strength=0.6)
+    how, canvas = sampled(monkeypatch, sdedit, "sample_candidates", lambda: sdedit.run(bundle, square, params))
+    drawn = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(5))
+    begun = bundle.schedule.noised(how.start, drawn, how.timesteps[0])
+    picture, draws = Image.fromarray(square.picture), torch.Generator().manual_seed(5)
+    expected = theirs(bundle, kind, drawn, image=picture, strength=0.6, generator=draws)
+    assert len(how.timesteps) == 3 and torch.allclose(clean(how, canvas, begun), expected, atol=1e-4)
+    assert not torch.allclose(clean(how, canvas, drawn), expected, atol=1e-2)
 
 
 @pytest.mark.parametrize(
