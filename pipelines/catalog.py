@@ -58,6 +58,7 @@ from pipelines.params import (
     RefineParams,
     Return,
     SDEditParams,
+    Text2LiveParams,
     Tuned,
     Tunes,
     VISIIParams,
@@ -121,6 +122,8 @@ class Method:
     """Of which parts it reads the text."""
     follows: tuple[Scope, ...] = ()
     """Of which parts it follows a reference picture."""
+    adds_layer: bool = False
+    """Whether its edit is a layer over the untouched picture, which layered files keep apart."""
     learns: bool = False
     """Whether it learns from an example: the reference of the subject is the picture before, that of the background the
     one after, and it needs both."""
@@ -541,6 +544,21 @@ CATALOG: dict[str, Method] = {
             joint=" ",
             texts=("source",),
             draws=False,
+        ),
+        Method(
+            name="text2live",
+            title="Text2LIVE (a layer over it)",
+            params=Text2LiveParams,
+            entry="pipelines.methods.text2live:run",
+            needs_mask=True,
+            stages=("layer",),
+            paper="Bar-Tal et al., Text2LIVE: Text-Driven Layered Image and Video Editing, 2022",
+            group=Group.SHAPE,
+            when="a thing is to have another colour or look, as a layer of its own over the untouched picture",
+            joint=" ",
+            serves=(Backbone.PLAIN, Backbone.INPAINTING),
+            texts=("source",),
+            adds_layer=True,
         ),
         Method(
             name="ddpm-inversion",

@@ -520,6 +520,19 @@ class OIRParams(ModelParams):
 
 
 @dataclass(frozen=True)
+class Text2LiveParams(ModelParams):
+    """Text2LIVE, Bar-Tal et al. 2022: a layer of colour and opacity that a CLIP leads."""
+
+    steps: int = knob(1000, "Steps that paint the layer", 1, 5000, "steps")
+    rate: float = knob(2.5e-3, "Adam's rate for what paints it", 1e-6, 1.0)
+    screen: float = knob(1.0, "How much it counts that the layer alone, over green, goes with the text", 0.0, 10.0)
+    structure: float = knob(2.0, "How much it counts that what is where stays as it was", 0.0, 100.0)
+    sparsity: float = knob(0.06, "How much it counts that the layer is small and clear", 0.0, 10.0)
+    evenness: float = knob(0.0, "How much it counts that the layer is the same everywhere", 0.0, 100.0)
+    from_colour: bool = knob(True, "Begin at the flat colour that goes best with the text; off: at grey")
+
+
+@dataclass(frozen=True)
 class Pix2PixZeroParams(ModelParams):
     """pix2pix-zero, Parmar et al. 2023: nudged to look at its words where the picture's were."""
 

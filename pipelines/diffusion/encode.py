@@ -104,8 +104,11 @@ class Canvas:
     @torch.no_grad()
     def candidate(self, seed: int, z: Tensor, pasting: ModelParams) -> Candidate:
         """The finished picture of a clean latent `z`, at the request's own size, put back as `pasting` says."""
+        return self.finished(seed, resized(from_network(self.bundle.decode(z)), self.frame.original), pasting)
+
+    def finished(self, seed: int, made: Picture, pasting: ModelParams) -> Candidate:
+        """A picture of the request's own size, put back as `pasting` says."""
         request = self.request
-        made = resized(from_network(self.bundle.decode(z)), self.frame.original)
         picture, region = put_back(made, request, self.region, pasting, derived_seed(seed, "grain"))
         outside = outside_change(picture, request.picture, region)
         return Candidate(seed, picture, outside, flat_colour(made, self.region))

@@ -33,6 +33,7 @@ from psd_tools.psd.layer_and_mask import (
 )
 
 from pipelines import pictures as codec
+from pipelines.catalog import CATALOG
 from pipelines.colour_spaces import ColourSpace, profile
 from pipelines.contract import Extent, Mask, Picture, Scope
 from pipelines.masks.fill import filled_from_around
@@ -42,6 +43,7 @@ from studio.history.tree import Tree
 from studio.store.blobs import Blobs
 
 PICTURE, PLATE, SUBJECT, MASK = "Picture", "Background plate", "Subject", "Subject mask"
+BEFORE, EDIT = "Picture before", "Edit"
 """Names of the layers."""
 UNCLEAN_PLATE = f"{PLATE} (may show a rim of the subject)"
 """After a turn of both parts: the mask is that of the subject before, and what is drawn may reach beyond it."""
@@ -64,7 +66,8 @@ class Layer:
 def turn_layers(tree: Tree, id: str, pictures: Blobs) -> tuple[Picture, tuple[Layer, ...]]:
     """The picture of the turn `id`, and its layers as `picture_layers` makes them.
 
-    The background reference is the one that the method made or was given (`Outcome.background_reference`), and the
+    Of a method whose edit is a layer (`Method.adds_layer`) they are the picture before and that. The background
+    reference is the one that the method made or was given (`Outcome.background_reference`), and the
     subject's edge is as transparent as its hair is in the turn's picture (`masks.matting`). A picture that the subject
     was taken out of is one layer. Raises `UnknownTurn`, and `DamagedFile` where a picture is missing.
     """
@@ -75,6 +78,8 @@ def turn_layers(tree: Tree, id: str, pictures: Blobs) -> tuple[Picture, tuple[La
     mask = codec.decode_mask(pictures.get(turn.outcome.mask_after or turn.request.mask), Extent.of(picture))
     if not mask.any():  # it was taken out
         return picture, picture_layers(picture, None, 0)
+    if turn.parent is not None and turn.request.method in CATALOG and CATALOG[turn.request.method].adds_layer:
+        return picture, edit_layers(picture, codec.decode(pictures.get(tree[turn.parent].picture)).picture, mask)
     reference = turn.outcome.background_reference
     return picture, picture_layers(
         picture,
@@ -112,14 +117,36 @@ def picture_layers(
     filling = filled_from_around(picture, hole) if reference is None else _resized(reference, Extent.of(picture))
     plate = np.where(hole[..., None], filling, picture)
     subject, cover = unmixed(picture, plate, wanted)
-    rows, columns = np.flatnonzero(hole.any(1)), np.flatnonzero(hole.any(0))
-    top, left = int(rows[0]), int(columns[0])
-    box = slice(top, int(rows[-1]) + 1), slice(left, int(columns[-1]) + 1)
+    top, left, box = _around(hole)
     return (
         Layer(plate_name, _with_alpha(plate, whole.pixels[..., 3])),
         Layer(SUBJECT, _with_alpha(subject[box], cover[box]), left, top),
         hidden,
     )
+
+
+def edit_layers(picture: Picture, before: Picture, mask: Mask) -> tuple[Layer, ...]:
+    """The layers of `picture`, bottom to top: the one `before` of the same size, and what was laid over it, as clear as
+    it can be; and the mask."""
+    whole = np.full(picture.shape[:2], 255, np.uint8)
+    hidden = Layer(MASK, _with_alpha(np.repeat(_levels(mask)[..., None], 3, -1), whole), visible=False)
+    changed = (picture != before).any(-1)
+    if not changed.any():
+        return Layer(PICTURE, _with_alpha(picture, whole)), hidden
+    colour, alpha = unmixed(picture, before, changed.astype(np.uint8))
+    top, left, box = _around(changed)
+    return (
+        Layer(BEFORE, _with_alpha(before, whole)),
+        Layer(EDIT, _with_alpha(colour[box], alpha[box]), left, top),
+        hidden,
+    )
+
+
+def _around(there: Mask) -> tuple[int, int, tuple[slice, slice]]:
+    """Top and left of the box around what is `there`, and that box."""
+    rows, columns = np.flatnonzero(there.any(1)), np.flatnonzero(there.any(0))
+    top, left = int(rows[0]), int(columns[0])
+    return top, left, (slice(top, int(rows[-1]) + 1), slice(left, int(columns[-1]) + 1))
 
 
 def unmixed(picture: Picture, plate: Picture, wanted: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

@@ -28,6 +28,8 @@ from tests.pipelines.training.conftest import write_tiny_clip
 METHODS = sorted(CATALOG)
 BY_MODEL = [name for name in METHODS if issubclass(CATALOG[name].params, ModelParams)]
 """On diffusion models; what a composer's method promises is in ``compose/test_method_of_composing.py``."""
+REDRAWING = [name for name in BY_MODEL if not CATALOG[name].adds_layer]
+"""Those that draw the whole picture anew by the model's own network."""
 BY_HAND = [name for name in METHODS if not CATALOG[name].needs_model]
 AT_WORK = {
     "recolour": {"hue": 120.0},
@@ -48,6 +50,7 @@ EVERYWHERE = [
     *(("tiny-v", *way) for way in WAYS if MODEL[way[0]] == "tiny" and way[1] in (None, Tuned.UNET)),
     ("tiny-inpainting", "inpaint", None),
     ("tiny-exemplar", "paint-by-example", None),
+    ("tiny-inpainting", "text2live", None),
     *(("tiny-instruct", name, None) for name in ("instruct", "grounded", "focus", "zone", "visii")),
     ("tiny-xl-inpainting", "inpaint", None),
     *(("tiny-xl-instruct", name, None) for name in ("instruct", "grounded", "focus", "zone", "visii")),
@@ -245,7 +248,7 @@ def test_pasted_back_pixels_are_untouched(
         assert 0 < candidate.outside.kept < kept.sum(), "the edited region reaches a little over the mask"
 
 
-@pytest.mark.parametrize("name", BY_MODEL)
+@pytest.mark.parametrize("name", REDRAWING)
 def test_what_changed_outside_is_measured_when_nothing_is_pasted_back(
     engine: Engine, request_for: Callable[..., EditRequest], name: str
 ) -> None:
@@ -340,7 +343,7 @@ def test_unknown_names_and_settings_of_another_method_are_refused(
         engine.edit("tiny", "sdedit", request_for(), small_settings("inpaint"))
 
 
-@pytest.mark.parametrize("name", BY_MODEL)
+@pytest.mark.parametrize("name", REDRAWING)
 def test_numbers_that_are_not_finite_stop_the_edit(
     folders: tuple, load: Callable[[str], ModelBundle], request_for: Callable[..., EditRequest], name: str
 ) -> None:
@@ -371,7 +374,7 @@ def test_every_preset_is_valid(name: str) -> None:
     assert exact == LayeredParams(), "exact is the paper's numbers"
 
 
-@pytest.mark.parametrize("name", [name for name in BY_MODEL if CATALOG[name].reads])
+@pytest.mark.parametrize("name", [name for name in REDRAWING if CATALOG[name].reads])
 def test_the_texts_that_the_model_reads_are_joined_as_the_catalogue_says(
     name: str,
     load: Callable[[str], ModelBundle],

@@ -17,8 +17,21 @@ from pipelines.contract import Extent, Mask, Picture, Scope
 from pipelines.masks.refine import soft_edge
 from pipelines.pictures import decode_mask, encode_mask, encode_png
 from studio.errors import UnknownTurn
-from studio.exports.layers import UNCLEAN_PLATE, Layer, openraster, picture_layers, psd, turn_layers, unmixed
-from studio.history.turn import Outcome
+from studio.exports.layers import (
+    BEFORE,
+    EDIT,
+    MASK,
+    PICTURE,
+    UNCLEAN_PLATE,
+    Layer,
+    openraster,
+    picture_layers,
+    psd,
+    turn_layers,
+    unmixed,
+)
+from studio.history.tree import Tree
+from studio.history.turn import Outcome, Turn
 from studio.store.blobs import Blobs
 from studio.store.record import Record
 from tests.pipelines.masks.test_matting import as_selected, drawn
@@ -205,6 +218,27 @@ def test_hair_is_cut_out_with_its_alpha(record: Record, pictures: Blobs) -> None
     found[box] = cut.pixels[..., 3] / 255
     assert np.abs(found - alpha).mean() < 0.6 * np.abs(soft_edge(mask, request.feather) - alpha).mean()
     assert np.array_equal(laid_over(layers), seen)
+
+
+def test_an_edit_that_is_a_layer_lies_over_the_picture_before(
+    record: Record, photo: Picture, subject: Mask, pictures: Blobs
+) -> None:
+    """And gives the turn's picture back to the pixel, as clear as that can be."""
+    turn = record.tree[record.tree.line(record.tree.current)[1]]
+    assert turn.request is not None
+    share = (subject * 0.6)[..., None]
+    edited = np.round(share * (20, 60, 250) + (1 - share) * photo).astype(np.uint8)
+    request = replace(turn.request, method="text2live", scope=Scope.SUBJECT)
+    picture = pictures.put(encode_png(edited))
+    tree = Tree.planted(record.tree[record.tree.line(record.tree.current)[0]])
+    tree = tree.append(Turn.after(tree.current, request, picture, Outcome()))
+    shown, layers = turn_layers(tree, tree.current, pictures)
+    assert [layer.name for layer in layers] == [BEFORE, EDIT, MASK] and [x.visible for x in layers] == [1, 1, 0]
+    assert np.array_equal(layers[0].pixels[..., :3], photo) and np.array_equal(shown, edited)
+    assert np.array_equal(laid_over(layers), edited)
+    assert layers[1].pixels[..., 3].max() < 0.61 * 255 + 2
+    same = tree.append(Turn.after(tree.current, request, picture, Outcome()))
+    assert [layer.name for layer in turn_layers(same, same.current, pictures)[1]] == [PICTURE, MASK]
 
 
 def test_a_picture_that_the_subject_was_taken_out_of_is_one_layer(record: Record, pictures: Blobs) -> None:
