@@ -90,6 +90,7 @@ OPEN = (
     OpenRoute("GET", "/studio/example/{example_id}.png", "the example pictures"),
     OpenRoute("GET", "/studio/script/{asked}/{name}.js", "the page's own scripts, as modules"),
     OpenRoute("GET", "/studio/health", "tells a supervisor that the page can be used", needs_no_key=True),
+    OpenRoute("GET", "/studio/export/{sid}/{turn}/finished", "a turn's picture in a size, quality and formats"),
     OpenRoute("GET", "/studio/export/{sid}/{turn}/{kind}", "a turn as a file"),
     OpenRoute("GET", "/studio/session/{sid}.palimpsest", "a session as a file"),
     # For programs: docs/api.md, docs/openapi.json.
@@ -117,6 +118,7 @@ OPEN = (
     OpenRoute("POST", "/api/v1/sessions/{sid}/branch", "a new branch", Takes.JSON),
     OpenRoute("POST", "/api/v1/sessions/{sid}/swap", "begins two turns in the other order", Takes.JSON),
     OpenRoute("POST", "/api/v1/sessions/{sid}/adopt", "lays the other order down as a branch"),
+    OpenRoute("POST", "/api/v1/sessions/{sid}/attention", "begins to find what the model looks at", Takes.JSON),
     OpenRoute("GET", "/api/v1/sessions/{sid}/compare", "two turns in numbers"),
     OpenRoute("GET", "/api/v1/sessions/{sid}/pictures/{digest}", "a picture or mask of a session"),
     OpenRoute("GET", "/api/v1/sessions/{sid}/turns/{turn}/{kind}", "a turn, or all of it, as a file"),
