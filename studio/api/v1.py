@@ -14,7 +14,7 @@ import re
 import secrets
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import FastAPI, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -456,7 +456,7 @@ def routes(verbs: OpenStudio, uploads: Uploads) -> list[BaseRoute]:
             str, Query(max_length=NAME, description='A share like "50%", or the longer side in pixels; never enlarged')
         ] = Finish.size,
         quality: Annotated[int, Query(ge=1, le=100, description="Of a JPEG, WebP or AVIF")] = Finish.quality,
-        bits: Annotated[Literal[8, 16], Query(description="A channel, of a PNG or TIFF")] = 8,
+        bits: Annotated[int, Query(ge=8, le=16, description="A channel, of a PNG or TIFF: 8 or 16")] = Finish.bits,
     ) -> Response:
         """A turn as a file, or the whole session."""
         session = session_of(sid)

@@ -20,7 +20,7 @@ from tests.studio.cli.conftest import Run
 from tests.studio.conftest import StandInEngine
 
 TOKEN = "correct-horse-battery"
-KINDS = {"png": b"\x89PNG", "psd": b"8BPS", "palimpsest": b"PK"}
+KINDS = {"png": b"\x89PNG", "tiff": b"II*\0", "psd": b"8BPS", "palimpsest": b"PK"}
 
 
 @dataclass(frozen=True)
