@@ -9,6 +9,7 @@ from playwright.sync_api import Browser
 
 from tests.browser.desk import DESKTOP, PHONE, Desk, sat_down
 from tests.browser.screenshots import DUCK
+from tests.browser.test_turns_by_hand import choose
 
 AXE = Path(__file__).resolve().parents[1] / "page" / "node_modules" / "axe-core" / "axe.min.js"
 FOUND = """() => axe.run(document, { resultTypes: ['violations'] }).then(({ violations }) => violations
@@ -40,6 +41,12 @@ def test_nothing_serious_is_found_in_either_theme(browser: Browser, url: str) ->
         for theme in ("Light", "Dark"):
             page.get_by_role("button", name=f"{theme} theme").click()
             assert serious(desk) == []
+        choose(desk, "Light")
+        page.wait_for_selector(".p-curve-dot")
+        page.get_by_role("button", name="Export").click()
+        page.get_by_role("menuitem", name="Size, quality").click()
+        assert serious(desk) == []
+        page.keyboard.press("Escape")
         page.keyboard.press("?")
         assert serious(desk) == []
         page.keyboard.press("Escape")
