@@ -168,6 +168,9 @@ class Method:
         return run
 
 
+NO_LATENT = {"latent_steps": "nothing of this turn goes by the picture's latent"}
+
+
 def idle_of_models(asked: Asks, params: ModelParams) -> dict[str, str]:
     """What is shared by all that run a model: a window is about the subject, and pasting about a part that stays."""
     idle: dict[str, str] = {}
@@ -211,9 +214,18 @@ def idle_of_focus(_: Asks, params: FocusParams) -> dict[str, str]:
     return idle
 
 
+def idle_of_inpaint(asked: Asks, params: InpaintParams) -> dict[str, str]:
+    """Where both parts change nothing is held; from pure noise the picture then has no say."""
+    if asked.scope is not Scope.BOTH:
+        return {}
+    nothing_kept = {"decoder_steps": "both parts change: the decoder is fitted to what is kept"}
+    return nothing_kept | (NO_LATENT if params.strength == 1 else {})
+
+
 def idle_of_paint_by_example(asked: Asks, _: PaintByExampleParams) -> dict[str, str]:
     """All of a reference is shown in which nothing was found."""
-    return {} if asked.subject_reference_mask is not None else {"margin": "all of the reference is shown"}
+    seen = {} if asked.subject_reference_mask is not None else {"margin": "all of the reference is shown"}
+    return NO_LATENT | seen
 
 
 def idle_of_visii(_: Asks, params: VISIIParams) -> dict[str, str]:
@@ -256,6 +268,7 @@ def idle_of_d_edit(asked: Asks, params: DEditParams) -> dict[str, str]:
     if not tunes and not params.keep_words and asked.subject.strip() and asked.background.strip():
         fitting = ("new_words", "embed_steps", "embed_rate", "timesteps_per_step")
         idle |= dict.fromkeys(fitting, "both parts have a text, and nobody goes by the new words")
+        idle |= NO_LATENT if asked.scope is Scope.BOTH else {}
     elif not params.embed_steps:
         idle["embed_rate"] = "the new words are not fitted"
         if not tunes:
@@ -347,6 +360,7 @@ CATALOG: dict[str, Method] = {
             when="the selected part is to be filled anew, whatever was there before",
             joint=" ",
             serves=(Backbone.PLAIN, Backbone.INPAINTING),
+            own_idle=idle_of_inpaint,
         ),
         Method(
             name="paint-by-example",
@@ -559,6 +573,7 @@ CATALOG: dict[str, Method] = {
             serves=(Backbone.PLAIN, Backbone.INPAINTING),
             texts=("source",),
             adds_layer=True,
+            own_idle=lambda _asked, _params: NO_LATENT,
         ),
         Method(
             name="ddpm-inversion",

@@ -21,6 +21,7 @@ from pipelines import catalog
 from pipelines.cache import Cache
 from pipelines.compose.folder import Loaded, load_composer
 from pipelines.contract import Backbone, EditRequest, EditResult, Extent, LoraUse, Mask, Matte, Picture, WordMap
+from pipelines.diffusion.regain import regaining
 from pipelines.diffusion.word_maps import word_maps
 from pipelines.errors import BadParameter, ModelError, NumericalError
 from pipelines.evaluation.clip import ClipEmbed, clip_that_knows
@@ -43,7 +44,7 @@ from pipelines.models.folders import SEGMENTER, ModelCard, find_model, find_mode
 from pipelines.models.limits import NOTHING_CALIBRATED, Limits
 from pipelines.models.loader import device_named, load_bundle
 from pipelines.models.lora_files import lora_path
-from pipelines.params import Edge, Params
+from pipelines.params import Edge, ModelParams, Params
 from pipelines.pasting import edited_region
 from pipelines.progress import Progress, silent
 from pipelines.requests import check_request
@@ -119,7 +120,13 @@ class Engine:
         loras = [(lora_path(use, self._folders), use.scale) for use in request.loras]
 
         def run(bundle: ModelBundle, request: EditRequest, progress: Progress) -> EditResult:
-            told = replace(bundle, loras=tuple(path for path, _ in loras), folders=self._folders)
+            steps = params.latent_steps if isinstance(params, ModelParams) else 0
+            told = replace(
+                bundle,
+                loras=tuple(path for path, _ in loras),
+                folders=self._folders,
+                regained=regaining(steps, progress),
+            )
             with attached(bundle, loras):
                 return run_in_window(method_itself, told, request, params, progress)
 

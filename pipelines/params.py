@@ -162,6 +162,13 @@ class ModelParams(Params):
     residual: float = knob(
         0.0, "Keep the input's pixel where the edit changed it by less; 0 is off", 0.0, 255.0, "levels", Reach.SAMPLING
     )
+    latent_steps: int = knob(
+        0,
+        "Fit the picture's latent first, so that turns do not add up what the autoencoder loses; 0 is off",
+        0,
+        200,
+        "steps",
+    )
 
 
 def _pasted_back() -> Any:

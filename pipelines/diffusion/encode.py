@@ -71,12 +71,13 @@ class Canvas:
         frame = frame_of(bundle, request)
         small = resized(request.picture, frame.network)
         region = edited_region(request.mask, request.scope, request.feather)
+        x = to_network(small)
         return cls(
             bundle=bundle,
             request=request,
             frame=frame,
             small=small,
-            z_ref=bundle.encode(to_network(small)),
+            z_ref=bundle.regained(bundle, bundle.encode(x), x),
             region=region,
             edited=_cells(bundle, frame, region),
             prompts=Prompts(bundle),

@@ -32,6 +32,11 @@ def uncounted(samples: int) -> None:
     """Nobody wants to know."""
 
 
+def as_encoded(_: ModelBundle, z: Tensor, __: Tensor) -> Tensor:
+    """The latent as the encoder gave it."""
+    return z
+
+
 @dataclass(frozen=True)
 class ModelBundle:
     """The parts, in evaluation mode and without gradients, on one device."""
@@ -58,6 +63,8 @@ class ModelBundle:
     """How `unet` is called."""
     count: Callable[[int], None] = uncounted
     """Told of every pass how many samples go through the network."""
+    regained: Callable[[ModelBundle, Tensor, Tensor], Tensor] = as_encoded
+    """What becomes of the latent of the picture that is edited, given it and the picture, before a method begins."""
     loras: tuple[Path, ...] = ()
     """The LoRAs that are attached to it: a file, or a folder in which something may lie beside the LoRA."""
     folders: tuple[Path, ...] = ()

@@ -45,6 +45,7 @@ CASES = [
     ("layered", Quality.EXACT, Scope.BOTH, "a blue dog", "in a forest"),
     ("sdedit", Quality.STANDARD, Scope.BOTH, "a blue dog", "in a forest"),
     ("inpaint", Quality.STANDARD, Scope.SUBJECT, "a blue dog", ""),
+    ("inpaint", Quality.STANDARD, Scope.BOTH, "a blue dog", "in a forest"),
     ("d-edit", Quality.STANDARD, Scope.SUBJECT, "a blue dog", ""),
     ("d-edit", Quality.DRAFT, Scope.BOTH, "a blue dog", "in a forest"),
     ("flexedit", Quality.STANDARD, Scope.SUBJECT, "a blue dog", ""),
