@@ -105,7 +105,7 @@ panel.draws(({ view, about, away, message }) => {
   const method = view && about.methods[view.draft.method];
   const long = view && !live && crop.needed(view);
   missing.replaceChildren(...(damaged ? [say("Damaged: to look at and to export. Its duplicate, among the sessions, can be edited.")] : long ? [say("Too long to be edited."), " ", h("button", { type: "button", class: "p-link", text: say("Choose a part"), onclick: () => actions.crop() })]
-    : view && !live && !view.staged.length && !view.mask.mask && (!method || method.needs_mask) ? [coarse ? say("Tap the subject on the picture first") : say("Click the subject on the picture first")] : []));
+    : view && !live && !view.staged.length && !view.mask.mask && (!method || method.needs_mask || (method.changes || view.draft.scope) !== "both") ? [coarse ? say("Tap the subject on the picture first") : say("Click the subject on the picture first")] : []));
   missing.hidden = !missing.childNodes.length;
   if (job) {
     const queued = job.state === "queued";

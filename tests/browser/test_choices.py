@@ -64,6 +64,12 @@ def test_a_model_for_instructions_asks_for_instructions(
             page.get_by_role("option", name="InstructPix2Pix").click()
             expect(page.locator(".p-ref", has_text="edit")).to_have_count(0)
 
+            first = page.get_by_text("Click the subject on the picture first")
+            expect(first).to_be_hidden()
+            desk.chooses("scope", "Subject")  # of which nobody knows yet where it is
+            expect(first).to_be_visible()
+            desk.chooses("scope", "Both")
+
             studio.registry.remove("doer")
             page.evaluate("palimpsest.actions.models()")
             dialog = page.get_by_role("dialog", name="Models")
