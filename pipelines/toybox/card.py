@@ -6,7 +6,6 @@ those of `pipelines.toybox.render`. Whoever changes either runs this again; a te
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
 from pathlib import Path
@@ -16,13 +15,21 @@ from pipelines.models.configs import read_json
 from pipelines.toybox import words
 
 MODELS = Path(__file__).resolve().parents[2] / "assets" / "models"
-CARDS = tuple(MODELS / name / "card.json" for name in ("toybox", "toybox-few-steps", "toybox-inpaint"))
+ORDERS = [["make", "paint"], ["put"], ["turn", "into"], ["add"], ["it"], ["now"], ["instead"], ["and", "then"]]
+"""What the instructions say beside what captions do; see `pipelines.toybox.triples`."""
+PAINTERS: dict[str, list[list[str]]] = {
+    "toybox": [],
+    "toybox-few-steps": [],
+    "toybox-inpaint": [],
+    "toybox-instruct": ORDERS,
+}
+"""The folders whose cards are written, and what each was told beside captions."""
 PICTURES: dict[str, Any] = {"made_for": "flat drawings of its own small world", "smooth": 0.5}
 """Of 100 scenes as they are drawn, as an edit leaves them and as JPEG files, none is less smooth."""
 
 
-def vocabulary() -> dict[str, list[list[str]]]:
-    """Every word and phrase that the captions say, those of one meaning together."""
+def vocabulary(beside: list[list[str]]) -> dict[str, list[list[str]]]:
+    """Every word and phrase that the captions say, and those `beside` them; those of one meaning together."""
     return {
         "subject": _groups(words.SUBJECTS),
         "colour": _groups(words.COLOURS),
@@ -31,7 +38,7 @@ def vocabulary() -> dict[str, list[list[str]]]:
         "background": [
             list(dict.fromkeys(words.BACKGROUNDS[place] + words.PLACES[place])) for place in words.BACKGROUNDS
         ],
-        "also": [["a", "an", "the"], ["empty"]],
+        "also": [["a", "an", "the"], ["empty"], *beside],
     }
 
 
@@ -39,9 +46,9 @@ def _groups(table: dict[str, tuple[str, ...]]) -> list[list[str]]:
     return [list(forms) for forms in table.values() if forms]
 
 
-def write(card: Path) -> None:
+def write(card: Path, beside: list[list[str]]) -> None:
     """Put both into the file `card`, beside what else it says."""
-    said = read_json(card) | {"vocabulary": vocabulary(), "pictures": PICTURES}
+    said = read_json(card) | {"vocabulary": vocabulary(beside), "pictures": PICTURES}
     text = json.dumps(said, indent=2, ensure_ascii=False)
     # One meaning a line: a list of words as a column would be hundreds of lines.
     card.write_text(re.sub(r"\[\s+((?:\"[^\"]*\",?\s*)+)\]", _on_one_line, text) + "\n", encoding="utf-8")
@@ -52,7 +59,5 @@ def _on_one_line(found: re.Match[str]) -> str:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(prog="python -m pipelines.toybox.card", description=__doc__)
-    parser.add_argument("--card", type=Path, action="append", help="a file to complete; all that there are by default")
-    for path in parser.parse_args().card or CARDS:
-        write(path)
+    for painter, told in PAINTERS.items():
+        write(MODELS / painter / "card.json", told)

@@ -144,8 +144,8 @@ def sample_sheet(pipe: StableDiffusionInstructPix2PixPipeline, steps: int = 30) 
                 text,
                 Image.fromarray(render(before).picture),
                 num_inference_steps=steps,
-                guidance_scale=4.0,
-                image_guidance_scale=1.5,
+                guidance_scale=2.0,
+                image_guidance_scale=1.0,
                 generator=torch.Generator().manual_seed(7),
             ).images[0]
         tiles.append(np.concatenate([render(before).picture, np.asarray(made), render(after).picture], 1))

@@ -81,7 +81,7 @@ def test_a_model_for_instructions_asks_for_instructions(
             desk.says(background="")
 
             model.click()
-            page.get_by_role("option", name="Toybox").click()
+            page.get_by_role("option", name="Toybox", exact=True).click()
             expect(method).to_have_value("Layered")
             expect(background).to_have_attribute("placeholder", "for example: in a forest")
             expect(page.get_by_label("Background becomes")).to_be_visible()

@@ -50,7 +50,7 @@ def test_models_are_pulled_and_removed_and_loras_chosen(
 
                 page.locator(".p-loras").get_by_role("button", name="Models").click()
                 dialog = page.get_by_role("dialog", name="Models")
-                expect(dialog.locator("[data-model]")).to_have_count(8)
+                expect(dialog.locator("[data-model]")).to_have_count(9)
                 expect(dialog.get_by_role("button", name="Get Stable Diffusion 1.5")).to_be_enabled()
                 dialog.get_by_label("The model's id on the hub").fill(hub.repo)
                 dialog.get_by_role("button", name="Pull").click()
@@ -84,12 +84,12 @@ def test_models_are_pulled_and_removed_and_loras_chosen(
                 mine.get_by_role("button", name="Remove").click()
                 mine.get_by_role("button", name="Really remove").click()
                 expect(dialog).to_contain_text("tiny-model is removed.")
-                expect(dialog.locator("[data-model]")).to_have_count(9)
+                expect(dialog.locator("[data-model]")).to_have_count(10)
                 loras = dialog.locator("[data-model='loras/pencil']")
                 loras.get_by_role("button", name="Remove the LoRA pencil").click()
                 loras.get_by_role("button", name="Really remove the LoRA pencil").click()
                 expect(dialog).to_contain_text("pencil is removed.")
-                expect(dialog.locator("[data-model]")).to_have_count(8)
+                expect(dialog.locator("[data-model]")).to_have_count(9)
                 page.keyboard.press("Escape")
                 expect(dialog).to_be_hidden()
 

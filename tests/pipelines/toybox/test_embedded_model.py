@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from diffusers import StableDiffusionPipeline
+from diffusers import StableDiffusionInstructPix2PixPipeline, StableDiffusionPipeline
 from PIL import Image
 
 from pipelines.contract import Quality, Scope
@@ -18,6 +18,7 @@ from pipelines.evaluation.benchmark import Setup, run_benchmark
 from pipelines.evaluation.cases import held_out_cases, make_case
 from pipelines.models.folders import find_model
 from pipelines.toybox.judge import Judge
+from pipelines.toybox.render import render
 
 MODELS = Path(__file__).resolve().parents[3] / "assets" / "models"
 
@@ -40,6 +41,24 @@ def test_the_inpainting_model_paints_the_place_that_was_named(tmp_path: Path) ->
     cases = [make_case(Scope.BACKGROUND, number) for number in range(3)]
     rows = run_benchmark(Engine((MODELS,), device="cpu"), ["inpaint"], cases, tmp_path, setup)
     assert sum(row.asked_right for row in rows) >= 2, [row.wrong for row in rows]
+
+
+def test_diffusers_does_what_the_instruction_says() -> None:
+    pipe = StableDiffusionInstructPix2PixPipeline.from_pretrained(MODELS / "toybox-instruct", use_safetensors=True)
+    pipe.set_progress_bar_config(disable=True)
+    before = Image.fromarray(render(make_case(Scope.BACKGROUND, 1).source).picture)
+    made = [
+        pipe(
+            f"put it {said}",
+            before,
+            num_inference_steps=12,
+            guidance_scale=2.0,
+            image_guidance_scale=1.0,
+            generator=torch.Generator().manual_seed(7),
+        ).images[0]
+        for said in PLACES
+    ]
+    assert sum(seen == asked for seen, asked in zip(places_in(made), PLACES.values(), strict=True)) >= 3
 
 
 def places_in(pictures: Sequence[Image.Image]) -> list[str]:
