@@ -222,6 +222,14 @@ def test_what_is_not_kept_comes_back(browser: Browser, served: tuple[Studio, str
     with sat_down(browser, address) as desk:
         page, staged = desk.page, desk.page.locator(".p-cand")
         expect(staged).to_have_count(2)
+        page.get_by_role("button", name="Side by side").click()
+        large = page.get_by_role("dialog", name="Candidates side by side")
+        expect(large.locator("img")).to_have_count(3)  # and the picture before
+        expect(large.get_by_role("button", name="Candidate 1")).to_be_focused()
+        large.get_by_role("button", name="Candidate 2").click()
+        expect(large).to_have_count(0)
+        expect(page.get_by_role("radio", name="Candidate 2")).to_be_checked()
+        page.get_by_role("radio", name="Candidate 1").click()
         page.get_by_role("button", name="Discard all 2").click()
         expect(page.locator(".p-staging")).to_be_hidden()
         page.locator(".p-toast").get_by_role("button", name="Undo").click()
