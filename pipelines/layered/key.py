@@ -17,7 +17,7 @@ from pipelines.contract import EditRequest, LoraUse
 from pipelines.layered.plan import plan_of
 from pipelines.params import LayeredParams, Reach, knobs
 
-SAMPLING = frozenset({"seed", "candidates", "feather", "refined", "fitted", "fit_seed", "negative", "source"})
+SAMPLING = frozenset({"seed", "candidates", "feather", "refined", "fitted", "fit_seed", "negative", "source", "matte"})
 """Fields of a request that have no say before sampling, but where the model itself draws a reference. Draws before it
 are made from `EditRequest.fitting_seed`."""
 
@@ -29,7 +29,7 @@ def fit_key(request: EditRequest, params: LayeredParams) -> str:
     asked = {f.name: _plain(getattr(request, f.name)) for f in fields(request) if f.name not in SAMPLING | {"warm"}}
     settings = {name: getattr(params, name) for name, (_, _, spec) in knobs(params).items() if spec.reach in reaching}
     del settings["warm_start"]  # it has a say only together with what there is to begin at
-    for name in ("window", "context"):  # keys from before there were windows are those of the whole picture
+    for name in ("window", "context", "latent_steps"):  # keys from before these were there are those of what is usual
         if settings[name] == getattr(LayeredParams, name):
             del settings[name]
     named: dict[str, Any] = {"request": asked, "params": settings, "seed": request.fitting_seed}

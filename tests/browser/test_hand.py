@@ -166,7 +166,7 @@ def test_rows_are_one_stop_each_and_menus_open_when_asked(browser: Browser, url:
         key.press("Enter")
         expect(page.locator(".p-frame")).to_have_attribute("data-tool", "brush")
         key.press("End")
-        assert page.evaluate(STOP) == "Masks"
+        assert page.evaluate(STOP) == "What the model looks at"
         page.locator(".p-chip[aria-checked=true]").focus()
         key.press("ArrowRight")
         expect(page.locator(".p-chip:focus")).to_have_attribute("aria-checked", "true")

@@ -323,6 +323,9 @@ def test_the_key_of_a_cold_fit_is_pinned_so_that_kept_layers_are_found() -> None
         seed=7,
     )
     assert fit_key(asked, LayeredParams()) == "dafa717f1eaf306b82783882fe040c89ec48ea83c434e510c760364aff5d4d4b"
+    matted = replace(asked, matte=lambda picture, _: np.ones(picture.shape[:2], np.float32))
+    assert fit_key(matted, LayeredParams()) == fit_key(asked, LayeredParams()), "edges are matted after the fit"
+    assert fit_key(asked, replace(LayeredParams(), latent_steps=5)) != fit_key(asked, LayeredParams())
 
 
 def test_the_key_names_what_a_fit_begins_at_only_where_it_begins_there(request_for: Build) -> None:

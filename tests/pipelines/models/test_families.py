@@ -245,7 +245,7 @@ def test_what_a_model_is_for_is_read_from_its_configuration(model_folders: tuple
         "tiny-xl-inpainting": "inpainting",
         "tiny-xl-instruct": "instruct",
     }
-    assert [m.name for m in serving(Backbone.INSTRUCT)] == ["instruct", "grounded", "focus", "zone", "visii"]
+    assert [m.name for m in serving(Backbone.INSTRUCT)] == ["instruct", "grounded", "focus", "zone", "visii", "refine"]
     assert [m.name for m in serving(None)] == list(CATALOG)
 
 

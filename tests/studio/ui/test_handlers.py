@@ -171,9 +171,8 @@ def test_a_model_is_offered_the_methods_that_run_on_it(handlers: Handlers, seat:
     payload, fields = handlers.remodelled(seat, "painter")
     assert payload["view"]["draft"]["method"] == "inpaint"
     by_hand = [(m.title, name) for name, m in CATALOG.items() if not m.needs_model]
-    assert by_hand and fields[at] == gr.update(
-        choices=[(CATALOG["inpaint"].title, "inpaint"), *by_hand], value="inpaint"
-    )
+    serving = [(CATALOG[name].title, name) for name in ("inpaint", "text2live")]
+    assert by_hand and fields[at] == gr.update(choices=[*serving, *by_hand], value="inpaint")
     payload, fields = handlers.remodelled(seat, "toybox")
     assert payload["view"]["draft"]["method"] == "inpaint", "a method that runs on both stays"
     names = [name for _, name in fields[at]["choices"]]
@@ -185,8 +184,8 @@ def test_a_model_is_offered_the_methods_that_run_on_it(handlers: Handlers, seat:
     own = handlers.studio.settings.own_models
     own.mkdir(parents=True, exist_ok=True)
     other.rename(own / "pulled")
-    names = [name for _, name in by_hand]
-    assert [name for _, name in handlers.methods("pulled")] == ["inpaint", *names], "one's own folder counts too"
+    names = [name for _, name in (*serving, *by_hand)]
+    assert [name for _, name in handlers.methods("pulled")] == names, "one's own folder counts too"
 
 
 def test_the_two_texts_are_called_what_the_method_takes(handlers: Handlers, seat: Seat) -> None:
