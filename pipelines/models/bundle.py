@@ -15,7 +15,6 @@ from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL, AutoencoderTiny, UNet2DConditionModel
-from diffusers.pipelines.deprecated.paint_by_example.image_encoder import PaintByExampleImageEncoder
 from torch import Tensor, nn
 from transformers import CLIPImageProcessor, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
@@ -54,7 +53,7 @@ class ModelBundle:
     tokenizer_2: CLIPTokenizer | None = None
     """The second reader of the texts, which Stable Diffusion XL has beside the first."""
     text_encoder_2: CLIPTextModelWithProjection | None = None
-    image_encoder: PaintByExampleImageEncoder | None = None
+    image_encoder: nn.Module | None = None
     """What reads the picture by which a model is told what to paint."""
     feature_extractor: CLIPImageProcessor | None = None
     empty_is_zero: bool = False

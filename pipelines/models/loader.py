@@ -5,6 +5,7 @@ Safetensors only, local files only; nothing is guessed and nothing is downloaded
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,6 @@ from typing import Any
 import diffusers
 import torch
 import transformers
-from diffusers.pipelines.deprecated.paint_by_example.image_encoder import PaintByExampleImageEncoder
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
@@ -42,10 +42,17 @@ _CLASSES: dict[str, Any] = {
     "CLIPTextModelWithProjection": CLIPTextModelWithProjection,
     "CLIPTokenizer": CLIPTokenizer,
     "CLIPTokenizerFast": CLIPTokenizer,
-    "PaintByExampleImageEncoder": PaintByExampleImageEncoder,
     "CLIPImageProcessor": CLIPImageProcessor,
     "CLIPFeatureExtractor": CLIPImageProcessor,  # what it was called once
 }
+
+
+def class_of(name: str) -> Any:
+    """The class of a part. That of Paint by Example is found where diffusers keeps its pipeline, which has moved: no
+    other model may depend on where that is."""
+    if name == "PaintByExampleImageEncoder":
+        return getattr(importlib.import_module(diffusers.PaintByExamplePipeline.__module__), name)
+    return _CLASSES[name]
 
 
 def device_named(wanted: str) -> torch.device:
@@ -262,7 +269,7 @@ def _hush_libraries() -> None:
 def _load_part(card: ModelCard, part: str, name: str) -> Any:
     folder = card.path / part
     if part.startswith("tokenizer") or part == "feature_extractor":
-        return _CLASSES[name].from_pretrained(folder, local_files_only=True)
+        return class_of(name).from_pretrained(folder, local_files_only=True)
     if part == "vae" and card.vae is not None:
         folder, name = card.vae, read_config(card.vae / "config.json")["_class_name"]
     options: dict[str, Any] = {"use_safetensors": True, "local_files_only": True}
@@ -270,7 +277,7 @@ def _load_part(card: ModelCard, part: str, name: str) -> Any:
     if variant := weight_files(folder, part).variant:
         options["variant"] = variant
     with _loading(card, part):
-        loaded, info = _CLASSES[name].from_pretrained(os.fspath(folder), output_loading_info=True, **options)
+        loaded, info = class_of(name).from_pretrained(os.fspath(folder), output_loading_info=True, **options)
     _check_whole(card, part, info)
     return loaded
 

@@ -154,7 +154,7 @@ def _variants(folder: Path, base: str) -> list[str | None]:
 _READERS = {
     "text_encoder": "transformers.CLIPTextModel",
     "text_encoder_2": "transformers.CLIPTextModelWithProjection",
-    "image_encoder": "diffusers.pipelines.paint_by_example.PaintByExampleImageEncoder",
+    "image_encoder": "PaintByExampleImageEncoder of diffusers.PaintByExamplePipeline's module",
 }
 """Parts that are of transformers' form, by the class that makes them."""
 

@@ -25,7 +25,6 @@ from diffusers import (
     StableDiffusionXLPipeline,
     UNet2DConditionModel,
 )
-from diffusers.pipelines.deprecated.paint_by_example.image_encoder import PaintByExampleImageEncoder
 from transformers import (
     CLIPImageProcessor,
     CLIPTextConfig,
@@ -39,7 +38,7 @@ from pipelines.catalog import CATALOG
 from pipelines.contract import Backbone, EditRequest, Mask, Picture, Scope
 from pipelines.models.bundle import ModelBundle
 from pipelines.models.folders import find_model
-from pipelines.models.loader import load_bundle
+from pipelines.models.loader import class_of, load_bundle
 
 WIDTH = 16
 TOKENS = 12
@@ -174,7 +173,7 @@ def write_tiny_exemplar(folder: Path) -> None:
             patch_size=8,
             projection_dim=WIDTH,
         )
-        PaintByExampleImageEncoder(sees).save_pretrained(folder / "image_encoder")
+        class_of("PaintByExampleImageEncoder")(sees).save_pretrained(folder / "image_encoder")
     side = {"shortest_edge": 16}
     CLIPImageProcessor(size=side, crop_size={"height": 16, "width": 16}).save_pretrained(folder / "feature_extractor")
     index = {
